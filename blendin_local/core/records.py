@@ -1,0 +1,238 @@
+"""What is said about an answer: `Step`, `Completion`, and folds over them.
+
+Here: the records every surface reads (terminal, JSON, HTML, trace) and their JSON form.
+Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
+The published schema is `docs/answer.schema.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Source = Literal["base", "kept", "changed", "guide"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+StoppedBy = Literal["base_end", "guide_end", "stop_string", "max_tokens", "context", "repetition", "user"]
+
+FINISH_REASONS: Mapping[StoppedBy, FinishReason] = {
+    "base_end": "stop",
+    "guide_end": "stop",
+    "stop_string": "stop",
+    "repetition": "stop",
+    "max_tokens": "length",
+    "context": "length",
+    "user": "cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A byte string a model may say next, with its probability; empty bytes are END."""
+
+    bytes: bytes
+    p: float
+
+    @property
+    def text(self) -> str:
+        """The bytes as text, U+FFFD where they are half a character."""
+        return self.bytes.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLists:
+    """The head of each distribution at one step, largest first; None where a model was not asked."""
+
+    base: tuple[Candidate, ...] | None
+    guide: tuple[Candidate, ...] | None
+    blend: tuple[Candidate, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One emitted candidate and why.
+
+    Attributes:
+        i: Position in the answer, from 0.
+        bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
+        source: `base` (the guide was not asked), `kept` (asked, the base's own first choice won),
+            `changed` (asked, another candidate won), `guide` (the guide alone speaks).
+        alpha: The guide's weight at an asked step, None elsewhere.
+        base_top: The base's likeliest candidate, None where the base was not run.
+        guide_top: The guide's likeliest candidate, None where the guide was not asked.
+        candidates: Heads of the distributions, where they were wanted.
+    """
+
+    i: int
+    bytes: bytes
+    source: Source
+    alpha: float | None = None
+    base_top: Candidate | None = None
+    guide_top: Candidate | None = None
+    candidates: CandidateLists | None = None
+
+    @property
+    def text(self) -> str:
+        """The step's characters."""
+        return self.bytes.decode("utf-8")
+
+    @property
+    def asked(self) -> bool:
+        """Whether the guide was consulted beside the base."""
+        return self.source in {"kept", "changed"}
+
+
+@dataclass(frozen=True, slots=True)
+class BlendSummary:
+    """How often the guide was consulted over one answer (design words: asked, changed)."""
+
+    steps: int
+    asked: int
+    changed: int
+    mean_alpha: float | None
+
+    @property
+    def intervention_rate(self) -> float:
+        """Asked steps over all steps, 0 for an empty answer."""
+        return self.asked / self.steps if self.steps else 0.0
+
+    @property
+    def changed_rate(self) -> float:
+        """Changed steps over all steps, 0 for an empty answer."""
+        return self.changed / self.steps if self.steps else 0.0
+
+
+def summarize(steps: Sequence[Step]) -> BlendSummary:
+    """Fold steps into the counts that are always reported together."""
+    alphas = [step.alpha for step in steps if step.alpha is not None]
+    return BlendSummary(
+        steps=len(steps),
+        asked=sum(step.asked for step in steps),
+        changed=sum(step.source == "changed" for step in steps),
+        mean_alpha=sum(alphas) / len(alphas) if alphas else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted by llama.cpp's own tokenizers and evaluations, per role."""
+
+    base_prompt_tokens: int = 0
+    guide_prompt_tokens: int = 0
+    base_tokens_evaluated: int = 0
+    guide_tokens_evaluated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp."""
+
+    load_ms: float = 0.0
+    prompt_ms: float = 0.0
+    generation_ms: float = 0.0
+    llama_decode_ms: float = 0.0
+    first_step_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """All steps of one answer with its finish reason.
+
+    Attributes:
+        text: The answer: the joined bytes of `steps`, less a stop string cut off at the end.
+        steps: Every emitted candidate in order.
+        stopped_by: Whose end it was, a stop string, a limit, a repetition or the user.
+        end: The decision that ended the answer where END won it (its bytes are empty), else None.
+        usage: Token counts.
+        timings: Milliseconds.
+        signature: Files, versions, thread counts and every setting that made this answer.
+        notices: Sentences the user should know (how a model rewinds, a shortened context, ...).
+    """
+
+    text: str
+    steps: tuple[Step, ...]
+    stopped_by: StoppedBy
+    end: Step | None = None
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """`stop`, `length` or `cancelled`, derived from `stopped_by`."""
+        return FINISH_REASONS[self.stopped_by]
+
+    @property
+    def blend(self) -> BlendSummary:
+        """How often the guide was asked and changed the outcome."""
+        return summarize(self.steps)
+
+
+def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
+    """`{text, bytes, p}`, or None."""
+    if candidate is None:
+        return None
+    return {"text": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
+
+
+def _list_to_json(candidates: Sequence[Candidate] | None) -> list[dict[str, Any] | None] | None:
+    return None if candidates is None else [candidate_to_json(c) for c in candidates]
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """The step record of `--json`, `--jsonl` and `--trace`."""
+    record: dict[str, Any] = {
+        "i": step.i,
+        "text": step.text,
+        "bytes": list(step.bytes),
+        "source": step.source,
+        "alpha": step.alpha,
+        "base_top": candidate_to_json(step.base_top),
+        "guide_top": candidate_to_json(step.guide_top),
+    }
+    if step.candidates is not None:
+        lists = step.candidates
+        record["candidates"] = {
+            "base": _list_to_json(lists.base),
+            "guide": _list_to_json(lists.guide),
+            "blend": _list_to_json(lists.blend),
+        }
+    return record
+
+
+def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
+    """The object of `--json`; the settings in `blend` are taken from the signature."""
+    summary, usage, timings = completion.blend, completion.usage, completion.timings
+    settings = completion.signature.get("blend", {})
+    record: dict[str, Any] = {
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "stopped_by": completion.stopped_by,
+        "usage": {
+            "base_prompt_tokens": usage.base_prompt_tokens,
+            "guide_prompt_tokens": usage.guide_prompt_tokens,
+            "completion_steps": summary.steps,
+        },
+        "timings": {name: round(getattr(timings, name), 3) for name in Timings.__slots__},
+        "blend": {
+            "method": settings.get("method"),
+            "threshold": settings.get("threshold"),
+            "alpha": settings.get("alpha"),
+            "top_k": settings.get("top_k"),
+            "steps": summary.steps,
+            "asked": summary.asked,
+            "changed": summary.changed,
+            "intervention_rate": summary.intervention_rate,
+            "changed_rate": summary.changed_rate,
+            "mean_alpha": summary.mean_alpha,
+            "guide_tokens_evaluated": usage.guide_tokens_evaluated,
+            "base_tokens_evaluated": usage.base_tokens_evaluated,
+        },
+        "signature": dict(completion.signature),
+        "notices": list(completion.notices),
+        "end": None if completion.end is None else step_to_json(completion.end),
+    }
+    if with_steps:
+        record["steps"] = [step_to_json(step) for step in completion.steps]
+    return record

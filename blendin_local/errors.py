@@ -1,0 +1,68 @@
+"""Every failure a user can meet, in one tree; each class has an exit code.
+
+    BlendinError            1   a fault nobody foresaw is not in this tree: it is a bug
+    ├── UsageError          2   an option, a prompt or a file of settings is not right
+    ├── ModelNotFoundError  3   no such file, name or reference, or offline and not here
+    │   └── FetchError      3   the file could not be fetched or does not match its checksum
+    ├── LoadError           4   llama.cpp could not load the file, or memory is too small
+    └── PairError           5   the models load but cannot be used as asked
+
+Here: the classes and their codes.
+Not here: how an error is shown (`ui/cli.py`, the one border where they are caught).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BlendinError(Exception):
+    """A failure with one clear line for the user.
+
+    Attributes:
+        message: What is wrong, with the offending value.
+        hint: What to do next; may be empty.
+        exit_code: The exit status of the command line.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BlendinError):
+    """An option, prompt or settings file is not right."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class ModelNotFoundError(BlendinError):
+    """A model is not where the reference says, or cannot be reached."""
+
+    exit_code = 3
+    code = "model_not_found"
+
+
+class FetchError(ModelNotFoundError):
+    """A model could not be fetched, or what came does not match its checksum."""
+
+    code = "fetch_failed"
+
+
+class LoadError(BlendinError):
+    """A model file cannot be loaded, or there is too little memory for it."""
+
+    exit_code = 4
+    code = "load_failed"
+
+
+class PairError(BlendinError):
+    """The models load but cannot be used as asked (no template, no decoder, prompt too long)."""
+
+    exit_code = 5
+    code = "pair_unusable"

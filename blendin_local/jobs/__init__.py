@@ -1,0 +1,1 @@
+"""Longer work over many answers: each job returns a record and prints nothing."""

@@ -1,0 +1,1 @@
+"""Names of models, where their files come from, and whether they are whole."""

@@ -1,0 +1,137 @@
+"""Every default of the program, in frozen dataclasses that check themselves.
+
+Here: what may be set, its default, its interval.
+Not here: where a value came from (`ui/options.py`, `models/registry.py`).
+Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from blendin_local.errors import UsageError
+
+KvType = Literal["f16", "q8_0", "q4_0", "f32"]
+FlashAttention = Literal["auto", "on", "off"]
+AUTO_ALPHA = "auto"
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Raise `UsageError` unless `low <= value <= high` (so `nan` is refused too)."""
+    if not low <= value <= high:
+        raise UsageError(f"{name} is {value}, but must lie between {low:g} and {high:g}")
+
+
+@dataclass(frozen=True)
+class BlendSettings:
+    """How two distributions become one choice.
+
+    Attributes:
+        method: Name of a rule in `core.methods`.
+        threshold: The paper's tau, in [0, 1]; below it the base counts as uncertain.
+        alpha: The guide's weight in [0, 1], or None for the paper's eq. 3 (`auto`).
+        agreement_bonus: The paper's lambda in eq. 3.
+        top_k: How many candidates of each model enter the blend.
+    """
+
+    method: str = "blendin"
+    threshold: float = 0.4
+    alpha: float | None = None
+    agreement_bonus: float = 0.1
+    top_k: int = 100
+
+    def __post_init__(self) -> None:
+        within("threshold", self.threshold, 0, 1)
+        within("agreement bonus", self.agreement_bonus, 0, 1)
+        if self.alpha is not None:
+            within("alpha", self.alpha, 0, 1)
+        within("top-k-blend", self.top_k, 1, 100_000)
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How one candidate is picked from the blended distribution.
+
+    Attributes:
+        temperature: 0 picks the largest; above 0 samples.
+        top_k: Keep this many candidates (0: all).
+        top_p: Keep the smallest head whose mass reaches this (1: all).
+        min_p: Drop candidates below this share of the largest (0: none).
+        seed: Seed of the generator; None draws one and records it.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        within("temp", self.temperature, 0, 100)
+        within("top-k", self.top_k, 0, math.inf)
+        within("top-p", self.top_p, 0, 1)
+        within("min-p", self.min_p, 0, 1)
+        if self.seed is not None:
+            within("seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """When an answer ends, and what is kept of each step.
+
+    Attributes:
+        max_tokens: Most steps of one answer.
+        stop: Strings at which the answer is cut.
+        loop_guard: Whether an answer that only repeats itself is ended.
+        top_logprobs: Candidates of each distribution kept per step (0: none).
+    """
+
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    loop_guard: bool = True
+    top_logprobs: int = 0
+
+    def __post_init__(self) -> None:
+        within("max-tokens", self.max_tokens, 1, math.inf)
+        within("top-logprobs", self.top_logprobs, 0, 1000)
+        if "" in self.stop:
+            raise UsageError("a stop string is empty", "leave out --stop, or give it a text")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How llama.cpp runs one model.
+
+    Attributes:
+        ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or less where the model was trained for less.
+        n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
+        threads: Threads for decoding; None counts the cores this process may use.
+        flash_attention: `auto` lets llama.cpp decide.
+        kv_type: Number format of the KV cache.
+        mmap: Whether weights are mapped from the file instead of read.
+        swa_full: Whether sliding-window layers keep every position, so that any rewind is exact.
+    """
+
+    ctx_size: int | None = None
+    n_gpu_layers: int | None = None
+    threads: int | None = None
+    flash_attention: FlashAttention = "auto"
+    kv_type: KvType = "f16"
+    mmap: bool = True
+    swa_full: bool = True
+
+    def __post_init__(self) -> None:
+        if self.ctx_size is not None:
+            within("ctx-size", self.ctx_size, 32, 2**31 - 1)
+        if self.n_gpu_layers is not None:
+            within("n-gpu-layers", self.n_gpu_layers, 0, 10_000)
+        if self.threads is not None:
+            within("threads", self.threads, 1, 1024)
+        if self.kv_type == "q4_0" and self.flash_attention == "off":
+            raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
+
+
+DEFAULT_CTX_SIZE = 4096
+EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2

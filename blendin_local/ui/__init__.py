@@ -1,0 +1,1 @@
+"""What a person sees: commands, views and the chat. The only place that prints."""
