@@ -105,7 +105,7 @@ class ModelSettings:
     """How llama.cpp runs one model.
 
     Attributes:
-        ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or less where the model was trained for less.
+        ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or the training length if shorter.
         n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
         threads: Threads for decoding; None counts the cores this process may use.
         flash_attention: `auto` lets llama.cpp decide.
