@@ -1,0 +1,63 @@
+"""The paper's equations 3, 4 and 5, each a function on candidate distributions.
+
+Here: alpha, the blend, and the greedy choice with its rule for ties.
+Not here: when to blend (`core.methods`), sampling (`core.sampling`).
+Source: Gan et al., BlendIn, ACL 2026, section 4.1.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+
+from blendin_local.core.candidates import Distribution
+
+
+def likeliest(distribution: Distribution) -> bytes:
+    """T = argmax_s P(s); the smaller byte string among equals. Raises ValueError if there is none."""
+    return min(distribution, key=lambda piece: (-distribution[piece], piece))
+
+
+def auto_alpha(base: Distribution, guide: Distribution, agreement_bonus: float) -> float:
+    """Equation 3: how far the guide is trusted beside the base.
+
+    alpha = clip(max g / (max b + max g) + lambda * b(t_g), 0, 1)
+
+    Args:
+        base: b, the base's candidates.
+        guide: g, the guide's candidates; t_g is the likeliest of them.
+        agreement_bonus: lambda, the reward for a guide whose choice the base holds possible.
+
+    Returns:
+        A number in [0, 1]; 0.5 where neither model has a candidate.
+    """
+    base_peak = max(base.values(), default=0.0)
+    guide_peak = max(guide.values(), default=0.0)
+    if base_peak + guide_peak == 0:
+        return 0.5
+    agreement = base.get(likeliest(guide), 0.0) if guide else 0.0
+    alpha = guide_peak / (base_peak + guide_peak) + agreement_bonus * agreement
+    return min(max(alpha, 0.0), 1.0)
+
+
+def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution:
+    """Equation 4: the weighted average over the union of both candidate lists, normalised.
+
+    P(s) = (alpha * g(s) + (1 - alpha) * b(s)) / Z, missing probabilities being 0
+
+    Args:
+        base: b.
+        guide: g.
+        alpha: The guide's weight in [0, 1].
+
+    Returns:
+        Probabilities that sum to 1, largest first; empty if no candidate has weight.
+    """
+    pieces = {**base, **guide}  # a dict keeps its order from run to run, a set of bytes does not
+    mixed = {s: alpha * guide.get(s, 0.0) + (1 - alpha) * base.get(s, 0.0) for s in pieces}
+    total = sum(mixed.values())
+    return {s: p / total for s, p in sorted(mixed.items(), key=itemgetter(1), reverse=True) if p > 0}
+
+
+def greedy(blended: Distribution, base: Distribution) -> bytes:
+    """Equation 5: argmax_s P(s); ties go to the larger b(s), then to the smaller byte string."""
+    return min(blended, key=lambda s: (-blended[s], -base.get(s, 0.0), s))

@@ -1,0 +1,85 @@
+"""Where two vocabularies meet: tokens as byte strings.
+
+Here: `TokenTable`, what a model's token ids mean in bytes, and `END`, the one candidate for all its
+end-of-generation tokens.
+Not here: how the bytes are read out of a model file (`engine.vocabulary`).
+Source: design rule "Bytes"; duplicate byte strings exist in SentencePiece vocabularies with byte fallback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+END = b""
+"""The end of the answer. Any other candidate adds bytes, so the empty string is free to mean it."""
+
+Distribution = Mapping[bytes, float]
+"""Probabilities of candidates, largest first; what is missing has probability 0."""
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """The byte strings of one vocabulary.
+
+    Attributes:
+        pieces: The bytes of every token id; empty for END and for silent ids.
+        speakable: Per id, whether it can be a candidate: it has bytes, or it ends the answer. Shape (n,).
+        silent_ids: The others: ids without bytes that do not end the answer. Shape (s,).
+        end_ids: Ids pooled into END. Shape (e,).
+        twin_ids: Ids whose bytes an earlier-ranked id already has. Shape (t,).
+        twin_heads: For each of `twin_ids` the id that stands for its bytes. Shape (t,).
+    """
+
+    pieces: Sequence[bytes]
+    speakable: NDArray[np.bool_]
+    silent_ids: NDArray[np.intp]
+    end_ids: NDArray[np.intp]
+    twin_ids: NDArray[np.intp]
+    twin_heads: NDArray[np.intp]
+
+    @classmethod
+    def build(
+        cls, pieces: Sequence[bytes], end_ids: Collection[int], fallback_ids: Collection[int] = ()
+    ) -> TokenTable:
+        """Sort out END, silent tokens and twins.
+
+        Args:
+            pieces: The bytes of every id, empty where a token has none.
+            end_ids: Every end-of-generation id.
+            fallback_ids: Byte-fallback ids, which never stand for bytes that a normal token has too.
+        """
+        ends = set(end_ids)
+        own_pieces = [END if i in ends else piece for i, piece in enumerate(pieces)]
+        heads: dict[bytes, int] = {}
+        twins: list[tuple[int, int]] = []
+        late = set(fallback_ids)
+        order = [i for i in range(len(pieces)) if i not in late] + sorted(late)
+        for i in order:
+            piece = own_pieces[i]
+            if piece and heads.setdefault(piece, i) != i:
+                twins.append((i, heads[piece]))
+        pairs = np.array(twins, dtype=np.intp).reshape(-1, 2)
+        speakable = np.fromiter((bool(piece) for piece in own_pieces), np.bool_, len(own_pieces))
+        end_array = np.array(sorted(ends), dtype=np.intp)
+        speakable[end_array] = True
+        return cls(own_pieces, speakable, np.flatnonzero(~speakable), end_array, pairs[:, 0], pairs[:, 1])
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def pool(self, weights: NDArray[np.float32]) -> None:
+        """Move the weight of twins to their heads and of all ends to the first, in place; silence the rest.
+
+        The sum over speakable ids stays what it was.
+        """
+        np.add.at(weights, self.twin_heads, weights[self.twin_ids])
+        weights[self.twin_ids] = 0
+        if len(self.end_ids):
+            end_weight = weights[self.end_ids].sum()
+            weights[self.end_ids] = 0
+            weights[self.end_ids[0]] = end_weight
+        weights[self.silent_ids] = 0

@@ -1,0 +1,53 @@
+"""Picking one candidate: the largest, or one drawn with a seed.
+
+Here: the filters in llama.cpp's order (top-k, top-p, min-p, temperature), each on a distribution.
+Not here: the distributions themselves.
+Source: the usual definitions; top-p after Holtzman et al. 2020, min-p after Nguyen et al. 2024.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blendin_local.core.candidates import Distribution
+from blendin_local.settings import SamplingSettings
+
+
+def keep_top_k(options: Distribution, k: int) -> Distribution:
+    """The k largest; all of them for k = 0."""
+    return dict(list(options.items())[:k]) if k else options
+
+
+def keep_top_p(options: Distribution, mass: float) -> Distribution:
+    """The smallest head whose share of the total reaches `mass`; never empty."""
+    wanted = mass * sum(options.values())
+    kept: dict[bytes, float] = {}
+    reached = 0.0
+    for piece, p in options.items():
+        kept[piece] = p
+        reached += p
+        if reached >= wanted and mass < 1:
+            break
+    return kept
+
+
+def keep_min_p(options: Distribution, share: float) -> Distribution:
+    """Those with at least `share` of the largest probability."""
+    floor = share * max(options.values())
+    return {piece: p for piece, p in options.items() if p >= floor}
+
+
+def sample(options: Distribution, settings: SamplingSettings, rng: np.random.Generator) -> bytes:
+    """Draw s with probability proportional to P(s)^(1/T) among what the filters keep.
+
+    Args:
+        options: P, largest first, not empty; it need not sum to 1.
+        settings: The filters and the temperature T > 0.
+        rng: Advanced by one number.
+    """
+    kept = keep_min_p(keep_top_p(keep_top_k(options, settings.top_k), settings.top_p), settings.min_p)
+    logprobs = np.log(np.fromiter(kept.values(), np.float64, len(kept)))
+    weights = np.exp((logprobs - logprobs.max()) / settings.temperature)
+    cumulative = weights.cumsum()
+    index = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    return list(kept)[min(index, len(kept) - 1)]

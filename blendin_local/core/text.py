@@ -1,0 +1,121 @@
+"""Text rules of an answer: whole characters, stop strings, endless repetition.
+
+Here: pure functions on bytes, and `HoldBack`, which releases a growing answer as far as it is certain.
+Not here: the loop that applies them (`decode.respond`).
+Source: design rule "Whole characters".
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+from blendin_local.core.records import Step
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def split_characters(data: bytes) -> tuple[bytes, bytes]:
+    """Part `data` into whole characters and an unfinished one at the end.
+
+    Bytes that can never become a character turn into U+FFFD.
+
+    Returns:
+        (valid UTF-8, the 0 to 3 bytes of a character that may still be finished).
+    """
+    if data.isascii():
+        return data, b""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data)
+    return text.encode(), decoder.getstate()[0]
+
+
+def continues(unfinished: bytes, following: bytes) -> bool:
+    """Whether the first byte of `following` carries an unfinished character on."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    try:
+        decoder.decode(unfinished + following[:1])
+    except UnicodeDecodeError:
+        return False
+    return bool(following)
+
+
+def find_stop(text: bytes, start: int, stops: Sequence[bytes]) -> int | None:
+    """Where the earliest stop string that ends after `start` begins, or None.
+
+    Args:
+        text: The answer so far.
+        start: What came before has been searched.
+        stops: The stop strings, none of them empty.
+    """
+    found = [text.find(stop, max(0, start - len(stop) + 1)) for stop in stops]
+    return min((at for at in found if at >= 0), default=None)
+
+
+def repeats(text: bytes, *, times: int = 4, least: int = 240, probe: int = 48) -> bool:
+    """Whether the end of `text` says one thing over and over.
+
+    True where the last max(least, times * period) bytes repeat with some period: a line said four times,
+    or a dash drawn for 240 bytes. Ordinary lists and tables differ from line to line.
+    """
+    if len(text) < least:
+        return False
+    window = text[-8192:]
+    earlier = window.rfind(window[-probe:], 0, len(window) - 1)
+    if earlier < 0:
+        return False
+    period = len(window) - probe - earlier
+    length = max(least, times * period)
+    tail = window[-length:]
+    return len(tail) == length and tail[period:] == tail[:-period]
+
+
+class HoldBack:
+    """Releases the text of steps once it can no longer be the beginning of a stop string.
+
+    Joined released parts are a prefix of the answer's text, and all of it after `flush`.
+
+    Args:
+        stops: The stop strings of the answer.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop.encode() for stop in stops]
+        self._held: list[Step] = []
+
+    def feed(self, step: Step) -> list[tuple[Step, str]]:
+        """Take the next step; return the steps that are safe to show, each with its text."""
+        self._held.append(step)
+        text = b"".join(held.bytes for held in self._held)
+        if find_stop(text, 0, self._stops) is not None:
+            return []
+        return self._release(len(text) - self._pending(text))
+
+    def flush(self) -> list[tuple[Step, str]]:
+        """Release what is held at the end of an answer, up to the stop string if there is one."""
+        text = b"".join(held.bytes for held in self._held)
+        cut = find_stop(text, 0, self._stops)
+        size = len(text) if cut is None else cut
+        released = self._release(size)
+        left = size - sum(len(step.bytes) for step, _ in released)
+        if left:
+            released.append((self._held[0], self._held[0].bytes[:left].decode()))
+        self._held = []
+        return released
+
+    def _pending(self, text: bytes) -> int:
+        """Length of the longest tail of `text` that begins a stop string."""
+        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        for size in range(min(longest, len(text)), 0, -1):
+            if any(stop.startswith(text[-size:]) for stop in self._stops):
+                return size
+        return 0
+
+    def _release(self, size: int) -> list[tuple[Step, str]]:
+        """Let go of the steps that lie wholly within the first `size` bytes held."""
+        released: list[tuple[Step, str]] = []
+        while self._held and size >= len(self._held[0].bytes):
+            step = self._held.pop(0)
+            size -= len(step.bytes)
+            released.append((step, step.text))
+        return released

@@ -1,0 +1,133 @@
+"""A model ready to play a role: weights, context, byte table and chat template together.
+
+Here: `Player`, and the loading of several with one check of the memory they need together.
+Not here: conversations (`decode.seat`), which role asks what (`decode.respond`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from blendin_local.core.candidates import TokenTable
+from blendin_local.core.methods import Role
+from blendin_local.engine.context import Context
+from blendin_local.engine.header import Header, read_header
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import available_memory, estimate, require_memory
+from blendin_local.engine.model import Model
+from blendin_local.engine.templates import ChatTemplate
+from blendin_local.errors import PairError
+from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
+
+
+class Player:
+    """One loaded model with one context. Close it when done.
+
+    Args:
+        header: What is known of the file without loading it.
+        settings: How it is run.
+        should_stop: Polled while weights are read.
+    """
+
+    def __init__(self, header: Header, settings: ModelSettings, should_stop: Callable[[], bool]) -> None:
+        self.path: Path = header.path
+        self.settings = settings
+        self.model = Model(header.path, settings, should_stop)
+        try:
+            threads = settings.threads or usable_threads()
+            self.context = Context(self.model, context_size(header, settings), threads)
+        except Exception:
+            self.model.close()
+            raise
+        vocabulary = self.model.vocabulary
+        self.table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
+
+    @classmethod
+    def load_all(
+        cls, files: Mapping[Role, tuple[Path, ModelSettings]], should_stop: Callable[[], bool]
+    ) -> dict[Role, Self]:
+        """Load the models of a pair, after checking that all of them fit into memory together.
+
+        Raises:
+            LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
+        """
+        headers = {role: read_header(path) for role, (path, _) in files.items()}
+        needs = []
+        for role, (path, own) in files.items():
+            size = context_size(headers[role], own)
+            needs.append((f"{role} {path.name}", estimate(headers[role], size, own.kv_type)))
+        require_memory(needs, available_memory())
+        players: dict[Role, Self] = {}
+        try:
+            for role, (_, settings) in files.items():
+                players[role] = cls(headers[role], settings, should_stop)
+        except BaseException:
+            for player in players.values():
+                player.close()
+            raise
+        return players
+
+    @cached_property
+    def _templates(self) -> dict[tuple[str | None, bool], ChatTemplate]:
+        return {}
+
+    def chat_template(self, source: str | None, thinking: bool) -> ChatTemplate:
+        """The chat template of this model, or one given instead.
+
+        Raises:
+            PairError: The file has none and none was given.
+        """
+        key = (source, thinking)
+        if key not in self._templates:
+            text = source or self.model.chat_template
+            if text is None:
+                raise PairError(
+                    f"{self.path} has no chat template, so it cannot be the guide",
+                    "use an instruct model, or give a template with --guide-chat-template-file",
+                )
+            self._templates[key] = ChatTemplate(text, self.model.vocabulary, thinking=thinking)
+        return self._templates[key]
+
+    def notices(self, role: Role) -> tuple[str, ...]:
+        """Sentences about this model that the user should know."""
+        found = []
+        if self.context.rewinder.notice:
+            kind = self.model.memory_kind.value
+            found.append(f"the {role}'s memory is {kind}: {self.context.rewinder.notice}")
+        if self.context.ctx_size > self.model.n_ctx_train:
+            found.append(
+                f"the {role} was trained on {self.model.n_ctx_train} tokens, less than its context of "
+                f"{self.context.ctx_size}"
+            )
+        return tuple(found)
+
+    def describe(self) -> str:
+        """One line for a reader."""
+        kind = self.model.memory_kind.value
+        return f"{self.path.name}, context {self.context.ctx_size}, {self.context.threads} threads, {kind}"
+
+    def signature(self) -> dict[str, Any]:
+        """What identifies this model in a record: the file, its threads and its settings."""
+        status = self.path.stat()
+        return {
+            "file": self.path.name,
+            "size": status.st_size,
+            "mtime": status.st_mtime,
+            **asdict(self.settings),
+            "ctx_size": self.context.ctx_size,
+            "threads": self.context.threads,
+        }
+
+    def close(self) -> None:
+        """Free the context, then the weights."""
+        self.context.close()
+        self.model.close()
+
+
+def context_size(header: Header, settings: ModelSettings) -> int:
+    """The context wished for, or the default, or less where the model was trained on less."""
+    return settings.ctx_size or min(DEFAULT_CTX_SIZE, header.ctx_train or DEFAULT_CTX_SIZE)

@@ -1,0 +1,154 @@
+"""How one answer is made: Algorithm 1 of the paper, as a generator that owns no model.
+
+Here: `respond`. It yields a `Question` for every prediction it needs and receives the `Prediction`; it yields
+every `Step` it has decided; it returns an `Ending`.
+Not here: who answers the questions (`decode.drive`), what a method wants to know (`core.methods`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from blendin_local.core.candidates import END, Distribution
+from blendin_local.core.distribution import Prediction
+from blendin_local.core.methods import METHODS, Decision, Deliberation, Role
+from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
+from blendin_local.core.sampling import sample
+from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What does `role` predict after this answer text, which may end inside a character?"""
+
+    role: Role
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an answer ended.
+
+    Attributes:
+        text: The answer, a stop string cut off.
+        stopped_by: Why it ended.
+        end: The decision for END, if that is what won.
+    """
+
+    text: bytes
+    stopped_by: StoppedBy
+    end: Step | None = None
+
+
+Exchange = Question | Step
+Answer = Generator[Exchange, Prediction | None, Ending]
+Inquiry = Generator[Exchange, Prediction | None, Prediction]
+
+
+def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerSettings) -> Answer:
+    """Make one answer.
+
+    Args:
+        blending: The method and its settings.
+        sampling: How a candidate is picked; `seed` must be set where `temperature` is above 0.
+        limits: When to end.
+
+    Yields:
+        A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
+    """
+    rng = np.random.default_rng(sampling.seed)
+    stops = [stop.encode() for stop in limits.stop]
+    text = b""
+    for i in range(limits.max_tokens):
+        decision = yield from consult(METHODS[blending.method](blending), text)
+        piece = pick(decision, sampling, rng)
+        if piece == END:
+            end = describe(i, END, piece, decision, limits.top_logprobs)
+            return Ending(text, "guide_end" if decision.proposer(END) == "guide" else "base_end", end)
+        whole = yield from finish_characters(decision.proposer(piece), text, piece)
+        searched, text = len(text), text + whole
+        yield describe(i, whole, piece, decision, limits.top_logprobs)
+        cut = find_stop(text, searched, stops)
+        if cut is not None:
+            return Ending(text[:cut], "stop_string")
+        if limits.loop_guard and repeats(text):
+            return Ending(text, "repetition")
+    return Ending(text, "max_tokens")
+
+
+def ask(role: Role, text: bytes) -> Inquiry:
+    """Ask the driver one question."""
+    prediction = yield Question(role, text)
+    assert prediction is not None, "a driver answers every question with a prediction"
+    return prediction
+
+
+def consult(deliberation: Deliberation, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
+    """Let a method ask what it needs about the place after `text`, and return what it decides."""
+    try:
+        role = next(deliberation)
+        while True:
+            prediction = yield from ask(role, text)
+            role = deliberation.send(prediction)
+    except StopIteration as finished:
+        decision: Decision = finished.value
+        return decision
+
+
+def pick(decision: Decision, sampling: SamplingSettings, rng: np.random.Generator) -> bytes:
+    """The next candidate: the largest at temperature 0, else one drawn."""
+    if sampling.temperature == 0:
+        return decision.options.best()
+    return sample(decision.options.spread(), sampling, rng)
+
+
+def finish_characters(role: Role, text: bytes, piece: bytes) -> Generator[Exchange, Prediction | None, bytes]:
+    """Complete a candidate that ends inside a character, greedily, by the model that proposed it.
+
+    Returns:
+        Valid UTF-8, not empty: bytes that can never become a character are U+FFFD.
+    """
+    whole, unfinished = split_characters(piece)
+    for _ in range(4):  # a character has at most four bytes; a model that never closes one is cut off
+        if not unfinished:
+            break
+        following = (yield from ask(role, text + piece)).top
+        if not continues(unfinished, following):
+            break
+        piece += following
+        whole, unfinished = split_characters(piece)
+    return whole + REPLACEMENT if unfinished else whole
+
+
+def describe(i: int, whole: bytes, piece: bytes, decision: Decision, top_logprobs: int) -> Step:
+    """The record of a decision: `piece` won, and `whole` is what it added."""
+    return Step(
+        i=i,
+        bytes=whole,
+        source=decision.source(piece),
+        alpha=decision.alpha,
+        base_top=_top(decision.base),
+        guide_top=_top(decision.guide),
+        candidates=_lists(decision, top_logprobs) if top_logprobs else None,
+    )
+
+
+def _top(prediction: Prediction | None) -> Candidate | None:
+    return None if prediction is None else Candidate(prediction.top, prediction.top_p)
+
+
+def _head(distribution: Distribution, n: int) -> tuple[Candidate, ...]:
+    return tuple(Candidate(piece, p) for piece, p in list(distribution.items())[:n])
+
+
+def _lists(decision: Decision, n: int) -> CandidateLists:
+    both = decision.base is not None and decision.guide is not None
+    return CandidateLists(
+        base=_head(decision.base.candidates, n) if decision.base else None,
+        guide=_head(decision.guide.candidates, n) if decision.guide else None,
+        blend=_head(decision.options.spread(), n) if both else None,
+    )

@@ -1,0 +1,66 @@
+"""The tokens of one `llama_decode` call.
+
+Here: `Batch`, numpy views on the C arrays, and what the call's return codes mean.
+Not here: which tokens to evaluate (`engine.context`).
+Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from blendin_local.engine.library import library
+
+
+class Batch:
+    """Room for `capacity` tokens, each with position, sequence and whether its logits are wanted."""
+
+    def __init__(self, capacity: int) -> None:
+        self._api = library().api
+        self.capacity = capacity
+        self.struct: Any = self._api.llama_batch_init(capacity, 0, 1)
+        self._tokens = np.ctypeslib.as_array(self.struct.token, (capacity,))
+        self._positions = np.ctypeslib.as_array(self.struct.pos, (capacity,))
+        self._wants_logits = np.ctypeslib.as_array(self.struct.logits, (capacity,))
+        np.ctypeslib.as_array(self.struct.n_seq_id, (capacity,))[:] = 1
+        self._sequences = [self.struct.seq_id[i] for i in range(capacity)]
+        self._own_sequences = [0] * capacity
+        for pointer in self._sequences:
+            pointer[0] = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all tokens."""
+        self.struct.n_tokens = 0
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens are in it."""
+        return int(self.struct.n_tokens)
+
+    def add(self, sequence: int, start: int, tokens: Sequence[int], *, logits_at_end: bool) -> int:
+        """Append tokens of one sequence from position `start`.
+
+        Returns:
+            The index of the last token, by which its logits are read.
+        """
+        first = self.n_tokens
+        last = first + len(tokens)
+        self._tokens[first:last] = tokens
+        self._positions[first:last] = range(start, start + len(tokens))
+        self._wants_logits[first:last] = 0
+        self._wants_logits[last - 1] = logits_at_end
+        for i in range(first, last):
+            if self._own_sequences[i] != sequence:
+                self._sequences[i][0] = self._own_sequences[i] = sequence
+        self.struct.n_tokens = last
+        return last - 1
+
+    def close(self) -> None:
+        """Free the C arrays; the object is unusable afterwards."""
+        if self.struct is not None:
+            self._api.llama_batch_free(self.struct)
+            self.struct = None

@@ -1,0 +1,224 @@
+"""A context: one model's KV cache, its lanes, and the logits after each of them.
+
+Here: `Context.predict`, the only place that calls `llama_decode`.
+Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
+Source: llama.cpp. Logits live in a buffer that the next decode overwrites, so they are handed out as views
+to be used at once. A decode is interrupted through an abort callback, called between graph nodes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blendin_local.engine.batch import Batch
+from blendin_local.engine.lane import Lane
+from blendin_local.engine.library import library, set_fields
+from blendin_local.engine.model import Model
+from blendin_local.engine.rewind import rewinder_for
+from blendin_local.errors import ContextFullError, LoadError, PairError
+from blendin_local.settings import FlashAttention, KvType
+
+BATCH_TOKENS = 512
+SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
+
+GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
+FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+
+
+class StoppedError(Exception):
+    """The user stopped an evaluation; the lanes are as they were before it, or shorter."""
+
+
+@dataclass
+class Tally:
+    """What a context has done since it was opened."""
+
+    tokens: int = 0
+    decode_s: float = 0.0
+
+
+class Context:
+    """Room for one or more conversations with one model.
+
+    Args:
+        model: The model; it must be closed after this context.
+        ctx_size: Tokens per conversation.
+        threads: Threads for every evaluation.
+        n_lanes: How many conversations.
+
+    Raises:
+        LoadError: llama.cpp could not allocate it.
+        PairError: The model keeps no memory of its text, so it cannot continue one.
+    """
+
+    def __init__(self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1) -> None:
+        self._api = library().api
+        self.model = model
+        self.threads = threads
+        self.tally = Tally()
+        self.handle: Any = self._open(ctx_size, n_lanes)
+        self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
+        self._batch = Batch(int(self._api.llama_n_batch(self.handle)))
+        memory = self._api.llama_get_memory(self.handle)
+        if not memory:
+            self.close()
+            raise PairError(f"{model.path} keeps no memory of a text, so it cannot continue one")
+        self.rewinder = rewinder_for(model, self.handle, memory, full_windows=model.settings.swa_full)
+        self._should_stop: Callable[[], bool] = lambda: False
+        self._abort = self._api.ggml_abort_callback(lambda _: self._should_stop())
+        self._no_abort = self._api.ggml_abort_callback(0)
+        self._watched = False
+        self._last_decode_s = 0.0
+        self._row = ctypes.c_float * model.vocabulary.n_tokens
+        self.lanes = tuple(Lane(i, model.vocabulary) for i in range(n_lanes))
+
+    def _open(self, ctx_size: int, n_lanes: int) -> Any:
+        settings = self.model.settings
+        parameters = self._api.llama_context_default_params()
+        set_fields(
+            parameters,
+            n_ctx=ctx_size * n_lanes,
+            n_batch=BATCH_TOKENS,
+            n_ubatch=BATCH_TOKENS,
+            n_seq_max=n_lanes,
+            n_outputs_max=n_lanes,
+            n_threads=self.threads,
+            n_threads_batch=self.threads,
+            flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
+            type_k=GGML_TYPES[settings.kv_type],
+            type_v=GGML_TYPES[settings.kv_type],
+            swa_full=settings.swa_full,
+        )
+        library().forget_errors()
+        handle = self._api.llama_init_from_model(self.model.handle, parameters)
+        if handle is None:
+            raise LoadError(
+                f"no context of {ctx_size} tokens for {self.model.path}: "
+                f"{library().reason('llama.cpp gave no reason')}",
+                "try a smaller --ctx-size",
+            )
+        return handle
+
+    def predict(
+        self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
+    ) -> list[NDArray[np.float32]]:
+        """Read what the lanes have not read yet, all in shared batches.
+
+        Args:
+            lanes: Different lanes of this context, each with at least one token.
+            should_stop: Polled during long evaluations.
+
+        Returns:
+            Per lane the logits after its last token, shape (n_vocab,): views that the next call overwrites.
+
+        Raises:
+            ContextFullError: A lane has more tokens than its context.
+            StoppedError: `should_stop` became true.
+        """
+        for lane in lanes:
+            self._make_room(lane)
+        results: dict[int, NDArray[np.float32]] = {}
+        waiting = list(lanes)
+        while waiting:
+            shares = self._share_batch(waiting)
+            self._decode(shares, should_stop)
+            waiting = [lane for lane in waiting if lane.n_valid < len(lane.ids)]
+            for share in shares:
+                if share.lane not in waiting:
+                    view = self._logits(share.last_row)
+                    results[share.lane.sequence] = view.copy() if waiting else view
+        return [results[lane.sequence] for lane in lanes]
+
+    def _make_room(self, lane: Lane) -> None:
+        """Rewind a lane to what is valid, less one token: without evaluating one there are no logits."""
+        if len(lane.ids) > self.ctx_size:
+            raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
+        keep = min(lane.n_valid, len(lane.ids) - 1)
+        if keep < lane.n_cached:
+            lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
+
+    def _share_batch(self, lanes: Sequence[Lane]) -> list[_Share]:
+        """Fill the batch with what the lanes still have to read, in order, as far as it goes."""
+        self._batch.clear()
+        shares = []
+        for lane in lanes:
+            room = self._batch.capacity - self._batch.n_tokens
+            stop_at = len(lane.ids)
+            if lane.n_valid < stop_at - 1 and self.rewinder.wants_mark(lane.sequence, stop_at - 1):
+                stop_at -= 1
+            tokens = lane.ids[lane.n_valid : min(stop_at, lane.n_valid + room)]
+            if tokens:
+                complete = lane.n_valid + len(tokens) == len(lane.ids)
+                row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
+                shares.append(_Share(lane, len(tokens), row))
+        return shares
+
+    def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
+        n_tokens = self._batch.n_tokens
+        self._should_stop = should_stop
+        self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
+        library().forget_errors()
+        started = perf_counter()
+        code = self._api.llama_decode(self.handle, self._batch.struct)
+        self._api.llama_synchronize(self.handle)
+        self._last_decode_s = perf_counter() - started
+        self.tally.decode_s += self._last_decode_s
+        if code != 0:
+            self._give_back(shares)
+            raise self._failure(code)
+        self.tally.tokens += n_tokens
+        for share in shares:
+            lane = share.lane
+            lane.shrink_to(lane.n_valid + share.n_tokens)
+            if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
+                self.rewinder.mark(lane.sequence, lane.n_valid)
+
+    def _watch(self, wanted: bool) -> None:
+        """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""
+        if wanted != self._watched:
+            self._api.llama_set_abort_callback(self.handle, self._abort if wanted else self._no_abort, None)
+            self._watched = wanted
+
+    def _give_back(self, shares: Sequence[_Share]) -> None:
+        """Remove what a failed decode may have left behind."""
+        for share in shares:
+            lane = share.lane
+            lane.shrink_to(self.rewinder.rewind(lane.sequence, lane.n_valid, lane.n_valid + share.n_tokens))
+
+    def _failure(self, code: int) -> Exception:
+        if code == 2:
+            return StoppedError()
+        if code == 1:
+            return ContextFullError(n_prompt=self._batch.n_tokens, n_ctx=self.ctx_size)
+        reason = library().reason("no reason given")
+        return PairError(f"llama.cpp could not evaluate {self.model.path} (code {code}): {reason}")
+
+    def _logits(self, row: int) -> NDArray[np.float32]:
+        first = self._api.llama_get_logits_ith(self.handle, row)
+        assert first, "logits are asked for only where the batch wanted them"
+        floats: Any = self._row.from_address(ctypes.addressof(first.contents))
+        logits: NDArray[np.float32] = np.frombuffer(floats, dtype=np.float32)
+        return logits
+
+    def close(self) -> None:
+        """Free the KV cache; calling it twice is harmless."""
+        if self.handle is not None:
+            self._batch.close()
+            self._api.llama_free(self.handle)
+            self.handle = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One lane's tokens in a batch."""
+
+    lane: Lane
+    n_tokens: int
+    last_row: int

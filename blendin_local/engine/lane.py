@@ -1,0 +1,122 @@
+"""One conversation's lane in a context: which tokens the model should have read, and which it has.
+
+Here: `Lane`, bookkeeping without llama.cpp: a fixed prompt, then an answer kept in step with its text.
+Not here: the evaluation of the tokens (`engine.context`).
+Source: design rule "Contexts".
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Tokenizer(Protocol):
+    """What a lane needs of a vocabulary."""
+
+    @property
+    def pieces(self) -> tuple[bytes, ...]:
+        """The bytes of every token."""
+        ...
+
+    def tokenize_following(self, text: str) -> list[int]:
+        """Tokens of text that follows other text."""
+        ...
+
+    def is_boundary(self, text: bytes, at: int) -> bool:
+        """Whether the tokens on both sides of `at` are independent of each other."""
+        ...
+
+
+class Lane:
+    """The tokens of one prompt and the answer after it.
+
+    Attributes:
+        sequence: Its number in the context.
+        ids: What the model is to have read: the prompt's tokens, then the answer's.
+        n_prompt: How many of `ids` are the prompt; they never change while the answer grows.
+        text: The answer as these ids say it.
+        n_cached: Tokens in the KV cache.
+        n_valid: How many of those, from the left, are still `ids`; the rest must be rewound.
+    """
+
+    def __init__(self, sequence: int, tokenizer: Tokenizer) -> None:
+        self.sequence = sequence
+        self.ids: list[int] = []
+        self.n_prompt = 0
+        self.text = b""
+        self.n_cached = 0
+        self.n_valid = 0
+        self._tokenizer = tokenizer
+        self._ends: list[int] = []  # where each answer token ends in `text`
+
+    def begin(self, prompt_ids: list[int]) -> None:
+        """Start a new answer after this prompt; what the cache shares with it from the left stays valid."""
+        shared = common_prefix(self.ids[: self.n_valid], prompt_ids)
+        self.ids, self.n_prompt, self.n_valid = list(prompt_ids), len(prompt_ids), shared
+        self.text, self._ends = b"", []
+
+    def accept(self, token: int, piece: bytes) -> None:
+        """Go on by a token that this model itself proposed."""
+        self.ids.append(token)
+        self.text += piece
+        self._ends.append(len(self.text))
+
+    def retell(self, text: bytes) -> None:
+        """Bring the answer to `text`, part of which came from elsewhere.
+
+        Tokens are made anew from the last safe boundary before the first difference; of those that were
+        there, the longest common prefix stays.
+
+        Args:
+            text: The whole answer so far, valid UTF-8.
+        """
+        if text == self.text:
+            return
+        at, kept = self._seam(text)
+        tokens = self._tokenizer.tokenize_following(text[at:].decode("utf-8", "replace"))
+        fixed = self.n_prompt + kept
+        self.n_valid = min(self.n_valid, fixed + common_prefix(self.ids[fixed:], tokens))
+        self.ids, self.text = self.ids[:fixed] + tokens, text
+        self._ends = self._ends[:kept] + self._ends_of(tokens, at)
+
+    def _seam(self, text: bytes) -> tuple[int, int]:
+        """The last boundary at or before the first difference: its offset, and the tokens before it."""
+        at = common_prefix(self.text, text)
+        while at > 0:
+            kept = bisect_right(self._ends, at)
+            on_edge = kept > 0 and self._ends[kept - 1] == at
+            if on_edge and self._tokenizer.is_boundary(text, at):
+                return at, kept
+            at = text.rfind(b" ", 0, at)
+        return 0, 0
+
+    def _ends_of(self, tokens: list[int], start: int) -> list[int]:
+        """Where each token ends; all at the end of the text if their bytes are not the text."""
+        ends, at = [], start
+        for token in tokens:
+            at += len(self._tokenizer.pieces[token])
+            ends.append(at)
+        return ends if at == len(self.text) else [len(self.text)] * len(tokens)
+
+    def freeze(self) -> None:
+        """Make the answer part of the prompt: what follows is a new answer."""
+        self.n_prompt, self.text, self._ends = len(self.ids), b"", []
+
+    def extend_prompt(self, tokens: Sequence[int]) -> None:
+        """Append tokens to the prompt, which no answer has followed yet."""
+        self.ids.extend(tokens)
+        self.n_prompt = len(self.ids)
+
+    def shrink_to(self, n: int) -> None:
+        """Note that the cache now holds `n` tokens, all valid."""
+        self.n_cached = self.n_valid = n
+
+
+def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many items (tokens, or bytes of two byte strings) both begin with."""
+    if left == right[: len(left)]:
+        return len(left)
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))

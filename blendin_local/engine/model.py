@@ -1,0 +1,126 @@
+"""A loaded model: weights, vocabulary and what its architecture can do.
+
+Here: `Model`, loading with its failures, and which kind of memory its layers have.
+Not here: estimates before loading (`engine.memory`), contexts (`engine.context`).
+Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from blendin_local.engine.library import library, set_fields
+from blendin_local.engine.vocabulary import Vocabulary
+from blendin_local.errors import LoadError, PairError
+from blendin_local.settings import ModelSettings
+
+ALL_LAYERS = -1
+LOAD_MODES = {False: 0, True: 1}  # LLAMA_LOAD_MODE_NONE, LLAMA_LOAD_MODE_MMAP
+
+
+class MemoryKind(Enum):
+    """What a model remembers of the text, and so how it can be rewound."""
+
+    PLAIN = "plain attention"
+    SLIDING = "sliding windows"
+    RECURRENT = "recurrent"
+    HYBRID = "hybrid"
+
+
+class Model:
+    """One model in memory. Close it after all its contexts.
+
+    Args:
+        path: A local GGUF file.
+        settings: Layers on the GPU, mapping of the file.
+        should_stop: Polled while weights are read; loading ends with KeyboardInterrupt when it is true.
+
+    Raises:
+        LoadError: llama.cpp refused the file; the message has its reason.
+        PairError: The model has no decoder that continues text.
+    """
+
+    def __init__(
+        self, path: Path, settings: ModelSettings, should_stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.path = path
+        self.settings = settings
+        self._api = library().api
+        self.handle: Any = self._load(should_stop)
+        try:
+            self._require_decoder()
+            self.vocabulary = Vocabulary(self.handle)
+        except Exception:
+            self.close()
+            raise
+
+    def _load(self, should_stop: Callable[[], bool]) -> Any:
+        parameters = self._api.llama_model_default_params()
+        layers = self.settings.n_gpu_layers
+        go_on = self._api.llama_progress_callback(lambda _progress, _data: not should_stop())
+        set_fields(
+            parameters,
+            n_gpu_layers=ALL_LAYERS if layers is None else layers,
+            load_mode=self._api.LLAMA_LOAD_MODE_MMAP
+            if self.settings.mmap
+            else self._api.LLAMA_LOAD_MODE_NONE,
+            progress_callback=go_on,
+        )
+        library().forget_errors()
+        handle = self._api.llama_model_load_from_file(str(self.path).encode(), parameters)
+        if handle is None:
+            if should_stop():
+                raise KeyboardInterrupt
+            raise LoadError(
+                f"{self.path} cannot be loaded: {library().reason('llama.cpp gave no reason')}",
+                "check that the download is complete and that it is a text model in GGUF form",
+            )
+        return handle
+
+    def _require_decoder(self) -> None:
+        if self._api.llama_model_has_encoder(self.handle) or not self._api.llama_model_has_decoder(
+            self.handle
+        ):
+            raise PairError(
+                f"{self.path} is an encoder model, which does not continue text",
+                "use a decoder-only model such as Llama, Gemma or Qwen",
+            )
+
+    @property
+    def n_ctx_train(self) -> int:
+        """Length of the texts the model was trained on, in tokens."""
+        return int(self._api.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def n_sliding_window(self) -> int:
+        """Length of the sliding window, 0 where there is none."""
+        return int(self._api.llama_model_n_swa(self.handle))
+
+    @property
+    def memory_kind(self) -> MemoryKind:
+        """How the model remembers text."""
+        if self._api.llama_model_is_recurrent(self.handle):
+            return MemoryKind.RECURRENT
+        if self._api.llama_model_is_hybrid(self.handle):
+            return MemoryKind.HYBRID
+        return MemoryKind.SLIDING if self.n_sliding_window > 0 else MemoryKind.PLAIN
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja chat template in the file, if it has one."""
+        text: bytes | None = self._api.llama_model_chat_template(self.handle, None)
+        return None if text is None else text.decode("utf-8", "replace")
+
+    @property
+    def size_bytes(self) -> int:
+        """Total size of the weights."""
+        return int(self._api.llama_model_size(self.handle))
+
+    def close(self) -> None:
+        """Free the weights; calling it twice is harmless."""
+        if self.handle is not None:
+            self._api.llama_model_free(self.handle)
+            self.handle = None

@@ -1,0 +1,145 @@
+"""Taking back what a sequence has read, for every kind of memory.
+
+Here: `Rewinder` and its three kinds. Each answers the same question: asked to keep the first n tokens,
+how many are really left?
+Not here: which tokens must go (`engine.lane`).
+Source: llama.cpp; for windows and recurrent states the return value of `llama_memory_seq_rm` is not enough.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Protocol
+
+from blendin_local.engine.library import library
+from blendin_local.engine.model import MemoryKind, Model
+
+CHECKPOINT_EVERY = 32  # tokens between two checkpoints of one answer
+PARTIAL_ONLY = 1  # LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY: of a hybrid model, only the recurrent part
+
+
+class Rewinder(Protocol):
+    """Keeps the beginning of a sequence and drops the rest."""
+
+    notice: str
+
+    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+        """Drop all but the first tokens of a sequence.
+
+        Args:
+            sequence: Which one.
+            keep: How many tokens to keep.
+            cached: How many it holds now.
+
+        Returns:
+            How many are left: `keep`, or fewer where the memory cannot go back to that place.
+        """
+        ...
+
+    def wants_mark(self, sequence: int, n: int) -> bool:
+        """Whether it would help to be told when the sequence holds exactly n tokens."""
+        ...
+
+    def mark(self, sequence: int, n: int) -> None:
+        """The sequence holds exactly n tokens now."""
+        ...
+
+
+class TailRewinder:
+    """Plain attention, and sliding windows whose cache keeps every position: any tail comes off exactly."""
+
+    notice = ""
+
+    def __init__(self, memory: Any) -> None:
+        self._api = library().api
+        self._memory = memory
+
+    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+        """Drop the tail."""
+        if keep < cached:
+            self._api.llama_memory_seq_rm(self._memory, sequence, keep, -1)
+        return keep
+
+    def wants_mark(self, sequence: int, n: int) -> bool:
+        """Never."""
+        del sequence, n
+        return False
+
+    def mark(self, sequence: int, n: int) -> None:
+        """Nothing to do."""
+
+
+class WindowRewinder(TailRewinder):
+    """Sliding windows with a small cache: a tail comes off only while the window before it is still there."""
+
+    notice = "its sliding-window cache is small: going far back reads the prompt again"
+
+    def __init__(self, memory: Any, window: int) -> None:
+        super().__init__(memory)
+        self._window = window
+
+    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+        """Drop the tail, or everything where tokens of the window are gone."""
+        if keep >= cached:
+            return keep
+        oldest = self._api.llama_memory_seq_pos_min(self._memory, sequence)
+        if oldest > 0 and oldest > keep - self._window:
+            keep = 0
+        return super().rewind(sequence, keep, cached)
+
+
+class CheckpointRewinder:
+    """Recurrent and hybrid models: the state exists only for the last token, so copies of it are kept."""
+
+    notice = "it cannot rewind: checkpoints of its state are used, and text after them is read again"
+
+    def __init__(self, context: Any, memory: Any) -> None:
+        self._api = library().api
+        self._context = context
+        self._memory = memory
+        self._checkpoints: dict[int, dict[int, ctypes.Array[ctypes.c_uint8]]] = {}
+
+    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+        """Restore the last checkpoint at or before `keep`, or clear the sequence."""
+        if keep >= cached:
+            return keep
+        kept = self._checkpoints.setdefault(sequence, {})
+        for n in [n for n in kept if n > keep]:
+            del kept[n]
+        if not kept:
+            self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            return 0
+        n = max(kept)
+        state = kept[n]
+        restored = self._api.llama_state_seq_set_data_ext(
+            self._context, state, len(state), sequence, PARTIAL_ONLY
+        )
+        if not restored or not self._api.llama_memory_seq_rm(self._memory, sequence, n, -1):
+            kept.clear()
+            self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            return 0
+        return n
+
+    def wants_mark(self, sequence: int, n: int) -> bool:
+        """Every few tokens."""
+        return n >= max(self._checkpoints.get(sequence, ()), default=0) + CHECKPOINT_EVERY
+
+    def mark(self, sequence: int, n: int) -> None:
+        """Copy the state."""
+        size = self._api.llama_state_seq_get_size_ext(self._context, sequence, PARTIAL_ONLY)
+        state = (ctypes.c_uint8 * size)()
+        if self._api.llama_state_seq_get_data_ext(self._context, state, size, sequence, PARTIAL_ONLY) == size:
+            kept = self._checkpoints.setdefault(sequence, {})
+            kept[n] = state
+            while len(kept) > 3:  # the first (the prompt) and the last two
+                del kept[sorted(kept)[1]]
+
+
+def rewinder_for(model: Model, context: Any, memory: Any, *, full_windows: bool) -> Rewinder:
+    """The rewinder that is right for a model's memory."""
+    kind = model.memory_kind
+    if kind in {MemoryKind.RECURRENT, MemoryKind.HYBRID}:
+        return CheckpointRewinder(context, memory)
+    if kind is MemoryKind.SLIDING and not full_windows:
+        return WindowRewinder(memory, model.n_sliding_window)
+    return TailRewinder(memory)

@@ -1,0 +1,345 @@
+"""A pair in memory and the answers it gives: the Python API, and what the command line uses.
+
+Here: `Pair`, `AnswerStream`, and the assembly of a `Completion` with its signature.
+Not here: names and downloads (`opening`), the rule of an answer (`decode.respond`).
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from blendin_local import __version__
+from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.records import Completion, Step, Timings, Usage
+from blendin_local.core.text import HoldBack
+from blendin_local.decode.drive import drive
+from blendin_local.decode.player import Player
+from blendin_local.decode.respond import Ending, respond
+from blendin_local.decode.seat import Seat
+from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.vocabulary import Span
+from blendin_local.errors import ContextFullError, PairError, UsageError
+from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+
+Conversation = str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class PairSetup:
+    """What makes a pair: files and how they are run and prompted.
+
+    Attributes:
+        base: The base's file, None if only the guide is used.
+        guide: The guide's file, None if only the base is used.
+        template: The plain-text template in which the base reads a conversation.
+        base_settings: How llama.cpp runs the base.
+        guide_settings: How it runs the guide.
+        guide_template: A Jinja chat template instead of the one in the guide's file.
+        thinking: Whether a guide that can think aloud may do so.
+        exact_prompts: Prompts that stand for rendered ones, by role.
+    """
+
+    base: Path | None
+    guide: Path | None
+    template: PlainTemplate
+    base_settings: ModelSettings = field(default_factory=ModelSettings)
+    guide_settings: ModelSettings = field(default_factory=ModelSettings)
+    guide_template: str | None = None
+    thinking: bool = False
+    exact_prompts: Mapping[Role, str] = field(default_factory=dict)
+
+    def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
+        """The models to load."""
+        both: list[tuple[Role, Path | None, ModelSettings]] = [
+            ("base", self.base, self.base_settings),
+            ("guide", self.guide, self.guide_settings),
+        ]
+        return {role: (path, settings) for role, path, settings in both if path is not None}
+
+
+class Pair:
+    """Two loaded models that answer together. A context manager; close it when done.
+
+    Drive it from one thread: llama.cpp keeps a team of workers for each thread that calls it.
+
+    Args:
+        setup: Files and settings.
+        should_stop: Polled while weights are read.
+
+    Raises:
+        LoadError: A file cannot be loaded, or there is too little memory.
+        PairError: A model cannot play its role.
+    """
+
+    def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self.setup = setup
+        started = perf_counter()
+        self._players: dict[Role, Player] = Player.load_all(setup.files(), should_stop)
+        self.load_ms = (perf_counter() - started) * 1000
+        self._seats = {
+            role: Seat(player.context, player.context.lanes[0], player.table)
+            for role, player in self._players.items()
+        }
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free both models; calling it twice is harmless."""
+        self._seats = {}
+        for player in self._players.values():
+            player.close()
+
+    def prompts(self, conversation: Conversation, system: str = "") -> dict[str, str]:
+        """The rendered prompt of each role, as it will be tokenized."""
+        spans = self._spans(_messages(conversation, system), tuple(self._players))
+        return {role: "".join(span.text for span in prompt) for role, prompt in spans.items()}
+
+    def _spans(self, messages: Sequence[Message], roles: Sequence[Role]) -> dict[Role, tuple[Span, ...]]:
+        return {role: self._prompt(role, messages) for role in roles}
+
+    def _prompt(self, role: Role, messages: Sequence[Message]) -> tuple[Span, ...]:
+        exact = self.setup.exact_prompts.get(role)
+        if exact is not None:
+            return (Span(exact, trusted=True),)
+        if role == "base":
+            return (Span(self.setup.template.render(messages), trusted=False),)
+        template = self._players[role].chat_template(self.setup.guide_template, self.setup.thinking)
+        return template.render([{"role": m.speaker, "content": m.text} for m in messages])
+
+    def stream(
+        self,
+        conversation: Conversation,
+        *,
+        system: str = "",
+        blend: BlendSettings | None = None,
+        sampling: SamplingSettings | None = None,
+        answer: AnswerSettings | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> AnswerStream:
+        """Answer, step by step.
+
+        Args:
+            conversation: A question, or messages of which the last asks for the answer. What it shares with
+                the conversation before is not read again.
+            system: Instructions, put before a question given as text.
+            blend: Method, threshold, alpha.
+            sampling: Temperature and its companions; the default is greedy.
+            answer: Limits and stop strings; those of the base's template are added.
+            should_stop: Polled between steps and during long evaluations.
+
+        Raises:
+            UsageError: An unknown method, or nothing to answer.
+            PairError: A model that the method needs is missing, or a prompt cannot be rendered.
+            ContextFullError: A prompt is longer than its context.
+        """
+        blend, sampling = blend or BlendSettings(), sampling or SamplingSettings()
+        roles = self._require_roles(blend.method)
+        messages = _messages(conversation, system)
+        if not set(roles) <= set(self.setup.exact_prompts):
+            _require_question(messages)
+        if sampling.temperature > 0 and sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbits(32))
+        answer = self._with_template_stops(answer or AnswerSettings(), roles)
+        for role, prompt in self._spans(messages, roles).items():
+            self._begin(role, prompt, blend.top_k)
+        return AnswerStream(self, roles, Settings(blend, sampling, answer), should_stop)
+
+    def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
+        """Answer in one piece; arguments and errors are those of `stream`."""
+        stream = self.stream(conversation, **settings)
+        for _ in stream:
+            pass
+        return stream.completion
+
+    def _begin(self, role: Role, prompt: Sequence[Span], top_k: int) -> None:
+        seat = self._seats[role]
+        seat.begin(prompt, top_k)
+        if seat.lane.n_prompt >= seat.context.ctx_size:
+            raise ContextFullError(n_prompt=seat.lane.n_prompt, n_ctx=seat.context.ctx_size, role=role)
+        if not seat.lane.ids:
+            raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
+
+    def _require_roles(self, method: str) -> tuple[Role, ...]:
+        if method not in METHODS:
+            raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
+        roles = roles_of(method)
+        missing = [role for role in roles if role not in self._players]
+        if missing:
+            raise PairError(
+                f"method {method} needs a {missing[0]}, and none was opened", f"name one with --{missing[0]}"
+            )
+        return roles
+
+    def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
+        own = self.setup.template.stop if "base" in roles else ()
+        return replace(answer, stop=(*answer.stop, *(stop for stop in own if stop not in answer.stop)))
+
+    def describe(self) -> dict[str, str]:
+        """Lines about this pair for a reader: files, contexts, template."""
+        lines: dict[str, str] = {role: player.describe() for role, player in self._players.items()}
+        lines["template"] = self.setup.template.name
+        return lines
+
+    def notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
+        """Sentences about these roles that the user should know."""
+        return tuple(notice for role in roles for notice in self._players[role].notices(role))
+
+    def signature(self, roles: Sequence[Role], settings: Settings) -> dict[str, Any]:
+        """Everything that decides which bytes an answer has."""
+        return {
+            "versions": {
+                "blendin-local": __version__,
+                "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION,
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+            },
+            "models": {role: self._players[role].signature() for role in roles},
+            "template": self.setup.template.name,
+            "exact_prompts": sorted(self.setup.exact_prompts),
+            "thinking": self.setup.thinking,
+            "blend": {**asdict(settings.blend), "alpha": _alpha_name(settings.blend)},
+            "sampling": asdict(settings.sampling),
+            "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
+        }
+
+    def seats(self, roles: Sequence[Role]) -> dict[Role, Seat]:
+        """The seats that an answer uses."""
+        return {role: self._seats[role] for role in roles}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one answer was asked for with."""
+
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+
+
+class AnswerStream:
+    """The steps of one answer as they are decided; iterate once, then read `completion`.
+
+    It may be left early: the models are in step again at the next answer.
+
+    Attributes:
+        settings: What the answer was asked for with, the seed and the template's stop strings filled in.
+        signature: Everything that decides which bytes the answer has.
+    """
+
+    def __init__(
+        self, pair: Pair, roles: Sequence[Role], settings: Settings, should_stop: Callable[[], bool]
+    ) -> None:
+        self.settings = settings
+        self.signature = pair.signature(roles, settings)
+        self._pair = pair
+        self._roles = roles
+        self._should_stop = should_stop
+        self._completion: Completion | None = None
+        self._running = self._run()
+
+    def __iter__(self) -> Iterator[Step]:
+        return self._running
+
+    def shown(self) -> Iterator[tuple[Step, str]]:
+        """Steps with the text that may be shown: a stop string that may be beginning is held back."""
+        hold = HoldBack(self.settings.answer.stop)
+        for step in self:
+            yield from hold.feed(step)
+        yield from hold.flush()
+
+    @property
+    def completion(self) -> Completion:
+        """The finished answer. RuntimeError before the iteration has ended."""
+        if self._completion is None:
+            raise RuntimeError("the answer is not finished: iterate over the stream first")
+        return self._completion
+
+    def _run(self) -> Iterator[Step]:
+        seats, settings = self._pair.seats(self._roles), self.settings
+        watch = _Watch(seats)
+        answer = respond(settings.blend, settings.sampling, settings.answer)
+        ending = yield from watch.follow(drive(answer, seats, self._should_stop))
+        for seat in seats.values():
+            seat.finish(ending.text)
+        self._completion = Completion(
+            text=ending.text.decode(),
+            steps=tuple(watch.steps),
+            stopped_by=ending.stopped_by,
+            end=ending.end,
+            usage=watch.usage(),
+            timings=watch.timings(self._pair.load_ms),
+            signature=self.signature,
+            notices=self._pair.notices(self._roles),
+        )
+
+
+class _Watch:
+    """Counts and times one answer."""
+
+    def __init__(self, seats: Mapping[Role, Seat]) -> None:
+        self.steps: list[Step] = []
+        self._seats = seats
+        self._before = {role: replace(seat.context.tally) for role, seat in seats.items()}
+        self._started = perf_counter()
+        self._first_step_s = self._total_s = 0.0
+
+    def follow(self, running: Generator[Step, None, Ending]) -> Generator[Step, None, Ending]:
+        """Pass the steps on and remember them."""
+        while True:
+            try:
+                step = next(running)
+            except StopIteration as finished:
+                self._total_s = perf_counter() - self._started
+                ending: Ending = finished.value
+                return ending
+            self._first_step_s = self._first_step_s or perf_counter() - self._started
+            self.steps.append(step)
+            yield step
+
+    def usage(self) -> Usage:
+        """Tokens of the prompts, and tokens evaluated since the start."""
+        prompts = {f"{role}_prompt_tokens": seat.lane.n_prompt for role, seat in self._seats.items()}
+        evaluated = {
+            f"{role}_tokens_evaluated": seat.context.tally.tokens - self._before[role].tokens
+            for role, seat in self._seats.items()
+        }
+        return Usage(**prompts, **evaluated)
+
+    def timings(self, load_ms: float) -> Timings:
+        """Milliseconds; reading prompts and generating add up to the whole."""
+        prompt_s = sum(seat.prompt_s for seat in self._seats.values())
+        decode_s = sum(
+            seat.context.tally.decode_s - self._before[role].decode_s for role, seat in self._seats.items()
+        )
+        return Timings(
+            load_ms=load_ms,
+            prompt_ms=prompt_s * 1000,
+            generation_ms=(self._total_s - prompt_s) * 1000,
+            llama_decode_ms=decode_s * 1000,
+            first_step_ms=self._first_step_s * 1000,
+        )
+
+
+def _messages(conversation: Conversation, system: str) -> list[Message]:
+    messages = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+    return [Message("system", system), *messages] if system else messages
+
+
+def _require_question(messages: Sequence[Message]) -> None:
+    if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
+        raise UsageError("the prompt is empty", "give a question")
+
+
+def _alpha_name(blend: BlendSettings) -> float | str:
+    return "auto" if blend.alpha is None else blend.alpha

@@ -1,0 +1,95 @@
+"""Laws of one model's distribution."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from blendin_local.core.candidates import END, TokenTable
+from blendin_local.core.distribution import Prediction, largest
+from blendin_local.errors import PairError
+
+floats = st.floats(-50, 50, width=32)
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 3000), elements=floats), st.integers(1, 120))
+def test_largest_equals_a_full_sort(values, k):
+    """The fast selection gives what sorting everything gives, ties included."""
+    expected = np.argsort(-values, kind="stable")[:k]
+
+    assert largest(values, k).tolist() == expected.tolist()
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"b", b"ab", b"", b" c", b"\xf0"]), min_size=2, max_size=40),
+    st.data(),
+)
+def test_candidates_conserve_mass(pieces, data):
+    """Joined by bytes, candidates carry exactly the mass of the speakable tokens."""
+    end_ids = data.draw(st.sets(st.integers(0, len(pieces) - 1), min_size=1))
+    logits = data.draw(hnp.arrays(np.float32, len(pieces), elements=st.floats(-5, 5, width=32)))
+    table = TokenTable.build(pieces, end_ids)
+    softmax = np.exp(logits.astype(np.float64))
+    softmax /= softmax.sum()
+
+    candidates = Prediction(logits, table, len(pieces)).candidates
+
+    expected: dict[bytes, float] = {}
+    for i, piece in enumerate(pieces):
+        if i in end_ids or piece:
+            key = END if i in end_ids else piece
+            expected[key] = expected.get(key, 0.0) + softmax[i]
+    assert candidates == pytest.approx(expected, rel=1e-4)
+    assert list(candidates.values()) == sorted(candidates.values(), reverse=True)
+
+
+def test_twins_are_summed_under_the_normal_token():
+    """Two ids with the same bytes are one candidate, said by the token that is no byte fallback."""
+    table = TokenTable.build([b"x", b"x", b"y"], end_ids=[], fallback_ids=[0])
+
+    prediction = Prediction(np.log(np.array([0.3, 0.2, 0.5], np.float32)), table, 10)
+
+    assert prediction.candidates == pytest.approx({b"x": 0.5, b"y": 0.5})
+    assert prediction.id_of(b"x") == 1
+    assert prediction.top == b"y"
+
+
+def test_a_silent_peak_is_passed_over():
+    """A control token is never the top candidate, and its mass is not given to others."""
+    table = TokenTable.build([b"", b"a", b"b"], end_ids=[])
+
+    prediction = Prediction(np.log(np.array([0.9, 0.07, 0.03], np.float32)), table, 10)
+
+    assert prediction.top == b"a"
+    assert prediction.top_p == pytest.approx(0.07)
+    assert prediction.candidates == pytest.approx({b"a": 0.07, b"b": 0.03})
+
+
+def test_all_ends_are_one_candidate():
+    """Several end tokens are pooled into END."""
+    table = TokenTable.build([b"<e1>", b"<e2>", b"a"], end_ids=[0, 1])
+
+    prediction = Prediction(np.log(np.array([0.3, 0.3, 0.4], np.float32)), table, 10)
+
+    assert prediction.candidates == pytest.approx({END: 0.6, b"a": 0.4})
+    assert prediction.top == b"a"
+
+
+@pytest.mark.parametrize("shift", [0.0, 500.0, -500.0])
+def test_softmax_does_not_depend_on_a_shift(shift):
+    """Adding a constant to all logits changes nothing, however large it is."""
+    logits = np.array([1.0, 2.0, 3.0], np.float32) + np.float32(shift)
+    table = TokenTable.build([b"a", b"b", b"c"], end_ids=[])
+
+    prediction = Prediction(logits, table, 3)
+
+    assert prediction.top_p == pytest.approx(0.66524, rel=1e-4)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    """A damaged model is reported, not sampled from."""
+    table = TokenTable.build([b"a", b"b"], end_ids=[])
+
+    with pytest.raises(PairError, match="not finite"):
+        Prediction(np.array([np.nan, 1.0], np.float32), table, 2)

@@ -1,0 +1,106 @@
+"""Whole characters, stop strings, repetition, and holding text back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blendin_local.core.records import Step
+from blendin_local.core.text import HoldBack, continues, find_stop, repeats, split_characters
+
+EMOJI = "😊".encode()
+
+
+@given(st.binary(max_size=12))
+def test_split_gives_valid_text_and_a_short_rest(data):
+    """What comes out is valid UTF-8, and at most three bytes wait."""
+    whole, rest = split_characters(data)
+
+    whole.decode()
+    assert len(rest) <= 3
+    assert data.endswith(rest)
+
+
+@given(st.text(max_size=8), st.integers(0, 8))
+def test_split_of_a_cut_text_loses_nothing(text, cut):
+    """Cut anywhere, the two parts of a valid text join again."""
+    data = text.encode()
+    whole, rest = split_characters(data[:cut])
+
+    assert whole + rest == data[:cut]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (EMOJI[:2], (b"", EMOJI[:2])),
+        (b"a" + EMOJI[:3], (b"a", EMOJI[:3])),
+        (b"\x80", ("\ufffd".encode(), b"")),
+        (b"\xff" + b"a", ("\ufffda".encode(), b"")),
+        (EMOJI[:2] + b"a", ("\ufffda".encode(), b"")),
+    ],
+)
+def test_split_examples(data, expected):
+    """Half characters wait; bytes that can never be one become U+FFFD."""
+    assert split_characters(data) == expected
+
+
+def test_continues():
+    """Only bytes that carry the character on continue it."""
+    assert continues(EMOJI[:2], EMOJI[2:])
+    assert continues(EMOJI[:1], EMOJI[1:2])
+    assert not continues(EMOJI[:2], b"a")
+    assert not continues(EMOJI[:2], EMOJI)
+    assert not continues(EMOJI[:2], b"")
+
+
+def test_the_earliest_stop_is_found_across_steps():
+    """A stop string is found although it began in an earlier step, and the earliest wins."""
+    assert find_stop(b"ab\nQ: x", 4, [b"\nQ:", b"x"]) == 2
+    assert find_stop(b"abc", 0, [b"d"]) is None
+    assert find_stop(b"abc", 0, []) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the sky is blue. " * 20, True),
+        ("-" * 240, True),
+        ("-" * 200, False),
+        ("\n".join(f"{i}. item number {i} of the list" for i in range(40)), False),
+        ("a long sentence that is said " + "once and " * 3, False),
+        (("The answer is forty-two, as everybody knows by now, and there is no more to say about it. " * 4), True),
+        (("The answer is forty-two, as everybody knows by now, and there is no more to say about it. " * 3), False),
+    ],
+)
+def test_repetition(text, expected):
+    """An answer that only repeats itself is recognised, a list is not."""
+    assert repeats(text.encode()) is expected
+
+
+def steps_of(parts):
+    return [Step(i, part.encode(), "base") for i, part in enumerate(parts)]
+
+
+@given(st.lists(st.text("ab\nQ:", min_size=1, max_size=4), min_size=1, max_size=12))
+def test_held_back_text_is_the_answer(parts):
+    """What is released is the text up to the stop string, never a part of the stop string itself."""
+    text = "".join(parts)
+    cut = text.find("\nQ:")
+    end, size = 0, 0
+    for end, part in enumerate(parts, start=1):  # an answer ends with the step that completes a stop string
+        size += len(part)
+        if 0 <= cut and cut + 3 <= size:
+            break
+    hold = HoldBack(["\nQ:"])
+    released = [shown for step in steps_of(parts[:end]) for _, shown in hold.feed(step)]
+    released += [shown for _, shown in hold.flush()]
+
+    assert "".join(released) == (text if cut < 0 else text[:cut])
+
+
+def test_text_without_a_stop_is_released_at_once():
+    """Nothing waits that cannot be the beginning of a stop string."""
+    hold = HoldBack(["\nQ:"])
+
+    assert [shown for _, shown in hold.feed(Step(0, b"hello", "base"))] == ["hello"]
+    assert hold.feed(Step(1, b"\n", "base")) == []

@@ -1,0 +1,156 @@
+"""Laws of contexts, for every kind of memory: what was taken back leaves no trace."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from blendin_local.engine.context import Context, StoppedError
+from blendin_local.engine.model import MemoryKind, Model
+from blendin_local.errors import ContextFullError, LoadError
+from blendin_local.settings import ModelSettings
+from tests.toys import make_toy
+
+TOLERANCE = 2e-3  # random toy weights, float32: batch shapes differ, memory must not
+
+
+@pytest.fixture
+def toy(toy_path):
+    model = Model(toy_path, ModelSettings())
+    contexts = []
+
+    def open_context(ctx_size=512, lanes=1):
+        contexts.append(Context(model, ctx_size, 1, lanes))
+        return contexts[-1]
+
+    yield open_context
+    for context in contexts:
+        context.close()
+    model.close()
+
+
+def ids_of(n, seed=0):
+    return np.random.default_rng(seed).integers(3, 270, n).tolist()
+
+
+def logits_after(context, ids, lane=0):
+    lane = context.lanes[lane]
+    lane.begin(ids)
+    return context.predict([lane])[0].copy()
+
+
+def read_token_by_token(context, ids):
+    return [logits_after(context, ids[: i + 1]) for i in range(len(ids))][-1]
+
+
+def test_rewind_and_replay_is_identity(toy):
+    """Going back any distance and reading the same tokens again gives the logits of a fresh context."""
+    ids = ids_of(120)
+    context = toy()
+    read_token_by_token(context, ids)
+    for keep in (119, 100, 64, 33, 10, 1):
+        other = ids[:keep] + ids_of(20, seed=keep)
+        logits_after(context, other)
+
+        again = read_token_by_token(context, ids)
+
+        assert again == pytest.approx(read_token_by_token(toy(), ids), abs=TOLERANCE)
+
+
+def test_a_cached_context_equals_one_that_reads_everything(toy):
+    """After any walk of changes the logits are those of the tokens, not of the way there."""
+    rng = np.random.default_rng(1)
+    context = toy()
+    ids = ids_of(40)
+    for turn in range(25):
+        keep = int(rng.integers(0, len(ids) + 1))
+        ids = (ids[:keep] + ids_of(int(rng.integers(1, 30)), seed=turn))[:300]
+
+        cached = logits_after(context, ids)
+
+        assert cached == pytest.approx(logits_after(toy(), ids), abs=TOLERANCE)
+
+
+def test_the_same_prompt_again_is_not_read_again(toy):
+    """What the cache shares with a prompt is kept: at most the way from a checkpoint is read twice."""
+    context = toy()
+    ids = ids_of(200)
+    logits_after(context, ids)
+    before = context.tally.tokens
+
+    logits_after(context, [*ids, 5, 6])
+
+    reread = context.tally.tokens - before
+    kind = context.model.memory_kind
+    assert reread <= (2 if kind in {MemoryKind.PLAIN, MemoryKind.SLIDING} else 3)
+
+
+def test_lanes_do_not_disturb_each_other(toy):
+    """Several conversations in one context get the logits they get alone."""
+    context = toy(256, 3)
+    prompts = [ids_of(n, seed=n) for n in (5, 40, 17)]
+    for lane, ids in zip(context.lanes, prompts, strict=True):
+        lane.begin(ids)
+
+    together = [row.copy() for row in context.predict(context.lanes)]
+
+    for row, ids in zip(together, prompts, strict=True):
+        assert row == pytest.approx(logits_after(toy(256), ids), abs=TOLERANCE)
+
+
+def test_a_full_context_is_an_error_with_both_numbers(toy):
+    """The message says how long the prompt is and how much the context holds."""
+    context = toy(64)
+
+    with pytest.raises(ContextFullError, match="100 tokens, but the context holds 64"):
+        logits_after(context, ids_of(100))
+
+
+def test_a_stopped_evaluation_leaves_the_context_right(toy):
+    """After an interruption in the middle of a prompt the next evaluation is as if nothing had happened."""
+    context = toy(2048)
+    ids = ids_of(1500)
+    polls = iter(range(10**9))
+    context.lanes[0].begin(ids)
+
+    with pytest.raises(StoppedError):
+        context.predict([context.lanes[0]], lambda: next(polls) > 20)
+
+    assert logits_after(context, ids) == pytest.approx(logits_after(toy(2048), ids), abs=TOLERANCE)
+
+
+def test_a_context_may_be_driven_from_another_thread(toy):
+    """Nothing is bound to the main thread."""
+    results = []
+    worker = threading.Thread(target=lambda: results.append(logits_after(toy(), ids_of(10))))
+    worker.start()
+    worker.join()
+
+    assert len(results) == 1
+
+
+def test_a_small_window_is_rewound_only_while_it_is_whole(tmp_path):
+    """With a sliding-window cache of small size a long rewind reads again instead of being silently wrong."""
+    path = make_toy(tmp_path / "sliding.gguf", "sliding")
+    ids = ids_of(1900)
+    model = Model(path, ModelSettings(swa_full=False))
+    context, fresh = Context(model, 2048, 1), Context(model, 2048, 1)
+    logits_after(context, ids)
+
+    cached = logits_after(context, ids[:300])
+
+    assert cached == pytest.approx(logits_after(fresh, ids[:300]), abs=TOLERANCE)
+    assert context.tally.tokens == 1900 + 300
+    for closed in (context, fresh):
+        closed.close()
+    model.close()
+
+
+def test_an_impossible_context_is_a_load_error(toy_path):
+    """llama.cpp's refusal becomes one error with its reason."""
+    model = Model(toy_path, ModelSettings())
+    try:
+        with pytest.raises(LoadError, match="no context of"):
+            Context(model, 256, 1, n_lanes=300)
+    finally:
+        model.close()

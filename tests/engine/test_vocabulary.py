@@ -1,0 +1,84 @@
+"""Laws of tokenization on real vocabularies of five families."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from blendin_local.engine.lane import Lane
+from blendin_local.engine.vocabulary import Span
+
+TEXTS = [
+    "Hello, world! It's 1234567 o'clock.\n\n  def f(x):\n\treturn x\n",
+    "Привет, мир. これは日本語です。 😊👍🏽 ∑ naïve  café",
+    " leading, trailing \n",
+    "x\n\n\ny  \n z\r\n",
+    "a.\n\nb?\n\n Yes.   No!",
+    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \u200d zero\u200bwidth \u3000wide",
+]
+
+words = st.sampled_from(
+    ["the", " quick", "s", "'s", " ", "  ", "\n", "\n\n", ".", ",", " 12", "345", "é", "日本", "😊", "\t", " (", ")", "ing"]
+)
+chunks = st.lists(st.lists(words, min_size=1, max_size=5).map("".join), min_size=1, max_size=8)
+
+
+def joined(vocabulary, ids):
+    return b"".join(vocabulary.pieces[i] for i in ids)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_joined_bytes_give_the_text_back(family_vocabulary, text):
+    """Tokens of a text that follows other text are exactly its bytes."""
+    ids = family_vocabulary.tokenize_following(text)
+
+    assert joined(family_vocabulary, ids) == text.encode()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=chunks)
+def test_windowed_tokenization_equals_full(family_vocabulary, parts):
+    """An answer told in pieces has the tokens of the whole answer, however it was cut."""
+    lane = Lane(0, family_vocabulary)
+    lane.begin([])
+    text = ""
+    for part in parts:
+        text += part
+        lane.retell(text.encode())
+
+        assert lane.ids == family_vocabulary.tokenize_following(text)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=chunks, keep=st.integers(0, 30))
+def test_an_answer_may_be_cut_short_and_told_anew(family_vocabulary, parts, keep):
+    """Going back to an earlier text gives that text's tokens."""
+    lane = Lane(0, family_vocabulary)
+    lane.begin([])
+    text = "".join(parts)
+    lane.retell(text.encode())
+    lane.retell(text[:keep].encode())
+
+    assert lane.ids == family_vocabulary.tokenize_following(text[:keep])
+
+
+def test_control_strings_in_user_text_stay_text(family_vocabulary):
+    """A text that spells every control token has none of them."""
+    text = "".join(family_vocabulary.control_strings[:40]) + " and <|im_end|><end_of_turn></s><|end|>"
+    ids = family_vocabulary.tokenize_prompt([Span("A: ", trusted=False), Span(text, trusted=False)])
+
+    said = ids[1:] if ids[0] == family_vocabulary.bos_id else ids
+    assert family_vocabulary.end_ids.isdisjoint(said)
+    assert joined(family_vocabulary, said).lstrip(b" ") == ("A: " + text).encode()
+
+
+def test_at_most_one_bos(family_vocabulary):
+    """A prompt that already begins with BOS gets no second one."""
+    bos = family_vocabulary.literal(family_vocabulary.bos_id)
+    ids = family_vocabulary.tokenize_prompt([Span(bos + "Hello", trusted=True)])
+
+    assert ids.count(family_vocabulary.bos_id) <= 1
+
+
+def test_every_end_token_is_known(family_vocabulary):
+    """Each of the families has at least one end-of-generation token, and it has no bytes as a candidate."""
+    assert family_vocabulary.end_ids
