@@ -44,8 +44,8 @@ class Seat:
     def begin(self, prompt: Sequence[Span], top_k: int) -> None:
         """Start a new answer.
 
-        A prompt that goes on from the last one and its answer only adds tokens: the answer keeps those it was
-        made of. Any other prompt is tokenized whole, and what the cache shares with it is kept.
+        The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
+        tokens: the answer keeps those it was made of. Any other is tokenized whole.
 
         Args:
             prompt: The rendered prompt.
@@ -54,7 +54,9 @@ class Seat:
         text = "".join(span.text for span in prompt)
         rest = text[len(self._prompt) :].encode() if self._prompt and text.startswith(self._prompt) else b""
         heard = next((a for a in (self._answer, self._answer.strip()) if a and rest.startswith(a)), b"")
-        if heard:
+        if text == self._prompt:
+            self.lane.again()
+        elif heard:
             self.lane.retell(heard)
             self.lane.freeze()
             n_known = len(self._prompt) + len(heard.decode())

@@ -150,9 +150,11 @@ class Context:
         shares = []
         for lane in lanes:
             room = self._batch.capacity - self._batch.n_tokens
-            stop_at = len(lane.ids)
-            if lane.n_valid < stop_at - 1 and self.rewinder.wants_mark(lane.sequence, stop_at - 1):
-                stop_at -= 1
+            stop_at = lane.portion_end
+            if lane.n_valid < len(lane.ids) - 1 < stop_at and self.rewinder.wants_mark(
+                lane.sequence, len(lane.ids) - 1
+            ):
+                stop_at = len(lane.ids) - 1
             tokens = lane.ids[lane.n_valid : min(stop_at, lane.n_valid + room)]
             if tokens:
                 complete = lane.n_valid + len(tokens) == len(lane.ids)

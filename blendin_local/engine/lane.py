@@ -2,7 +2,8 @@
 
 Here: `Lane`, bookkeeping without llama.cpp: a fixed prompt, then an answer kept in step with its text.
 Not here: the evaluation of the tokens (`engine.context`).
-Source: design rule "Contexts".
+Source: design rules "Contexts" and "Results are repeatable": llama.cpp's logits depend on how many tokens are
+evaluated at once, so a prompt is always read in the same portions, whatever was read before.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol
+
+
+PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
 
 
 class Tokenizer(Protocol):
@@ -49,13 +53,36 @@ class Lane:
         self.n_cached = 0
         self.n_valid = 0
         self._tokenizer = tokenizer
+        self._n_portioned = 0  # leading tokens that were, or will be, read in portions
         self._ends: list[int] = []  # where each answer token ends in `text`
 
     def begin(self, prompt_ids: list[int]) -> None:
-        """Start a new answer after this prompt; what the cache shares with it from the left stays valid."""
-        shared = common_prefix(self.ids[: self.n_valid], prompt_ids)
-        self.ids, self.n_prompt, self.n_valid = list(prompt_ids), len(prompt_ids), shared
+        """Start a new answer after this prompt.
+
+        Whole portions that the cache shares with it stay valid; if it is the prompt of the last answer, all.
+        """
+        if prompt_ids != self.ids[: self.n_prompt]:
+            shared = common_prefix(self.ids[: min(self.n_valid, self._n_portioned)], prompt_ids)
+            self.n_valid = shared - shared % PORTION
+            self._n_portioned = len(prompt_ids)
+        self.ids, self.n_prompt = list(prompt_ids), len(prompt_ids)
+        self.n_valid = min(self.n_valid, self.n_prompt)
         self.text, self._ends = b"", []
+
+    def again(self) -> None:
+        """Start a new answer after the same prompt."""
+        self.begin(self.ids[: self.n_prompt])
+
+    @property
+    def portion_end(self) -> int:
+        """Where the next evaluation should end.
+
+        A prompt is read portion by portion and its last token apart: that one is read again for another
+        answer to the same prompt, and then its logits are the same to the last bit.
+        """
+        if self.n_valid >= self.n_prompt - 1:
+            return len(self.ids)
+        return min(self.n_prompt - 1, (self.n_valid // PORTION + 1) * PORTION)
 
     def accept(self, token: int, piece: bytes) -> None:
         """Go on by a token that this model itself proposed."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from blendin_local.engine.context import Context, StoppedError
+from blendin_local.engine.lane import PORTION
 from blendin_local.engine.model import MemoryKind, Model
 from blendin_local.errors import ContextFullError, LoadError
 from blendin_local.settings import ModelSettings
@@ -71,18 +72,30 @@ def test_a_cached_context_equals_one_that_reads_everything(toy):
         assert cached == pytest.approx(logits_after(toy(), ids), abs=TOLERANCE)
 
 
-def test_the_same_prompt_again_is_not_read_again(toy):
-    """What the cache shares with a prompt is kept: at most the way from a checkpoint is read twice."""
-    context = toy()
-    ids = ids_of(200)
-    logits_after(context, ids)
+def evaluated(context, ids):
     before = context.tally.tokens
+    logits_after(context, ids)
+    return context.tally.tokens - before
 
-    logits_after(context, [*ids, 5, 6])
 
-    reread = context.tally.tokens - before
-    kind = context.model.memory_kind
-    assert reread <= (2 if kind in {MemoryKind.PLAIN, MemoryKind.SLIDING} else 3)
+def test_the_same_prompt_again_reads_one_token_and_gives_the_same_bits(toy):
+    """Asked again, a prompt costs one token, and its logits are the same to the last bit."""
+    context, ids = toy(), ids_of(200)
+    first = logits_after(context, ids)
+
+    assert evaluated(context, ids) == 1
+    assert (logits_after(context, ids) == first).all()
+
+
+def test_another_prompt_keeps_the_portions_it_shares(toy):
+    """Of a prompt that begins alike, whole portions are kept, and the bits are those of a fresh context."""
+    context, ids = toy(), ids_of(300)
+    other = [*ids[:200], *ids_of(50, seed=9)]
+    logits_after(context, ids)
+
+    exact = context.model.memory_kind in {MemoryKind.PLAIN, MemoryKind.SLIDING}
+    assert evaluated(context, other) == (250 - PORTION if exact else 250)
+    assert (logits_after(context, other) == logits_after(toy(), other)).all()
 
 
 def test_lanes_do_not_disturb_each_other(toy):
