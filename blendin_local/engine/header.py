@@ -16,7 +16,7 @@ from blendin_local.engine.gguf import GgufFile
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 
-MemoryKind = Literal["plain", "sliding", "recurrent", "hybrid", "none"]
+MemoryGuess = Literal["plain", "sliding", "recurrent", "hybrid", "none"]
 
 MAGIC = b"GGUF"
 VOCABULARIES = {"gpt2": "BPE", "llama": "SPM", "bert": "WPM", "t5": "UGM", "rwkv": "RWKV", "plamo2": "PLAMO2"}
@@ -62,7 +62,7 @@ class Header:
         value_length: Length of one head's value.
         sliding_window: Tokens that windowed layers look back; 0 without such layers.
         state_bytes: Bytes of recurrent state of one sequence.
-        memory: What can be rewound, see `llama-cpp` documentation: `plain`, `sliding`, `recurrent`, `hybrid`.
+        memory: What its layers remember, as far as the keys tell; `none` for encoders.
         vocab_kind: `BPE`, `SPM`, `WPM`, ... or `none`.
         vocab_size: Number of tokens.
         chat_template: The Jinja template, or None.
@@ -89,7 +89,7 @@ class Header:
     value_length: int
     sliding_window: int
     state_bytes: int
-    memory: MemoryKind
+    memory: MemoryGuess
     vocab_kind: str
     vocab_size: int
     chat_template: str | None
@@ -135,11 +135,14 @@ def read_header(path: Path) -> Header:
     Raises:
         LoadError: It is missing, empty, a directory, not a GGUF, or cut short.
     """
-    header, parts = _read_one(path)
+    header = _read_one(path)
+    parts = split_parts(path, header.n_parts)
+    if path in parts[1:]:
+        raise LoadError(f"{path} is not the first part of its model", f"name {parts[0].name} instead")
     for part in parts[1:]:
         if not part.exists():
             raise LoadError(f"{part} is missing: {path.name} is one of {len(parts)} parts", "fetch all parts")
-        other, _ = _read_one(part)
+        other = _read_one(part)
         header = replace(
             header,
             parameters=header.parameters + other.parameters,
@@ -158,7 +161,7 @@ def split_parts(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
 
 
-def _read_one(path: Path) -> tuple[Header, list[Path]]:
+def _read_one(path: Path) -> Header:
     check_whole_file(path)
     with GgufFile(path) as file:
         header = _header(path, file)
@@ -168,10 +171,7 @@ def _read_one(path: Path) -> tuple[Header, list[Path]]:
             f"{path} is cut short: {header.file_size:,} bytes of {expected:,}",
             "fetch the file again, or check that the copy was complete",
         )
-    parts = split_parts(path, header.n_parts)
-    if (path != parts[0] and path == parts[-1]) or path in parts[1:]:
-        raise LoadError(f"{path} is not the first part of its model", f"name {parts[0].name} instead")
-    return header, parts
+    return header
 
 
 def _why_unusable(header: Header) -> str:
@@ -269,7 +269,7 @@ def _state_bytes(keys: _Keys, n_layers: int, kv_heads: tuple[int, ...]) -> int:
     return 4 * layers * (convolution + inner * state + short + head)
 
 
-def _memory_kind(keys: _Keys, kv_heads: tuple[int, ...]) -> MemoryKind:
+def _memory_kind(keys: _Keys, kv_heads: tuple[int, ...]) -> MemoryGuess:
     encoder = "bert" in keys.architecture or keys.architecture in ENCODERS
     if encoder or keys.file.value(f"{keys.architecture}.attention.causal") is False:
         return "none"

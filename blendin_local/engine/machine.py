@@ -15,8 +15,7 @@ from pathlib import Path
 
 import psutil
 
-CGROUP = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+from blendin_local.engine.cgroups import CGROUP, MEMBERSHIP, groups
 
 
 def physical_cores() -> int:
@@ -33,7 +32,7 @@ def affinity() -> int | None:
 
 def cpu_quota(cgroup: Path = CGROUP, membership: Path = MEMBERSHIP) -> float | None:
     """Processors' worth of time that the control groups of this process grant; None without a limit."""
-    quotas = [quota for group in _groups(cgroup, membership) if (quota := _quota(group)) is not None]
+    quotas = [quota for group in groups("cpu", cgroup, membership) if (quota := _quota(group)) is not None]
     return min(quotas, default=None)
 
 
@@ -55,24 +54,6 @@ def usable_threads(readers: Readers | None = None) -> int:
     if (quota := read.quota()) is not None:
         limits.append(int(quota))
     return max(1, min(limits))
-
-
-def _groups(cgroup: Path, membership: Path) -> list[Path]:
-    groups = [cgroup, cgroup / "cpu"]
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return groups
-    for line in lines:
-        _, controllers, name = (line.split(":", 2) + ["", ""])[:3]
-        if not controllers:
-            directory = cgroup / name.lstrip("/")
-        elif "cpu" in controllers.split(","):
-            directory = cgroup / controllers / name.lstrip("/")
-        else:
-            continue
-        groups += [directory, *(parent for parent in directory.parents if cgroup in parent.parents)]
-    return groups
 
 
 def _quota(group: Path) -> float | None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 
+from blendin_local.engine.cgroups import CGROUP, MEMBERSHIP, groups
 from blendin_local.engine.header import Header
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 
-CGROUP = Path("/sys/fs/cgroup")
 CTX_STEP = 256  # llama.cpp pads the context to a multiple of it
 FLOAT = 4
 HALF = 2
@@ -76,7 +76,7 @@ def estimate(
 
 
 def available_memory(
-    *, system: Callable[[], int] | None = None, cgroup: Path = CGROUP, membership: Path | None = None
+    *, system: Callable[[], int] | None = None, cgroup: Path = CGROUP, membership: Path = MEMBERSHIP
 ) -> int:
     """Bytes this process may still use: what the system has free, within the limits of its containers.
 
@@ -86,7 +86,7 @@ def available_memory(
         membership: The file that names this process's groups.
     """
     free = system() if system else int(psutil.virtual_memory().available)
-    for group in _groups(cgroup, membership or Path("/proc/self/cgroup")):
+    for group in groups("memory", cgroup, membership):
         room = _room(group, "memory.max", "memory.current")
         if room is None:
             room = _room(group, "memory.limit_in_bytes", "memory.usage_in_bytes")
@@ -119,22 +119,6 @@ def require_memory(needs: Sequence[tuple[str, MemoryEstimate]], available: int) 
 def mebibytes(size: int) -> str:
     """A size for a sentence, such as `241 MiB`; rounded up, so that nothing needed reads as 0."""
     return f"{-(-size // MIB):,} MiB"
-
-
-def _groups(cgroup: Path, membership: Path) -> list[Path]:
-    """Directories of the control groups that limit this process, version 2 and version 1, with parents."""
-    groups = [cgroup, cgroup / "memory"]
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return groups
-    for line in lines:
-        _, controllers, name = (line.split(":", 2) + ["", ""])[:3]
-        if controllers not in {"", "memory"}:
-            continue
-        directory = (cgroup / controllers / name.lstrip("/")) if controllers else cgroup / name.lstrip("/")
-        groups += [directory, *(parent for parent in directory.parents if cgroup in parent.parents)]
-    return groups
 
 
 def _room(group: Path, limit_name: str, usage_name: str) -> int | None:

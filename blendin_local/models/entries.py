@@ -1,0 +1,151 @@
+"""What models.toml says, as values: models and their sources, pairs, defaults.
+
+Here: the frozen records that the rest of the program reads.
+Not here: files and their merging (`models.registry`), which keys exist (`models.schema`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["base", "instruct", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class PathSource:
+    """A file that is already there, or not."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePart:
+    """One piece of a file, kept as data inside a Python package.
+
+    Attributes:
+        package: The package's name.
+        version: Its exact version.
+        member: The piece's place inside the wheel.
+        size: Bytes of the wheel, for a true progress bar; 0 where not known.
+    """
+
+    package: str
+    version: str
+    member: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A file whose pieces, joined in order, come inside packages."""
+
+    file: str
+    parts: tuple[PackagePart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A file in a Hugging Face repository.
+
+    Attributes:
+        repo: `user/repo`.
+        file: The file inside it; empty where `quant` chooses.
+        quant: The wanted quantization; empty for the default.
+        revision: Branch, tag or commit; empty for the main branch.
+    """
+
+    repo: str
+    file: str = ""
+    quant: str = ""
+    revision: str = ""
+
+
+Source = PathSource | PackageSource | HubSource
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One `[models.NAME]`.
+
+    Attributes:
+        name: The alias.
+        sources: Where the file can be had, in the order to try.
+        about: One line for people.
+        family: Name of the model family.
+        role: `base` (pre-trained only), `instruct`, or `any`.
+        license: Name of the licence.
+        notice: One line shown when the file is fetched.
+        size: Bytes of the whole file; 0 where not known.
+        sha256: Its checksum; empty where not known.
+        template: Name of the plain-text template to prompt it with as a base; empty for the default.
+        chat_template: A file with a Jinja template to use instead of the model's own.
+        think: Whether a guide that can think aloud does so.
+        trusted: False where a models.toml of the working directory says where the file comes from.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    about: str = ""
+    family: str = ""
+    role: Role = "any"
+    license: str = ""
+    notice: str = ""
+    size: int = 0
+    sha256: str = ""
+    template: str = ""
+    chat_template: Path | None = None
+    think: bool = False
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PairEntry:
+    """One `[pairs.NAME]`: two references and the settings that differ from the defaults (None: the same).
+
+    Attributes:
+        name: The pair's name.
+        base: Reference of the base.
+        guide: Reference of the guide.
+        trusted: False where a models.toml of the working directory names the models.
+    """
+
+    name: str
+    base: str
+    guide: str
+    about: str = ""
+    method: str | None = None
+    threshold: float | None = None
+    alpha: float | Literal["auto"] | None = None
+    agreement_bonus: float | None = None
+    top_k_blend: int | None = None
+    base_template: str | None = None
+    ctx_size: int | None = None
+    guide_ctx_size: int | None = None
+    n_gpu_layers: int | None = None
+    guide_n_gpu_layers: int | None = None
+    threads: int | None = None
+    system: str | None = None
+    max_tokens: int | None = None
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The section `[defaults]`: what is used where neither the command line nor a pair says otherwise."""
+
+    pair: str = ""
+    template: str = ""
+    method: str | None = None
+    threshold: float | None = None
+    alpha: float | Literal["auto"] | None = None
+    agreement_bonus: float | None = None
+    top_k_blend: int | None = None
+    ctx_size: int | None = None
+    guide_ctx_size: int | None = None
+    n_gpu_layers: int | None = None
+    guide_n_gpu_layers: int | None = None
+    threads: int | None = None
+    system: str | None = None
+    max_tokens: int | None = None

@@ -1,0 +1,175 @@
+"""What a user types for a model, turned into a local file or into what would have to be fetched.
+
+Here: the grammar of references, and `resolve`, which never opens a connection.
+Not here: fetching (`models.fetch`), names and pairs (`models.registry`).
+Grammar, in order: an existing path; an alias; `hf://user/repo[@revision]/file.gguf`; `user/repo[:QUANT]`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from blendin_local.engine.header import check_whole_file
+from blendin_local.errors import FetchError, ModelNotFoundError
+from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
+from blendin_local.models.registry import Registry, looks_like_path
+from blendin_local.models.schema import nearest
+from blendin_local.models.store import Store
+
+_HUB_FILE = re.compile(
+    r"hf://(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>.+\.gguf)", re.I
+)
+_HUB_REPO = re.compile(
+    r"(?:hf\.co/|huggingface\.co/|hf://)?(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quant>[\w.-]+))?", re.I
+)
+TRUE_WORDS = frozenset({"1", "on", "yes", "true"})
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a reference means.
+
+    Attributes:
+        reference: What the user typed.
+        path: The local file; None where it would have to be fetched.
+        entry: The entry of models.toml, or one made up for a hub reference; None for a plain path.
+        source: What would be fetched; None where nothing can be.
+        command: The command that fetches it.
+        trusted: False where a models.toml of the working directory says where the file comes from.
+    """
+
+    reference: str
+    path: Path | None
+    entry: ModelEntry | None = None
+    source: Source | None = None
+    command: str = ""
+    trusted: bool = True
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether the file could be fetched."""
+        return self.source is not None
+
+
+def is_offline(flag: bool, env: Mapping[str, str] | None = None) -> bool:
+    """Whether the network must not be touched: by the option, or by the hub's own variables."""
+    values = os.environ if env is None else env
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "BLENDIN_OFFLINE")
+    return flag or any(values.get(name, "").lower() in TRUE_WORDS for name in names)
+
+
+def resolve(
+    reference: str, registry: Registry, *, store: Store, offline: bool, check: bool = True
+) -> Resolved:
+    """Find the file that a reference means, without touching the network.
+
+    Args:
+        reference: A path, an alias, `hf://user/repo/file.gguf` or `user/repo[:QUANT]`.
+        registry: The names.
+        store: Where fetched files lie.
+        offline: Whether something that is not here is an error at once.
+        check: Whether a file with a known size and checksum is checked (`pull` repairs instead).
+
+    Raises:
+        ModelNotFoundError: Nothing has that name, or it is not here and must not be fetched.
+        FetchError: The file is here but is not the one its entry describes.
+        LoadError: The path leads to a directory, an empty file, or something that is no GGUF.
+    """
+    path = Path(reference).expanduser()
+    entry = registry.models.get(reference)
+    if path.is_file() or (entry is None and path.is_dir()):
+        check_whole_file(path)
+        return Resolved(reference, path)
+    if entry is None:
+        entry = _hub_entry(reference)
+    if entry is None:
+        raise _not_found(reference, path, registry)
+    resolved = _of_entry(reference, entry, store, check)
+    if resolved.path is None and not resolved.fetchable:
+        raise _no_file(resolved, entry)
+    if resolved.path is None and offline:
+        raise ModelNotFoundError(
+            f"{reference} is not on this machine, and the program is offline",
+            f"online, run: {resolved.command}",
+        )
+    return resolved
+
+
+def parse_hub_reference(reference: str) -> HubSource | None:
+    """The hub file or repository that a reference names, or None where it is none."""
+    if match := _HUB_FILE.fullmatch(reference):
+        return HubSource(match["repo"], file=match["file"], revision=match["revision"] or "")
+    if looks_like_path(reference):
+        return None
+    if match := _HUB_REPO.fullmatch(reference.replace("@", ":")):
+        return HubSource(match["repo"], quant=match["quant"] or "")
+    return None
+
+
+def _hub_entry(reference: str) -> ModelEntry | None:
+    source = parse_hub_reference(reference)
+    return None if source is None else ModelEntry(reference, (source,))
+
+
+def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:
+    command = f"blendin pull {shlex.quote(reference)}"
+    for source in entry.sources:
+        path = local_file(source, store)
+        if path is None:
+            continue
+        if check:
+            _check_entry_file(path, entry, store, command)
+        return Resolved(reference, path, entry, _fetchable(entry), command, entry.trusted)
+    return Resolved(reference, None, entry, _fetchable(entry), command, entry.trusted)
+
+
+def local_file(source: Source, store: Store) -> Path | None:
+    """The file of a source where it is on this machine."""
+    if isinstance(source, HubSource) and not source.file:
+        return None
+    path = store.place(source)
+    return path if path.is_file() else None
+
+
+def _fetchable(entry: ModelEntry) -> Source | None:
+    return next((source for source in entry.sources if not isinstance(source, PathSource)), None)
+
+
+def _check_entry_file(path: Path, entry: ModelEntry, store: Store, command: str) -> None:
+    check_whole_file(path)
+    if fault := store.fault(path, entry.size, entry.sha256):
+        hint = f"fetch it again with: {command}" if store.owns(path) else "correct its entry in models.toml"
+        raise FetchError(fault, hint)
+
+
+def _no_file(resolved: Resolved, entry: ModelEntry) -> ModelNotFoundError:
+    paths = ", ".join(str(source.path) for source in entry.sources if isinstance(source, PathSource))
+    return ModelNotFoundError(
+        f"{resolved.reference} is named in models.toml, but its file is not there: {paths}",
+        f"blendin show {shlex.quote(entry.name)} --origin says where the path comes from",
+    )
+
+
+def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundError:
+    if looks_like_path(reference):
+        try:
+            there = [other.name for other in path.parent.iterdir() if other.suffix.lower() == ".gguf"]
+        except OSError:
+            return ModelNotFoundError(
+                f"there is no directory {path.parent}, named in {reference}", "check the path"
+            )
+        near = nearest(path.name, there)
+        hint = f"in that directory: {', '.join(near)}" if near else "check the path"
+        return ModelNotFoundError(f"there is no file {reference}", hint)
+    if reference in registry.pairs:
+        return ModelNotFoundError(
+            f"{reference} is a pair, not a model", f"use --pair {reference}, or one of its models"
+        )
+    near = nearest(reference, registry.models)
+    hint = f"did you mean {' or '.join(near)}?" if near else "blendin ls --all shows the names there are"
+    return ModelNotFoundError(f"there is no model {reference!r}", hint)

@@ -1,0 +1,252 @@
+"""The names a user may use for models, pairs and templates, out of every models.toml that applies.
+
+Here: which files are read, how they are merged, and where each value came from.
+Not here: allowed keys (`models.schema`), what a reference on the command line means (`models.references`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from blendin_local.core.prompts import PlainTemplate
+from blendin_local.errors import UsageError
+from blendin_local.models.entries import (
+    Defaults,
+    HubSource,
+    ModelEntry,
+    PackagePart,
+    PackageSource,
+    PairEntry,
+    PathSource,
+    Source,
+)
+from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
+
+APPLICATION = "blendin-local"
+FILE_NAME = "models.toml"
+PATH_KEYS = frozenset({"path", "chat_template"})
+REFERENCE_KEYS = frozenset({"base", "guide"})
+# facts about one file, which a nearer file that names another source must not inherit
+FILE_FACTS = ("size", "sha256", "license", "notice", *SOURCE_KEYS)
+
+Place = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is empty
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFile:
+    """One models.toml; one that merely lies in the working directory is not trusted to fetch."""
+
+    path: Path
+    trusted: bool = True
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that has a name.
+
+    Attributes:
+        models: Entries by alias.
+        pairs: Entries by name.
+        templates: Plain-text templates by name.
+        defaults: The merged section `[defaults]`.
+        files: The files read, nearest first.
+        origins: The file that each value came from.
+    """
+
+    models: Mapping[str, ModelEntry]
+    pairs: Mapping[str, PairEntry]
+    templates: Mapping[str, PlainTemplate]
+    defaults: Defaults
+    files: tuple[Path, ...] = ()
+    origins: Mapping[Place, Path] = field(default_factory=dict)
+
+    def origins_of(self, section: str, name: str) -> dict[str, Path]:
+        """For each value of an entry the file it came from."""
+        return {place[2]: path for place, path in self.origins.items() if place[:2] == (section, name)}
+
+
+def load_registry(
+    explicit: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Registry:
+    """Read and merge every models.toml that applies.
+
+    Args:
+        explicit: The file of `--models`.
+        env: Environment variables (those of the process by default).
+        cwd: Working directory (that of the process by default).
+
+    Raises:
+        UsageError: A file is missing, is not TOML, or has an unknown key.
+    """
+    merged = _Merged()
+    files = list(_files(explicit, os.environ if env is None else env, cwd or Path.cwd()))
+    for file in reversed(files):
+        merged.add(file)
+    return merged.registry(tuple(file.path for file in files))
+
+
+def shipped_file() -> Path:
+    """The models.toml that comes with the program: inside the package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / FILE_NAME
+    return inside if inside.is_file() else package.parent / FILE_NAME
+
+
+def user_file() -> Path:
+    """The models.toml of the user's configuration; it need not exist."""
+    return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / FILE_NAME
+
+
+def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Iterator[RegistryFile]:
+    """The files that apply, nearest first."""
+    seen: set[Path] = set()
+    named = [(explicit, "--models")]
+    if env.get("BLENDIN_MODELS"):
+        named.append((Path(env["BLENDIN_MODELS"]).expanduser(), "BLENDIN_MODELS"))
+    for path, option in named:
+        if path is None:
+            continue
+        if not path.is_file():
+            raise UsageError(f"{option} names {path}, which is not a file", "check the path")
+        if path.resolve() not in seen:
+            seen.add(path.resolve())
+            yield RegistryFile(path.resolve())
+    trusted = {user_file().resolve(), shipped_file().resolve()}
+    local = (cwd / FILE_NAME).resolve()
+    if local.is_file() and local not in seen | trusted:
+        yield RegistryFile(local, trusted=False)
+    for path in (user_file().resolve(), shipped_file().resolve()):
+        if path.is_file() and path not in seen:
+            seen.add(path)
+            yield RegistryFile(path)
+
+
+def read_file(path: Path) -> Table:
+    """One models.toml, its keys checked and its relative paths made absolute."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    check_file(content, path)
+    for table in content.get("models", {}).values():
+        _make_absolute(table, path.parent)
+        for source in table.get("sources", []):
+            _make_absolute(source, path.parent)
+    for table in content.get("pairs", {}).values():
+        _make_absolute(table, path.parent)
+    return content
+
+
+def _make_absolute(table: dict[str, Any], directory: Path) -> None:
+    for key, value in table.items():
+        if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)):
+            table[key] = str((directory / Path(value).expanduser()).resolve())
+
+
+def looks_like_path(reference: str) -> bool:
+    """Whether a reference can only be a path: it has the form of one, or ends like a model file."""
+    if reference.startswith("hf://"):
+        return False
+    return reference.startswith((".", "/", "~", "\\")) or reference.lower().endswith(".gguf")
+
+
+class _Merged:
+    """The tables of all files so far, the farthest first; a nearer value replaces a farther one."""
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[str, str], dict[str, Any]] = {}
+        self.origins: dict[Place, RegistryFile] = {}
+
+    def add(self, file: RegistryFile) -> None:
+        content = read_file(file.path)
+        self._put("defaults", "", content.get("defaults", {}), file)
+        for section in SECTIONS:
+            for name, table in content.get(section, {}).items():
+                if section == "models":
+                    self._forget_other_file(name, table)
+                self._put(section, name, table, file)
+
+    def _put(self, section: str, name: str, table: Table, file: RegistryFile) -> None:
+        known = self.tables.setdefault((section, name), {})
+        for key, value in table.items():
+            if key not in known or known[key] != value:  # an equal value stays the farther file's
+                known[key] = value
+                self.origins[section, name, key] = file
+
+    def _forget_other_file(self, name: str, table: Table) -> None:
+        known = self.tables.get(("models", name), {})
+        if all(known.get(key) == table[key] for key in SOURCE_KEYS if key in table):
+            return
+        for key in FILE_FACTS:
+            known.pop(key, None)
+            self.origins.pop(("models", name, key), None)
+
+    def trusted(self, section: str, name: str, keys: tuple[str, ...]) -> bool:
+        places = ((section, name, key) for key in keys)
+        return all(self.origins[place].trusted for place in places if place in self.origins)
+
+    def registry(self, files: tuple[Path, ...]) -> Registry:
+        of = {section: self._section(section) for section in SECTIONS}
+        return Registry(
+            models={name: self._model(name, table) for name, table in of["models"].items()},
+            pairs={name: self._pair(name, table) for name, table in of["pairs"].items()},
+            templates={name: self._template(name, table) for name, table in of["templates"].items()},
+            defaults=Defaults(**self.tables.get(("defaults", ""), {})),
+            files=files,
+            origins={place: file.path for place, file in self.origins.items()},
+        )
+
+    def _section(self, section: str) -> dict[str, dict[str, Any]]:
+        return {name: table for (kind, name), table in self.tables.items() if kind == section}
+
+    def _model(self, name: str, table: Table) -> ModelEntry:
+        facts = {key: value for key, value in table.items() if key not in SOURCE_KEYS}
+        if "chat_template" in facts:
+            facts["chat_template"] = Path(facts["chat_template"])
+        sources = tuple(_sources(table))
+        if not sources:
+            self._missing("models", name, "one of path, hf, sources")
+        return ModelEntry(name, sources, trusted=self.trusted("models", name, SOURCE_KEYS), **facts)
+
+    def _pair(self, name: str, table: Table) -> PairEntry:
+        settings = {key: value for key, value in table.items() if key != "tuned"}
+        for role in ("base", "guide"):
+            if not settings.get(role):
+                self._missing("pairs", name, role)
+        return PairEntry(name, trusted=self.trusted("pairs", name, ("base", "guide")), **settings)
+
+    def _template(self, name: str, table: Table) -> PlainTemplate:
+        for part in ("user", "assistant"):
+            if "{text}" not in table.get(part, ""):
+                self._missing("templates", name, f"{part} with {{text}} in it")
+        fields = {key: value for key, value in table.items() if key not in {"about", "stop"}}
+        return PlainTemplate(name=name, stop=tuple(table.get("stop", ())), **fields)
+
+    def _missing(self, section: str, name: str, what: str) -> None:
+        files = {str(file.path) for place, file in self.origins.items() if place[:2] == (section, name)}
+        raise UsageError(f"[{section}.{name}] lacks {what}", f"add it in {' or '.join(sorted(files))}")
+
+
+def _sources(table: Table) -> Iterator[Source]:
+    if "path" in table:
+        yield PathSource(Path(table["path"]))
+    if "hf" in table:
+        repo, _, quant = table["hf"].partition(":")
+        yield HubSource(repo, quant=quant)
+    for source in table.get("sources", []):
+        if "path" in source:
+            yield PathSource(Path(source["path"]))
+        elif "repo" in source:
+            yield HubSource(**source)
+        else:
+            parts = tuple(PackagePart(**part) for part in source["parts"])
+            yield PackageSource(source["file"], parts)

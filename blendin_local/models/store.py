@@ -1,0 +1,173 @@
+"""Where fetched model files live, and how it is known that they are whole.
+
+Here: `Store`: places, records of checksums, locks, free disk.
+Not here: how files get there (`models.packages`, `models.hub`).
+A record remembers path, size, time and sha256 of a file, so that 350 MB are hashed once, not at each start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from blendin_local.errors import FetchError
+from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
+
+APPLICATION = "blendin-local"
+CHUNK = 2**20
+SPARE_DISK = 64 * 2**20
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory of model files, records and unfinished downloads.
+
+    Attributes:
+        root: The directory; made when something is first written.
+    """
+
+    root: Path
+
+    @classmethod
+    def default(cls, env: Mapping[str, str] | None = None) -> Store:
+        """The store of this user: `BLENDIN_CACHE`, or the system's place for caches."""
+        chosen = (os.environ if env is None else env).get("BLENDIN_CACHE")
+        if chosen:
+            return cls(Path(chosen).expanduser().absolute())
+        return cls(Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)))
+
+    @property
+    def models(self) -> Path:
+        """Whole model files; nothing unfinished ever lies here."""
+        return self.root / "models"
+
+    def place(self, source: Source) -> Path:
+        """Where the file of a source lies, or will lie."""
+        match source:
+            case PathSource(path):
+                return path
+            case PackageSource(file, parts):
+                first = parts[0]
+                return self.models / "packages" / f"{first.package}-{first.version}" / Path(file).name
+            case HubSource(repo, file, _, revision):
+                folder = repo.replace("/", "--") + (f"@{revision.replace('/', '--')}" if revision else "")
+                return self.models / "hub" / folder / file
+
+    def workshop(self, target: Path) -> Path:
+        """The directory for the unfinished parts of a file; it survives an interruption."""
+        return self.root / "unfinished" / _digest(str(target))
+
+    def files(self) -> list[Path]:
+        """All model files here, sorted."""
+        return sorted(path for path in self.models.rglob("*.gguf") if path.is_file())
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file was fetched by this program, and so may be removed by it."""
+        return self.models.absolute() in path.absolute().parents
+
+    def sha256(self, path: Path) -> str:
+        """The checksum of a file, from its record where the file has not changed since."""
+        stat = path.stat()
+        facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        record = self._record(path)
+        try:
+            known = json.loads(record.read_text(encoding="utf-8"))
+            if all(known.get(key) == value for key, value in facts.items()):
+                return str(known["sha256"])
+        except (OSError, ValueError, KeyError, AttributeError):
+            pass  # no record, or not one of ours: make it anew
+        found = hash_file(path)
+        self.remember(path, found)
+        return found
+
+    def remember(self, path: Path, sha256: str) -> None:
+        """Record a checksum just computed; a store that cannot be written is no obstacle."""
+        stat = path.stat()
+        facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        record = self._record(path)
+        try:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            temporary = record.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps({**facts, "sha256": sha256}), encoding="utf-8")
+            temporary.replace(record)
+        except OSError:
+            return
+
+    def forget(self, path: Path) -> None:
+        """Drop the record of a file."""
+        self._record(path).unlink(missing_ok=True)
+
+    def fault(self, path: Path, size: int, sha256: str) -> str:
+        """What is wrong with a file; empty if it is whole.
+
+        Args:
+            path: The file.
+            size: The bytes it should have; 0 where not known.
+            sha256: The checksum it should have; empty where not known.
+        """
+        found = path.stat().st_size
+        if size and found != size:
+            return f"{path} has {found:,} bytes, but should have {size:,}"
+        if sha256 and (digest := self.sha256(path)) != sha256:
+            return f"{path} has the sha256 {digest}, but should have {sha256}"
+        return ""
+
+    @contextmanager
+    def lock(self, target: Path, note: Note) -> Iterator[None]:
+        """Let one process at a time fetch `target`; `note` is told where another one is at it."""
+        place = self.root / "locks" / f"{_digest(str(target))}.lock"
+        make_directory(place.parent)
+        lock = filelock.FileLock(place)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            note(f"another blendin is fetching {target.name}; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def require_disk(self, needed: int) -> None:
+        """Raise `FetchError` unless `needed` bytes fit, with a little to spare."""
+        make_directory(self.root)
+        free = shutil.disk_usage(self.root).free
+        if free < needed + SPARE_DISK:
+            raise FetchError(
+                f"not enough disk in {self.root}: {needed + SPARE_DISK:,} bytes needed, {free:,} free",
+                "free some, or set BLENDIN_CACHE to a directory on another disk",
+            )
+
+    def _record(self, path: Path) -> Path:
+        return self.root / "records" / f"{_digest(str(path.absolute()))}.json"
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory with its parents; `FetchError` where that is not allowed."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(
+            f"{path} cannot be made: {error.strerror}", "set BLENDIN_CACHE to a directory that can be written"
+        ) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -1,0 +1,160 @@
+"""A header says what a file is, and why it cannot be used."""
+
+import time
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from blendin_local.engine.header import read_header
+from blendin_local.errors import LoadError
+
+
+def write_gguf(path: Path, architecture: str = "llama", **more) -> Path:
+    """A tiny file of one tensor; `more` are keys under the architecture's prefix."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name("tiny")
+    keys = {"block_count": 2, "embedding_length": 8, "context_length": 64, "attention.head_count": 2, **more}
+    for key, value in keys.items():
+        if isinstance(value, list):
+            writer.add_array(f"{architecture}.{key}", value)
+        elif isinstance(value, bool):
+            writer.add_bool(f"{architecture}.{key}", value)
+        else:
+            writer.add_uint32(f"{architecture}.{key}", value)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["a", "b", "<end>"])
+    writer.add_eos_token_id(2)
+    writer.add_tensor("t", np.zeros((8, 4), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_header_tells_shape_vocabulary_and_ends(tmp_path):
+    """What the keys say is what the header says, and sums are taken over the tensors."""
+    path = write_gguf(tmp_path / "é x.gguf", **{"attention.head_count_kv": 1, "attention.key_length": 16})
+    header = read_header(path)
+    assert (header.architecture, header.name, header.vocab_kind, header.vocab_size) == (
+        "llama",
+        "tiny",
+        "BPE",
+        3,
+    )
+    assert header.end_tokens == ("<end>",)
+    assert header.parameters == 32
+    assert header.weight_bytes == 128
+    assert header.kv_heads == (1, 1)
+    assert header.kv_bytes_per_token("f16") == 2 * (16 + 4) * 2
+    assert header.kv_bytes_per_token("q8_0") == 2 * (16 + 4) * 34 // 32
+    assert header.memory == "plain"
+    assert header.unusable == ""
+
+
+@pytest.mark.parametrize(
+    ("architecture", "keys", "memory"),
+    [
+        ("gemma3", {"attention.sliding_window": 16}, "sliding"),
+        ("mamba", {"ssm.conv_kernel": 4, "attention.head_count": 0}, "recurrent"),
+        ("lfm2", {"shortconv.l_cache": 3, "attention.head_count_kv": [0, 2]}, "hybrid"),
+        ("qwen3next", {"ssm.conv_kernel": 4, "full_attention_interval": 2}, "hybrid"),
+        ("bert", {"attention.causal": False}, "none"),
+        ("llama", {"attention.causal": False}, "none"),
+    ],
+)
+def test_the_kind_of_memory_is_guessed_from_the_keys(tmp_path, architecture, keys, memory):
+    """Windows, recurrent states and encoders are told apart; layers without attention have no cache."""
+    header = read_header(write_gguf(tmp_path / "m.gguf", architecture, **keys))
+    assert header.memory == memory
+    if memory == "hybrid":
+        assert header.kv_heads == (0, 2)
+    if memory == "none":
+        assert "embedding" in header.unusable
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"hello world", "is not a GGUF file"),
+        (b"GGUF", "damaged or cut short"),
+        (b"GGUF" + b"\xff" * 60, "damaged or cut short"),
+        (b"PK\x03\x04", "is not a GGUF file"),
+    ],
+)
+def test_what_is_no_model_is_refused_in_one_line(tmp_path, content, said):
+    """Empty files, other formats and junk give one line that names the file."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    with pytest.raises(LoadError, match=said) as caught:
+        read_header(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_missing_files_and_directories_are_refused(tmp_path):
+    """A path that leads nowhere, or to a directory, is said to."""
+    with pytest.raises(LoadError, match="does not exist"):
+        read_header(tmp_path / "no.gguf")
+    with pytest.raises(LoadError, match="is a directory"):
+        read_header(tmp_path)
+
+
+def test_a_file_cut_short_anywhere_is_recognised(tmp_path):
+    """However much is missing, the loss is seen; where only weights are missing both sizes are named."""
+    whole = write_gguf(tmp_path / "whole.gguf").read_bytes()
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(whole[:-1])
+    with pytest.raises(LoadError, match=f"{len(whole) - 1:,} bytes of {len(whole):,}"):
+        read_header(cut)
+    for length in range(5, len(whole), 37):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(LoadError, match="cut short"):
+            read_header(cut)
+
+
+def test_split_models_are_counted_whole(tmp_path):
+    """The first part stands for all of them; a missing part and a later part are refused."""
+    first = tmp_path / "m-00001-of-00002.gguf"
+    second = tmp_path / "m-00002-of-00002.gguf"
+    for path in (first, second):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_uint16("split.count", 2)
+        writer.add_tensor("t", np.zeros((8, 4), dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    assert read_header(first).parameters == 64
+    with pytest.raises(LoadError, match="not the first part"):
+        read_header(second)
+    second.unlink()
+    with pytest.raises(LoadError, match="m-00002-of-00002"):
+        read_header(first)
+
+
+@pytest.mark.model
+def test_the_real_base_is_read_fast_and_right(demo_base_path):
+    """A vocabulary of 262,144 tokens takes a moment, and the numbers are those of the model card."""
+    read_header(demo_base_path)  # llama.cpp itself is imported once
+    start = time.perf_counter()
+    header = read_header(demo_base_path)
+    assert time.perf_counter() - start < 0.3
+    assert (header.architecture, header.quantization, header.vocab_kind) == ("gemma3", "Q4_K_M", "SPM")
+    assert (header.vocab_size, header.n_layers, header.sliding_window) == (262_144, 18, 512)
+    assert header.parameters == 268_098_176
+    assert header.kv_bytes_per_token("f16") == 18 * 1 * 512 * 2
+    assert header.chat_template is None
+    assert header.memory == "sliding"
+
+
+@pytest.mark.model
+def test_the_real_guide_has_a_template(demo_guide_path):
+    """The instruct model brings a chat template and plain attention."""
+    header = read_header(demo_guide_path)
+    assert "<|im_start|>" in header.chat_template
+    assert (header.memory, header.vocab_size, header.ctx_train) == ("plain", 49_152, 8192)
+    assert header.kv_bytes_per_token("f16") == 23_040
