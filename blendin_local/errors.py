@@ -6,6 +6,7 @@
     │   └── FetchError      3   the file could not be fetched or does not match its checksum
     ├── LoadError           4   llama.cpp could not load the file, or memory is too small
     └── PairError           5   the models load but cannot be used as asked
+        └── ContextFullError 5  the prompt or the conversation is longer than the context
 
 Here: the classes and their codes.
 Not here: how an error is shown (`ui/cli.py`, the one border where they are caught).
@@ -66,3 +67,23 @@ class PairError(BlendinError):
 
     exit_code = 5
     code = "pair_unusable"
+
+
+class ContextFullError(PairError):
+    """More tokens than the context holds.
+
+    Attributes:
+        n_prompt: Tokens of the prompt.
+        n_ctx: Tokens of the context.
+    """
+
+    code = "context_full"
+
+    def __init__(self, *, n_prompt: int, n_ctx: int, role: str = "") -> None:
+        prompt = f"{role} prompt" if role else "prompt"
+        super().__init__(
+            f"the {prompt} has {n_prompt} tokens, but the context holds {n_ctx}",
+            "raise --ctx-size, or shorten the prompt",
+        )
+        self.n_prompt = n_prompt
+        self.n_ctx = n_ctx
