@@ -68,7 +68,7 @@ def one_line_error(result, code, *words):
 
 
 def test_nothing_but_the_answer_is_on_stdout(run):
-    """stdout holds the answer, stderr the footer; in a pipe there are no escape codes."""
+    """Stdout holds the answer, stderr the footer; in a pipe there are no escape codes."""
     code, out, err = run("hello", "-n", 12)
 
     assert code == 0
@@ -246,7 +246,10 @@ def test_a_guide_without_template_is_refused(toys, tmp_path):
     ("template", "word"),
     [
         ("{{ raise_exception('not today') }}", "not today"),
-        ("{% for a in range(9999) %}{% for b in range(9999) %}{% set c = b %}{% endfor %}{% endfor %}", "end within"),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% set c = b %}{% endfor %}{% endfor %}",
+            "end within",
+        ),
         ("{% if %}", "template"),
         ("{{ messages[7].content }}", "template"),
     ],
@@ -352,7 +355,15 @@ def test_user_text_full_of_control_strings(run):
 def test_the_demo_pair_answers(demo_base_path, demo_guide_path):
     """The real pair through the whole program: an answer, valid JSON, a stop that says whose it was."""
     code, out, _ = blendin(
-        "run", "--base", demo_base_path, "--guide", demo_guide_path, "Why is the sky blue?", "-n", 24, "--json"
+        "run",
+        "--base",
+        demo_base_path,
+        "--guide",
+        demo_guide_path,
+        "Why is the sky blue?",
+        "-n",
+        24,
+        "--json",
     )
     record = json.loads(out)
 
