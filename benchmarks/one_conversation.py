@@ -3,10 +3,11 @@
 Run: python benchmarks/one_conversation.py [--json]
 
 For thresholds from 0 (the guide is never asked) to 1 (always) it answers the same questions and prints
-tokens/s, the share of wall time inside llama.cpp (`llama_decode` and waiting for its result), speed relative to
-the base alone, and what the process weighs beyond files, KV caches and compute buffers. Medians over rounds; the
-kinds take turns within a round, so that a machine that drifts drifts for all. Speed is that of generation,
-prompts aside.
+tokens/s, the share of wall time inside llama.cpp (`llama_decode` and waiting for its result), the speed
+beside that of the base alone, and what the process weighs beyond files, KV caches and compute buffers.
+
+Medians over rounds; within a round the kinds take turns, so that a machine that drifts drifts for all.
+Speed is that of generation, prompts aside.
 """
 
 from __future__ import annotations

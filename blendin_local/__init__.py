@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from blendin_local._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from blendin_local.core.prompts import Message
     from blendin_local.core.records import Candidate, Completion, Step
+    from blendin_local.decode.stream import AnswerStream
     from blendin_local.errors import (
         BlendinError,
         ContextFullError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from blendin_local.opening import open_pair
-    from blendin_local.pair import AnswerStream, Pair, PairSetup
+    from blendin_local.pair import Pair, PairSetup
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 _PLACES = {
@@ -39,7 +40,8 @@ _PLACES = {
         "UsageError",
     ),
     "opening": ("open_pair",),
-    "pair": ("AnswerStream", "Pair", "PairSetup"),
+    "decode.stream": ("AnswerStream",),
+    "pair": ("Pair", "PairSetup"),
     "settings": ("AnswerSettings", "BlendSettings", "ModelSettings", "SamplingSettings"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}

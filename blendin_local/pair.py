@@ -1,28 +1,26 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
-Here: `Pair`, `AnswerStream`, and the assembly of a `Completion` with its signature.
-Not here: names and downloads (`opening`), the rule of an answer (`decode.respond`).
+Here: `PairSetup` and `Pair`: prompts, settings and the signature of an answer.
+Not here: names and downloads (`opening`), the answer while it grows (`decode.stream`).
 """
 
 from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from blendin_local import __version__
+from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import Message, PlainTemplate
-from blendin_local.core.records import Completion, Step, Timings, Usage
-from blendin_local.core.text import HoldBack
-from blendin_local.decode.drive import drive
+from blendin_local.core.records import Completion
 from blendin_local.decode.player import Player
-from blendin_local.decode.respond import Ending, respond
 from blendin_local.decode.seat import Seat
+from blendin_local.decode.stream import AnswerStream, Settings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, PairError, UsageError
@@ -153,7 +151,15 @@ class Pair:
         answer = self._with_template_stops(answer or AnswerSettings(), roles)
         for role, prompt in self._spans(messages, roles).items():
             self._begin(role, prompt, blend.top_k)
-        return AnswerStream(self, roles, Settings(blend, sampling, answer), should_stop)
+        settings = Settings(blend, sampling, answer)
+        return AnswerStream(
+            {role: self._seats[role] for role in roles},
+            settings,
+            should_stop,
+            signature=self._signature(roles, settings),
+            notices=self._notices(roles),
+            load_ms=self.load_ms,
+        )
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
         """Answer in one piece; arguments and errors are those of `stream`."""
@@ -198,12 +204,10 @@ class Pair:
             name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
         }
 
-    def notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
-        """Sentences about these roles that the user should know."""
+    def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
         return tuple(notice for role in roles for notice in self._players[role].notices(role))
 
-    def signature(self, roles: Sequence[Role], settings: Settings) -> dict[str, Any]:
-        """Everything that decides which bytes an answer has."""
+    def _signature(self, roles: Sequence[Role], settings: Settings) -> dict[str, Any]:
         return {
             "versions": {
                 "blendin-local": __version__,
@@ -219,123 +223,6 @@ class Pair:
             "sampling": asdict(settings.sampling),
             "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         }
-
-    def seats(self, roles: Sequence[Role]) -> dict[Role, Seat]:
-        """The seats that an answer uses."""
-        return {role: self._seats[role] for role in roles}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything one answer was asked for with."""
-
-    blend: BlendSettings
-    sampling: SamplingSettings
-    answer: AnswerSettings
-
-
-class AnswerStream:
-    """The steps of one answer as they are decided; iterate once, then read `completion`.
-
-    It may be left early: the models are in step again at the next answer.
-
-    Attributes:
-        settings: What the answer was asked for with, the seed and the template's stop strings filled in.
-        signature: Everything that decides which bytes the answer has.
-    """
-
-    def __init__(
-        self, pair: Pair, roles: Sequence[Role], settings: Settings, should_stop: Callable[[], bool]
-    ) -> None:
-        self.settings = settings
-        self.signature = pair.signature(roles, settings)
-        self._pair = pair
-        self._roles = roles
-        self._should_stop = should_stop
-        self._completion: Completion | None = None
-        self._running = self._run()
-
-    def __iter__(self) -> Iterator[Step]:
-        return self._running
-
-    def shown(self) -> Iterator[tuple[Step, str]]:
-        """Steps with the text that may be shown: a stop string that may be beginning is held back."""
-        hold = HoldBack(self.settings.answer.stop)
-        for step in self:
-            yield from hold.feed(step)
-        yield from hold.flush()
-
-    @property
-    def completion(self) -> Completion:
-        """The finished answer. RuntimeError before the iteration has ended."""
-        if self._completion is None:
-            raise RuntimeError("the answer is not finished: iterate over the stream first")
-        return self._completion
-
-    def _run(self) -> Iterator[Step]:
-        seats, settings = self._pair.seats(self._roles), self.settings
-        watch = _Watch(seats)
-        answer = respond(settings.blend, settings.sampling, settings.answer)
-        ending = yield from watch.follow(drive(answer, seats, self._should_stop))
-        for seat in seats.values():
-            seat.finish(ending.text)
-        self._completion = Completion(
-            text=ending.text.decode(),
-            steps=tuple(watch.steps),
-            stopped_by=ending.stopped_by,
-            end=ending.end,
-            usage=watch.usage(),
-            timings=watch.timings(self._pair.load_ms),
-            signature=self.signature,
-            notices=self._pair.notices(self._roles),
-        )
-
-
-class _Watch:
-    """Counts and times one answer."""
-
-    def __init__(self, seats: Mapping[Role, Seat]) -> None:
-        self.steps: list[Step] = []
-        self._seats = seats
-        self._before = {role: replace(seat.context.tally) for role, seat in seats.items()}
-        self._started = perf_counter()
-        self._first_step_s = self._total_s = 0.0
-
-    def follow(self, running: Generator[Step, None, Ending]) -> Generator[Step, None, Ending]:
-        """Pass the steps on and remember them."""
-        while True:
-            try:
-                step = next(running)
-            except StopIteration as finished:
-                self._total_s = perf_counter() - self._started
-                ending: Ending = finished.value
-                return ending
-            self._first_step_s = self._first_step_s or perf_counter() - self._started
-            self.steps.append(step)
-            yield step
-
-    def usage(self) -> Usage:
-        """Tokens of the prompts, and tokens evaluated since the start."""
-        prompts = {f"{role}_prompt_tokens": seat.lane.n_prompt for role, seat in self._seats.items()}
-        evaluated = {
-            f"{role}_tokens_evaluated": seat.context.tally.tokens - self._before[role].tokens
-            for role, seat in self._seats.items()
-        }
-        return Usage(**prompts, **evaluated)
-
-    def timings(self, load_ms: float) -> Timings:
-        """Milliseconds; reading prompts and generating add up to the whole."""
-        prompt_s = sum(seat.prompt_s for seat in self._seats.values())
-        decode_s = sum(
-            seat.context.tally.decode_s - self._before[role].decode_s for role, seat in self._seats.items()
-        )
-        return Timings(
-            load_ms=load_ms,
-            prompt_ms=prompt_s * 1000,
-            generation_ms=(self._total_s - prompt_s) * 1000,
-            llama_decode_ms=decode_s * 1000,
-            first_step_ms=self._first_step_s * 1000,
-        )
 
 
 def _messages(conversation: Conversation, system: str) -> list[Message]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from blendin_local import __version__
+from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
 from blendin_local.ui import run, talk
 from blendin_local.ui.streams import close_stdout

@@ -15,11 +15,12 @@ from typing import Any
 from rich.console import Console
 
 from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.decode.stream import AnswerStream
 from blendin_local.models.local import ensure_local
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import load_registry
 from blendin_local.opening import PairRequest, Plan, plan
-from blendin_local.pair import AnswerStream, Pair
+from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
 from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
 from blendin_local.ui.progress import download_bars

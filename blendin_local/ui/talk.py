@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated
@@ -14,6 +13,7 @@ from blendin_local.ui.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
+    ColorChoice,
     ModelOptions,
     RuntimeOptions,
     SamplingOptions,
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def talk(
     *,
     color: Annotated[
-        str, typer.Option("--color", help="auto, on or off.", rich_help_panel="Output")
+        ColorChoice, typer.Option("--color", help="auto, on or off.", rich_help_panel="Output")
     ] = "auto",
     models: ModelOptions,
     runtime: RuntimeOptions,
@@ -42,15 +42,15 @@ def talk(
     from blendin_local.ui.chat_state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.ui.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.ui.session import open_session  # noqa: PLC0415
-    from blendin_local.ui.theme import make_console  # noqa: PLC0415
+    from blendin_local.ui.theme import make_consoles  # noqa: PLC0415
 
     if answer.top_logprobs is None:
         answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
-    out, err = make_console(sys.stdout, color), make_console(sys.stderr, color)
+    consoles = make_consoles(color)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:
         with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
-            opening = open_session(options, err, lambda: interrupt.requested, both=True)
+            opening = open_session(options, consoles.err, lambda: interrupt.requested, both=True)
             session = stack.enter_context(opening)
         settings = ChatSettings(session.plan.blend, session.sampling, session.answer)
-        chat(session.pair, ChatStart(session.system, settings, session.methods), out, err)
+        chat(session.pair, ChatStart(session.system, settings, session.methods), consoles.out, consoles.err)

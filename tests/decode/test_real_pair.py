@@ -86,7 +86,7 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
 def slow_twin(pair, prompt, settings, answer):
     """The same answer by seats that forget everything before every prediction."""
     stream = pair.stream(prompt, blend=settings, answer=answer)
-    seats = pair.seats(("base", "guide"))
+    seats = pair._seats
     for seat in seats.values():
         remembered = seat.predict
 
@@ -199,7 +199,7 @@ def test_the_guide_reads_no_token_twice(pair):
     completion = pair.respond(
         "Explain gravity to a child.", blend=BlendSettings(threshold=1), answer=limits(40)
     )
-    lane = pair.seats(("guide",))["guide"].lane
+    lane = pair._seats["guide"].lane
 
     assert completion.blend.asked == 40
     rewound = completion.usage.guide_tokens_evaluated - len(lane.ids)
