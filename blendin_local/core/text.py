@@ -52,11 +52,11 @@ def find_stop(text: bytes, start: int, stops: Sequence[bytes]) -> int | None:
     return min((at for at in found if at >= 0), default=None)
 
 
-def repeats(text: bytes, *, times: int = 4, least: int = 240, probe: int = 48) -> bool:
+def repeats(text: bytes, *, times: int = 3, least: int = 240, probe: int = 48) -> bool:
     """Whether the end of `text` says one thing over and over.
 
-    True where the last max(least, times * period) bytes repeat with some period: a line said four times,
-    or a dash drawn for 240 bytes. Ordinary lists and tables differ from line to line.
+    True where the last max(least, times * period) bytes repeat with some period: a line said three
+    times, or a dash drawn for 240 bytes. Ordinary lists and tables differ from line to line.
     """
     if len(text) < least:
         return False
