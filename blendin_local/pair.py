@@ -191,6 +191,13 @@ class Pair:
         lines["template"] = self.setup.template.name
         return lines
 
+    def memory_bytes(self) -> dict[str, int]:
+        """Bytes of both models' weights, KV caches and compute buffers, as estimated before loading."""
+        parts = [player.memory for player in self._players.values()]
+        return {
+            name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
+        }
+
     def notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
         """Sentences about these roles that the user should know."""
         return tuple(notice for role in roles for notice in self._players[role].notices(role))

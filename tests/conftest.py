@@ -1,24 +1,61 @@
-"""The demo files, where they are on this machine."""
+"""Fixtures shared by all tests: the demo pair's files and loaded models, small vocabularies, toy GGUFs."""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.toys import KINDS, make_toy
 
-def _demo(name: str) -> Path:
-    directory = os.environ.get("BLENDIN_TEST_MODELS", "")
-    path = Path(directory) / name
-    if not directory or not path.is_file():
-        pytest.skip(f"{name} is not in BLENDIN_TEST_MODELS")
+ROOT = Path(__file__).parents[1]
+VOCABS = Path(os.environ.get("BLENDIN_TEST_VOCABS", ROOT.parent / "shared" / "vocabs"))
+FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
+
+
+def _demo_file(name: str, file: str) -> Path:
+    """A demo model: from BLENDIN_TEST_MODELS, or fetched once into the user's cache."""
+    folder = os.environ.get("BLENDIN_TEST_MODELS")
+    if folder:
+        return Path(folder) / file
+    from blendin_local.models.local import ensure_local
+    from blendin_local.models.registry import load_registry
+
+    [path] = ensure_local([name], load_registry(), pull=True).values()
     return path
 
 
 @pytest.fixture(scope="session")
 def demo_base_path() -> Path:
-    return _demo("gemma-3-270m-q4_k_m.gguf")
+    """The unaligned base of the demo pair."""
+    return _demo_file("demo-base", "gemma-3-270m-q4_k_m.gguf")
 
 
 @pytest.fixture(scope="session")
 def demo_guide_path() -> Path:
-    return _demo("SmolLM2-135M-Instruct.Q4_1.gguf")
+    """The aligned guide of the demo pair."""
+    return _demo_file("demo-guide", "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def family_vocabulary(request):
+    """A real vocabulary without weights, one of five families."""
+    from blendin_local.engine.library import library, set_fields
+    from blendin_local.engine.vocabulary import Vocabulary
+
+    path = VOCABS / f"ggml-vocab-{request.param}.gguf"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here: vocabulary files are not part of the repository")
+    api = library().api
+    parameters = api.llama_model_default_params()
+    set_fields(parameters, vocab_only=True)
+    handle = api.llama_model_load_from_file(str(path).encode(), parameters)
+    yield Vocabulary(handle)
+    api.llama_model_free(handle)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def toy_path(request, tmp_path_factory) -> Path:
+    """A tiny random model of each kind of memory."""
+    return make_toy(tmp_path_factory.mktemp("toys") / f"{request.param}.gguf", request.param)

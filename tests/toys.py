@@ -16,7 +16,9 @@ TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[
 KINDS = ("plain", "sliding", "recurrent", "hybrid")
 
 
-def make_toy(path: Path, kind: str, *, seed: int = 0, template: str | None = TEMPLATE, ctx: int = 2048) -> Path:
+def make_toy(
+    path: Path, kind: str, *, seed: int = 0, template: str | None = TEMPLATE, ctx: int = 2048
+) -> Path:
     """Write a toy model of one kind of memory."""
     architecture = {"plain": "llama", "sliding": "gemma3", "recurrent": "mamba", "hybrid": "lfm2"}[kind]
     writer = gguf.GGUFWriter(path, architecture)
@@ -123,9 +125,7 @@ def _recurrent(writer: gguf.GGUFWriter, tensors: _Tensors) -> None:
         tensors.add(prefix + "ssm_x.weight", rank + 2 * state, inner)
         tensors.add(prefix + "ssm_dt.weight", inner, rank)
         tensors.add(prefix + "ssm_dt.bias", inner)
-        writer.add_tensor(
-            prefix + "ssm_a", -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1))
-        )
+        writer.add_tensor(prefix + "ssm_a", -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1)))
         tensors.ones(prefix + "ssm_d", inner)
         tensors.add(prefix + "ssm_out.weight", WIDTH, inner)
 

@@ -17,7 +17,7 @@ from blendin_local.core.methods import Role
 from blendin_local.engine.context import Context
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
-from blendin_local.engine.memory import available_memory, estimate, require_memory
+from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.errors import PairError
@@ -35,6 +35,7 @@ class Player:
 
     def __init__(self, header: Header, settings: ModelSettings, should_stop: Callable[[], bool]) -> None:
         self.path: Path = header.path
+        self.memory = memory_estimate(header, settings)
         self.settings = settings
         self.model = Model(header.path, settings, should_stop)
         try:
@@ -56,10 +57,10 @@ class Player:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
         """
         headers = {role: read_header(path) for role, (path, _) in files.items()}
-        needs = []
-        for role, (path, own) in files.items():
-            size = context_size(headers[role], own)
-            needs.append((f"{role} {path.name}", estimate(headers[role], size, own.kv_type)))
+        needs = [
+            (f"{role} {path.name}", memory_estimate(headers[role], settings))
+            for role, (path, settings) in files.items()
+        ]
         require_memory(needs, available_memory())
         players: dict[Role, Self] = {}
         try:
@@ -126,6 +127,11 @@ class Player:
         """Free the context, then the weights."""
         self.context.close()
         self.model.close()
+
+
+def memory_estimate(header: Header, settings: ModelSettings) -> MemoryEstimate:
+    """What a model with its context will take."""
+    return estimate(header, context_size(header, settings), settings.kv_type)
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

@@ -9,7 +9,6 @@ look-up asks for the type first. The pure Python reader takes 20 s for a vocabul
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from blendin_local.engine.library import library
 from blendin_local.errors import LoadError
 
 Value = int | float | bool | str
@@ -44,15 +44,6 @@ _DIMENSIONS = 4  # GGML_MAX_DIMS
 
 class _InitParams(ctypes.Structure):
     _fields_ = (("no_alloc", ctypes.c_bool), ("ctx", ctypes.c_void_p))
-
-
-def _llama() -> Any:
-    try:
-        return importlib.import_module("llama_cpp")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise LoadError(
-            f"llama-cpp-python cannot be imported: {error}", "install it with: pip install llama-cpp-python"
-        ) from error
 
 
 class _Functions:
@@ -90,7 +81,7 @@ class _Functions:
 
 @cache
 def _functions() -> _Functions:
-    return _Functions(_llama())
+    return _Functions(library().api)
 
 
 class GgufFile:

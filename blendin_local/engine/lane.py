@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol
 
-
 PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
 
 

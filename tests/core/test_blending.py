@@ -51,7 +51,9 @@ def test_a_blend_equals_enumeration(base, guide, alpha):
 def test_the_ends_of_alpha_are_the_models_themselves(base, guide):
     """With alpha 0 the base decides alone, with 1 the guide."""
     assert greedy(blend(base, guide, 0.0), base) == likeliest(base)
-    assert blend(base, guide, 1.0)[likeliest(guide)] == pytest.approx(max(guide.values()) / sum(guide.values()))
+    assert blend(base, guide, 1.0)[likeliest(guide)] == pytest.approx(
+        max(guide.values()) / sum(guide.values())
+    )
 
 
 def test_ties_go_to_the_base_then_to_the_smaller_bytes():

@@ -68,8 +68,20 @@ def test_the_earliest_stop_is_found_across_steps():
         ("-" * 200, False),
         ("\n".join(f"{i}. item number {i} of the list" for i in range(40)), False),
         ("a long sentence that is said " + "once and " * 3, False),
-        (("The answer is forty-two, as everybody knows by now, and there is no more to say about it. " * 4), True),
-        (("The answer is forty-two, as everybody knows by now, and there is no more to say about it. " * 3), False),
+        (
+            (
+                "The answer is forty-two, as everybody knows by now, and there is no more to say about it. "
+                * 4
+            ),
+            True,
+        ),
+        (
+            (
+                "The answer is forty-two, as everybody knows by now, and there is no more to say about it. "
+                * 3
+            ),
+            False,
+        ),
     ],
 )
 def test_repetition(text, expected):

@@ -196,7 +196,9 @@ def test_a_second_turn_reads_only_the_new_text(pair):
 
 def test_the_guide_reads_no_token_twice(pair):
     """The guide's evaluations are its prompt and the answer, each token once, rewound ones aside."""
-    completion = pair.respond("Explain gravity to a child.", blend=BlendSettings(threshold=1), answer=limits(40))
+    completion = pair.respond(
+        "Explain gravity to a child.", blend=BlendSettings(threshold=1), answer=limits(40)
+    )
     lane = pair.seats(("guide",))["guide"].lane
 
     assert completion.blend.asked == 40

@@ -160,7 +160,9 @@ def test_sampling_draws_from_the_blend_and_repeats_with_its_seed():
     base, guide = (lambda _: {b"a": 0.2, b"b": 0.2}), (lambda _: {b"c": 0.5, b"d": 0.5})
     settings = AnswerSettings(max_tokens=30, loop_guard=False)
     runs = [
-        text_of(converse(base, guide, sampling=SamplingSettings(temperature=1, seed=seed), answer=settings)[0])
+        text_of(
+            converse(base, guide, sampling=SamplingSettings(temperature=1, seed=seed), answer=settings)[0]
+        )
         for seed in (1, 1, 2)
     ]
 

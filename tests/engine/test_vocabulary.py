@@ -17,7 +17,27 @@ TEXTS = [
 ]
 
 words = st.sampled_from(
-    ["the", " quick", "s", "'s", " ", "  ", "\n", "\n\n", ".", ",", " 12", "345", "é", "日本", "😊", "\t", " (", ")", "ing"]
+    [
+        "the",
+        " quick",
+        "s",
+        "'s",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        ".",
+        ",",
+        " 12",
+        "345",
+        "é",
+        "日本",
+        "😊",
+        "\t",
+        " (",
+        ")",
+        "ing",
+    ]
 )
 chunks = st.lists(st.lists(words, min_size=1, max_size=5).map("".join), min_size=1, max_size=8)
 

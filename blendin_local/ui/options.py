@@ -1,0 +1,284 @@
+"""The options that commands share, and what they mean as settings.
+
+Here: groups of options as dataclasses; each turns itself into the settings of `blendin_local.settings`.
+Not here: defaults (`settings`), values of a pair in models.toml (`opening`).
+An option left out is None, so that the pair's own value, then the default, can step in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+
+from blendin_local.errors import UsageError
+from blendin_local.settings import AUTO_ALPHA
+
+_models = partial(typer.Option, rich_help_panel="Models")
+_runtime = partial(typer.Option, rich_help_panel="Runtime")
+_blend = partial(typer.Option, rich_help_panel="Blend")
+_sampling = partial(typer.Option, rich_help_panel="Sampling")
+_answer = partial(typer.Option, rich_help_panel="Answer")
+_output = partial(typer.Option, rich_help_panel="Output")
+ColorChoice = Literal["auto", "on", "off"]
+Value = TypeVar("Value")
+
+
+def number(name: str, text: str | None, words: dict[str, Value]) -> float | Value | None:
+    """A number, or one of a few words.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text is None or text in words:
+        return None if text is None else words[text]
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}", f"give a number or {' or '.join(words)}") from None
+
+
+def _chosen(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of many types
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which models, and how they are prompted."""
+
+    base: Annotated[
+        str | None,
+        _models("--base", envvar="BLENDIN_BASE", help="Base model: a file or a name."),
+    ] = None
+    guide: Annotated[
+        str | None,
+        _models("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file or a name."),
+    ] = None
+    pair: Annotated[
+        str | None,
+        _models("--pair", envvar="BLENDIN_PAIR", help="A pair from models.toml."),
+    ] = None
+    models: Annotated[Path | None, _models("--models", help="Another models.toml.")] = None
+    pull: Annotated[bool, _models("--pull", help="Fetch what is missing without asking.")] = False
+    offline: Annotated[bool, _models("--offline", help="Never use the network.")] = False
+    base_template: Annotated[
+        str | None,
+        _models(help="Plain-text template of the base's prompt (qa, ...)."),
+    ] = None
+    base_prompt_file: Annotated[Path | None, _models(help="The base's exact prompt.")] = None
+    guide_prompt_file: Annotated[Path | None, _models(help="The guide's exact prompt.")] = None
+    guide_chat_template_file: Annotated[
+        Path | None, _models(help="A Jinja template instead of the guide's own.")
+    ] = None
+    think: Annotated[bool, _models("--think", help="Let a thinking guide think.")] = False
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """How llama.cpp runs the models; `--base-...` and `--guide-...` win over the form for both."""
+
+    ctx_size: Annotated[
+        int | None,
+        _runtime("--ctx-size", "-c", envvar="BLENDIN_CTX_SIZE", help="Context, in tokens. [default: 4096]"),
+    ] = None
+    n_gpu_layers: Annotated[
+        str | None,
+        _runtime(
+            "--n-gpu-layers",
+            "-ngl",
+            envvar="BLENDIN_N_GPU_LAYERS",
+            help="Layers on the GPU: a number, auto or all.",
+        ),
+    ] = None
+    threads: Annotated[
+        str | None,
+        _runtime("--threads", "-t", help="Threads: a number or auto."),
+    ] = None
+    flash_attn: Annotated[str | None, _runtime("--flash-attn", "-fa", help="auto, on or off.")] = None
+    kv_type: Annotated[str | None, _runtime("--kv-type", help="KV cache: f16, q8_0, q4_0, f32.")] = None
+    no_mmap: Annotated[bool, _runtime("--no-mmap", help="Read weights instead of mapping them.")] = False
+    base_ctx_size: Annotated[int | None, _runtime()] = None
+    guide_ctx_size: Annotated[int | None, _runtime()] = None
+    base_n_gpu_layers: Annotated[str | None, _runtime("--base-n-gpu-layers", "--base-ngl")] = None
+    guide_n_gpu_layers: Annotated[str | None, _runtime("--guide-n-gpu-layers", "--guide-ngl")] = None
+    base_threads: Annotated[str | None, _runtime()] = None
+    guide_threads: Annotated[str | None, _runtime()] = None
+
+    def settings(self, role: str) -> dict[str, Any]:
+        """The fields of `ModelSettings` that were given for a role."""
+        own = {name: getattr(self, f"{role}_{name}") for name in ("ctx_size", "n_gpu_layers", "threads")}
+        for name, value in own.items():
+            own[name] = getattr(self, name) if value is None else value
+        layers = number("--n-gpu-layers", own["n_gpu_layers"], {"auto": None, "all": None})
+        threads = number("--threads", own["threads"], {"auto": None})
+        return _chosen(
+            ctx_size=own["ctx_size"],
+            n_gpu_layers=None if layers is None else _whole("--n-gpu-layers", layers),
+            threads=None if threads is None else _whole("--threads", threads),
+            flash_attention=_one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
+            kv_type=_one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
+            mmap=False if self.no_mmap else None,
+        )
+
+
+def _whole(name: str, value: float) -> int:
+    if value != int(value):
+        raise UsageError(f"{name} is {value}", "give a whole number")
+    return int(value)
+
+
+def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None:
+    if value is not None and value not in choices:
+        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(choices)}")
+    return value
+
+
+@dataclass(frozen=True)
+class BlendOptions:
+    """How two distributions become one choice."""
+
+    method: Annotated[str | None, _blend("--method", help="blendin, nudging, base or guide.")] = None
+    threshold: Annotated[
+        float | None,
+        _blend(
+            "--threshold",
+            envvar="BLENDIN_THRESHOLD",
+            help="Ask the guide where the base's top-1 probability is below this. [default: 0.4]",
+        ),
+    ] = None
+    alpha: Annotated[
+        str | None,
+        _blend(
+            "--alpha",
+            envvar="BLENDIN_ALPHA",
+            help="The guide's weight, 0 to 1, or auto (the paper's eq. 3). [default: auto]",
+        ),
+    ] = None
+    top_k_blend: Annotated[
+        int | None,
+        _blend("--top-k-blend", help="Candidates of each model. [default: 100]"),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of `BlendSettings` that were given."""
+        chosen = _chosen(method=self.method, threshold=self.threshold, top_k=self.top_k_blend)
+        if self.alpha is not None:
+            chosen["alpha"] = number("--alpha", self.alpha, {AUTO_ALPHA: None})
+        return chosen
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How one candidate is picked."""
+
+    temp: Annotated[float | None, _sampling("--temp", help="0 is greedy. [default: 0]")] = None
+    top_p: Annotated[float | None, _sampling("--top-p")] = None
+    top_k: Annotated[int | None, _sampling("--top-k")] = None
+    min_p: Annotated[float | None, _sampling("--min-p")] = None
+    seed: Annotated[int | None, _sampling("--seed")] = None
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of `SamplingSettings` that were given."""
+        return _chosen(
+            temperature=self.temp,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            seed=None if self.seed == -1 else self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """When an answer ends."""
+
+    max_tokens: Annotated[
+        int | None,
+        _answer("--max-tokens", "--n-predict", "-n", help="Most steps. [default: 512]"),
+    ] = None
+    system: Annotated[str | None, _answer("--system", "-sys", help="Instructions.")] = None
+    system_file: Annotated[Path | None, _answer("--system-file", "-sysf")] = None
+    stop: Annotated[
+        list[str] | None,
+        _answer("--stop", help="End the answer at this text (repeatable)."),
+    ] = None
+    no_loop_guard: Annotated[bool, _answer("--no-loop-guard", help="Let an answer repeat itself.")] = False
+    top_logprobs: Annotated[
+        int | None,
+        _answer("--top-logprobs", help="Keep this many candidates of each step."),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of `AnswerSettings` that were given."""
+        return _chosen(
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop) if self.stop else None,
+            loop_guard=False if self.no_loop_guard else None,
+            top_logprobs=self.top_logprobs,
+        )
+
+    def system_text(self) -> str:
+        """The system text, from the option or its file."""
+        return self.system if self.system is not None else read_text(self.system_file) or ""
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is shown and what is written."""
+
+    json: Annotated[bool, _output("--json", help="One JSON object instead of text.")] = False
+    jsonl: Annotated[bool, _output("--jsonl", help="A JSON line per step instead of text.")] = False
+    trace: Annotated[Path | None, _output("--trace", help="Write the step records here.")] = None
+    html: Annotated[
+        Path | None,
+        _output("--html", help="Write the marked answer with its candidates."),
+    ] = None
+    svg: Annotated[
+        Path | None,
+        _output("--svg", help="Write a picture of the marked answer."),
+    ] = None
+    color: Annotated[ColorChoice, _output("--color", help="auto, on or off.")] = "auto"
+    quiet: Annotated[bool, _output("--quiet", "-q", help="Only the answer.")] = False
+    verbose: Annotated[bool, _output("--verbose", "-v", help="llama.cpp's log and the prompts.")] = False
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """Everything a session is opened with."""
+
+    models: ModelOptions
+    runtime: RuntimeOptions
+    blend: BlendOptions
+    sampling: SamplingOptions
+    answer: AnswerOptions
+
+
+def read_text(path: Path | None) -> str | None:
+    """A UTF-8 file's text, None for no file.
+
+    Raises:
+        UsageError: It cannot be read, or is not UTF-8.
+    """
+    if path is None:
+        return None
+    try:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+
+
+def decode(data: bytes, origin: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        UsageError: They are not UTF-8; the message says where.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{origin} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
+        ) from None

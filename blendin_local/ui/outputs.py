@@ -1,0 +1,211 @@
+"""Where an answer goes: the screen, JSON, a trace, an HTML page, a picture; each is a fold over its steps.
+
+Here: the sinks, and `Outputs`, which feeds all that were asked for.
+Not here: how things look (`ui.views`, `ui.html`), the records (`core.records`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+
+from blendin_local.core.records import Completion, Step, completion_to_json, step_to_json
+from blendin_local.errors import UsageError
+from blendin_local.ui.html import render_html
+from blendin_local.ui.options import OutputOptions
+from blendin_local.ui.streams import close_stdout
+from blendin_local.ui.svg import render_svg
+from blendin_local.ui.theme import make_console
+from blendin_local.ui.views import AnswerPrinter, footer
+
+TRACE_VERSION = 1
+
+
+class Sink(Protocol):
+    """One place an answer is written to."""
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """The answer starts."""
+        ...
+
+    def step(self, step: Step, shown: str) -> None:
+        """A step, with the part of its text that is certainly answer."""
+        ...
+
+    def finish(self, completion: Completion) -> None:
+        """The answer is complete, or was stopped."""
+        ...
+
+
+class Screen:
+    """The growing answer on stdout, marked where that is a terminal, and a footer on stderr."""
+
+    def __init__(self, out: Console, err: Console) -> None:
+        self._printer = AnswerPrinter(out)
+        self._err = err
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Nothing is shown before the answer."""
+
+    def step(self, step: Step, shown: str) -> None:
+        """Append the text."""
+        self._printer.feed(step, shown)
+
+    def finish(self, completion: Completion) -> None:
+        """End the line and sum up."""
+        self._printer.finish()
+        self._err.print(footer(completion))
+        for notice in completion.notices:
+            self._err.print(f"note: {notice}", style="footer")
+
+
+class JsonObject:
+    """One object at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Nothing yet."""
+
+    def step(self, step: Step, shown: str) -> None:
+        """Nothing yet."""
+
+    def finish(self, completion: Completion) -> None:
+        """Write it."""
+        _write_line(self._stream, completion_to_json(completion))
+
+
+class JsonLines:
+    """A first line about the answer, a line per step, a last line without the steps."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._written = 0
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Write the first line."""
+        start = {"type": "start", "version": TRACE_VERSION, "prompts": dict(prompts)}
+        _write_line(self._stream, {**start, "signature": dict(signature)})
+
+    def step(self, step: Step, shown: str) -> None:
+        """Write the step's record."""
+        del shown
+        if step.i >= self._written:  # a step that a stop string cuts is shown in two parts
+            _write_line(self._stream, step_to_json(step))
+            self._written += 1
+
+    def finish(self, completion: Completion) -> None:
+        """Write the steps that a stop string swallowed, and the last line."""
+        for step in completion.steps[self._written :]:
+            _write_line(self._stream, step_to_json(step))
+        _write_line(self._stream, {"type": "end", **completion_to_json(completion, with_steps=False)})
+
+
+class Page:
+    """A file that is written when the answer is complete."""
+
+    def __init__(self, path: Path, render: Callable[[Mapping[str, str], Completion], str]) -> None:
+        self._path = path
+        self._render = render
+        self._prompts: Mapping[str, str] = {}
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Remember the prompts."""
+        del signature
+        self._prompts = prompts
+
+    def step(self, step: Step, shown: str) -> None:
+        """Nothing yet."""
+
+    def finish(self, completion: Completion) -> None:
+        """Write the file."""
+        self._path.write_text(self._render(self._prompts, completion), encoding="utf-8")
+
+
+class Outputs:
+    """All sinks of one answer.
+
+    Attributes:
+        console: For everything that is not the answer.
+        closed: Whether the reader of stdout went away; the files are still written.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], console: Console) -> None:
+        self.console = console
+        self.closed = False
+        self._stdout, *self._files = sinks
+
+    @classmethod
+    @contextmanager
+    def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
+        """Open every file first, so that a bad path is known before the models load."""
+        err = make_console(sys.stderr, options.color)
+        err.quiet = options.quiet
+        with _opened(options.trace) as trace:
+            sinks: list[Sink] = [_stdout_sink(options, err)]
+            if trace is not None:
+                sinks.append(JsonLines(trace))
+            for path, render in (
+                (options.html, render_html),
+                (options.svg, lambda _, completion: render_svg(question, completion)),
+            ):
+                if path is not None:
+                    with _opened(path):
+                        sinks.append(Page(path, render))
+            yield cls(sinks, err)
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Tell all."""
+        self._tell("begin", prompts, signature)
+
+    def step(self, step: Step, shown: str) -> None:
+        """Tell all."""
+        self._tell("step", step, shown)
+
+    def finish(self, completion: Completion) -> None:
+        """Tell all."""
+        self._tell("finish", completion)
+
+    def _tell(self, event: str, *facts: object) -> None:
+        if not self.closed:
+            try:
+                getattr(self._stdout, event)(*facts)
+            except BrokenPipeError:
+                self.closed = True
+                close_stdout()
+        for sink in self._files:
+            getattr(sink, event)(*facts)
+
+
+def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
+    if options.json:
+        return JsonObject(sys.stdout)
+    if options.jsonl:
+        return JsonLines(sys.stdout)
+    return Screen(make_console(sys.stdout, options.color), err)
+
+
+def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
+    stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    stream.flush()
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO | None]:
+    """A file opened for writing, None for no path."""
+    if path is None:
+        yield None
+        return
+    try:
+        stream = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "check the path") from error
+    with stream:
+        yield stream

@@ -1,0 +1,83 @@
+"""Progress of downloads on stderr.
+
+Here: `download_bars`: a bar per file on a terminal, a line every few seconds elsewhere; licences are named.
+Not here: the downloads (`models.fetch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from blendin_local.models.references import Resolved
+
+LINE_EVERY_S = 5.0
+
+
+class Bars:
+    """The listeners of several downloads."""
+
+    def __init__(self, err: Console) -> None:
+        self._err = err
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+        )
+        self._started = False
+
+    def note(self, sentence: str) -> None:
+        """A line between the bars."""
+        self._err.print(sentence, style="footer", soft_wrap=True)
+
+    def listener(self, item: Resolved) -> Callable[[int, int], None]:
+        """Name the file and its licence, and follow its download."""
+        if item.entry is not None and item.entry.license:
+            self.note(f"{item.reference}: {item.entry.license}. {item.entry.notice}".rstrip())
+        return self._bar(item.reference) if self._err.is_terminal else self._lines(item.reference)
+
+    def _bar(self, name: str) -> Callable[[int, int], None]:
+        if not self._started:
+            self._progress.start()
+            self._started = True
+        task = self._progress.add_task(name, total=None)
+        return lambda done, total: self._progress.update(task, completed=done, total=total)
+
+    def _lines(self, name: str) -> Callable[[int, int], None]:
+        last = [monotonic() - LINE_EVERY_S, 0.0]  # when, and how far
+
+        def listen(done: int, total: int) -> None:
+            if done > last[1] and (monotonic() - last[0] >= LINE_EVERY_S or done == total):
+                last[:] = [monotonic(), done]
+                self.note(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+        return listen
+
+    def close(self) -> None:
+        """Leave the bars as they are."""
+        if self._started:
+            self._progress.stop()
+
+
+@contextmanager
+def download_bars(err: Console) -> Iterator[Bars]:
+    """Bars that are gone with the block."""
+    bars = Bars(err)
+    try:
+        yield bars
+    finally:
+        bars.close()

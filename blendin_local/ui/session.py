@@ -1,0 +1,125 @@
+"""A pair opened for a command: options to settings, missing files fetched, progress shown.
+
+Here: `open_session` and `Session`, which asks with the settings of the command line.
+Not here: options (`ui.options`), what a request means (`opening`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from blendin_local.core.methods import Role
+from blendin_local.models.local import ensure_local
+from blendin_local.models.references import Resolved
+from blendin_local.models.registry import load_registry
+from blendin_local.opening import PairRequest, Plan, plan
+from blendin_local.pair import AnswerStream, Pair
+from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
+from blendin_local.ui.progress import download_bars
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open pair with the settings of the command line."""
+
+    pair: Pair
+    plan: Plan
+    system: str
+    sampling: SamplingSettings
+    answer: AnswerSettings
+
+    def ask(self, question: str, should_stop: Callable[[], bool]) -> AnswerStream:
+        """Answer one question."""
+        return self.pair.stream(
+            question,
+            system=self.system,
+            blend=self.plan.blend,
+            sampling=self.sampling,
+            answer=self.answer,
+            should_stop=should_stop,
+        )
+
+    def prompts(self, question: str) -> Mapping[str, str]:
+        """The rendered prompt of each role."""
+        return self.pair.prompts(question, self.system)
+
+
+@contextmanager
+def open_session(
+    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, both: bool = False
+) -> Iterator[Session]:
+    """Settle all settings, then open the pair; wrong settings are known before anything is loaded.
+
+    Args:
+        options: Of the command line.
+        err: For what is not the answer.
+        should_stop: Polled while weights are read.
+        both: Whether to open both models where the method needs only one.
+    """
+    models = options.models
+    registry = load_registry(models.models)
+    opened = plan(_request(options, both=both), registry)
+    sampling = SamplingSettings(**options.sampling.settings())
+    given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
+    answer = AnswerSettings(**{**given, **options.answer.settings()})
+    system = options.answer.system_text() or opened.system
+    if opened.chosen_for_user:
+        models_of_it = " guided by ".join(opened.references.values())
+        err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
+    with download_bars(err) as bars:
+        paths = ensure_local(
+            list(opened.references.values()),
+            registry,
+            pull=models.pull,
+            offline=models.offline,
+            ask=_asker(err),
+            progress=bars.listener,
+            note=bars.note,
+        )
+    by_role = {role: paths[reference] for role, reference in opened.references.items()}
+    with Pair(opened.setup(by_role), should_stop) as pair:
+        yield Session(pair, opened, system, sampling, answer)
+
+
+def _request(options: SessionOptions, *, both: bool) -> PairRequest:
+    models, runtime = options.models, options.runtime
+    return PairRequest(
+        pair=models.pair,
+        base=models.base,
+        guide=models.guide,
+        base_template=models.base_template,
+        exact_prompts=_exact_prompts(models),
+        guide_template=read_text(models.guide_chat_template_file),
+        thinking=models.think,
+        base_settings=runtime.settings("base"),
+        guide_settings=runtime.settings("guide"),
+        blend=options.blend.settings(),
+        both=both,
+    )
+
+
+def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
+    files: dict[Role, Any] = {"base": models.base_prompt_file, "guide": models.guide_prompt_file}
+    return {role: text for role, path in files.items() if (text := read_text(path)) is not None}
+
+
+def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
+    """A question on the terminal, or None where nobody could answer."""
+    if not (sys.stdin.isatty() and err.is_terminal):
+        return None
+
+    def ask(missing: Sequence[Resolved]) -> bool:
+        if not missing:
+            return False
+        size = sum(item.entry.size for item in missing if item.entry) / 1e6
+        names = " and ".join(item.reference for item in missing)
+        return err.input(f"{names}: fetch {size:.0f} MB now? [y/N] ").strip().lower() in {"y", "yes"}
+
+    return ask

@@ -1,0 +1,49 @@
+"""A marked answer as an SVG picture (`blendin run --svg FILE`).
+
+Here: `render_svg`, rich's own export with the program's marks.
+Not here: the HTML page (`ui.html`), which also holds the candidates.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+from blendin_local.core.records import Completion
+from blendin_local.ui.html import visible_parts
+from blendin_local.ui.theme import PICTURE, THEME
+from blendin_local.ui.views import footer, styled_step
+
+_OUTSIDE = r"@font-face \{\{.*?\}\}\s*|<!--.*?-->\s*"
+_SELF_CONTAINED = re.sub(_OUTSIDE, "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
+def render_svg(prompt: str, completion: Completion, *, title: str = "blendin", width: int = 84) -> str:
+    """The prompt, the marked answer and its footer as they look on a terminal.
+
+    Args:
+        prompt: What was asked; empty leaves the line out.
+        completion: The answer.
+        title: The window's title.
+        width: Columns.
+
+    Returns:
+        An SVG document that names no web font and asks nothing of the network.
+    """
+    console = Console(
+        record=True,
+        file=io.StringIO(),
+        theme=THEME,
+        width=width,
+        force_terminal=True,
+        color_system="truecolor",
+    )
+    if prompt:
+        console.print(Text.assemble(("> ", "prompt"), (prompt, "heading")), "", sep="\n")
+    parts = (styled_step(step, text) for step, text in visible_parts(completion) if text)
+    console.print(Text("").join(parts), "", footer(completion, width), sep="\n")
+    return console.export_svg(title=title, theme=PICTURE, code_format=_SELF_CONTAINED, unique_id="blendin")

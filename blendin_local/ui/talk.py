@@ -1,0 +1,53 @@
+"""`blendin chat`: the command; the conversation itself is `ui.chat`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from blendin_local.ui.grouped import grouped
+from blendin_local.ui.options import (
+    AnswerOptions,
+    BlendOptions,
+    ModelOptions,
+    RuntimeOptions,
+    SamplingOptions,
+    SessionOptions,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command("chat")(grouped(talk))
+
+
+def talk(
+    *,
+    color: Annotated[
+        str, typer.Option("--color", help="auto, on or off.", rich_help_panel="Output")
+    ] = "auto",
+    models: ModelOptions,
+    runtime: RuntimeOptions,
+    blend: BlendOptions,
+    sampling: SamplingOptions,
+    answer: AnswerOptions,
+) -> None:
+    """Talk in turns; /help lists what can be asked about an answer."""
+    from blendin_local.ui.chat import ChatStart, chat  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.ui.interrupt import stop_on_interrupt  # noqa: PLC0415
+    from blendin_local.ui.session import open_session  # noqa: PLC0415
+    from blendin_local.ui.theme import make_console  # noqa: PLC0415
+
+    out, err = make_console(sys.stdout, color), make_console(sys.stderr, color)
+    options = SessionOptions(models, runtime, blend, sampling, answer)
+    with ExitStack() as stack:
+        with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
+            opening = open_session(options, err, lambda: interrupt.requested, both=True)
+            session = stack.enter_context(opening)
+        start = ChatStart(
+            system=session.system, blend=session.plan.blend, sampling=session.sampling, answer=session.answer
+        )
+        chat(session.pair, start, out, err)
