@@ -21,6 +21,7 @@ from blendin_local.models.entries import HubSource
 from blendin_local.models.quantizations import choose
 
 METADATA_SECONDS = 20.0
+REACH_SECONDS = 4.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SAFE = re.compile(r"[^0-9A-Za-z._-]")
 LOGIN = "run: hf auth login (or set HF_TOKEN)"
@@ -64,7 +65,7 @@ class Hub:
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         values = os.environ if env is None else env
-        self._endpoint = values.get("HF_ENDPOINT", "").rstrip("/") or None
+        self.endpoint = values.get("HF_ENDPOINT", "").rstrip("/") or None
         self._library = _import()
         self._utils = _import(".utils")
         self._errors = _import(".errors")
@@ -74,7 +75,7 @@ class Hub:
         where = f"the repository {source.repo}"
 
         def listing() -> list[str]:
-            api = self._library.HfApi(endpoint=self._endpoint)
+            api = self._library.HfApi(endpoint=self.endpoint)
             info = api.model_info(source.repo, revision=source.revision or None, timeout=METADATA_SECONDS)
             return [sibling.rfilename for sibling in info.siblings or []]
 
@@ -83,12 +84,12 @@ class Hub:
     def describe(self, source: HubSource, name: str) -> HubFile:
         """Size and etag of one file."""
         url = self._library.hf_hub_url(
-            source.repo, name, revision=source.revision or None, endpoint=self._endpoint
+            source.repo, name, revision=source.revision or None, endpoint=self.endpoint
         )
 
         def metadata() -> Any:  # noqa: ANN401 - the library has no types
             return self._library.get_hf_file_metadata(
-                url, timeout=METADATA_SECONDS, endpoint=self._endpoint, retry_on_errors=False
+                url, timeout=METADATA_SECONDS, endpoint=self.endpoint, retry_on_errors=False
             )
 
         found = self._guarded(source, metadata, name)
@@ -205,3 +206,14 @@ def cached_file(source: HubSource) -> str | None:
     """The file in the cache that other programs share, where it is there; never the network."""
     found = _import().try_to_load_from_cache(source.repo, source.file, revision=source.revision or None)
     return found if isinstance(found, str) else None
+
+
+def hub_answers(env: Mapping[str, str] | None = None) -> bool:
+    """Whether the hub can be reached just now; any answer of it counts."""
+    hub = Hub(env)
+    endpoint = hub.endpoint or _import(".constants").ENDPOINT
+    try:
+        _import("").get_session().head(endpoint, timeout=REACH_SECONDS)
+    except (hub.transport_error, OSError):
+        return False
+    return True
