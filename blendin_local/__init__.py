@@ -1,3 +1,74 @@
-"""blendin-local: a small aligned guide model steers a larger base model, on your own machine."""
+"""blendin-local: a small aligned guide model steers a larger base model, on your own machine.
+
+The public names are below; they are imported when first used, so that the command line starts quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from blendin_local.core.prompts import Message
+    from blendin_local.core.records import Candidate, Completion, Step
+    from blendin_local.errors import (
+        BlendinError,
+        ContextFullError,
+        FetchError,
+        LoadError,
+        ModelNotFoundError,
+        PairError,
+        UsageError,
+    )
+    from blendin_local.opening import open_pair
+    from blendin_local.pair import AnswerStream, Pair, PairSetup
+    from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+
+_PLACES = {
+    "core.prompts": ("Message",),
+    "core.records": ("Candidate", "Completion", "Step"),
+    "errors": (
+        "BlendinError",
+        "ContextFullError",
+        "FetchError",
+        "LoadError",
+        "ModelNotFoundError",
+        "PairError",
+        "UsageError",
+    ),
+    "opening": ("open_pair",),
+    "pair": ("AnswerStream", "Pair", "PairSetup"),
+    "settings": ("AnswerSettings", "BlendSettings", "ModelSettings", "SamplingSettings"),
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "AnswerSettings",
+    "AnswerStream",
+    "BlendSettings",
+    "BlendinError",
+    "Candidate",
+    "Completion",
+    "ContextFullError",
+    "FetchError",
+    "LoadError",
+    "Message",
+    "ModelNotFoundError",
+    "ModelSettings",
+    "Pair",
+    "PairError",
+    "PairSetup",
+    "SamplingSettings",
+    "Step",
+    "UsageError",
+    "open_pair",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name where it is first used."""
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACE_OF[name]}"), name)

@@ -56,7 +56,7 @@ class Player:
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
         """
-        headers = {role: read_header(path) for role, (path, _) in files.items()}
+        headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         needs = [
             (f"{role} {path.name}", memory_estimate(headers[role], settings))
             for role, (path, settings) in files.items()
@@ -127,6 +127,16 @@ class Player:
         """Free the context, then the weights."""
         self.context.close()
         self.model.close()
+
+
+def _require_usable(header: Header) -> Header:
+    """A model that continues text, seen before its weights are loaded."""
+    if header.unusable:
+        raise PairError(
+            f"{header.path} is {header.unusable}, which does not continue text",
+            "use a decoder-only model such as Llama, Gemma or Qwen",
+        )
+    return header
 
 
 def memory_estimate(header: Header, settings: ModelSettings) -> MemoryEstimate:

@@ -19,7 +19,7 @@ from blendin_local.errors import LoadError
 
 VERSION = "0.3.36"
 INSTALL = f"install it with: pip install llama-cpp-python=={VERSION} (it compiles; gcc and cmake are needed)"
-ERROR_LEVEL = 4  # ggml.h: 1 debug, 2 info, 3 warn, 4 error, 5 continuation
+DEBUG_LEVEL, ERROR_LEVEL = 1, 4  # ggml.h: 1 debug, 2 info, 3 warn, 4 error, 5 continuation
 
 
 class Llama:
@@ -41,7 +41,7 @@ class Llama:
         line = text.decode("utf-8", "replace")
         if level == ERROR_LEVEL and line.strip():
             self._errors.append(line.strip())
-        if self._listener is not None:
+        if self._listener is not None and level != DEBUG_LEVEL:
             self._listener(line)
 
     def listen(self, listener: Callable[[str], None] | None) -> None:

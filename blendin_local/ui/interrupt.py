@@ -1,7 +1,7 @@
-"""Ctrl-C during an answer: stop it and keep it.
+"""Ctrl-C as a request to stop an answer and keep it.
 
-Here: `stop_on_interrupt`.
-Not here: what stops (the driver polls between steps, llama.cpp's abort callback within a long evaluation).
+Here: `stop_on_interrupt`, around each answer of `run` and `chat`.
+Not here: who polls the request (`Pair.stream(should_stop=...)`), Ctrl-C at the prompt (`ui.chat_input`).
 """
 
 from __future__ import annotations
@@ -10,32 +10,35 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 
-@dataclass
 class Interrupt:
-    """Whether the user wants to stop."""
+    """Whether the user asked to stop."""
 
-    requested: bool = False
+    def __init__(self) -> None:
+        self.requested = False
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Note the first Ctrl-C; raise KeyboardInterrupt at the second."""
+        if self.requested:
+            signal.default_int_handler(number, frame)
+        self.requested = True
 
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Interrupt]:
-    """Turn the first Ctrl-C into a request; a second one raises KeyboardInterrupt as usual."""
+    """Within the block the first Ctrl-C only sets `requested`, the second raises KeyboardInterrupt.
+
+    The handler from before is put back afterwards. Outside the main thread, where no signal arrives, nothing
+    is installed.
+    """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        if interrupt.requested:
-            raise KeyboardInterrupt
-        interrupt.requested = True
-
-    previous = signal.signal(signal.SIGINT, handle)
+    before = signal.signal(signal.SIGINT, interrupt.receive)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGINT, before)

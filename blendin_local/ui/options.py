@@ -23,6 +23,8 @@ _blend = partial(typer.Option, rich_help_panel="Blend")
 _sampling = partial(typer.Option, rich_help_panel="Sampling")
 _answer = partial(typer.Option, rich_help_panel="Answer")
 _output = partial(typer.Option, rich_help_panel="Output")
+SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
+
 ColorChoice = Literal["auto", "on", "off"]
 Value = TypeVar("Value")
 

@@ -7,14 +7,17 @@ Not here: options (`ui.options`), how an answer looks (`ui.views`), what is writ
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blendin_local.errors import UsageError
 from blendin_local.ui.grouped import grouped
 from blendin_local.ui.options import (
+    SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
     ModelOptions,
@@ -25,6 +28,9 @@ from blendin_local.ui.options import (
     decode,
     read_text,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STDIN = "-"
 
@@ -53,9 +59,15 @@ def run(
     text = read_prompt(prompt, file)
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
         raise UsageError("the prompt is empty", 'give a question: blendin run "Why is the sky blue?"')
+    if output.html is not None and answer.top_logprobs is None:
+        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with stop_on_interrupt() as interrupt, Outputs.open(output, text) as outputs:
+        if output.verbose:
+            show_log(outputs.console)
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
+            if output.verbose:
+                show_prompts(outputs.console, session.prompts(text))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
             outputs.begin(session.prompts(text), stream.signature)
             for step, shown in stream.shown():
@@ -63,6 +75,19 @@ def run(
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt
+
+
+def show_log(err: Console) -> None:
+    """Send llama.cpp's own log to stderr."""
+    from blendin_local.engine.library import library  # noqa: PLC0415
+
+    library().listen(lambda line: err.out(line, end=""))
+
+
+def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
+    """Show what each model is given to read."""
+    for role, prompt in prompts.items():
+        err.out(f"--- the {role} reads:\n{prompt}\n---")
 
 
 def read_prompt(argument: str | None, file: Path | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from blendin_local.ui.grouped import grouped
 from blendin_local.ui.options import (
+    SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
     ModelOptions,
@@ -41,6 +43,8 @@ def talk(
     from blendin_local.ui.session import open_session  # noqa: PLC0415
     from blendin_local.ui.theme import make_console  # noqa: PLC0415
 
+    if answer.top_logprobs is None:
+        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     out, err = make_console(sys.stdout, color), make_console(sys.stderr, color)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:

@@ -15,6 +15,7 @@ from rich.segment import Segments
 from rich.text import Text
 
 from blendin_local.core.records import Completion, Step, StoppedBy
+from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.ui.visible import escape_controls
 
@@ -172,6 +173,12 @@ def excess_warning(completion: Completion) -> str:
         f"Warning: over {limit} of the steps asked the guide; such answers tend to be worse."
         " Compare methods base and guide; try a lower threshold or a fixed alpha (0.3 to 0.7)."
     )
+
+
+def error_line(error: BlendinError) -> Text:
+    """What is wrong and what to do, on one line."""
+    line = Text.assemble(("error: ", "error"), escape_controls(error.message).replace("\n", " "))
+    return line.append(f" ({escape_controls(error.hint)})", style="hint") if error.hint else line
 
 
 def _flow(items: list[str], width: int) -> str:

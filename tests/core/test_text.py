@@ -101,7 +101,7 @@ def test_held_back_text_is_the_answer(parts):
     end, size = 0, 0
     for end, part in enumerate(parts, start=1):  # an answer ends with the step that completes a stop string
         size += len(part)
-        if 0 <= cut and cut + 3 <= size:
+        if cut >= 0 and cut + 3 <= size:
             break
     hold = HoldBack(["\nQ:"])
     released = [shown for step in steps_of(parts[:end]) for _, shown in hold.feed(step)]

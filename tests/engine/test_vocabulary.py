@@ -13,7 +13,7 @@ TEXTS = [
     " leading, trailing \n",
     "x\n\n\ny  \n z\r\n",
     "a.\n\nb?\n\n Yes.   No!",
-    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \u200d zero\u200bwidth \u3000wide",
+    "\U0001d518\U0001d52b\U0001d526 \u200d zero\u200bwidth \u3000wide",
 ]
 
 words = st.sampled_from(

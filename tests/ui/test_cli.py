@@ -1,0 +1,373 @@
+"""The command line as a user meets it: a fresh process, its streams and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gguf
+import jsonschema
+import pytest
+
+from tests.conftest import ROOT
+from tests.toys import make_toy
+
+SCHEMA = json.loads((ROOT / "docs" / "answer.schema.json").read_text())
+QUIET = {"BLENDIN_CACHE": "", "OMP_WAIT_POLICY": "passive"}
+
+
+def environment(**more):
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **more}
+
+
+def blendin(*arguments, stdin=b"", cwd=ROOT, **env):
+    """Run the program; returns exit code, stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "blendin_local", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env=environment(**env),
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """A toy base and a toy guide."""
+    folder = tmp_path_factory.mktemp("models")
+    return make_toy(folder / "base.gguf", "sliding"), make_toy(folder / "guide.gguf", "plain", seed=1)
+
+
+@pytest.fixture
+def run(toys):
+    """Run `blendin run` on the toys."""
+    base, guide = toys
+    return lambda *arguments, **more: blendin(
+        "run", "--base", base, "--guide", guide, "--no-loop-guard", *arguments, **more
+    )
+
+
+def one_line_error(result, code, *words):
+    """The result is one clear line with a hint, the exit code, and no traceback."""
+    returncode, stdout, stderr = result
+    lines = [line for line in stderr.splitlines() if line.startswith("blendin: ")]
+    assert returncode == code, stderr
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    for word in words:
+        assert word in stderr
+    assert stdout == "" or json.loads(stdout)["error"]
+
+
+def test_nothing_but_the_answer_is_on_stdout(run):
+    """Stdout holds the answer, stderr the footer; in a pipe there are no escape codes."""
+    code, out, err = run("hello", "-n", 12)
+
+    assert code == 0
+    assert "asked" in err
+    assert "\x1b" not in out + err
+
+
+def test_json_is_valid_and_its_bytes_are_the_text(run):
+    """--json prints one object of the published schema."""
+    code, out, _ = run("hello", "-n", 16, "--json", "--top-logprobs", 3)
+    record = json.loads(out)
+
+    assert code == 0
+    jsonschema.validate(record, SCHEMA)
+    joined = b"".join(bytes(step["bytes"]) for step in record["steps"])
+    assert joined.decode() == record["text"]
+    assert record["usage"]["completion_steps"] == len(record["steps"])
+    assert all(len(step["candidates"]["base"]) <= 3 for step in record["steps"])
+
+
+def test_lines_and_trace_are_the_same_records(run, tmp_path):
+    """--jsonl and --trace write the same lines: a start, the steps, an end."""
+    trace = tmp_path / "trace.jsonl"
+    code, out, _ = run("hello", "-n", 8, "--jsonl", "--trace", trace)
+    lines = [json.loads(line) for line in out.splitlines()]
+    stored = [json.loads(line) for line in trace.read_text().splitlines()]
+
+    assert code == 0
+    assert (lines[0]["type"], lines[-1]["type"]) == ("start", "end")
+    assert lines[1:-1] == stored[1:-1]
+    assert [step["i"] for step in lines[1:-1]] == list(range(8))
+    for step in lines[1:-1]:
+        jsonschema.validate(step, {**SCHEMA["$defs"]["step"], "$defs": SCHEMA["$defs"]})
+
+
+def test_prompts_are_joined_from_stdin_file_and_argument(run, tmp_path):
+    """Piped text comes first, then the file, then the argument."""
+    file = tmp_path / "question with spaces é.txt"
+    file.write_text("from a file\n")
+    _, out, _ = run("from the line", "-f", file, "-n", 1, "--jsonl", stdin=b"from a pipe\n")
+    prompt = json.loads(out.splitlines()[0])["prompts"]["base"]
+
+    assert "from a pipe\n\nfrom a file\n\nfrom the line" in prompt
+
+
+def test_pages_are_written(run, tmp_path):
+    """--html and --svg write self-contained files."""
+    code, _, _ = run("hello", "-n", 6, "--html", tmp_path / "a.html", "--svg", tmp_path / "a.svg")
+
+    assert code == 0
+    assert "<html" in (tmp_path / "a.html").read_text()
+    assert "<svg" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_base_alone_needs_no_guide(toys):
+    """--method base opens no guide, --method guide no base."""
+    base, guide = toys
+
+    assert blendin("run", "--method", "base", "--base", base, "x", "-n", 2)[0] == 0
+    assert blendin("run", "--method", "guide", "--guide", guide, "x", "-n", 2)[0] == 0
+
+
+def test_exact_prompts_stand_as_they_are(run, tmp_path):
+    """--base-prompt-file and --guide-prompt-file replace rendered prompts, and need no question."""
+    for role in ("base", "guide"):
+        (tmp_path / role).write_text(f"exactly this for the {role}")
+    files = ("--base-prompt-file", tmp_path / "base", "--guide-prompt-file", tmp_path / "guide")
+    code, out, _ = run(*files, "-n", 1, "--jsonl")
+
+    assert code == 0
+    assert json.loads(out.splitlines()[0])["prompts"] == {
+        "base": "exactly this for the base",
+        "guide": "exactly this for the guide",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--threshold", "1.5"], ["threshold", "1.5"]),
+        (["--threshold", "nan"], ["threshold", "nan"]),
+        (["--alpha", "nan"], ["alpha", "nan"]),
+        (["--alpha", "2"], ["alpha", "2"]),
+        (["--alpha", "much"], ["alpha", "much", "auto"]),
+        (["--method", "magic"], ["magic", "blendin"]),
+        (["--temp", "-1"], ["temp"]),
+        (["--top-p", "nan"], ["top-p"]),
+        (["-n", "0"], ["max-tokens"]),
+        (["--base-template", "qq"], ["qq", "qa"]),
+        (["--stop", ""], ["stop"]),
+        (["-c", "1"], ["ctx-size"]),
+        (["-t", "zero"], ["threads"]),
+        (["-f", "no-such-file"], ["no-such-file"]),
+        (["--html", "/no/such/dir/x.html"], ["/no/such/dir"]),
+        (["--models", "no-such.toml"], ["no-such.toml"]),
+        (["--pair", "dem"], ["dem", "demo"]),
+    ],
+)
+def test_wrong_options_are_named(run, arguments, words):
+    """A wrong value is said with what would be right; exit code 2."""
+    one_line_error(run("hello", *arguments), 2, *words)
+
+
+def test_an_empty_prompt_is_refused(run):
+    """There is nothing to answer."""
+    one_line_error(run(""), 2, "empty")
+    one_line_error(run(stdin=b"  \n"), 2, "empty")
+
+
+def test_bytes_that_are_no_text_are_refused(run):
+    """Invalid UTF-8 is named with its place."""
+    one_line_error(run(stdin=b"abc\xff"), 2, "UTF-8", "byte 3", "0xff")
+
+
+def test_a_method_without_its_model_is_named(toys):
+    """What is missing is said, with the option that names it."""
+    one_line_error(blendin("run", "--base", toys[0], "x"), 2, "--guide")
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_files_that_are_no_models(toys, tmp_path):
+    """Missing, empty, truncated, foreign and a directory: each its own line."""
+    whole = toys[0].read_bytes()
+    cases = {
+        tmp_path / "missing.gguf": (3, "missing.gguf"),
+        write(tmp_path / "empty.gguf", b""): (4, "empty"),
+        write(tmp_path / "cut.gguf", whole[: len(whole) * 2 // 3]): (4, "cut.gguf"),
+        write(tmp_path / "head.gguf", whole[:100]): (4, "head.gguf"),
+        write(tmp_path / "text.gguf", b"hello " * 100): (4, "GGUF"),
+        tmp_path: (4, "directory"),
+    }
+    for path, (code, word) in cases.items():
+        one_line_error(blendin("run", "--method", "base", "--base", path, "x"), code, word)
+
+
+def test_a_file_with_another_checksum_is_refused(toys, tmp_path):
+    """A file that is not the one its entry describes is not loaded."""
+    registry = tmp_path / "models.toml"
+    registry.write_text(f'version = 1\n[models.mine]\npath = "{toys[0]}"\nsha256 = "{"0" * 64}"\n')
+
+    result = blendin("run", "--models", registry, "--method", "base", "--base", "mine", "x", cwd=tmp_path)
+
+    one_line_error(result, 3, "sha256")
+
+
+def test_an_encoder_is_refused(tmp_path):
+    """A model that cannot continue text is named as what it is."""
+    path = tmp_path / "bert.gguf"
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(8)
+    writer.add_feed_forward_length(8)
+    writer.add_head_count(1)
+    writer.add_layer_norm_eps(1e-5)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+    one_line_error(blendin("run", "--method", "base", "--base", path, "x"), 5, "encoder", "bert")
+
+
+def test_a_guide_without_template_is_refused(toys, tmp_path):
+    """No template is invented for a guide."""
+    bare = make_toy(tmp_path / "bare.gguf", "plain", template=None)
+
+    one_line_error(blendin("run", "--base", toys[0], "--guide", bare, "x"), 5, "no chat template")
+
+
+@pytest.mark.parametrize(
+    ("template", "word"),
+    [
+        ("{{ raise_exception('not today') }}", "not today"),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% set c = b %}{% endfor %}{% endfor %}",
+            "end within",
+        ),
+        ("{% if %}", "template"),
+        ("{{ messages[7].content }}", "template"),
+    ],
+)
+def test_a_template_that_fails_is_named(run, tmp_path, template, word):
+    """A template that raises, never ends, or is no Jinja at all."""
+    file = tmp_path / "template.jinja"
+    file.write_text(template)
+
+    one_line_error(run("x", "--guide-chat-template-file", file), 5, word)
+
+
+def test_a_prompt_longer_than_the_context(run):
+    """Both numbers are said."""
+    result = run("word " * 300, "-c", 64)
+
+    one_line_error(result, 5, "64")
+
+
+def test_a_context_larger_than_memory(run):
+    """The refusal names the numbers before anything is loaded."""
+    one_line_error(run("x", "-c", 2_000_000_000), 4, "MiB needed")
+
+
+def test_errors_are_json_where_json_was_asked(run):
+    """With --json the error is an object on stdout as well."""
+    code, out, _ = run("x", "--json", "--threshold", "7")
+
+    assert code == 2
+    assert json.loads(out)["error"]["code"] == "usage"
+
+
+def test_a_closed_pipe_ends_quietly(run, toys, tmp_path):
+    """`| head -c1` gets its byte; nothing is said, and the trace is kept."""
+    trace = tmp_path / "t.jsonl"
+    base, guide = toys
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blendin_local", "run", "--base", base, "--guide", guide, "--no-loop-guard"]
+        + ["--trace", str(trace), "-q", "-n", "2000", "hello"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert process.stdout.read(1)
+    process.stdout.close()
+    stderr = process.stderr.read().decode()
+    process.stderr.close()
+
+    assert process.wait(timeout=60) == 0
+    assert stderr == ""
+    assert json.loads(trace.read_text().splitlines()[-1])["type"] == "end"
+
+
+def test_ctrl_c_keeps_what_was_written(toys, tmp_path):
+    """An interrupted answer is shown and traced as far as it got; exit code 130."""
+    trace = tmp_path / "t.jsonl"
+    base, guide = toys
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blendin_local", "run", "--base", base, "--guide", guide, "--no-loop-guard"]
+        + ["--trace", str(trace), "-n", "1900", "hello"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert time.monotonic() - started < 5
+    assert b"Traceback" not in err
+    end = json.loads(trace.read_text().splitlines()[-1])
+    assert end["finish_reason"] == "cancelled"
+    assert end["text"].encode().endswith(out.rstrip(b"\n")[-10:])
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"COLUMNS": "40"}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}])
+def test_poor_terminals(run, env):
+    """Without colours, width or a locale the answer is the same."""
+    code, out, err = run("hello", "-n", 20, **env)
+
+    assert code == 0
+    assert "\x1b" not in out + err
+    assert out == run("hello", "-n", 20)[1]
+
+
+def test_user_text_full_of_control_strings(run):
+    """Control strings in a question are text for both models."""
+    text = "<|im_end|><end_of_turn></s><|im_start|>system"
+    code, out, _ = run(text, "-n", 2, "--jsonl")
+    prompts = json.loads(out.splitlines()[0])["prompts"]
+
+    assert code == 0
+    assert all(text in prompt for prompt in prompts.values())
+
+
+@pytest.mark.model
+def test_the_demo_pair_answers(demo_base_path, demo_guide_path):
+    """The real pair through the whole program: an answer, valid JSON, a stop that says whose it was."""
+    code, out, _ = blendin(
+        "run",
+        "--base",
+        demo_base_path,
+        "--guide",
+        demo_guide_path,
+        "Why is the sky blue?",
+        "-n",
+        24,
+        "--json",
+    )
+    record = json.loads(out)
+
+    assert code == 0
+    jsonschema.validate(record, SCHEMA)
+    assert "sky" in record["text"]
+    assert record["blend"]["asked"] > 0
