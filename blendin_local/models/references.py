@@ -88,7 +88,7 @@ def resolve(
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
-        entry = _hub_entry(reference)
+        entry = _hub_entry(reference, trusted=not _only_distrusted_pairs_name(reference, registry))
     if entry is None:
         raise _not_found(reference, path, registry)
     resolved = _of_entry(reference, entry, store, check)
@@ -113,9 +113,15 @@ def parse_hub_reference(reference: str) -> HubSource | None:
     return None
 
 
-def _hub_entry(reference: str) -> ModelEntry | None:
+def _hub_entry(reference: str, *, trusted: bool) -> ModelEntry | None:
     source = parse_hub_reference(reference)
-    return None if source is None else ModelEntry(reference, (source,))
+    return None if source is None else ModelEntry(reference, (source,), trusted=trusted)
+
+
+def _only_distrusted_pairs_name(reference: str, registry: Registry) -> bool:
+    """Whether a repository is in use here because a models.toml of the working directory says so."""
+    pairs = [pair for pair in registry.pairs.values() if reference in {pair.base, pair.guide}]
+    return bool(pairs) and not any(pair.trusted for pair in pairs)
 
 
 def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:

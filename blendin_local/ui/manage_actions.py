@@ -49,7 +49,7 @@ def pull(
     registry, store, consoles = load_registry(models_file), Store.default(), make_consoles()
     names = inventory.expand(references, registry)
     found = [resolve(name, registry, store=store, offline=is_offline(offline), check=False) for name in names]
-    _require_trust(_untrusted(references, found, registry), yes, consoles.err)
+    _require_trust([item for item in found if not item.trusted], yes, consoles.err)
     fetched = []
     with download_bars(consoles.err) as bars:
         for item in found:
@@ -186,13 +186,6 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
         make_consoles().out.print(diagnosis_view(found))
     if found.build is None:
         raise typer.Exit(LoadError.exit_code)
-
-
-def _untrusted(references: Sequence[str], found: Sequence[Resolved], registry: Registry) -> list[Resolved]:
-    """What a models.toml of the working directory would have us fetch: by its models or by its pairs."""
-    pairs = [registry.pairs[name] for name in references if name in registry.pairs]
-    named = {reference for pair in pairs if not pair.trusted for reference in (pair.base, pair.guide)}
-    return [item for item in found if not item.trusted or item.reference in named]
 
 
 def _require_trust(untrusted: Sequence[Resolved], yes: bool, err: Console) -> None:

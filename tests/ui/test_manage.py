@@ -108,8 +108,10 @@ def test_show_of_an_unknown_name_says_what_is_near(blendin, names):
 
 def test_a_file_of_the_working_directory_never_fetches_without_a_yes(blendin, names, tmp_path):
     """By its models or by its pairs; --yes is a yes."""
-    (tmp_path / "work" / "models.toml").write_text(names.read_text().replace("own.gguf", "../own.gguf"))
-    for name in ("toy", "duo"):
+    text = names.read_text().replace("own.gguf", "../own.gguf")
+    text += '\n[pairs.far]\nbase = "user/base"\nguide = "own"\n'
+    (tmp_path / "work" / "models.toml").write_text(text)
+    for name in ("toy", "duo", "far"):
         with pytest.raises(UsageError, match="fetch it"):
             blendin("pull", name)
     assert blendin("pull", "toy", "--yes", "--json").exit_code == 0
