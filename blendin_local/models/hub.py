@@ -88,9 +88,7 @@ class Hub:
         )
 
         def metadata() -> Any:  # noqa: ANN401 - the library has no types
-            return self._library.get_hf_file_metadata(
-                url, timeout=METADATA_SECONDS, endpoint=self.endpoint, retry_on_errors=False
-            )
+            return self._library.get_hf_file_metadata(url, timeout=METADATA_SECONDS, endpoint=self.endpoint)
 
         found = self._guarded(source, metadata, name)
         if not found.etag or not found.size:
