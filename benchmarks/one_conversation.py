@@ -3,9 +3,10 @@
 Run: python benchmarks/one_conversation.py [--json]
 
 For thresholds from 0 (the guide is never asked) to 1 (always) it answers the same questions and prints
-tokens/s, the share of wall time inside llama.cpp (`llama_decode` and waiting for its result), speed relative to the base
-alone, and what the process weighs beyond files, KV caches and compute buffers. Medians over rounds; the kinds
-take turns within a round, so that a machine that drifts drifts for all. Speed is that of generation, prompts aside.
+tokens/s, the share of wall time inside llama.cpp (`llama_decode` and waiting for its result), speed relative to
+the base alone, and what the process weighs beyond files, KV caches and compute buffers. Medians over rounds; the
+kinds take turns within a round, so that a machine that drifts drifts for all. Speed is that of generation,
+prompts aside.
 """
 
 from __future__ import annotations
@@ -129,9 +130,15 @@ def main() -> None:
     if options.json:
         print(json.dumps({"memory_mb": weight, "rows": [vars(row) for row in rows]}))
         return
-    print(
-        f"{'':24}{'tokens/s':>10}{'in llama.cpp':>14}{'of base':>9}{'asked':>8}{'tokens/step base':>18}{'guide':>7}"
+    heads = (
+        ("tokens/s", 10),
+        ("in llama.cpp", 14),
+        ("of base", 9),
+        ("asked", 8),
+        ("tokens/step base", 18),
+        ("guide", 7),
     )
+    print(" " * 24 + "".join(f"{head:>{width}}" for head, width in heads))
     for row in rows:
         print(
             f"{row.kind:24}{row.tokens_per_s:10.1f}{row.share_in_llama:14.1%}{row.of_base:9.2f}"

@@ -44,7 +44,7 @@ def test_the_core_needs_no_model_library():
     """The core and the heart's rule import neither llama_cpp nor a terminal library."""
     code = (
         "import sys\n"
-        "for name in ('llama_cpp', 'typer', 'rich', 'prompt_toolkit', 'huggingface_hub'): sys.modules[name] = None\n"
+        "for name in ('llama_cpp', 'typer', 'rich', 'prompt_toolkit'): sys.modules[name] = None\n"
         "import blendin_local.core.methods, blendin_local.core.text, blendin_local.decode.respond\n"
     )
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from blendin_local.errors import BlendinError
 from blendin_local.ui.chat_answer import Chat
 from blendin_local.ui.chat_commands import completions, run_command
-from blendin_local.ui.chat_input import PipeReader, Reader, TerminalReader
+from blendin_local.ui.chat_input import PlainReader, Reader, TerminalReader
 from blendin_local.ui.chat_state import ChatStart, Conversing
 from blendin_local.ui.views import error_line
 
@@ -36,9 +36,9 @@ def chat(
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     talk = Chat(pair, start, out, err)
-    reader = reader or _reader(out)
+    reader = reader or _reader(out, err)
     if reader.interactive:
-        err.print(_welcome())
+        err.print(_welcome(marks=not err.is_dumb_terminal))
     while not talk.leaving:
         try:
             line = reader.read()
@@ -73,17 +73,21 @@ def take_line(talk: Chat, line: str) -> None:
         talk.ask(line[1:] if line.startswith("//") else line)
 
 
-def _reader(out: Console) -> Reader:
+def _reader(out: Console, err: Console) -> Reader:
     if not sys.stdin.isatty():
-        return PipeReader(sys.stdin)
+        return PlainReader(sys.stdin)
+    if err.is_dumb_terminal:
+        return PlainReader(sys.stdin, err.file)
     return TerminalReader(completions(), color=not out.no_color)
 
 
-def _welcome() -> Text:
-    return Text.assemble(
+def _welcome(*, marks: bool) -> Text:
+    """What the marks mean, where they can be shown, and the three keys worth knowing."""
+    legend = Text.assemble(
         ("changed", "source.changed"),
         " the guide decided · ",
         ("kept", "source.kept"),
         " it was asked, the base's choice stayed\n",
-        ("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", "hint"),
     )
+    keys = Text("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", style="hint")
+    return legend.append_text(keys) if marks else keys

@@ -1,6 +1,6 @@
 """Where the messages of a chat come from: a terminal with an editable line, or a pipe.
 
-Here: `TerminalReader` on prompt_toolkit (history, completion, paste, several lines), `PipeReader`, blocks.
+Here: `TerminalReader` on prompt_toolkit (history, completion, paste, several lines), `PlainReader`, blocks.
 Not here: what a message means (`ui.chat`, `ui.chat_commands`).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import IO, Protocol
 
 from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
@@ -36,24 +36,42 @@ class Reader(Protocol):
         """The next one, None at the end; KeyboardInterrupt where it was given up."""
 
 
-class PipeReader:
-    """Lines of a stream, without prompts."""
+class PlainReader:
+    """Lines of a pipe, or of a terminal that understands no escapes.
 
-    interactive = False
+    Args:
+        stream: Where they come from.
+        prompts: Where a person is prompted; None where nobody is there.
+    """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str], prompts: IO[str] | None = None) -> None:
         self._stream = stream
+        self._prompts = prompts
+        self.interactive = prompts is not None
 
     def read(self) -> str | None:
         """The next line or block; UsageError where it is not UTF-8."""
-        return with_blocks(self._line)
+        try:
+            return with_blocks(self._line)
+        except KeyboardInterrupt:
+            self._write("\n")
+            raise
 
-    def _line(self, _: str) -> str | None:
+    def _line(self, prompt: str) -> str | None:
+        self._write(prompt)
         try:
             line = self._stream.readline()
         except UnicodeDecodeError as error:
             raise UsageError("stdin is not UTF-8 text", "convert it first, for example with iconv") from error
-        return line.rstrip("\r\n") if line else None
+        if not line:
+            self._write("\n")
+            return None
+        return line.rstrip("\r\n")
+
+    def _write(self, text: str) -> None:
+        if self._prompts is not None:
+            self._prompts.write(text)
+            self._prompts.flush()
 
 
 class TerminalReader:

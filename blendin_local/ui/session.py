@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from blendin_local.core.methods import Role
+from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.models.local import ensure_local
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import load_registry
@@ -34,6 +34,11 @@ class Session:
     system: str
     sampling: SamplingSettings
     answer: AnswerSettings
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the opened models allow."""
+        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.plan.references))
 
     def ask(self, question: str, should_stop: Callable[[], bool]) -> AnswerStream:
         """Answer one question."""

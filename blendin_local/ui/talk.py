@@ -38,7 +38,8 @@ def talk(
     answer: AnswerOptions,
 ) -> None:
     """Talk in turns; /help lists what can be asked about an answer."""
-    from blendin_local.ui.chat import ChatStart, chat  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.ui.chat import chat  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.ui.chat_state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.ui.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.ui.session import open_session  # noqa: PLC0415
     from blendin_local.ui.theme import make_console  # noqa: PLC0415
@@ -51,7 +52,5 @@ def talk(
         with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
             opening = open_session(options, err, lambda: interrupt.requested, both=True)
             session = stack.enter_context(opening)
-        start = ChatStart(
-            system=session.system, blend=session.plan.blend, sampling=session.sampling, answer=session.answer
-        )
-        chat(session.pair, start, out, err)
+        settings = ChatSettings(session.plan.blend, session.sampling, session.answer)
+        chat(session.pair, ChatStart(session.system, settings, session.methods), out, err)

@@ -98,11 +98,9 @@ def test_held_back_text_is_the_answer(parts):
     """What is released is the text up to the stop string, never a part of the stop string itself."""
     text = "".join(parts)
     cut = text.find("\nQ:")
-    end, size = 0, 0
-    for end, part in enumerate(parts, start=1):  # an answer ends with the step that completes a stop string
-        size += len(part)
-        if cut >= 0 and cut + 3 <= size:
-            break
+    sizes = [len("".join(parts[: n + 1])) for n in range(len(parts))]
+    # an answer ends with the step that completes a stop string
+    end = next((n + 1 for n, size in enumerate(sizes) if cut >= 0 and cut + 3 <= size), len(parts))
     hold = HoldBack(["\nQ:"])
     released = [shown for step in steps_of(parts[:end]) for _, shown in hold.feed(step)]
     released += [shown for _, shown in hold.flush()]

@@ -13,7 +13,7 @@ from blendin_local.ui.chat import chat, take_line
 from blendin_local.ui.chat_answer import Chat
 from blendin_local.ui.chat_commands import ALIASES, COMMANDS
 from blendin_local.ui.chat_files import load
-from blendin_local.ui.chat_input import CommandCompleter, InMemoryHistory, PipeReader, open_history
+from blendin_local.ui.chat_input import CommandCompleter, InMemoryHistory, PlainReader, open_history
 from blendin_local.ui.chat_settings import SETTABLE
 from blendin_local.ui.chat_state import ChatSettings, ChatStart, Conversing
 from blendin_local.ui.interrupt import stop_on_interrupt
@@ -318,7 +318,7 @@ def in_a_pipe(text, pair=None):
         ChatStart(),
         make_console(out),
         make_console(err),
-        PipeReader(io.StringIO(text)),
+        PlainReader(io.StringIO(text)),
     )
     return out.getvalue(), err.getvalue()
 
@@ -341,7 +341,7 @@ def test_a_mistake_in_a_pipe_ends_the_chat():
 
 def test_a_pipe_that_is_not_text_is_one_error():
     """Invalid UTF-8 is named."""
-    reader = PipeReader(io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n"), encoding="utf-8"))
+    reader = PlainReader(io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n"), encoding="utf-8"))
     with pytest.raises(UsageError, match="not UTF-8"):
         reader.read()
 

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.toys import make_toy
 
 SCHEMA = json.loads((ROOT / "docs" / "answer.schema.json").read_text())
-QUIET = {"BLENDIN_CACHE": "", "OMP_WAIT_POLICY": "passive"}
+PROGRAM = (sys.executable, "-m", "blendin_local", "run", "--no-loop-guard")
 
 
 def environment(**more):
@@ -287,8 +287,7 @@ def test_a_closed_pipe_ends_quietly(run, toys, tmp_path):
     trace = tmp_path / "t.jsonl"
     base, guide = toys
     process = subprocess.Popen(
-        [sys.executable, "-m", "blendin_local", "run", "--base", base, "--guide", guide, "--no-loop-guard"]
-        + ["--trace", str(trace), "-q", "-n", "2000", "hello"],
+        [*PROGRAM, "--base", base, "--guide", guide, "--trace", trace, "-q", "-n", "2000", "hello"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -310,8 +309,7 @@ def test_ctrl_c_keeps_what_was_written(toys, tmp_path):
     trace = tmp_path / "t.jsonl"
     base, guide = toys
     process = subprocess.Popen(
-        [sys.executable, "-m", "blendin_local", "run", "--base", base, "--guide", guide, "--no-loop-guard"]
-        + ["--trace", str(trace), "-n", "1900", "hello"],
+        [*PROGRAM, "--base", base, "--guide", guide, "--trace", trace, "-n", "1900", "hello"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
