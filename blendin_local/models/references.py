@@ -11,12 +11,14 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blendin_local.engine.header import check_whole_file
 from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
+from blendin_local.models.hub import cached_file
+from blendin_local.models.quantizations import choose
 from blendin_local.models.registry import Registry, looks_like_path
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
@@ -86,7 +88,7 @@ def resolve(
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
-        entry = _hub_entry(reference)
+        entry = _hub_entry(reference, trusted=not _only_distrusted_pairs_name(reference, registry))
     if entry is None:
         raise _not_found(reference, path, registry)
     resolved = _of_entry(reference, entry, store, check)
@@ -111,9 +113,15 @@ def parse_hub_reference(reference: str) -> HubSource | None:
     return None
 
 
-def _hub_entry(reference: str) -> ModelEntry | None:
+def _hub_entry(reference: str, *, trusted: bool) -> ModelEntry | None:
     source = parse_hub_reference(reference)
-    return None if source is None else ModelEntry(reference, (source,))
+    return None if source is None else ModelEntry(reference, (source,), trusted=trusted)
+
+
+def _only_distrusted_pairs_name(reference: str, registry: Registry) -> bool:
+    """Whether a repository is in use here because a models.toml of the working directory says so."""
+    pairs = [pair for pair in registry.pairs.values() if reference in {pair.base, pair.guide}]
+    return bool(pairs) and not any(pair.trusted for pair in pairs)
 
 
 def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:
@@ -129,11 +137,26 @@ def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> R
 
 
 def local_file(source: Source, store: Store) -> Path | None:
-    """The file of a source where it is on this machine."""
-    if isinstance(source, HubSource) and not source.file:
+    """The file of a source where it is on this machine: in the store, or in the hub's own cache."""
+    if not isinstance(source, HubSource):
+        path = store.place(source)
+        return path if path.is_file() else None
+    folder = store.place(replace(source, file="x")).parent
+    here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.gguf")}
+    if source.file in here:
+        return here[source.file]
+    if not source.file:
+        return _best(here, source)
+    cached = cached_file(source)
+    return Path(cached) if cached else None
+
+
+def _best(here: Mapping[str, Path], source: HubSource) -> Path | None:
+    """The fetched file that a repository without a file name stands for."""
+    try:
+        return here[choose(here, source.quant, source.repo)]
+    except ModelNotFoundError:
         return None
-    path = store.place(source)
-    return path if path.is_file() else None
 
 
 def _fetchable(entry: ModelEntry) -> Source | None:

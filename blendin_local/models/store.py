@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import filelock
 import platformdirs
@@ -62,7 +62,8 @@ class Store:
                 return self.models / "packages" / f"{first.package}-{first.version}" / Path(file).name
             case HubSource(repo, file, _, revision):
                 folder = repo.replace("/", "--") + (f"@{revision.replace('/', '--')}" if revision else "")
-                return self.models / "hub" / folder / file
+                inside = [step for step in PurePosixPath(file).parts if step not in {"..", "/"}]
+                return (self.models / "hub" / folder).joinpath(*inside)
 
     def workshop(self, target: Path) -> Path:
         """The directory for the unfinished parts of a file; it survives an interruption."""

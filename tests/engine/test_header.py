@@ -1,6 +1,7 @@
 """A header says what a file is, and why it cannot be used."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import gguf
@@ -8,7 +9,10 @@ import numpy as np
 import pytest
 
 from blendin_local.engine.header import read_header
+from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
+from blendin_local.settings import ModelSettings
+from tests.toys import KINDS, WORDS, make_toy
 
 
 def write_gguf(path: Path, architecture: str = "llama", **more) -> Path:
@@ -73,6 +77,16 @@ def test_the_kind_of_memory_is_guessed_from_the_keys(tmp_path, architecture, key
         assert header.kv_heads == (0, 2)
     if memory == "none":
         assert "embedding" in header.unusable
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_guess_agrees_with_the_loaded_model(tmp_path, kind):
+    """What the keys tell is what llama.cpp finds when it loads the file."""
+    path = make_toy(tmp_path / "toy.gguf", kind)
+    header = read_header(path)
+    with closing(Model(path, ModelSettings())) as model:
+        assert model.memory_kind.name.lower() == header.memory == kind
+    assert header.vocab_size == len(WORDS) + 259
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from blendin_local.models.references import Resolved
 from blendin_local.models.store import Store
 
 from .conftest import CONTENT, make_wheel
+from .slow_index import start_slow_index
 
 
 def wanted(entry):
@@ -94,6 +96,26 @@ def test_a_damaged_file_is_fetched_again(toy, store):
     notes = []
     assert get(toy, store, notes=notes).read_bytes() == CONTENT
     assert "fetching it again" in notes[0]
+
+
+def test_progress_is_seen_while_a_wheel_is_on_its_way(toy, store, wheels, monkeypatch):
+    """An index that sends slowly: bytes are reported before the wheel is whole, in every version of pip."""
+    part = toy.sources[0].parts[0]
+    make_wheel(wheels, part.package, part.member, random.Random(4).randbytes(3_000_000))
+    wheel = next(wheels.glob("blendin_toy_0*"))
+    index, stop = start_slow_index(wheel)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", index)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    seen = []
+    try:
+        pip_module.download_wheel(part, store.root.parent / "x.whl", seen.append)
+    finally:
+        stop()
+    size = wheel.stat().st_size
+    assert (store.root.parent / "x.whl").stat().st_size == size
+    assert len({count for count in seen if 0 < count < size}) >= 3
 
 
 def test_a_missing_package_gives_pips_reason(toy, store, wheels):

@@ -134,3 +134,12 @@ def test_the_grammar_of_hub_references(reference, source):
 def test_offline_by_option_or_by_the_hubs_variable(flag, env, offline):
     """Either suffices."""
     assert is_offline(flag, env) is offline
+
+
+def test_a_repository_named_by_a_pair_of_the_working_directory_is_not_trusted(store):
+    """Typed by the user it is; brought in by an untrusted pair it is not."""
+    for trusted in (True, False):
+        pair = PairEntry("p", "user/base", "user/guide", trusted=trusted)
+        registry = Registry({}, {"p": pair}, {}, Defaults())
+        assert resolve("user/guide", registry, store=store, offline=False).trusted is trusted
+        assert resolve("user/other", registry, store=store, offline=False).trusted

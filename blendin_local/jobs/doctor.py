@@ -1,0 +1,243 @@
+"""What this machine and this installation can do, as one record to read or to paste into a report.
+
+Here: `examine`, the record `Diagnosis`, and which findings are worth a warning.
+Not here: the measurements (`engine.build`, `engine.machine`, `engine.memory`), their look (`ui.doctor_view`).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from blendin_local import __version__
+from blendin_local.engine.build import Build, describe_build
+from blendin_local.engine.header import read_header
+from blendin_local.engine.library import VERSION
+from blendin_local.engine.machine import affinity, cpu_quota, physical_cores, usable_threads
+from blendin_local.engine.memory import available_memory, estimate
+from blendin_local.errors import BlendinError, LoadError
+from blendin_local.models.hub import hub_answers
+from blendin_local.models.references import resolve
+from blendin_local.models.registry import Registry, shipped_file, user_file
+from blendin_local.models.store import Store
+from blendin_local.settings import DEFAULT_CTX_SIZE
+
+LIBRARIES = ("llama-cpp-python", "numpy", "huggingface-hub", "typer", "rich", "prompt-toolkit")
+X86 = frozenset({"x86_64", "amd64"})
+ARM = frozenset({"arm64", "aarch64"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth a warning, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """What of one model would go to a GPU.
+
+    Attributes:
+        reference: The model.
+        layers: Its layers; 0 where its file is not here.
+        offloaded: Layers that would be offloaded.
+        note: Why, or what hinders.
+    """
+
+    reference: str
+    layers: int
+    offloaded: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything `doctor` found.
+
+    Attributes:
+        versions: Of this program, Python, the system and the libraries.
+        build: The installed llama.cpp; None where it cannot be imported.
+        machine: Cores and memory as this process sees them.
+        paths: Where things are, or would be.
+        disk_free: Bytes free where models are kept.
+        network: Whether the hub answers; None where that was not tried.
+        pair: Name of the pair that was looked at; empty for none.
+        offload: Per model of the pair what would be offloaded.
+        gpu_command: What makes llama.cpp use this machine's GPU; empty where there is none to use.
+        findings: What is worth a warning.
+    """
+
+    versions: Mapping[str, str]
+    build: Build | None
+    machine: Mapping[str, int | float | None]
+    paths: Mapping[str, str]
+    disk_free: int
+    network: bool | None
+    pair: str
+    offload: tuple[Offload, ...]
+    gpu_command: str
+    findings: tuple[Finding, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Names and plain values only."""
+        found = asdict(self)
+        if found["build"]:
+            found["build"]["library"] = str(found["build"]["library"])
+        return found
+
+
+def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool = False) -> Diagnosis:
+    """Look at the installation, the machine and a pair; nothing is loaded or fetched.
+
+    Args:
+        registry: The names.
+        store: Where models are kept.
+        pair: The pair to look at; empty for the default one.
+        offline: Whether the network must not be tried.
+    """
+    findings: list[Finding] = []
+    try:
+        build = describe_build()
+    except LoadError as error:
+        build = None
+        findings.append(Finding(error.message, error.hint))
+    if build is not None:
+        findings += build_findings(build, platform.machine())
+    gpu = gpu_command(build, platform.system(), platform.machine(), shutil.which)
+    if gpu:
+        findings.append(Finding("this machine seems to have a GPU, but llama.cpp was built without one", gpu))
+    network = None if offline else hub_answers()
+    if network is False:
+        findings.append(Finding("the hub does not answer", "models that are here can be used all the same"))
+    name = pair or registry.defaults.pair
+    return Diagnosis(
+        versions=_versions(),
+        build=build,
+        machine=_machine(),
+        paths=_paths(store),
+        disk_free=shutil.disk_usage(_existing(store.root)).free,
+        network=network,
+        pair=name if name in registry.pairs else "",
+        offload=_offloads(name, registry, store, build),
+        gpu_command=gpu,
+        findings=tuple(findings),
+    )
+
+
+def build_findings(build: Build, processor: str) -> list[Finding]:
+    """What is wrong with a build: vector instructions it does not use, libraries that replace its own."""
+    found = []
+    native = f'CMAKE_ARGS="-DGGML_NATIVE=on" {reinstall()}'
+    if processor.lower() in X86 and not build.has("AVX2"):
+        found.append(Finding("llama.cpp was built without AVX2 and will be very slow", native))
+    if processor.lower() in ARM and not build.has("NEON"):
+        found.append(Finding("llama.cpp was built without NEON and will be very slow", native))
+    if os.environ.get("LLAMA_CPP_LIB_PATH"):
+        found.append(
+            Finding(
+                "LLAMA_CPP_LIB_PATH replaces the library that was installed", "unset it unless you mean it"
+            )
+        )
+    return found
+
+
+def gpu_command(build: Build | None, system: str, processor: str, which: Callable[[str], str | None]) -> str:
+    """The command that installs llama.cpp for this machine's GPU; empty where it has one or none is found."""
+    if build is not None and build.gpu_offload:
+        return ""
+    if system == "Darwin" and processor in ARM:
+        option = "-DGGML_METAL=on"
+    elif which("nvidia-smi"):
+        option = "-DGGML_CUDA=on"
+    elif which("vulkaninfo"):
+        option = "-DGGML_VULKAN=on"
+    else:
+        return ""
+    if system == "Windows":
+        return f'$env:CMAKE_ARGS="{option}"; {reinstall()}'
+    return f'CMAKE_ARGS="{option}" {reinstall()}'
+
+
+def reinstall() -> str:
+    """The command that builds llama-cpp-python anew; without these options pip takes its cached build."""
+    return f"{sys.executable} -m pip install --force-reinstall --no-cache-dir llama-cpp-python=={VERSION}"
+
+
+def _versions() -> dict[str, str]:
+    found = {
+        "blendin-local": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _machine() -> dict[str, int | float | None]:
+    return {
+        "cores": physical_cores(),
+        "affinity": affinity(),
+        "cpu_quota": cpu_quota(),
+        "threads": usable_threads(),
+        "memory_total": psutil.virtual_memory().total,
+        "memory_available": available_memory(),
+    }
+
+
+def _paths(store: Store) -> dict[str, str]:
+    return {
+        "models": str(store.models),
+        "user models.toml": str(user_file()),
+        "shipped models.toml": str(shipped_file()),
+        "python": sys.executable,
+    }
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _offloads(name: str, registry: Registry, store: Store, build: Build | None) -> tuple[Offload, ...]:
+    pair = registry.pairs.get(name)
+    if pair is None:
+        return ()
+    free = sum(device.memory_free for device in build.devices if device.gpu) if build else 0
+    found = []
+    for reference in (pair.base, pair.guide):
+        offload, taken = _offload(reference, registry, store, free)
+        free -= taken
+        found.append(offload)
+    return tuple(found)
+
+
+def _offload(reference: str, registry: Registry, store: Store, free: int) -> tuple[Offload, int]:
+    """What of one model fits into the free memory of the GPUs, and how many bytes that takes."""
+    try:
+        path = resolve(reference, registry, store=store, offline=False).path
+        if path is None:
+            return Offload(reference, 0, 0, "not on this machine"), 0
+        header = read_header(path)
+    except BlendinError as error:
+        return Offload(reference, 0, 0, error.message), 0
+    if free <= 0:
+        return Offload(reference, header.n_layers, 0, "runs on the processor"), 0
+    needed = estimate(header, DEFAULT_CTX_SIZE).total
+    if needed <= free:
+        return Offload(reference, header.n_layers, header.n_layers, "fits as a whole"), needed
+    layers = header.n_layers * free // needed
+    return Offload(reference, header.n_layers, layers, "not all of it fits"), free

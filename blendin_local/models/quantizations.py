@@ -1,0 +1,85 @@
+"""Choosing one model file among those of a repository.
+
+Here: names of GGUF files: their quantization, split parts, projectors; `choose`.
+Not here: the listing itself (`models.hub`), what a file really holds (`engine.header`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from blendin_local.errors import ModelNotFoundError
+
+# the default, then what lies nearest to it in size and quality
+PREFERENCE = (
+    "Q4_K_M", "Q4_K_S", "Q4_K_L", "Q4_K_XL", "IQ4_NL", "IQ4_XS", "Q4_1", "Q4_0", "MXFP4", "Q5_K_S", "Q5_K_M",
+    "Q5_K_L", "Q5_1", "Q5_0", "Q3_K_L", "Q3_K_M", "Q6_K", "Q6_K_L", "Q8_0", "IQ3_M", "IQ3_S",
+    "Q3_K_S", "IQ3_XS", "BF16", "F16", "F32",
+)  # fmt: skip
+_QUANT = re.compile(
+    r"(?:^|[-._/])(I?Q\d(?:_[0-9A-Z]+)*|TQ\d_\d|MXFP4(?:_MOE)?|NVFP4|BF16|F16|FP16|F32)(?=$|[-._/])", re.I
+)
+_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf$)", re.I)
+_NOT_MODELS = ("mmproj", "imatrix")
+
+
+def quantization_of(name: str) -> str:
+    """The quantization that a file's name speaks of, in capitals; empty where it does not."""
+    found = _QUANT.findall(re.sub(r"\.gguf$", "", _SPLIT.sub("", name), flags=re.I))
+    return str(found[-1]).upper() if found else ""
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a name is that of a model's (first) file: not a projector, not a later part."""
+    base = PurePosixPath(name).name.lower()
+    if not base.endswith(".gguf") or any(word in base for word in _NOT_MODELS):
+        return False
+    split = _SPLIT.search(name)
+    return split is None or int(split[1]) == 1
+
+
+def all_parts(name: str) -> list[str]:
+    """The names of all parts of a split file; the name itself where it is not split."""
+    split = _SPLIT.search(name)
+    if split is None:
+        return [name]
+    count = int(split[2])
+    return [
+        f"{name[: split.start()]}-{i:05d}-of-{split[2]}{name[split.end() :]}" for i in range(1, count + 1)
+    ]
+
+
+def choose(names: Iterable[str], quant: str, where: str) -> str:
+    """The file that is meant: the wanted quantization, or the default and then the nearest one there is.
+
+    Args:
+        names: All files there are.
+        quant: What the user asked for; empty for the default.
+        where: What the files belong to, for messages.
+
+    Raises:
+        ModelNotFoundError: There is no model file, or none of that quantization.
+    """
+    models = sorted(name for name in names if is_model_file(name))
+    if not models:
+        raise ModelNotFoundError(
+            f"{where} has no GGUF model file", "look for a repository whose name ends in -GGUF"
+        )
+    if not quant:
+        return min(models, key=_rank)
+    wanted = quant.upper()
+    for name in models:
+        if wanted in {quantization_of(name), PurePosixPath(name).name.upper()}:
+            return name
+    raise ModelNotFoundError(f"{where} has no file of quantization {quant}", f"there are: {_choices(models)}")
+
+
+def _rank(name: str) -> tuple[int, str]:
+    quant = quantization_of(name)
+    return (PREFERENCE.index(quant) if quant in PREFERENCE else len(PREFERENCE), name)
+
+
+def _choices(models: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(quantization_of(name) or name for name in models))

@@ -1,0 +1,165 @@
+"""Bringing a file of the hub here, over several runs if need be.
+
+Here: `fetch_hub`: ranged requests into a part file named by its etag, checks, and the rename at the end.
+Not here: the hub's answers (`models.hub`), locks (`models.fetch`).
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from blendin_local.errors import FetchError
+from blendin_local.models.entries import HubSource, ModelEntry
+from blendin_local.models.hub import Hub, HubFile, unreachable
+from blendin_local.models.store import Store, hash_file, make_directory
+
+Progress = Callable[[int, int], None]
+ATTEMPTS = 5
+PAUSE_SECONDS = 1.0
+PARTIAL = 206
+BAD_RANGE = 416
+MAGIC = b"GGUF"
+
+
+def fetch_hub(
+    source: HubSource, names: Sequence[str], entry: ModelEntry, *, store: Store, hub: Hub, progress: Progress
+) -> Path:
+    """Fetch a file, or all parts of a split one, and put them into their place; the caller holds the lock.
+
+    Args:
+        source: The repository.
+        names: The file, or its parts in order.
+        entry: The model, for its checksum.
+        store: Where to work.
+        hub: The hub.
+        progress: Told bytes fetched and bytes in all, both never falling.
+
+    Raises:
+        FetchError: The hub refuses, the disk is full, or what came is not what was promised.
+    """
+    files = [hub.describe(source, name) for name in names]
+    targets = [place_of(store, source, file.name) for file in files]
+    workshop = store.workshop(targets[0])
+    make_directory(workshop)
+    _sweep(workshop, files)
+    parts = [workshop / f"{file.tag}.{number}.part" for number, file in enumerate(files)]
+    total = sum(file.size for file in files)
+    store.require_disk(total - sum(_size(part) for part in parts))
+    done = 0
+    for file, part in zip(files, parts, strict=True):
+        _Transfer(hub, source, file, part).run(_shifted(progress, done, total))
+        done += file.size
+        progress(done, total)
+    digests = [
+        _check(file, part, entry, whole=len(files) == 1) for file, part in zip(files, parts, strict=True)
+    ]
+    for part, target, digest in reversed(list(zip(parts, targets, digests, strict=True))):
+        make_directory(target.parent)
+        part.replace(target)  # the first part last: where it is, the others are
+        store.remember(target, digest)
+    shutil.rmtree(workshop, ignore_errors=True)
+    return targets[0]
+
+
+def place_of(store: Store, source: HubSource, name: str) -> Path:
+    """Where one file of a repository lies."""
+    return store.place(HubSource(source.repo, name, revision=source.revision))
+
+
+class _Transfer:
+    """One file on its way; where a connection breaks it goes on from what is there."""
+
+    def __init__(self, hub: Hub, source: HubSource, file: HubFile, part: Path) -> None:
+        self._hub, self._source, self._file, self._part = hub, source, file, part
+
+    def run(self, progress: Progress) -> None:
+        failures = 0
+        while (before := _size(self._part)) != self._file.size:
+            try:
+                self._receive(progress)
+            except (self._hub.transport_error, ConnectionError, TimeoutError) as error:
+                failures = 1 if _size(self._part) > before else failures + 1
+                if failures >= ATTEMPTS:
+                    raise unreachable(self._source) from error
+                time.sleep(PAUSE_SECONDS)
+            except OSError as error:
+                raise _disk_error(self._part, error) from error
+
+    def _receive(self, progress: Progress) -> None:
+        """Ask for what is missing, and append it; a server that sends the whole file again is believed."""
+        start = _size(self._part)
+        if start > self._file.size:
+            self._part.unlink()
+            start = 0
+        with self._hub.stream(self._source, self._file, start) as response:
+            resumed = response.status_code == PARTIAL and _starts_at(response, start)
+            if start and not resumed:
+                start = 0
+            with self._part.open("ab" if start else "wb") as output:
+                for chunk in response.iter_bytes():
+                    output.write(chunk)
+                    output.flush()
+                    start += len(chunk)
+                    progress(min(start, self._file.size), self._file.size)
+        if start != self._file.size:
+            if start > self._file.size:
+                self._part.unlink()
+            raise ConnectionError(f"{start} bytes came, {self._file.size} were announced")
+
+
+def _starts_at(response: object, start: int) -> bool:
+    header = getattr(response, "headers", {}).get("Content-Range", "")
+    return str(header).startswith(f"bytes {start}-")
+
+
+def _shifted(progress: Progress, done: int, total: int) -> Progress:
+    most = 0
+
+    def report(part_done: int, _: int) -> None:
+        nonlocal most
+        most = max(most, part_done)
+        progress(done + most, total)
+
+    return report
+
+
+def _sweep(workshop: Path, files: Sequence[HubFile]) -> None:
+    """Drop parts of files that have changed on the hub since."""
+    wanted = {f"{file.tag}.{number}.part" for number, file in enumerate(files)}
+    for left in workshop.iterdir():
+        if left.is_file() and left.name not in wanted:
+            left.unlink()
+
+
+def _check(file: HubFile, part: Path, entry: ModelEntry, *, whole: bool) -> str:
+    """The sha256 of a file that is what was promised; otherwise nothing of it is kept."""
+    digest = hash_file(part)
+    expected = (entry.sha256 if whole else "") or file.sha256
+    with part.open("rb") as opened:
+        magic = opened.read(len(MAGIC))
+    if expected and digest != expected:
+        fault = f"its sha256 is {digest}, but {expected} was expected"
+    elif magic != MAGIC:
+        fault = f"it is not a GGUF file (it begins with {magic!r})"
+    else:
+        return digest
+    part.unlink()
+    raise FetchError(
+        f"{file.name} was fetched but not installed: {fault}", "try again; nothing of it was kept"
+    )
+
+
+def _disk_error(part: Path, error: OSError) -> FetchError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return FetchError(
+            f"the disk with {part.parent} is full", "free some, or set BLENDIN_CACHE to another one"
+        )
+    return FetchError(f"{part} cannot be written: {error.strerror or error}", "check the directory")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
