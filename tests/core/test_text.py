@@ -8,6 +8,9 @@ from blendin_local.core.records import Step
 from blendin_local.core.text import HoldBack, continues, find_stop, repeats, split_characters
 
 EMOJI = "😊".encode()
+LONG = (
+    "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
+)
 
 
 @given(st.binary(max_size=12))
@@ -68,20 +71,8 @@ def test_the_earliest_stop_is_found_across_steps():
         ("-" * 200, False),
         ("\n".join(f"{i}. item number {i} of the list" for i in range(40)), False),
         ("a long sentence that is said " + "once and " * 3, False),
-        (
-            (
-                "The answer is forty-two, as everybody knows by now, and there is no more to say about it. "
-                * 4
-            ),
-            True,
-        ),
-        (
-            (
-                "The answer is forty-two, as everybody knows by now, and there is no more to say about it. "
-                * 3
-            ),
-            False,
-        ),
+        (LONG * 3, True),
+        (LONG * 2, False),
     ],
 )
 def test_repetition(text, expected):
