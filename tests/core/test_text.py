@@ -8,9 +8,7 @@ from blendin_local.core.records import Step
 from blendin_local.core.text import HoldBack, continues, find_stop, repeats, split_characters
 
 EMOJI = "😊".encode()
-LONG = (
-    "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
-)
+LONG = "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
 
 
 @given(st.binary(max_size=12))
