@@ -369,3 +369,29 @@ def test_the_demo_pair_answers(demo_base_path, demo_guide_path):
     jsonschema.validate(record, SCHEMA)
     assert "sky" in record["text"]
     assert record["blend"]["asked"] > 0
+
+
+@pytest.mark.model
+def test_ctrl_c_is_honoured_while_a_long_prompt_is_read(demo_base_path, demo_guide_path):
+    """Reading 3,500 tokens takes seconds; an interrupt in the midst of it ends the program at once."""
+    models = ("--base", demo_base_path, "--guide", demo_guide_path)
+    process = subprocess.Popen(
+        [*PROGRAM, *models, "--jsonl", "The quick brown fox jumps over the lazy dog again. " * 320],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment(),
+    )
+    start = json.loads(process.stdout.readline())  # written when the models are loaded
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    pressed = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    took = time.monotonic() - pressed
+
+    assert start["type"] == "start"
+    assert json.loads(out.splitlines()[-1])["finish_reason"] == "cancelled"
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert took < 1.5  # half a second for the answer, and the end of a process on a busy machine
