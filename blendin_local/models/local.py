@@ -49,13 +49,21 @@ def ensure_local(
     missing = [item for item in resolved if item.path is None]
     wanted = (pull and all(item.trusted for item in missing)) or (ask is not None and ask(missing))
     if missing and not wanted:
-        names = " and ".join(item.reference for item in missing)
-        are = "is" if len(missing) == 1 else "are"
-        raise ModelNotFoundError(
-            f"{names} {are} not on this machine",
-            f"run: {' && '.join(item.command for item in missing)} (or add --pull)",
-        )
+        raise _not_here(missing)
     paths = {item.reference: item.path for item in resolved if item.path is not None}
     for item in missing:
         paths[item.reference] = fetch(item, store, progress=progress(item), note=note)
     return paths
+
+
+def _not_here(missing: Sequence[Resolved]) -> ModelNotFoundError:
+    """What is missing, and the command that fetches it."""
+    names = " and ".join(item.reference for item in missing)
+    are = "is" if len(missing) == 1 else "are"
+    commands = " && ".join(item.command for item in missing)
+    if all(item.trusted for item in missing):
+        return ModelNotFoundError(f"{names} {are} not on this machine", f"run: {commands} (or add --pull)")
+    return ModelNotFoundError(
+        f"{names} {are} not on this machine, and the models.toml of this directory says where to get it",
+        f"if you trust that file, run: {commands} --yes",
+    )

@@ -124,8 +124,12 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
     def ask(missing: Sequence[Resolved]) -> bool:
         if not missing:
             return False
-        size = sum(item.entry.size for item in missing if item.entry) / 1e6
+        sizes = [item.entry.size if item.entry else 0 for item in missing]
+        size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        return err.input(f"{names}: fetch {size:.0f} MB now? [y/N] ").strip().lower() in {"y", "yes"}
+        answer = err.input(
+            f"{names} {'is' if len(missing) == 1 else 'are'} not here: fetch now{size}? [y/N] "
+        )
+        return answer.strip().lower() in {"y", "yes"}
 
     return ask
