@@ -127,9 +127,7 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        answer = err.input(
-            f"{names} {'is' if len(missing) == 1 else 'are'} not here: fetch now{size}? [y/N] "
-        )
-        return answer.strip().lower() in {"y", "yes"}
+        reply = err.input(f"Not on this machine: {names}{size}. Fetch now? [y/N] ", markup=False)
+        return reply.strip().lower() in {"y", "yes"}
 
     return ask
