@@ -22,6 +22,7 @@ from blendin_local.models.registry import load_registry
 from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
 from blendin_local.ui.progress import download_bars
 
@@ -79,7 +80,7 @@ def open_session(
     if opened.chosen_for_user:
         models_of_it = " guided by ".join(opened.references.values())
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
-    with download_bars(err) as bars:
+    with ordinary_interrupts(), download_bars(err) as bars:
         paths = ensure_local(
             list(opened.references.values()),
             registry,
