@@ -77,9 +77,10 @@ class ScriptedVocabulary:
     def logits_after(self, text, seed):
         """A distribution that is a function of the text alone."""
         rng = np.random.default_rng([zlib.crc32(text), seed])
-        return (rng.normal(size=len(self.pieces)) * 2.2 - 6 * (np.arange(len(self.pieces)) > 12)).astype(
-            np.float32
-        )
+        logits = rng.normal(size=len(self.pieces)) * 2.2
+        logits[-len(BYTES) :] -= 6
+        logits[list(self.end_ids)] -= 5
+        return logits.astype(np.float32)
 
 
 class ScriptedContext:
