@@ -22,6 +22,7 @@ from blendin_local.models.registry import load_registry
 from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
 from blendin_local.ui.progress import download_bars
 
@@ -79,7 +80,7 @@ def open_session(
     if opened.chosen_for_user:
         models_of_it = " guided by ".join(opened.references.values())
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
-    with download_bars(err) as bars:
+    with ordinary_interrupts(), download_bars(err) as bars:
         paths = ensure_local(
             list(opened.references.values()),
             registry,
@@ -127,9 +128,7 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        answer = err.input(
-            f"{names} {'is' if len(missing) == 1 else 'are'} not here: fetch now{size}? [y/N] "
-        )
-        return answer.strip().lower() in {"y", "yes"}
+        reply = err.input(f"Not on this machine: {names}{size}. Fetch now? [y/N] ", markup=False)
+        return reply.strip().lower() in {"y", "yes"}
 
     return ask
