@@ -3,8 +3,9 @@
 Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
 Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
 Source: llama.cpp. Several lanes share one buffer of cells (`kv_unified`): otherwise a batch is split wherever
-the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Logits live in a buffer that the next decode overwrites, so they are handed out as views
-to be used at once. A decode is interrupted through an abort callback, called between graph nodes.
+the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Logits live in a
+buffer that the next decode overwrites, so they are handed out as views to be used at once. A decode is
+interrupted through an abort callback, called between graph nodes.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
     """Method base (guide) gives what llama.cpp gives with that prompt, token by token, over 20 prompts."""
     player = pair._players[role]
     for prompt in PROMPTS:
-        pair._seats[role].begin(pair._spans([Message("user", prompt)], (role,))[role], 1)
-        ids = list(pair._seats[role].lane.ids)
+        pair._places[0][role].begin(pair._spans([Message("user", prompt)], (role,))[role], 1)
+        ids = list(pair._places[0][role].lane.ids)
         expected = plain_greedy(player, ids, LENGTH)
 
         completion = pair.respond(prompt, blend=BlendSettings(method=role), answer=limits(LENGTH))
@@ -86,7 +86,7 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
 def slow_twin(pair, prompt, settings, answer):
     """The same answer by seats that forget everything before every prediction."""
     stream = pair.stream(prompt, blend=settings, answer=answer)
-    seats = pair._seats
+    seats = pair._places[0]
     for seat in seats.values():
         remembered = seat.predict
 
@@ -199,7 +199,7 @@ def test_the_guide_reads_no_token_twice(pair):
     completion = pair.respond(
         "Explain gravity to a child.", blend=BlendSettings(threshold=1), answer=limits(40)
     )
-    lane = pair._seats["guide"].lane
+    lane = pair._places[0]["guide"].lane
 
     assert completion.blend.asked == 40
     rewound = completion.usage.guide_tokens_evaluated - len(lane.ids)

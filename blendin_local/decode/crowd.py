@@ -1,0 +1,182 @@
+"""Many answers at once, in shared batches.
+
+Here: `answer_many`, a second driver over the same `respond` and the same seats. In each round it runs the
+base's open questions of all live answers in one `llama_decode`, then the guide's in one. An answer that ends
+hands its place to the next request.
+Not here: the rule of an answer (`decode.respond`), which tokens share a batch (`engine.context`).
+
+A prompt is read a portion a round, in the batches in which others write: a long one delays nobody by more
+than the portions that fit into one batch, and no call is spent on prompts alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blendin_local.core.methods import Role
+from blendin_local.core.records import Completion
+from blendin_local.decode.account import Account
+from blendin_local.decode.drive import Writing
+from blendin_local.decode.seat import Seat
+from blendin_local.decode.task import Seats, Task, sit_down
+from blendin_local.engine.context import StoppedError
+from blendin_local.errors import BlendinError, ContextFullError
+
+Wanted = TypeVar("Wanted")
+Result = Completion | BlendinError
+
+IN_TURN: tuple[Role, ...] = ("base", "guide")  # so that a step's guide questions run in the same round
+
+
+def answer_many(
+    wanted: Iterable[Wanted],
+    prepare: Callable[[Wanted], Task],
+    places: Sequence[Seats],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Wanted, Result]]:
+    """Answer what is wanted, as many at a time as there are places.
+
+    Args:
+        wanted: Taken one by one, whenever a place is free.
+        prepare: Turns one into a task; its `BlendinError` is that one's result and disturbs no other.
+        places: Seats of one conversation each.
+        should_stop: Polled every round and during evaluations. Live answers then end as they are.
+
+    Yields:
+        Everything taken, with its answer or its error, in the order of finishing.
+    """
+    crowd: _Crowd[Wanted] = _Crowd(places, prepare)
+    waiting = iter(wanted)
+    while True:
+        stopped = should_stop()
+        while crowd.free and not stopped:
+            try:
+                one = next(waiting)
+            except StopIteration:
+                break
+            crowd.admit(one)
+        if not crowd.live:
+            yield from crowd.dismiss()
+            return
+        try:
+            if stopped:
+                raise StoppedError
+            crowd.play_round(should_stop)
+        except StoppedError:
+            crowd.stop()
+        yield from crowd.dismiss()
+
+
+class _Live(Generic[Wanted]):
+    """One answer among the others."""
+
+    def __init__(self, wanted: Wanted, task: Task, place: Seats) -> None:
+        self.wanted = wanted
+        self.place = place
+        self.seats = sit_down(task, place, anew=True)
+        self.error: BlendinError | None = None
+        self._account = Account(task, self.seats)
+        self._writing = Writing(task.answer(), self.seats)
+
+    def asking(self, role: Role) -> Seat | None:
+        """The seat of `role`, brought to the text of the open question, if it is this role's."""
+        question = self._writing.question
+        if question is None or question.role != role or self.error:
+            return None
+        seat = self.seats[role]
+        try:
+            seat.prepare(question.text)
+        except ContextFullError as full:
+            self._end_full(full)
+            return None
+        return seat
+
+    def _end_full(self, full: ContextFullError) -> None:
+        try:
+            self._writing.break_off_full(full)
+        except ContextFullError as error:
+            self.error = error
+
+    def hear(self, seat: Seat, logits: NDArray[np.float32]) -> None:
+        """Go on with the answer to the open question."""
+        try:
+            for step in self._writing.take(seat.hear(logits)):
+                self._account.note(step)
+        except BlendinError as error:
+            self.error = error
+
+    def stop(self) -> None:
+        """End where the user stopped."""
+        self._writing.break_off("user")
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is a result."""
+        return self.error is not None or self._writing.question is None
+
+    def result(self) -> Result:
+        """What came of it."""
+        return self.error or self._account.close(self._writing.ending)
+
+
+class _Crowd(Generic[Wanted]):
+    """The live answers and the places they sit in."""
+
+    def __init__(self, places: Sequence[Seats], prepare: Callable[[Wanted], Task]) -> None:
+        self.free = list(reversed(places))
+        self.live: list[_Live[Wanted]] = []  # in order of arrival
+        self._prepare = prepare
+        self._results: list[tuple[Wanted, Result]] = []
+
+    def admit(self, wanted: Wanted) -> None:
+        """Give one a place, or an error."""
+        place = self.free[-1]
+        try:
+            self.live.append(_Live(wanted, self._prepare(wanted), place))
+        except BlendinError as error:
+            self._results.append((wanted, error))
+        else:
+            self.free.pop()
+
+    def play_round(self, should_stop: Callable[[], bool]) -> None:
+        """Answer the open questions of all, the base's first.
+
+        Raises:
+            StoppedError: `should_stop` became true; every answer is as it was.
+        """
+        for role in IN_TURN:
+            asking = {live: seat for live in self.live if (seat := live.asking(role))}
+            if asking:
+                self._ask(asking, should_stop)
+
+    def _ask(self, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
+        """One batch for one role; who has not read all of its prompt stays with its question."""
+        context = next(iter(asking.values())).context
+        readers = [seat for seat in asking.values() if seat.reads_prompt]
+        started = perf_counter()
+        ready = context.advance([seat.lane for seat in asking.values()], should_stop)
+        elapsed = perf_counter() - started
+        for seat in readers:
+            seat.prompt_s += elapsed
+        for live, seat in asking.items():
+            if seat.lane in ready:
+                live.hear(seat, ready[seat.lane])
+
+    def stop(self) -> None:
+        """End all that are live."""
+        for live in self.live:
+            live.stop()
+
+    def dismiss(self) -> Iterator[tuple[Wanted, Result]]:
+        """What has a result, its place free again."""
+        for live in [live for live in self.live if live.ended]:
+            self.live.remove(live)
+            self.free.append(live.place)
+            self._results.append((live.wanted, live.result()))
+        results, self._results = self._results, []
+        yield from results
