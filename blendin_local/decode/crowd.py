@@ -75,9 +75,9 @@ def answer_many(
 class _Live(Generic[Wanted]):
     """One answer among the others."""
 
-    def __init__(self, wanted: Wanted, task: Task, place: Seats) -> None:
+    def __init__(self, wanted: Wanted, task: Task, number: int, place: Seats) -> None:
         self.wanted = wanted
-        self.place = place
+        self.number = number
         self.seats = sit_down(task, place, anew=True)
         self.error: BlendinError | None = None
         self._account = Account(task, self.seats)
@@ -128,20 +128,21 @@ class _Crowd(Generic[Wanted]):
     """The live answers and the places they sit in."""
 
     def __init__(self, places: Sequence[Seats], prepare: Callable[[Wanted], Task]) -> None:
-        self.free = list(reversed(places))
+        self.free = list(range(len(places)))
         self.live: list[_Live[Wanted]] = []  # in order of arrival
+        self._places = places
         self._prepare = prepare
         self._results: list[tuple[Wanted, Result]] = []
 
     def admit(self, wanted: Wanted) -> None:
         """Give one a place, or an error."""
-        place = self.free[-1]
+        number = min(self.free)  # the numbers in use stay dense, as batches want them
         try:
-            self.live.append(_Live(wanted, self._prepare(wanted), place))
+            self.live.append(_Live(wanted, self._prepare(wanted), number, self._places[number]))
         except BlendinError as error:
             self._results.append((wanted, error))
         else:
-            self.free.pop()
+            self.free.remove(number)
 
     def play_round(self, should_stop: Callable[[], bool]) -> None:
         """Answer the open questions of all, the base's first.
@@ -176,7 +177,7 @@ class _Crowd(Generic[Wanted]):
         """What has a result, its place free again."""
         for live in [live for live in self.live if live.ended]:
             self.live.remove(live)
-            self.free.append(live.place)
+            self.free.append(live.number)
             self._results.append((live.wanted, live.result()))
         results, self._results = self._results, []
         yield from results

@@ -2,10 +2,12 @@
 
 Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
 Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
-Source: llama.cpp. Several lanes share one buffer of cells (`kv_unified`): otherwise a batch is split wherever
-the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Logits live in a
-buffer that the next decode overwrites, so they are handed out as views to be used at once. A decode is
-interrupted through an abort callback, called between graph nodes.
+Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split wherever
+the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of a model
+with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left one
+lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
+overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
+callback, called between graph nodes.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class Context:
             n_ubatch=BATCH_TOKENS,
             n_seq_max=n_lanes,
             n_outputs_max=n_lanes,
-            kv_unified=n_lanes > 1,
+            kv_unified=n_lanes > 1 and self.model.n_sliding_window == 0,
             n_threads=self.threads,
             n_threads_batch=self.threads,
             flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
@@ -166,25 +168,33 @@ class Context:
             lane.shrink_to(n_shared)
 
     def _share_batch(self, lanes: Sequence[Lane]) -> list[_Share]:
-        """Fill the batch with what the lanes read next, in order, as far as it goes.
+        """Fill the batch with what the lanes read next.
 
         A portion is not parted, unless it is larger than a whole batch; one that another lane reads in this
-        batch is waited for.
+        batch is waited for. The first lanes come first, but lie in the batch by their numbers: only so can
+        llama.cpp evaluate lanes that have a buffer each at once.
         """
-        self._batch.clear()
-        shares: list[_Share] = []
+        chosen: list[tuple[Lane, list[int]]] = []
+        room = self._batch.capacity
         for lane in lanes:
-            if lane.in_prompt and self.rewinder.can_copy and any(s.lane.will_read(lane) for s in shares):
+            if (
+                lane.in_prompt
+                and self.rewinder.can_copy
+                and any(other.will_read(lane) for other, _ in chosen)
+            ):
                 continue
-            room = self._batch.capacity - self._batch.n_tokens
             tokens = lane.ids[lane.n_valid : self._stop_at(lane)]
-            if shares and len(tokens) > room:
+            if chosen and len(tokens) > room:
                 continue
-            tokens = tokens[:room]
-            complete = lane.n_valid + len(tokens) == len(lane.ids)
-            row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
-            shares.append(_Share(lane, len(tokens), row, complete))
-        return shares
+            chosen.append((lane, tokens[:room]))
+            room = max(0, room - len(tokens))
+        self._batch.clear()
+        return [self._add(lane, tokens) for lane, tokens in sorted(chosen, key=lambda c: c[0].sequence)]
+
+    def _add(self, lane: Lane, tokens: list[int]) -> _Share:
+        complete = lane.n_valid + len(tokens) == len(lane.ids)
+        row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
+        return _Share(lane, len(tokens), row, complete)
 
     def _stop_at(self, lane: Lane) -> int:
         """Where a lane's next evaluation should end: at its portion's end, or where a mark is wanted."""

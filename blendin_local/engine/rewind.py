@@ -65,9 +65,10 @@ class TailRewinder:
         self._memory = memory
 
     def copy(self, source: int, target: int, n: int) -> None:
-        """Share the cells; nothing is moved, for all sequences of a context live in one buffer."""
+        """Copy all and drop the tail: sequences with buffers of their own cannot be copied in part."""
         self._api.llama_memory_seq_rm(self._memory, target, -1, -1)
-        self._api.llama_memory_seq_cp(self._memory, source, target, 0, n)
+        self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._api.llama_memory_seq_rm(self._memory, target, n, -1)
 
     def rewind(self, sequence: int, keep: int, cached: int) -> int:
         """Drop the tail."""
