@@ -153,20 +153,31 @@ class _Crowd(Generic[Wanted]):
         for role in IN_TURN:
             asking = {live: seat for live in self.live if (seat := live.asking(role))}
             if asking:
-                self._ask(asking, should_stop)
+                self._ask(role, asking, should_stop)
 
-    def _ask(self, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
-        """One batch for one role; who has not read all of its prompt stays with its question."""
+    def _ask(self, role: Role, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
+        """One batch for one role; who has not read all of its prompt stays with its question.
+
+        A prompt's last token is read apart. For the guide that happens at once: an answer that waits for the
+        guide is missing among those that ask the base, and a full batch costs less than one with a gap.
+        """
         context = next(iter(asking.values())).context
-        readers = [seat for seat in asking.values() if seat.reads_prompt]
-        started = perf_counter()
-        ready = context.advance([seat.lane for seat in asking.values()], should_stop)
-        elapsed = perf_counter() - started
-        for seat in readers:
-            seat.prompt_s += elapsed
-        for live, seat in asking.items():
-            if seat.lane in ready:
+        waiting = dict(asking)
+        while waiting:
+            readers = [seat for seat in waiting.values() if seat.reads_prompt]
+            started = perf_counter()
+            ready = context.advance([seat.lane for seat in waiting.values()], should_stop)
+            elapsed = perf_counter() - started
+            for seat in readers:
+                seat.prompt_s += elapsed
+            answered = {live: seat for live, seat in waiting.items() if seat.lane in ready}
+            for live, seat in answered.items():
                 live.hear(seat, ready[seat.lane])
+            waiting = {
+                live: seat
+                for live, seat in waiting.items()
+                if live not in answered and role == "guide" and not seat.lane.in_prompt
+            }
 
     def stop(self) -> None:
         """End all that are live."""

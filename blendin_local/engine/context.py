@@ -2,10 +2,10 @@
 
 Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
 Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
-Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split wherever
-the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of a model
-with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left one
-lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
+Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
+wherever the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of
+a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
+one lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
 overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
 callback, called between graph nodes.
 """

@@ -48,15 +48,15 @@ def limits(n, **more):
     return AnswerSettings(max_tokens=n, loop_guard=False, **more)
 
 
-def request(key, text, blend=THREE_WAYS[0], sampling=SAMPLED, answer=limits(8)):
-    return Request(str(key), (Message("user", text),), blend, sampling, answer)
+def request(key, text, blend=THREE_WAYS[0], sampling=SAMPLED, n=8):
+    return Request(str(key), (Message("user", text),), blend, sampling, limits(n))
 
 
 def seventeen():
     """Requests of different lengths, methods and samplings."""
     kinds = itertools.cycle(itertools.product(THREE_WAYS, (SAMPLED, SamplingSettings())))
     return [
-        request(i, "the hello world " * (i % 7 * 3 + 1) + f"{i}", blend, sampling, limits(4 + i % 5))
+        request(i, "the hello world " * (i % 7 * 3 + 1) + f"{i}", blend, sampling, 4 + i % 5)
         for i, (blend, sampling) in zip(range(17), kinds, strict=False)
     ]
 
@@ -126,8 +126,8 @@ def test_requests_are_taken_only_as_lanes_become_free(open_toys):
 
 def test_a_short_answer_overtakes_a_long_one(open_toys):
     """Results come in the order of finishing, and a free lane goes on at once."""
-    rows = [request("long", "the", answer=limits(40))]
-    rows += [request(i, "a", THREE_WAYS[1], answer=limits(4)) for i in range(6)]
+    rows = [request("long", "the", n=40)]
+    rows += [request(i, "a", THREE_WAYS[1], n=4) for i in range(6)]
 
     order = [row.key for row, _ in open_toys("plain", 2).answer_all(rows)]
 
@@ -136,8 +136,8 @@ def test_a_short_answer_overtakes_a_long_one(open_toys):
 
 def test_a_long_prompt_lets_others_write(open_toys):
     """While one lane reads a long prompt, the others go on."""
-    rows = [request("long", "x" * 3000, THREE_WAYS[1], answer=limits(1))]
-    rows += [request(i, "a", THREE_WAYS[1], answer=limits(4)) for i in range(2)]
+    rows = [request("long", "x" * 3000, THREE_WAYS[1], n=1)]
+    rows += [request(i, "a", THREE_WAYS[1], n=4) for i in range(2)]
 
     order = [row.key for row, _ in open_toys("plain", 3, 4096).answer_all(rows)]
 
@@ -148,7 +148,7 @@ def test_a_long_prompt_lets_others_write(open_toys):
 def test_a_shared_beginning_is_read_once(open_toys, kind):
     """Whole portions that prompts share are copied where the memory allows it, and change nothing."""
     shared, blend = "x" * (2 * PORTION + 50), BlendSettings(method="base")
-    rows = [request(i, f"{shared} {i}", blend, answer=limits(4)) for i in range(6)]
+    rows = [request(i, f"{shared} {i}", blend, n=4) for i in range(6)]
 
     results = dict(open_toys(kind, 3).answer_all(rows))
 
@@ -204,7 +204,7 @@ def test_an_error_is_the_result_of_its_request_alone(open_toys):
 
 def test_a_full_context_ends_one_answer(open_toys):
     """Where a lane is full its answer ends with that reason; its neighbours have room of their own."""
-    rows = [request("full", "x" * 200, answer=limits(400)), request("other", "a", answer=limits(80))]
+    rows = [request("full", "x" * 200, n=400), request("other", "a", n=80)]
 
     results = {row.key: completion for row, completion in open_toys("plain", 2, 256).answer_all(rows)}
 
@@ -217,7 +217,7 @@ def test_a_full_context_ends_one_answer(open_toys):
 def test_stopping_keeps_what_was_written(open_toys, kind):
     """Live answers end as they are, nothing more is taken, and the pair can answer on."""
     polls = itertools.count()
-    rows = [request(i, f"the hello {i}", THREE_WAYS[1], answer=limits(500)) for i in range(9)]
+    rows = [request(i, f"the hello {i}", THREE_WAYS[1], n=500) for i in range(9)]
     pair = open_toys(kind, 4)
 
     results = list(pair.answer_all(rows, should_stop=lambda: next(polls) > 60))
