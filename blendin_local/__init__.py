@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from blendin_local.opening import open_pair
-    from blendin_local.pair import Pair, PairSetup
+    from blendin_local.pair import Pair, PairSetup, Request
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 _PLACES = {
@@ -41,7 +41,7 @@ _PLACES = {
     ),
     "opening": ("open_pair",),
     "decode.stream": ("AnswerStream",),
-    "pair": ("Pair", "PairSetup"),
+    "pair": ("Pair", "PairSetup", "Request"),
     "settings": ("AnswerSettings", "BlendSettings", "ModelSettings", "SamplingSettings"),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
@@ -62,6 +62,7 @@ __all__ = [
     "Pair",
     "PairError",
     "PairSetup",
+    "Request",
     "SamplingSettings",
     "Step",
     "UsageError",

@@ -39,6 +39,7 @@ class PairRequest:
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         both: Whether to open both models where the method needs only one (if both are named).
+        n_lanes: How many answers may be made at once.
     """
 
     pair: str | None = None
@@ -52,6 +53,7 @@ class PairRequest:
     guide_settings: Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
     both: bool = False
+    n_lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Plan:
             guide_template=self.guide_template,
             thinking=self.thinking,
             exact_prompts=self.request.exact_prompts,
+            n_lanes=self.request.n_lanes,
         )
 
 

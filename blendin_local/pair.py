@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,15 +18,37 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.records import Completion
+from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
 from blendin_local.decode.seat import Seat
-from blendin_local.decode.stream import AnswerStream, Settings
+from blendin_local.decode.stream import AnswerStream
+from blendin_local.decode.task import Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
-from blendin_local.errors import ContextFullError, PairError, UsageError
-from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+from blendin_local.errors import BlendinError, PairError, UsageError
+from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings, within
 
 Conversation = str | Sequence[Message]
+MAX_LANES = 256  # llama.cpp's own limit
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer wanted among many.
+
+    Attributes:
+        key: Whatever the caller recognises it by.
+        messages: The conversation; the last message asks for the answer.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings; those of the base's template are added.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,7 @@ class PairSetup:
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
+        n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
     """
 
     base: Path | None
@@ -52,6 +75,10 @@ class PairSetup:
     guide_template: str | None = None
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
+    n_lanes: int = 1
+
+    def __post_init__(self) -> None:
+        within("parallel", self.n_lanes, 1, MAX_LANES)
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
@@ -79,12 +106,12 @@ class Pair:
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         started = perf_counter()
-        self._players: dict[Role, Player] = Player.load_all(setup.files(), should_stop)
+        self._players: dict[Role, Player] = Player.load_all(setup.files(), should_stop, setup.n_lanes)
         self.load_ms = (perf_counter() - started) * 1000
-        self._seats = {
-            role: Seat(player.context, player.context.lanes[0], player.table)
-            for role, player in self._players.items()
-        }
+        self._places: list[dict[Role, Seat]] = [
+            {role: Seat(p.context, p.context.lanes[i], p.table) for role, p in self._players.items()}
+            for i in range(setup.n_lanes)
+        ]
 
     def __enter__(self) -> Pair:
         return self
@@ -94,7 +121,7 @@ class Pair:
 
     def close(self) -> None:
         """Free both models; calling it twice is harmless."""
-        self._seats = {}
+        self._places = []
         for player in self._players.values():
             player.close()
 
@@ -141,25 +168,13 @@ class Pair:
             PairError: A model that the method needs is missing, or a prompt cannot be rendered.
             ContextFullError: A prompt is longer than its context.
         """
-        blend, sampling = blend or BlendSettings(), sampling or SamplingSettings()
-        roles = self._require_roles(blend.method)
-        messages = _messages(conversation, system)
-        if not set(roles) <= set(self.setup.exact_prompts):
-            _require_question(messages)
-        if sampling.temperature > 0 and sampling.seed is None:
-            sampling = replace(sampling, seed=secrets.randbits(32))
-        answer = self._with_template_stops(answer or AnswerSettings(), roles)
-        for role, prompt in self._spans(messages, roles).items():
-            self._begin(role, prompt, blend.top_k)
-        settings = Settings(blend, sampling, answer)
-        return AnswerStream(
-            {role: self._seats[role] for role in roles},
-            settings,
-            should_stop,
-            signature=self._signature(roles, settings),
-            notices=self._notices(roles),
-            load_ms=self.load_ms,
+        task = self._task(
+            _messages(conversation, system),
+            blend or BlendSettings(),
+            sampling or SamplingSettings(),
+            answer or AnswerSettings(),
         )
+        return AnswerStream(task, sit_down(task, self._places[0]), should_stop)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
         """Answer in one piece; arguments and errors are those of `stream`."""
@@ -168,13 +183,46 @@ class Pair:
             pass
         return stream.completion
 
-    def _begin(self, role: Role, prompt: Sequence[Span], top_k: int) -> None:
-        seat = self._seats[role]
-        seat.begin(prompt, top_k)
-        if seat.lane.n_prompt >= seat.context.ctx_size:
-            raise ContextFullError(n_prompt=seat.lane.n_prompt, n_ctx=seat.context.ctx_size, role=role)
-        if not seat.lane.ids:
-            raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
+    def answer_all(
+        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[Request, Completion | BlendinError]]:
+        """Answer many requests, `PairSetup.n_lanes` at a time in shared batches.
+
+        With one lane each answer is that of `respond` on a fresh pair, whatever ran before.
+
+        Args:
+            requests: Taken one by one, as lanes become free.
+            should_stop: Polled between steps and during evaluations; live answers then end as they are.
+
+        Yields:
+            Each request taken with its answer, or the error that it alone met, in the order of finishing.
+        """
+        return answer_many(requests, self._task_of, self._places, should_stop)
+
+    def _task_of(self, request: Request) -> Task:
+        return self._task(request.messages, request.blend, request.sampling, request.answer)
+
+    def _task(
+        self,
+        messages: Sequence[Message],
+        blend: BlendSettings,
+        sampling: SamplingSettings,
+        answer: AnswerSettings,
+    ) -> Task:
+        """Check a wish and fill in what it leaves open."""
+        roles = self._require_roles(blend.method)
+        if not set(roles) <= set(self.setup.exact_prompts):
+            _require_question(messages)
+        if sampling.temperature > 0 and sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbits(32))
+        settings = Settings(blend, sampling, self._with_template_stops(answer, roles))
+        return Task(
+            self._spans(messages, roles),
+            settings,
+            signature=self._signature(roles, settings),
+            notices=self._notices(roles),
+            load_ms=self.load_ms,
+        )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:
         if method not in METHODS:
@@ -219,6 +267,7 @@ class Pair:
             "template": self.setup.template.name,
             "exact_prompts": sorted(self.setup.exact_prompts),
             "thinking": self.setup.thinking,
+            "n_lanes": self.setup.n_lanes,
             "blend": {**asdict(settings.blend), "alpha": _alpha_name(settings.blend)},
             "sampling": asdict(settings.sampling),
             "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},

@@ -1,21 +1,75 @@
 """Who answers the questions of `respond`: the models.
 
-Here: `drive`, which runs one answer.
-Not here: what is asked and why (`decode.respond`), how a model keeps up with the text (`decode.seat`).
-Many answers at once need a second driver over the same seats: it collects the questions of all live answers
-and calls `Context.predict` once per role.
+Here: `Writing`, an answer on its way from question to question, and `drive`, which runs one.
+Not here: what is asked and why (`decode.respond`), how a model keeps up with the text (`decode.seat`), many
+answers at once (`decode.crowd`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 
+from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
-from blendin_local.core.records import Step
+from blendin_local.core.records import Step, StoppedBy
 from blendin_local.decode.respond import Answer, Ending, Question
 from blendin_local.decode.seat import Seat
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import ContextFullError
+
+
+class Writing:
+    """An answer being written; the seats go along with it.
+
+    Args:
+        answer: A fresh `respond` generator.
+        seats: A seat, begun with its prompt, for each role the method may ask.
+
+    Attributes:
+        text: What is written.
+        question: What it needs to know now, None once it has ended.
+    """
+
+    def __init__(self, answer: Answer, seats: Mapping[Role, Seat]) -> None:
+        self.text = b""
+        self.question: Question | None = None
+        self._answer = answer
+        self._seats = seats
+        self._ending: Ending | None = None
+        self.take(None)
+
+    @property
+    def ending(self) -> Ending:
+        """How it ended. RuntimeError before it has."""
+        if self._ending is None:
+            raise RuntimeError("the answer has not ended: it still has a question")
+        return self._ending
+
+    def take(self, prediction: Prediction | None) -> list[Step]:
+        """Answer the open question (None begins); returns the steps decided by that."""
+        steps: list[Step] = []
+        try:
+            exchange = self._answer.send(prediction)
+            while not isinstance(exchange, Question):
+                self.text += exchange.bytes
+                for seat in self._seats.values():
+                    seat.follow(self.text)
+                steps.append(exchange)
+                exchange = self._answer.send(None)
+            self.question = exchange
+        except StopIteration as finished:
+            self.question, self._ending = None, finished.value
+        return steps
+
+    def break_off(self, stopped_by: StoppedBy) -> None:
+        """End it here; what is written is kept."""
+        self.question, self._ending = None, Ending(self.text, stopped_by)
+
+    def break_off_full(self, error: ContextFullError) -> None:
+        """End it where its context is full; raise the error where nothing is written yet."""
+        if not self.text:
+            raise error
+        self.break_off("context")
 
 
 def drive(
@@ -34,27 +88,16 @@ def drive(
     Returns:
         How the answer ended; what was written before a stop or a full context is kept.
     """
-    text = b""
-    exchange = next(answer)
-    while True:
+    writing = Writing(answer, seats)
+    while writing.question is not None:
         try:
-            if isinstance(exchange, Question):
-                if should_stop():
-                    return Ending(text, "user")
-                prediction = seats[exchange.role].predict(exchange.text, should_stop)
-                exchange = answer.send(prediction)
-            else:
-                text += exchange.bytes
-                for seat in seats.values():
-                    seat.follow(text)
-                yield exchange
-                exchange = answer.send(None)
-        except StopIteration as finished:
-            ending: Ending = finished.value
-            return ending
+            if should_stop():
+                raise StoppedError
+            prediction = seats[writing.question.role].predict(writing.question.text, should_stop)
         except StoppedError:
-            return Ending(text, "user")
-        except ContextFullError:
-            if not text:
-                raise
-            return Ending(text, "context")
+            writing.break_off("user")
+        except ContextFullError as full:
+            writing.break_off_full(full)
+        else:
+            yield from writing.take(prediction)
+    return writing.ending

@@ -31,16 +31,19 @@ class Player:
         header: What is known of the file without loading it.
         settings: How it is run.
         should_stop: Polled while weights are read.
+        n_lanes: How many conversations its context has room for.
     """
 
-    def __init__(self, header: Header, settings: ModelSettings, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, header: Header, settings: ModelSettings, should_stop: Callable[[], bool], n_lanes: int = 1
+    ) -> None:
         self.path: Path = header.path
-        self.memory = memory_estimate(header, settings)
+        self.memory = memory_estimate(header, settings, n_lanes)
         self.settings = settings
         self.model = Model(header.path, settings, should_stop)
         try:
             threads = settings.threads or usable_threads()
-            self.context = Context(self.model, context_size(header, settings), threads)
+            self.context = Context(self.model, context_size(header, settings), threads, n_lanes)
         except Exception:
             self.model.close()
             raise
@@ -49,7 +52,10 @@ class Player:
 
     @classmethod
     def load_all(
-        cls, files: Mapping[Role, tuple[Path, ModelSettings]], should_stop: Callable[[], bool]
+        cls,
+        files: Mapping[Role, tuple[Path, ModelSettings]],
+        should_stop: Callable[[], bool],
+        n_lanes: int = 1,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -58,14 +64,14 @@ class Player:
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         needs = [
-            (f"{role} {path.name}", memory_estimate(headers[role], settings))
+            (f"{role} {path.name}", memory_estimate(headers[role], settings, n_lanes))
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
         players: dict[Role, Self] = {}
         try:
             for role, (_, settings) in files.items():
-                players[role] = cls(headers[role], settings, should_stop)
+                players[role] = cls(headers[role], settings, should_stop, n_lanes)
         except BaseException:
             for player in players.values():
                 player.close()
@@ -139,9 +145,10 @@ def _require_usable(header: Header) -> Header:
     return header
 
 
-def memory_estimate(header: Header, settings: ModelSettings) -> MemoryEstimate:
-    """What a model with its context will take."""
-    return estimate(header, context_size(header, settings), settings.kv_type)
+def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
+    """What a model with its context, which has room for so many conversations, will take."""
+    cells = context_size(header, settings) * n_lanes
+    return estimate(header, cells, settings.kv_type, n_outputs=n_lanes, n_sequences=n_lanes)
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

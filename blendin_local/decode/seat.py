@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.engine.context import Context
@@ -41,7 +44,7 @@ class Seat:
         self._latest: Prediction | None = None
         self._latest_text = b""
 
-    def begin(self, prompt: Sequence[Span], top_k: int) -> None:
+    def begin(self, prompt: Sequence[Span], top_k: int, *, anew: bool = False) -> None:
         """Start a new answer.
 
         The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
@@ -50,11 +53,15 @@ class Seat:
         Args:
             prompt: The rendered prompt.
             top_k: Length of the candidate lists.
+            anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
+                kept of the last is only what would be read in the same shapes.
         """
         text = "".join(span.text for span in prompt)
         rest = text[len(self._prompt) :].encode() if self._prompt and text.startswith(self._prompt) else b""
         heard = next((a for a in (self._answer, self._answer.strip()) if a and rest.startswith(a)), b"")
-        if text == self._prompt:
+        if anew:
+            self.lane.begin_anew(self.context.model.vocabulary.tokenize_prompt(prompt))
+        elif text == self._prompt:
             self.lane.again()
         elif heard:
             self.lane.retell(heard)
@@ -72,15 +79,36 @@ class Seat:
 
     def predict(self, text: bytes, should_stop: Callable[[], bool]) -> Prediction:
         """This role's prediction after the answer text `text`."""
-        self.follow(text)
-        self.lane.retell(text)
-        reads_prompt = self.lane.n_valid < self.lane.n_prompt
+        self._come_to(text)
+        reads_prompt = self.reads_prompt
         started = perf_counter()
         [logits] = self.context.predict([self.lane], should_stop)
         if reads_prompt:
             self.prompt_s += perf_counter() - started
-        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), text
+        return self.hear(logits)
+
+    def prepare(self, text: bytes) -> None:
+        """The first half of `predict`, for batches that seats share: `Context.advance` is to run next.
+
+        Raises:
+            ContextFullError: The text does not fit.
+        """
+        self._come_to(text)
+        self.context.require_room(self.lane)
+
+    def hear(self, logits: NDArray[np.float32]) -> Prediction:
+        """The second half: the prediction after the text that was prepared."""
+        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), self.lane.text
         return self._latest
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether tokens of the prompt are still to be evaluated."""
+        return self.lane.n_valid < self.lane.n_prompt
+
+    def _come_to(self, text: bytes) -> None:
+        self.follow(text)
+        self.lane.retell(text)
 
     def follow(self, text: bytes) -> None:
         """Go along with the answer where it went on by something this role itself proposed.

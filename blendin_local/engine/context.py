@@ -1,9 +1,13 @@
 """A context: one model's KV cache, its lanes, and the logits after each of them.
 
-Here: `Context.predict`, the only place that calls `llama_decode`.
+Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
 Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
-Source: llama.cpp. Logits live in a buffer that the next decode overwrites, so they are handed out as views
-to be used at once. A decode is interrupted through an abort callback, called between graph nodes.
+Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
+wherever the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of
+a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
+one lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
+overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
+callback, called between graph nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.batch import Batch
-from blendin_local.engine.lane import Lane
+from blendin_local.engine.lane import Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
@@ -34,14 +38,6 @@ FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 class StoppedError(Exception):
     """The user stopped an evaluation; the lanes are as they were before it, or shorter."""
-
-
-@dataclass
-class Tally:
-    """What a context has done since it was opened."""
-
-    tokens: int = 0
-    decode_s: float = 0.0
 
 
 class Context:
@@ -89,6 +85,7 @@ class Context:
             n_ubatch=BATCH_TOKENS,
             n_seq_max=n_lanes,
             n_outputs_max=n_lanes,
+            kv_unified=n_lanes > 1 and self.model.n_sliding_window == 0,
             n_threads=self.threads,
             n_threads_batch=self.threads,
             flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
@@ -100,7 +97,7 @@ class Context:
         handle = self._api.llama_init_from_model(self.model.handle, parameters)
         if handle is None:
             raise LoadError(
-                f"no context of {ctx_size} tokens for {self.model.path}: "
+                f"no context of {ctx_size * n_lanes} tokens for {self.model.path}: "
                 f"{library().reason('llama.cpp gave no reason')}",
                 "try a smaller --ctx-size",
             )
@@ -122,45 +119,89 @@ class Context:
             ContextFullError: A lane has more tokens than its context.
             StoppedError: `should_stop` became true.
         """
-        for lane in lanes:
-            self._make_room(lane)
-        results: dict[int, NDArray[np.float32]] = {}
+        results: dict[Lane, NDArray[np.float32]] = {}
         waiting = list(lanes)
         while waiting:
-            shares = self._share_batch(waiting)
-            self._decode(shares, should_stop)
-            waiting = [lane for lane in waiting if lane.n_valid < len(lane.ids)]
-            for share in shares:
-                if share.lane not in waiting:
-                    view = self._logits(share.last_row)
-                    results[share.lane.sequence] = view.copy() if waiting else view
-        return [results[lane.sequence] for lane in lanes]
+            ready = self.advance(waiting, should_stop)
+            waiting = [lane for lane in waiting if lane not in ready]
+            results |= {lane: logits.copy() for lane, logits in ready.items()} if waiting else ready
+        return [results[lane] for lane in lanes]
 
-    def _make_room(self, lane: Lane) -> None:
-        """Rewind a lane to what is valid, less one token: without evaluating one there are no logits."""
+    def advance(
+        self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[Lane, NDArray[np.float32]]:
+        """Evaluate one batch of what the lanes have not read yet.
+
+        Answers come before prompts, of which each gets at most a portion into the batch.
+
+        Returns:
+            As `predict`, for the lanes that have read everything now; the others need further calls.
+        """
+        for lane in lanes:
+            self.require_room(lane)
+            self._rewind(lane)
+            self._borrow(lane)
+        shares = self._share_batch(sorted(lanes, key=lambda lane: lane.in_prompt))
+        self._decode(shares, should_stop)
+        return {share.lane: self._logits(share.last_row) for share in shares if share.complete}
+
+    def require_room(self, lane: Lane) -> None:
+        """Raise `ContextFullError` where a lane has more tokens than its context."""
         if len(lane.ids) > self.ctx_size:
             raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
+
+    def _rewind(self, lane: Lane) -> None:
+        """Rewind a lane to what is valid, less one token: without evaluating one there are no logits."""
         keep = min(lane.n_valid, len(lane.ids) - 1)
         if keep < lane.n_cached:
             lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
 
+    def _borrow(self, lane: Lane) -> None:
+        """Take over portions of a lane's prompt that another lane has read."""
+        if not (lane.in_prompt and self.rewinder.can_copy and len(self.lanes) > 1):
+            return
+        prompt = lane.ids[: lane.n_prompt]
+        lender = max(self.lanes, key=lambda other: other.shared_portions(prompt))
+        n_shared = lender.shared_portions(prompt)
+        if n_shared > lane.n_valid:
+            self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
+            lane.shrink_to(n_shared)
+
     def _share_batch(self, lanes: Sequence[Lane]) -> list[_Share]:
-        """Fill the batch with what the lanes still have to read, in order, as far as it goes."""
-        self._batch.clear()
-        shares = []
+        """Fill the batch with what the lanes read next.
+
+        A portion is not parted, unless it is larger than a whole batch; one that another lane reads in this
+        batch is waited for. The first lanes come first, but lie in the batch by their numbers: only so can
+        llama.cpp evaluate lanes that have a buffer each at once.
+        """
+        chosen: list[tuple[Lane, list[int]]] = []
+        room = self._batch.capacity
         for lane in lanes:
-            room = self._batch.capacity - self._batch.n_tokens
-            stop_at = lane.portion_end
-            if lane.n_valid < len(lane.ids) - 1 < stop_at and self.rewinder.wants_mark(
-                lane.sequence, len(lane.ids) - 1
+            if (
+                lane.in_prompt
+                and self.rewinder.can_copy
+                and any(other.will_read(lane) for other, _ in chosen)
             ):
-                stop_at = len(lane.ids) - 1
-            tokens = lane.ids[lane.n_valid : min(stop_at, lane.n_valid + room)]
-            if tokens:
-                complete = lane.n_valid + len(tokens) == len(lane.ids)
-                row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
-                shares.append(_Share(lane, len(tokens), row))
-        return shares
+                continue
+            tokens = lane.ids[lane.n_valid : self._stop_at(lane)]
+            if chosen and len(tokens) > room:
+                continue
+            chosen.append((lane, tokens[:room]))
+            room = max(0, room - len(tokens))
+        self._batch.clear()
+        return [self._add(lane, tokens) for lane, tokens in sorted(chosen, key=lambda c: c[0].sequence)]
+
+    def _add(self, lane: Lane, tokens: list[int]) -> _Share:
+        complete = lane.n_valid + len(tokens) == len(lane.ids)
+        row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
+        return _Share(lane, len(tokens), row, complete)
+
+    def _stop_at(self, lane: Lane) -> int:
+        """Where a lane's next evaluation should end: at its portion's end, or where a mark is wanted."""
+        last = len(lane.ids) - 1
+        if lane.n_valid < last < lane.portion_end and self.rewinder.wants_mark(lane.sequence, last):
+            return last
+        return lane.portion_end
 
     def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
@@ -178,6 +219,8 @@ class Context:
         self.tally.tokens += n_tokens
         for share in shares:
             lane = share.lane
+            lane.tally.tokens += share.n_tokens
+            lane.tally.decode_s += self._last_decode_s * share.n_tokens / n_tokens
             lane.shrink_to(lane.n_valid + share.n_tokens)
             if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
                 self.rewinder.mark(lane.sequence, lane.n_valid)
@@ -224,3 +267,4 @@ class _Share:
     lane: Lane
     n_tokens: int
     last_row: int
+    complete: bool

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
@@ -32,6 +33,19 @@ class Tokenizer(Protocol):
         ...
 
 
+@dataclass
+class Tally:
+    """What llama.cpp has evaluated.
+
+    Attributes:
+        tokens: How many tokens.
+        decode_s: Seconds that took; of a batch shared by lanes, each has the share of its tokens.
+    """
+
+    tokens: int = 0
+    decode_s: float = 0.0
+
+
 class Lane:
     """The tokens of one prompt and the answer after it.
 
@@ -42,6 +56,7 @@ class Lane:
         text: The answer as these ids say it.
         n_cached: Tokens in the KV cache.
         n_valid: How many of those, from the left, are still `ids`; the rest must be rewound.
+        tally: What was evaluated in this lane.
     """
 
     def __init__(self, sequence: int, tokenizer: Tokenizer) -> None:
@@ -51,6 +66,7 @@ class Lane:
         self.text = b""
         self.n_cached = 0
         self.n_valid = 0
+        self.tally = Tally()
         self._tokenizer = tokenizer
         self._n_portioned = 0  # leading tokens that were, or will be, read in portions
         self._ends: list[int] = []  # where each answer token ends in `text`
@@ -61,8 +77,7 @@ class Lane:
         Whole portions that the cache shares with it stay valid; if it is the prompt of the last answer, all.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
-            shared = common_prefix(self.ids[: min(self.n_valid, self._n_portioned)], prompt_ids)
-            self.n_valid = shared - shared % PORTION
+            self.n_valid = self.shared_portions(prompt_ids)
             self._n_portioned = len(prompt_ids)
         self.ids, self.n_prompt = list(prompt_ids), len(prompt_ids)
         self.n_valid = min(self.n_valid, self.n_prompt)
@@ -71,6 +86,42 @@ class Lane:
     def again(self) -> None:
         """Start a new answer after the same prompt."""
         self.begin(self.ids[: self.n_prompt])
+
+    def begin_anew(self, prompt_ids: list[int]) -> None:
+        """Start an answer whose bits are those of a fresh lane, whatever conversation was here before.
+
+        The prompt of a conversation that went on was read in other shapes than one read at once.
+        """
+        if self._n_portioned != self.n_prompt:
+            self.n_valid = 0
+            self._n_portioned = 0
+            self.n_prompt = 0
+        self.begin(prompt_ids)
+
+    def shared_portions(self, prompt_ids: Sequence[int]) -> int:
+        """How many tokens of a prompt the cache holds, read in the whole portions it would be read in.
+
+        The last token of a prompt is read apart, so it ends no portion.
+        """
+        read = min(self.n_valid, self._n_portioned - 1, len(prompt_ids) - 1)
+        shared = common_prefix(self.ids[: max(0, read)], prompt_ids)
+        return shared - shared % PORTION
+
+    @property
+    def in_prompt(self) -> bool:
+        """Whether a portion of the prompt is still to be read."""
+        return self.n_valid < self.n_prompt - 1
+
+    def will_read(self, other: Lane) -> bool:
+        """Whether the portion that this lane reads next is the whole portion that `other` reads next."""
+        end = self.portion_end
+        return (
+            self.in_prompt
+            and self.n_valid == other.n_valid
+            and end == other.portion_end
+            and end % PORTION == 0
+            and self.ids[:end] == other.ids[:end]
+        )
 
     @property
     def portion_end(self) -> int:

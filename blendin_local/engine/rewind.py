@@ -36,6 +36,15 @@ class Rewinder(Protocol):
         """
         ...
 
+    @property
+    def can_copy(self) -> bool:
+        """Whether the beginning of one sequence can be given to another."""
+        ...
+
+    def copy(self, source: int, target: int, n: int) -> None:
+        """Have `target` hold the first n tokens of `source` and nothing else."""
+        ...
+
     def wants_mark(self, sequence: int, n: int) -> bool:
         """Whether it would help to be told when the sequence holds exactly n tokens."""
         ...
@@ -49,10 +58,17 @@ class TailRewinder:
     """Plain attention, and sliding windows whose cache keeps every position: any tail comes off exactly."""
 
     notice = ""
+    can_copy = True
 
     def __init__(self, memory: Any) -> None:
         self._api = library().api
         self._memory = memory
+
+    def copy(self, source: int, target: int, n: int) -> None:
+        """Copy all and drop the tail: sequences with buffers of their own cannot be copied in part."""
+        self._api.llama_memory_seq_rm(self._memory, target, -1, -1)
+        self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._api.llama_memory_seq_rm(self._memory, target, n, -1)
 
     def rewind(self, sequence: int, keep: int, cached: int) -> int:
         """Drop the tail."""
@@ -73,6 +89,7 @@ class WindowRewinder(TailRewinder):
     """Sliding windows with a small cache: a tail comes off only while the window before it is still there."""
 
     notice = "its sliding-window cache is small: going far back reads the prompt again"
+    can_copy = False  # the beginning may be gone from the window
 
     def __init__(self, memory: Any, window: int) -> None:
         super().__init__(memory)
@@ -92,12 +109,17 @@ class CheckpointRewinder:
     """Recurrent and hybrid models: the state exists only for the last token, so copies of it are kept."""
 
     notice = "it cannot rewind: checkpoints of its state are used, and text after them is read again"
+    can_copy = False  # there is no state of the beginning to copy
 
     def __init__(self, context: Any, memory: Any) -> None:
         self._api = library().api
         self._context = context
         self._memory = memory
         self._checkpoints: dict[int, dict[int, ctypes.Array[ctypes.c_uint8]]] = {}
+
+    def copy(self, source: int, target: int, n: int) -> None:
+        """Never asked for."""
+        raise NotImplementedError
 
     def rewind(self, sequence: int, keep: int, cached: int) -> int:
         """Restore the last checkpoint at or before `keep`, or clear the sequence."""

@@ -12,8 +12,8 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.decode.drive import drive
 from blendin_local.decode.respond import Question, respond
 from blendin_local.decode.seat import Seat
-from blendin_local.engine.context import StoppedError, Tally
-from blendin_local.engine.lane import Lane
+from blendin_local.engine.context import StoppedError
+from blendin_local.engine.lane import Lane, Tally
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings

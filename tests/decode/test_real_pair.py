@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.core.records import Step
 from blendin_local.decode.drive import drive
 from blendin_local.decode.respond import respond
 from blendin_local.engine.context import BATCH_TOKENS
 from blendin_local.engine.library import library
 from blendin_local.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+from tests.near_ties import is_near_tie, parting
 from tests.prompts import PROMPTS, TEMPLATE
 
 pytestmark = pytest.mark.model
 
 LENGTH = 40
 TWIN_LENGTH = 20
-THRESHOLD_MARGIN, BLEND_MARGIN = 0.08, 0.12  # what llama.cpp's batch shapes alone can move
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +67,8 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
     """Method base (guide) gives what llama.cpp gives with that prompt, token by token, over 20 prompts."""
     player = pair._players[role]
     for prompt in PROMPTS:
-        pair._seats[role].begin(pair._spans([Message("user", prompt)], (role,))[role], 1)
-        ids = list(pair._seats[role].lane.ids)
+        pair._places[0][role].begin(pair._spans([Message("user", prompt)], (role,))[role], 1)
+        ids = list(pair._places[0][role].lane.ids)
         expected = plain_greedy(player, ids, LENGTH)
 
         completion = pair.respond(prompt, blend=BlendSettings(method=role), answer=limits(LENGTH))
@@ -86,7 +85,7 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
 def slow_twin(pair, prompt, settings, answer):
     """The same answer by seats that forget everything before every prediction."""
     stream = pair.stream(prompt, blend=settings, answer=answer)
-    seats = pair._seats
+    seats = pair._places[0]
     for seat in seats.values():
         remembered = seat.predict
 
@@ -102,15 +101,6 @@ def slow_twin(pair, prompt, settings, answer):
             del seat.predict
 
 
-def is_near_tie(step: Step, threshold: float) -> bool:
-    """Whether llama.cpp's own differences between batch shapes can have turned this step."""
-    if abs(step.base_top.p - threshold) < THRESHOLD_MARGIN:
-        return True
-    lists = step.candidates
-    ranked = lists.blend or lists.base
-    return len(ranked) > 1 and ranked[0].p - ranked[1].p < BLEND_MARGIN
-
-
 @pytest.mark.parametrize("method", ["nudging", "blendin"])
 def test_the_cached_loop_equals_its_slow_twin(pair, method):
     """Reading everything anew at each step gives the same answer, up to partings at near-ties."""
@@ -119,10 +109,9 @@ def test_the_cached_loop_equals_its_slow_twin(pair, method):
     for prompt in PROMPTS:
         fast = pair.respond(prompt, blend=settings, answer=answer).steps
         slow = slow_twin(pair, prompt, settings, answer)
-        for ours, twin in zip(fast, slow, strict=False):
-            if (ours.bytes, ours.asked) != (twin.bytes, twin.asked):
-                partings.append((prompt, ours, twin))
-                break
+        parted = parting(fast, slow)
+        if parted:
+            partings.append((prompt, *parted))
 
     for prompt, ours, twin in partings:
         assert is_near_tie(ours, settings.threshold) or is_near_tie(twin, settings.threshold), prompt
@@ -199,7 +188,7 @@ def test_the_guide_reads_no_token_twice(pair):
     completion = pair.respond(
         "Explain gravity to a child.", blend=BlendSettings(threshold=1), answer=limits(40)
     )
-    lane = pair._seats["guide"].lane
+    lane = pair._places[0]["guide"].lane
 
     assert completion.blend.asked == 40
     rewound = completion.usage.guide_tokens_evaluated - len(lane.ids)

@@ -1,0 +1,77 @@
+"""One answer to be made: its prompts, its settings, and the seats in which the models take it up.
+
+Here: `Settings`, `Task`, and `sit_down`, which begins the seats.
+Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blendin_local.core.methods import Role
+from blendin_local.decode.respond import Answer, respond
+from blendin_local.decode.seat import Seat
+from blendin_local.engine.vocabulary import Span
+from blendin_local.errors import ContextFullError, UsageError
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+Seats = Mapping[Role, Seat]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one answer was asked for with."""
+
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+
+
+@dataclass(frozen=True)
+class Task:
+    """One answer to be made.
+
+    Attributes:
+        prompts: The rendered prompt of each role that the method may ask.
+        settings: What the answer was asked for with, the seed and the template's stop strings filled in.
+        signature: Everything that decides which bytes the answer has.
+        notices: Sentences the user should know.
+        load_ms: How long the models took to load.
+    """
+
+    prompts: Mapping[Role, Sequence[Span]]
+    settings: Settings
+    signature: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+    load_ms: float = 0.0
+
+    def answer(self) -> Answer:
+        """A fresh answer; it owns no model."""
+        return respond(self.settings.blend, self.settings.sampling, self.settings.answer)
+
+
+def sit_down(task: Task, seats: Seats, *, anew: bool = False) -> Seats:
+    """Begin the seats of a task.
+
+    Args:
+        task: What is to be answered.
+        seats: The seats of one conversation.
+        anew: Whether the answer must not depend on what these seats said before.
+
+    Returns:
+        The seats that the task needs.
+
+    Raises:
+        ContextFullError: A prompt is longer than its context.
+        UsageError: A prompt is empty.
+    """
+    for role, prompt in task.prompts.items():
+        seat = seats[role]
+        seat.begin(prompt, task.settings.blend.top_k, anew=anew)
+        if seat.lane.n_prompt >= seat.context.ctx_size:
+            raise ContextFullError(n_prompt=seat.lane.n_prompt, n_ctx=seat.context.ctx_size, role=role)
+        if not seat.lane.ids:
+            raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
+    return {role: seats[role] for role in task.prompts}
