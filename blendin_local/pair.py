@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -23,10 +23,30 @@ from blendin_local.decode.seat import Seat
 from blendin_local.decode.stream import AnswerStream, Settings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
-from blendin_local.errors import ContextFullError, PairError, UsageError
+from blendin_local.errors import BlendinError, ContextFullError, PairError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 Conversation = str | Sequence[Message]
+MOST_LANES = 1  # conversations that a pair can answer at once
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row of many: what `Pair.answer_all` is asked.
+
+    Attributes:
+        key: The caller's name for it.
+        messages: The conversation, instructions included.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,7 @@ class PairSetup:
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
+        n_lanes: Most conversations answered at once.
     """
 
     base: Path | None
@@ -52,6 +73,7 @@ class PairSetup:
     guide_template: str | None = None
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
+    n_lanes: int = 1
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
@@ -167,6 +189,26 @@ class Pair:
         for _ in stream:
             pass
         return stream.completion
+
+    def answer_all(
+        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[Request, Completion | BlendinError]]:
+        """Answer many requests, one after another; one that fails does not stop the others."""
+        for request in requests:
+            if should_stop():
+                return
+            outcome: Completion | BlendinError
+            try:
+                outcome = self.respond(
+                    request.messages,
+                    blend=request.blend,
+                    sampling=request.sampling,
+                    answer=request.answer,
+                    should_stop=should_stop,
+                )
+            except BlendinError as error:
+                outcome = error
+            yield request, outcome
 
     def _begin(self, role: Role, prompt: Sequence[Span], top_k: int) -> None:
         seat = self._seats[role]
