@@ -1,7 +1,7 @@
 """How far a batch is, on stderr.
 
 Here: `batch_progress`: a bar on a terminal, a line every few seconds elsewhere, and the sentences of both.
-Not here: what is counted (`jobs.batch.run`).
+Not here: what is counted (`jobs.batch.standing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from blendin_local.jobs.batch.run import Standing
+from blendin_local.jobs.batch.standing import Standing
 
 LINE_EVERY_S = 5.0
 Listener = Callable[[Standing], None]

@@ -23,9 +23,11 @@ from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
 from blendin_local.jobs.batch.lanes import lanes_for
 from blendin_local.jobs.batch.manifest import Identity, model_facts, settings_facts
+from blendin_local.jobs.batch.places import Places, remove_results
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
-from blendin_local.jobs.batch.run import Batch, BatchOptions, Places, Shard, Standing, remove_results
+from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
+from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
 from blendin_local.pair import MOST_LANES, Pair
 from blendin_local.ui.batch import ReportOptions, RowOptions

@@ -1,30 +1,27 @@
 """The run: rows in, lines out, and everything that must hold in between.
 
-Here: `Places`, `Shard`, `Batch`: what is finished already, what is left, answering it.
-Not here: validation (`scan`), files (`results`, `manifest`), how many rows are answered at once (`pair`).
-A row is `finished` once its line is on the disk, in the answers or in the errors.
+Here: `Batch`: what is finished already, what is left, answering it.
+Not here: validation (`scan`), files (`places`, `results`, `manifest`), how rows share a batch (`pair`).
+A row is finished once its line is on the disk, in the answers or in the errors.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import filelock
-
 from blendin_local.core.records import Completion
-from blendin_local.errors import BlendinError, UsageError, WriteError
+from blendin_local.errors import BlendinError, WriteError
 from blendin_local.jobs.batch.forms import BAD_ROW, Tally, answer_line, blend_of, error_line
 from blendin_local.jobs.batch.manifest import Identity, Manifest, read_manifest, require_same
-from blendin_local.jobs.batch.results import GrowingFile, cannot_write, encode, read_back, replace_file
+from blendin_local.jobs.batch.places import Places, foreign, held, require_new
+from blendin_local.jobs.batch.results import GrowingFile, encode, read_back, replace_file
 from blendin_local.jobs.batch.rows import Fault, Row
 from blendin_local.jobs.batch.scan import Scan
+from blendin_local.jobs.batch.standing import BatchOptions, Standing
 from blendin_local.pair import Request
 
 LEFT, ANSWERED, FAILED = 0, 1, 2
@@ -38,124 +35,6 @@ class Answers(Protocol):
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer requests, in the order of finishing."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Every `of`-th row, beginning with row `part` (from 1)."""
-
-    part: int = 1
-    of: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.part <= self.of:
-            raise UsageError(f"shard {self.part}/{self.of} does not exist", "give I/N with I from 1 to N")
-
-    def slice(self) -> slice:
-        """The shard's rows."""
-        return slice(self.part - 1, None, self.of)
-
-    def has(self, number: int) -> bool:
-        """Whether a row, counted from 0, belongs to it."""
-        return number % self.of == self.part - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The files of a batch."""
-
-    source: Path
-    answers: Path
-    errors: Path
-    manifest: Path
-    lock: Path
-
-    @classmethod
-    def of(cls, source: Path, out: Path) -> Places:
-        """The files that go with an output.
-
-        Raises:
-            UsageError: The output is the input, or cannot be a file.
-        """
-        stem = out.name.removesuffix(".jsonl")
-        names = [out.name, f"{stem}.errors.jsonl", f"{stem}.manifest.json", f"{stem}.lock"]
-        places = cls(source, *(out.with_name(name) for name in names))
-        for path in (places.answers, places.errors, places.manifest, places.lock):
-            if path.exists() and source.exists() and os.path.samefile(path, source):
-                raise UsageError(f"{path} is the input itself", "choose another -o")
-            if path.exists() and not path.is_file():
-                raise UsageError(f"{path} is not a regular file", "choose another -o")
-        if not out.parent.is_dir():
-            raise UsageError(f"there is no directory {out.parent}", "make it, or choose another -o")
-        return places
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a batch is.
-
-    Attributes:
-        wanted: Rows that this run is to see finished.
-        answered: Of these, rows with an answer, those of earlier runs included.
-        failed: Of these, rows in the file of errors.
-        finished_now: Rows that this run finished.
-        seconds: Since this run began to answer.
-        tally: Over all answers on disk.
-        now: Over the answers of this run.
-    """
-
-    wanted: int
-    answered: int
-    failed: int
-    finished_now: int = 0
-    seconds: float = 0.0
-    tally: Tally = field(default_factory=Tally)
-    now: Tally = field(default_factory=Tally)
-
-    @property
-    def left(self) -> int:
-        """Rows that are not finished."""
-        return self.wanted - self.answered - self.failed
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens that both models read and said, by the clock."""
-        tokens = self.now.base_tokens + self.now.guide_tokens
-        return tokens / self.seconds if self.seconds else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the pace of this run; None before its first row."""
-        return self.left * self.seconds / self.finished_now if self.finished_now else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts, rates and speed."""
-        counts = {name: getattr(self, name) for name in ("wanted", "answered", "failed", "left")}
-        return {
-            "counts": {**counts, "finished_now": self.finished_now},
-            "blend": self.tally.to_json(),
-            "speed": {
-                "seconds": round(self.seconds, 3),
-                "tokens_per_second": round(self.tokens_per_second, 2),
-            },
-        }
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """What a run does.
-
-    Attributes:
-        shard: The part of the rows that it sees.
-        limit: It answers only so many of the first of these; None for all.
-        with_steps: Whether lines keep the step records.
-        retry_errors: Whether rows that failed are asked again.
-    """
-
-    shard: Shard = field(default_factory=Shard)
-    limit: int | None = None
-    with_steps: bool = False
-    retry_errors: bool = False
 
 
 class Batch:
@@ -180,7 +59,7 @@ class Batch:
     def _take_answer(self, line: Mapping[str, Any]) -> None:
         number = self.scan.index.row_of(line["custom_id"])
         if number is None:
-            raise _foreign(self.places.answers, line["custom_id"])
+            raise foreign(self.places.answers, line["custom_id"])
         blend = blend_of(line)
         if self._state[number] != ANSWERED:
             self.tally.add(blend)
@@ -189,7 +68,7 @@ class Batch:
     def _take_error(self, line: Mapping[str, Any]) -> None:
         number, again = int(line["row"]) - 1, self.options.retry_errors and line["error"]["code"] != BAD_ROW
         if not 0 <= number < self.scan.rows:
-            raise _foreign(self.places.errors, line["custom_id"])
+            raise foreign(self.places.errors, line["custom_id"])
         if self._state[number] == LEFT and not again:
             self._state[number] = FAILED
 
@@ -216,12 +95,12 @@ class Batch:
             UsageError: Another run is at it, or the files belong to another batch.
             WriteError: The disk refuses.
         """
-        with _held(places):
+        with held(places):
             found = read_manifest(places.manifest)
             if found is not None:
                 require_same(found, identity, places.answers)
             else:
-                _require_new(places)
+                require_new(places)
             batch = cls(scan, places, options)
             if options.retry_errors:
                 batch._forget_failures()
@@ -348,57 +227,6 @@ class Batch:
         read_back(path, take)
         replace_file(path, kept)
         self._errors = GrowingFile(path, sum(map(len, kept)))
-
-
-def remove_results(places: Places) -> None:
-    """Drop the files of an earlier run, the manifest last.
-
-    Raises:
-        UsageError: They are not those of a batch.
-        WriteError: They cannot be removed.
-    """
-    if read_manifest(places.manifest) is None:
-        _require_new(places)
-    with _held(places):
-        for path in (places.answers, places.errors, places.manifest):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise cannot_write(path, error) from error
-
-
-def _foreign(path: Path, key: object) -> UsageError:
-    return UsageError(
-        f"{path} holds a row {key!r}, which is not in the input", "take it out, or choose another -o"
-    )
-
-
-def _require_new(places: Places) -> None:
-    for path in (places.answers, places.errors):
-        if path.exists() and path.stat().st_size:
-            raise UsageError(
-                f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
-                "choose another -o, or move the file away",
-            )
-
-
-@contextmanager
-def _held(places: Places) -> Iterator[None]:
-    """One run at a time; the lock dies with its process, however that ends."""
-    lock = filelock.FileLock(places.lock)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UsageError(
-            f"another blendin batch is writing {places.answers}", "wait for it, or choose another -o"
-        ) from None
-    except OSError as error:
-        raise cannot_write(places.lock, error) from error
-    try:
-        yield
-    finally:
-        places.lock.unlink(missing_ok=True)
-        lock.release()
 
 
 def _now() -> str:
