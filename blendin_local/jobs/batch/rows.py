@@ -28,6 +28,7 @@ SPEAKERS: Mapping[str, Speaker] = {
 SETTINGS = frozenset(
     {"system", "max_tokens", "method", "threshold", "alpha", "temperature", "top_p", "seed", "stop"}
 )
+MOST_SAID = 40  # characters of a wrong value that are repeated
 OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages"}) | SETTINGS
 OUTER_FIELDS = frozenset({"custom_id", "method", "url", "body"})
 BODY_FIELDS = (OWN_FIELDS - {"custom_id", "id"}) | {"max_completion_tokens", "blend"}
@@ -129,7 +130,7 @@ def _openai(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
 def _endpoint(values: Mapping[str, Any], body: Mapping[str, Any]) -> Form:
     url = values.get("url")
     if url is not None and (not isinstance(url, str) or not url.endswith("/completions")):
-        raise UsageError(f"url is {url!r}, not /v1/chat/completions or /v1/completions")
+        raise UsageError(f"url is {_said(url)}, not /v1/chat/completions or /v1/completions")
     if url is None:
         return "chat" if "messages" in body else "completion"
     form: Form = "chat" if url.endswith("/chat/completions") else "completion"
@@ -181,7 +182,7 @@ def _message(number: int, value: object) -> Message:
     message = _object(f"message {number}", value)
     role = message.get("role")
     if not isinstance(role, str) or role not in SPEAKERS:
-        raise UsageError(f"message {number} has the role {role!r}, not one of {', '.join(SPEAKERS)}")
+        raise UsageError(f"message {number} has the role {_said(role)}, not one of {', '.join(SPEAKERS)}")
     return Message(SPEAKERS[role], _content(number, message.get("content")))
 
 
@@ -198,8 +199,8 @@ def _content(number: int, content: object) -> str:
 def _blend(values: Mapping[str, Any], defaults: RowDefaults) -> BlendSettings:
     given: dict[str, Any] = {}
     if (method := values.get("method")) is not None:
-        if method not in METHODS:
-            raise UsageError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
+        if not isinstance(method, str) or method not in METHODS:
+            raise UsageError(f"there is no method {_said(method)}: choose one of {', '.join(METHODS)}")
         given["method"] = method
     wanted = given.get("method", defaults.blend.method)
     if wanted not in defaults.methods:
@@ -234,7 +235,7 @@ def _answer(values: Mapping[str, Any], defaults: AnswerSettings) -> AnswerSettin
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError(f"{name} is {value!r}, not a number")
+        raise UsageError(f"{name} is {_said(value)}, not a number")
     try:
         return float(value)
     except OverflowError:
@@ -244,8 +245,14 @@ def _number(name: str, value: object) -> float:
 def _whole(name: str, value: object) -> int:
     number = _number(name, value)
     if not number.is_integer():
-        raise UsageError(f"{name} is {value!r}, not a whole number")
+        raise UsageError(f"{name} is {_said(value)}, not a whole number")
     return value if isinstance(value, int) else int(number)
+
+
+def _said(value: object) -> str:
+    """What a row says, short enough for a line."""
+    text = repr(value)
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
 
 
 def _optional_text(name: str, value: object) -> str | None:
