@@ -1,6 +1,7 @@
 """What can happen to the standard streams.
 
-Here: `close_stdout`, for a reader that went away; `lasting_stderr`, which outlives its reader.
+Here: `close_stdout`, for a reader that went away; `lasting_stderr`, which outlives its reader; `open_missing`,
+for a program that is started without some of them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ def close_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def open_missing() -> None:
+    """Give streams that were closed at the start to the null device, so that no other file gets their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 def lasting_stderr() -> TextIO:
-    """Stderr for a program that runs all night: closed or left by its reader, it swallows what is written."""
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the program runs
-        return sys.stderr
+    """Stderr for a program that runs all night: left by its reader, it swallows what is written."""
     if not isinstance(sys.stderr, io.TextIOWrapper):
         return sys.stderr
     return _Lasting(sys.stderr)
