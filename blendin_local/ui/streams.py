@@ -1,7 +1,7 @@
 """What can happen to the standard streams.
 
-Here: `close_stdout`, for a reader that went away; `lasting_stderr`, which outlives its reader; `open_missing`,
-for a program that is started without some of them.
+Here: `close_stdout`, for a reader that went away; `lasting_stderr`, which outlives its reader;
+`open_missing`, for a program that is started without some of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def close_stdout() -> None:
 
 
 def open_missing() -> None:
-    """Give streams that were closed at the start to the null device, so that no other file gets their number."""
+    """Give streams that were closed at the start to the null device, so that no file gets their number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
