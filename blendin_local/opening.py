@@ -15,7 +15,7 @@ from typing import Any
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
-from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
+from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
 from blendin_local.models.local import ensure_local
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
@@ -169,7 +169,7 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     return registry.pairs[name]
 
 
-def _first(field_name: str, *places: PairEntry | Defaults | None) -> Any:  # noqa: ANN401 - any setting
+def _first(field_name: str, *places: Preferences | None) -> Any:  # noqa: ANN401 - any setting
     """The first place that says something about a setting."""
     values = (getattr(place, field_name, None) for place in places if place is not None)
     return next((value for value in values if value is not None), None)

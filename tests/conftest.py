@@ -38,13 +38,20 @@ def demo_guide_path() -> Path:
     return _demo_file("demo-guide", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
-@pytest.fixture(scope="session", params=FAMILIES)
+DEMO = ("demo_base", "demo_guide")
+
+
+@pytest.fixture(
+    scope="session", params=[*FAMILIES, *(pytest.param(name, marks=pytest.mark.model) for name in DEMO)]
+)
 def family_vocabulary(request):
-    """A real vocabulary without weights, one of five families."""
+    """A real vocabulary without weights: one of five families, or of the demo pair."""
     from blendin_local.engine.library import library, set_fields
     from blendin_local.engine.vocabulary import Vocabulary
 
     path = VOCABS / f"ggml-vocab-{request.param}.gguf"
+    if request.param in DEMO:
+        path = request.getfixturevalue(f"{request.param}_path")
     if not path.exists():
         pytest.skip(f"{path.name} is not here: vocabulary files are not part of the repository")
     api = library().api

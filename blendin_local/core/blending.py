@@ -14,7 +14,13 @@ from blendin_local.core.candidates import Distribution
 
 def likeliest(distribution: Distribution) -> bytes:
     """T = argmax_s P(s); the smaller byte string among equals. Raises ValueError if there is none."""
-    return min(distribution, key=lambda piece: (-distribution[piece], piece))
+    return min(_peaks(distribution))
+
+
+def _peaks(distribution: Distribution) -> list[bytes]:
+    """The candidates that share the largest probability; nearly always one."""
+    peak = max(distribution.values())
+    return [piece for piece, p in distribution.items() if p == peak]
 
 
 def auto_alpha(base: Distribution, guide: Distribution, agreement_bonus: float) -> float:
@@ -60,4 +66,4 @@ def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution
 
 def greedy(blended: Distribution, base: Distribution) -> bytes:
     """Equation 5: argmax_s P(s); ties go to the larger b(s), then to the smaller byte string."""
-    return min(blended, key=lambda s: (-blended[s], -base.get(s, 0.0), s))
+    return min(_peaks(blended), key=lambda s: (-base.get(s, 0.0), s))

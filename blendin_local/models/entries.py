@@ -100,14 +100,34 @@ class ModelEntry:
     trusted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PairEntry:
-    """One `[pairs.NAME]`: two references and the settings that differ from the defaults (None: the same).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """Settings that a pair or `[defaults]` may give; None: not said."""
+
+    method: str | None = None
+    threshold: float | None = None
+    alpha: float | Literal["auto"] | None = None
+    agreement_bonus: float | None = None
+    top_k_blend: int | None = None
+    ctx_size: int | None = None
+    guide_ctx_size: int | None = None
+    n_gpu_layers: int | None = None
+    guide_n_gpu_layers: int | None = None
+    threads: int | None = None
+    system: str | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairEntry(Preferences):
+    """One `[pairs.NAME]`: two references and the settings that differ from the defaults.
 
     Attributes:
         name: The pair's name.
         base: Reference of the base.
         guide: Reference of the guide.
+        about: One line for people.
+        base_template: Name of the base's plain-text template.
         trusted: False where a models.toml of the working directory names the models.
     """
 
@@ -115,37 +135,18 @@ class PairEntry:
     base: str
     guide: str
     about: str = ""
-    method: str | None = None
-    threshold: float | None = None
-    alpha: float | Literal["auto"] | None = None
-    agreement_bonus: float | None = None
-    top_k_blend: int | None = None
     base_template: str | None = None
-    ctx_size: int | None = None
-    guide_ctx_size: int | None = None
-    n_gpu_layers: int | None = None
-    guide_n_gpu_layers: int | None = None
-    threads: int | None = None
-    system: str | None = None
-    max_tokens: int | None = None
     trusted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The section `[defaults]`: what is used where neither the command line nor a pair says otherwise."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults(Preferences):
+    """The section `[defaults]`: what is used where neither the command line nor a pair says otherwise.
+
+    Attributes:
+        pair: The pair that is used where none is named.
+        template: The base's plain-text template.
+    """
 
     pair: str = ""
     template: str = ""
-    method: str | None = None
-    threshold: float | None = None
-    alpha: float | Literal["auto"] | None = None
-    agreement_bonus: float | None = None
-    top_k_blend: int | None = None
-    ctx_size: int | None = None
-    guide_ctx_size: int | None = None
-    n_gpu_layers: int | None = None
-    guide_n_gpu_layers: int | None = None
-    threads: int | None = None
-    system: str | None = None
-    max_tokens: int | None = None

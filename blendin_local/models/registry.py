@@ -222,7 +222,7 @@ class _Merged:
         for role in ("base", "guide"):
             if not settings.get(role):
                 self._missing("pairs", name, role)
-        return PairEntry(name, trusted=self.trusted("pairs", name, ("base", "guide")), **settings)
+        return PairEntry(name=name, trusted=self.trusted("pairs", name, ("base", "guide")), **settings)
 
     def _template(self, name: str, table: Table) -> PlainTemplate:
         for part in ("user", "assistant"):

@@ -47,6 +47,7 @@ class _Command:
     rows: RowOptions
     report: ReportOptions
     session: SessionOptions
+    options: BatchOptions
     err: Console
 
     def say(self, sentence: str, style: str = "footer") -> None:
@@ -65,10 +66,10 @@ def run_batch(
     """
     err = make_console(lasting_stderr())
     err.quiet = report.quiet
-    command = _Command(Places.of(source, out), rows, report, session, err)
+    options = BatchOptions(_shard(rows.shard), rows.limit, report.steps, rows.retry_errors)
+    command = _Command(Places.of(source, out), rows, report, session, options, err)
     if session.models.base_prompt_file or session.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every row", "leave the prompt files out")
-    options = BatchOptions(_shard(rows.shard), rows.limit, report.steps, rows.retry_errors)
     ready = prepare(session, err, both=True)
     scan = _scan(command, ready)
     if rows.dry_run:
@@ -76,9 +77,11 @@ def run_batch(
         return
     if rows.restart:
         _restart(command)
+    roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
+    paths = fetch_files(ready, session.models, roles, err)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
-            standing = _answer(command, ready, scan, options, interrupt)
+            standing = _answer(command, ready, paths, scan, interrupt)
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
         _report(command, scan, standing, interrupt)
@@ -125,16 +128,19 @@ def _restart(command: _Command) -> None:
         question = f"throw away what is in {places.answers}?"
         if sys.stdin is None or not (sys.stdin.isatty() and command.err.is_terminal):
             raise UsageError(f"{question} nobody can answer here", "add --yes to agree")
-        if command.err.input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        if command.err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
             raise UsageError("nothing was done", "")
     remove_results(places)
 
 
 def _answer(
-    command: _Command, ready: Prepared, scan: Scan, options: BatchOptions, interrupt: Interrupt
+    command: _Command,
+    ready: Prepared,
+    paths: Mapping[Role, Path],
+    scan: Scan,
+    interrupt: Interrupt,
 ) -> Standing:
-    roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
-    paths = fetch_files(ready, command.session.models, roles, command.err)
+    options = command.options
     identity = Identity(
         input={"sha256": scan.sha256, "size": scan.size},
         models=model_facts(paths, Store.default()),

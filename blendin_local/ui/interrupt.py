@@ -63,3 +63,16 @@ def stop_on_interrupt(*, terminate: bool = False) -> Iterator[Interrupt]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+
+
+@contextmanager
+def ordinary_interrupts() -> Iterator[None]:
+    """Within the block Ctrl-C raises KeyboardInterrupt at once: for waiting that can simply be broken off."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

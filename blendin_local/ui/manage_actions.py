@@ -201,7 +201,7 @@ def _require_trust(untrusted: Sequence[Resolved], yes: bool, err: Console) -> No
 def _require_yes(question: str, err: Console, flag: str) -> None:
     if not (sys.stdin.isatty() and err.is_terminal):
         raise UsageError(f"{question} nobody can answer here", f"add {flag} to agree")
-    if err.input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    if err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was done", "")
 
 

@@ -96,8 +96,7 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     Raises:
         UsageError: Something is not UTF-8 or cannot be read.
     """
-    piped = sys.stdin is not None and not sys.stdin.isatty()
-    wanted = argument == STDIN or (piped and argument is None and file is None) or piped
+    wanted = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
         decode(sys.stdin.buffer.read(), "standard input") if wanted else None,
         read_text(file),

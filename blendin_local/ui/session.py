@@ -24,6 +24,7 @@ from blendin_local.models.registry import Registry, load_registry
 from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
 from blendin_local.ui.progress import download_bars
 
@@ -95,7 +96,7 @@ def fetch_files(
 ) -> dict[Role, Path]:
     """The files of these roles, fetched where that was asked for."""
     references = {role: name for role, name in prepared.plan.references.items() if role in roles}
-    with download_bars(err) as bars:
+    with ordinary_interrupts(), download_bars(err) as bars:
         paths = ensure_local(
             list(references.values()),
             prepared.registry,
@@ -159,9 +160,7 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        answer = err.input(
-            f"{names} {'is' if len(missing) == 1 else 'are'} not here: fetch now{size}? [y/N] "
-        )
-        return answer.strip().lower() in {"y", "yes"}
+        reply = err.input(f"Not on this machine: {names}{size}. Fetch now? [y/N] ", markup=False)
+        return reply.strip().lower() in {"y", "yes"}
 
     return ask

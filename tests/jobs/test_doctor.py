@@ -31,7 +31,7 @@ def registry(tmp_path):
         "b": ModelEntry("b", (PathSource(base),)),
         "g": ModelEntry("g", (PathSource(tmp_path / "no.gguf"),)),
     }
-    return Registry(models, {"duo": PairEntry("duo", "b", "g")}, {}, Defaults(pair="duo"))
+    return Registry(models, {"duo": PairEntry(name="duo", base="b", guide="g")}, {}, Defaults(pair="duo"))
 
 
 def test_features_are_read_per_back_end():

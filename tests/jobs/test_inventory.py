@@ -43,7 +43,7 @@ def registry(tmp_path):
         "fetched": ModelEntry("fetched", (PACKAGED,), role="instruct"),
         "far": ModelEntry("far", (HubSource("u/r", "far-Q4_K_M.gguf"),), size=5),
     }
-    return Registry(models, {"duo": PairEntry("duo", "mine", "fetched")}, {}, Defaults())
+    return Registry(models, {"duo": PairEntry(name="duo", base="mine", guide="fetched")}, {}, Defaults())
 
 
 @pytest.fixture

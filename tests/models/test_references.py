@@ -18,7 +18,7 @@ def find(store, toy, tmp_path):
         "there": ModelEntry("there", (PathSource(tmp_path / "gone.gguf"), PathSource(there))),
         "gone": ModelEntry("gone", (PathSource(tmp_path / "gone.gguf"),)),
     }
-    registry = Registry(models, {"duo": PairEntry("duo", "toy", "there")}, {}, Defaults())
+    registry = Registry(models, {"duo": PairEntry(name="duo", base="toy", guide="there")}, {}, Defaults())
 
     def find(reference, *, offline=False):
         return resolve(str(reference), registry, store=store, offline=offline)
@@ -139,7 +139,7 @@ def test_offline_by_option_or_by_the_hubs_variable(flag, env, offline):
 def test_a_repository_named_by_a_pair_of_the_working_directory_is_not_trusted(store):
     """Typed by the user it is; brought in by an untrusted pair it is not."""
     for trusted in (True, False):
-        pair = PairEntry("p", "user/base", "user/guide", trusted=trusted)
+        pair = PairEntry(name="p", base="user/base", guide="user/guide", trusted=trusted)
         registry = Registry({}, {"p": pair}, {}, Defaults())
         assert resolve("user/guide", registry, store=store, offline=False).trusted is trusted
         assert resolve("user/other", registry, store=store, offline=False).trusted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import gguf
 import jsonschema
+import pexpect
 import pytest
 
 from tests.conftest import ROOT
@@ -395,3 +397,37 @@ def test_ctrl_c_is_honoured_while_a_long_prompt_is_read(demo_base_path, demo_gui
     assert process.returncode == 130
     assert b"Traceback" not in err
     assert took < 1.5  # half a second for the answer, and the end of a process on a busy machine
+
+
+def run_in_a_terminal(toys, **env):
+    """What `blendin run` writes to a real pseudo-terminal."""
+    base, guide = toys
+    arguments = [
+        *PROGRAM[1:],
+        "--base",
+        str(base),
+        "--guide",
+        str(guide),
+        "--threshold",
+        "1",
+        "-n",
+        "30",
+        "hello",
+    ]
+    child = pexpect.spawn(PROGRAM[0], arguments, cwd=str(ROOT), env=environment(**env), timeout=60)
+    child.expect(pexpect.EOF)
+    written = child.before.decode(errors="replace")
+    child.close()
+    assert child.exitstatus == 0
+    return written
+
+
+def test_guided_places_are_marked_on_a_terminal(toys):
+    """On a terminal changed words are strong and in colour; without colour the marks stay."""
+    coloured = run_in_a_terminal(toys, TERM="xterm-256color")
+    plain = run_in_a_terminal(toys, TERM="xterm-256color", NO_COLOR="1")
+
+    assert "\x1b[1;4;" in coloured
+    assert "\x1b[1;4m" in plain
+    assert "asked" in plain
+    assert not re.search(r"\x1b\[[0-9;]*\b(3[0-7]|9[0-7])\b", plain)
