@@ -5,8 +5,10 @@
     ├── ModelNotFoundError  3   no such file, name or reference, or offline and not here
     │   └── FetchError      3   the file could not be fetched or does not match its checksum
     ├── LoadError           4   llama.cpp could not load the file, or memory is too small
-    └── PairError           5   the models load but cannot be used as asked
-        └── ContextFullError 5  the prompt or the conversation is longer than the context
+    ├── PairError           5   the models load but cannot be used as asked
+    │   └── ContextFullError 5  the prompt or the conversation is longer than the context
+    ├── RowsFailedError     6   a batch went through, but some rows have no answer
+    └── WriteError          1   the disk is full or refuses; what was finished is kept
 
 Here: the classes and their codes.
 Not here: how an error is shown (`ui/cli.py`, the one border where they are caught).
@@ -87,3 +89,16 @@ class ContextFullError(PairError):
         )
         self.n_prompt = n_prompt
         self.n_ctx = n_ctx
+
+
+class RowsFailedError(BlendinError):
+    """A batch went through, but some of its rows have no answer."""
+
+    exit_code = 6
+    code = "rows_failed"
+
+
+class WriteError(BlendinError):
+    """A file cannot be written: a full disk, a quota, a device that went away."""
+
+    code = "cannot_write"

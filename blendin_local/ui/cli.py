@@ -15,8 +15,8 @@ import typer
 
 from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
-from blendin_local.ui import manage, run, talk
-from blendin_local.ui.streams import close_stdout
+from blendin_local.ui import batch, manage, run, talk
+from blendin_local.ui.streams import close_stdout, open_missing
 
 INTERRUPTED = 130
 
@@ -47,12 +47,14 @@ def build_app() -> typer.Typer:
 
     run.register(app)
     talk.register(app)
+    batch.register(app)
     manage.register(app)
     return app
 
 
 def main() -> None:
     """Run the command line; every failure a user can meet ends as one line here."""
+    open_missing()
     try:
         build_app()(prog_name="blendin")
     except BlendinError as error:

@@ -1,6 +1,6 @@
-"""Ctrl-C as a request to stop an answer and keep it.
+"""Ctrl-C, and for a batch SIGTERM too, as a request to stop and keep what there is.
 
-Here: `stop_on_interrupt`, around each answer of `run` and `chat`.
+Here: `stop_on_interrupt`, around each answer of `run` and `chat`, and around a whole `batch`.
 Not here: who polls the request (`Pair.stream(should_stop=...)`), Ctrl-C at the prompt (`ui.chat_input`).
 """
 
@@ -14,34 +14,55 @@ from types import FrameType
 
 
 class Interrupt:
-    """Whether the user asked to stop."""
+    """Whether the user asked to stop.
+
+    Attributes:
+        number: The signal that asked, 0 for none.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number = 0
+
+    @property
+    def requested(self) -> bool:
+        """Whether there was a signal."""
+        return self.number != 0
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a program that a signal has ended."""
+        return 128 + self.number
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the first Ctrl-C; raise KeyboardInterrupt at the second."""
+        """Note the first signal; leave at once at the second."""
+        if self.requested and number == signal.SIGTERM:
+            raise SystemExit(128 + number)
         if self.requested:
             signal.default_int_handler(number, frame)
-        self.requested = True
+        self.number = number
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Interrupt]:
+def stop_on_interrupt(*, terminate: bool = False) -> Iterator[Interrupt]:
     """Within the block the first Ctrl-C only sets `requested`, the second raises KeyboardInterrupt.
 
-    The handler from before is put back afterwards. Outside the main thread, where no signal arrives, nothing
-    is installed.
+    The handlers from before are put back afterwards. Outside the main thread, where no signal arrives,
+    nothing is installed.
+
+    Args:
+        terminate: Whether SIGTERM is taken in the same way.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt.receive)
+    numbers = [signal.SIGINT, *([signal.SIGTERM] if terminate else [])]
+    before = [(number, signal.signal(number, interrupt.receive)) for number in numbers]
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """A pair opened for a command: options to settings, missing files fetched, progress shown.
 
-Here: `open_session` and `Session`, which asks with the settings of the command line.
+Here: `open_session` and `Session`, which asks with the settings of the command line; the two steps before it,
+`prepare` and `fetch_files`, for commands that have something to do in between.
 Not here: options (`ui.options`), what a request means (`opening`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +20,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.models.local import ensure_local
 from blendin_local.models.references import Resolved
-from blendin_local.models.registry import load_registry
+from blendin_local.models.registry import Registry, load_registry
 from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
@@ -58,20 +60,26 @@ class Session:
         return self.pair.prompts(question, self.system)
 
 
-@contextmanager
-def open_session(
-    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, both: bool = False
-) -> Iterator[Session]:
-    """Settle all settings, then open the pair; wrong settings are known before anything is loaded.
+@dataclass(frozen=True)
+class Prepared:
+    """All settings of a command line, before anything is fetched or loaded."""
+
+    registry: Registry
+    plan: Plan
+    system: str
+    sampling: SamplingSettings
+    answer: AnswerSettings
+
+
+def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Prepared:
+    """Settle all settings; wrong ones are known before anything is loaded.
 
     Args:
         options: Of the command line.
-        err: For what is not the answer.
-        should_stop: Polled while weights are read.
-        both: Whether to open both models where the method needs only one.
+        err: Is told which pair was taken where none was named.
+        both: Whether both models are meant where the method needs only one.
     """
-    models = options.models
-    registry = load_registry(models.models)
+    registry = load_registry(options.models.models)
     opened = plan(_request(options, both=both), registry)
     sampling = SamplingSettings(**options.sampling.settings())
     given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
@@ -80,19 +88,43 @@ def open_session(
     if opened.chosen_for_user:
         models_of_it = " guided by ".join(opened.references.values())
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
+    return Prepared(registry, opened, system, sampling, answer)
+
+
+def fetch_files(
+    prepared: Prepared, models: ModelOptions, roles: Collection[Role], err: Console
+) -> dict[Role, Path]:
+    """The files of these roles, fetched where that was asked for."""
+    references = {role: name for role, name in prepared.plan.references.items() if role in roles}
     with ordinary_interrupts(), download_bars(err) as bars:
         paths = ensure_local(
-            list(opened.references.values()),
-            registry,
+            list(references.values()),
+            prepared.registry,
             pull=models.pull,
             offline=models.offline,
             ask=_asker(err),
             progress=bars.listener,
             note=bars.note,
         )
-    by_role = {role: paths[reference] for role, reference in opened.references.items()}
-    with Pair(opened.setup(by_role), should_stop) as pair:
-        yield Session(pair, opened, system, sampling, answer)
+    return {role: paths[reference] for role, reference in references.items()}
+
+
+@contextmanager
+def open_session(
+    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, both: bool = False
+) -> Iterator[Session]:
+    """Settle all settings, then open the pair.
+
+    Args:
+        options: Of the command line.
+        err: For what is not the answer.
+        should_stop: Polled while weights are read.
+        both: Whether to open both models where the method needs only one.
+    """
+    ready = prepare(options, err, both=both)
+    paths = fetch_files(ready, options.models, tuple(ready.plan.references), err)
+    with Pair(ready.plan.setup(paths), should_stop) as pair:
+        yield Session(pair, ready.plan, ready.system, ready.sampling, ready.answer)
 
 
 def _request(options: SessionOptions, *, both: bool) -> PairRequest:

@@ -1,0 +1,44 @@
+"""How many rows to answer at once where nobody said.
+
+Here: `choose_lanes`, a pure function, and `lanes_for`, which feeds it from the files of the models.
+Not here: how rows share a batch (`pair`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from blendin_local.core.methods import Role
+from blendin_local.decode.player import memory_estimate
+from blendin_local.engine.header import read_header
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import available_memory
+from blendin_local.settings import ModelSettings
+
+PER_CORE = 8  # beyond it a token of a batch costs as much as a token alone
+MOST = 32  # and beyond this the guide's questions come in batches of odd sizes
+SHARE = 0.5  # of the memory that weights and one conversation leave
+
+
+def choose_lanes(cores: int, free: int, weights: int, per_lane: int, rows: int) -> int:
+    """Rows at once: by cores, at most what half of the memory left beside the weights holds.
+
+    Args:
+        cores: Cores this process may use.
+        free: Bytes it may use.
+        weights: Bytes needed once.
+        per_lane: Bytes of one conversation in both models.
+        rows: Rows there are to answer.
+    """
+    room = max(0, int((free - weights) * SHARE))
+    fits = room // per_lane if per_lane else MOST
+    return max(1, min(cores * PER_CORE, MOST, fits, rows))
+
+
+def lanes_for(files: Mapping[Role, tuple[Path, ModelSettings]], rows: int) -> int:
+    """The same, from the headers of the models on this machine."""
+    needs = [memory_estimate(read_header(path), settings) for path, settings in files.values()]
+    weights = sum(need.weights + need.compute for need in needs)
+    kv_cache = sum(need.kv_cache for need in needs)
+    return choose_lanes(usable_threads(), available_memory(), weights, kv_cache, rows)

@@ -1,0 +1,156 @@
+"""What a batch was: its input, models and settings, and what came of it.
+
+Here: `Identity`, which answers of one file share; `Manifest`, written first and last; `require_same`.
+Not here: how rows are answered (`run`).
+Settings that only decide how fast it goes (threads, layers on a GPU, rows at once) may change between runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blendin_local.core.methods import Role
+from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.results import replace_file
+from blendin_local.jobs.batch.rows import RowDefaults
+from blendin_local.models.store import Store
+from blendin_local.opening import Plan
+from blendin_local.settings import ModelSettings
+
+VERSION = 1
+MOST_DIFFERENCES = 4
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must be equal for answers to stand in one file.
+
+    Attributes:
+        input: Hash and size of the file of prompts.
+        models: File, size and hash of each model.
+        settings: Everything else that decides which bytes the answers have.
+    """
+
+    input: Mapping[str, Any]
+    models: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return value
+
+
+def model_facts(paths: Mapping[Role, Path], store: Store) -> dict[str, Any]:
+    """File, size and sha256 of each model; a hash is computed once and remembered."""
+    return {
+        role: {"file": path.name, "size": path.stat().st_size, "sha256": store.sha256(path)}
+        for role, path in paths.items()
+    }
+
+
+def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
+    """The settings that decide what the answers are; `more` are those of the batch itself."""
+    blend = asdict(defaults.blend)
+    return {
+        "blend": {**blend, "alpha": "auto" if defaults.blend.alpha is None else defaults.blend.alpha},
+        "sampling": asdict(defaults.sampling),
+        "answer": asdict(defaults.answer),
+        "system": defaults.system,
+        "template": asdict(plan.template),
+        "guide_template": plan.guide_template and hashlib.sha256(plan.guide_template.encode()).hexdigest(),
+        "thinking": plan.thinking,
+        "base": _memory_settings(plan.base_settings),
+        "guide": _memory_settings(plan.guide_settings),
+        **more,
+    }
+
+
+def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
+    return {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
+
+
+@dataclass
+class Manifest:
+    """The file beside the answers.
+
+    Attributes:
+        path: Where it stands.
+        identity: What must stay equal.
+        facts: Versions and names, as they are now.
+        history: Times of this run and all before it.
+    """
+
+    path: Path
+    identity: Identity
+    facts: Mapping[str, Any]
+    history: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, state: str, results: Mapping[str, Any]) -> None:
+        """Put it onto the disk in one piece.
+
+        Args:
+            state: `running`, `stopped` or `finished`.
+            results: Counts, rates and times.
+        """
+        record = {"version": VERSION, "state": state, **self.identity.to_json(), **self.facts, **results}
+        text = json.dumps({**record, "times": self.history}, ensure_ascii=False, indent=2) + "\n"
+        replace_file(self.path, [text.encode()])
+
+
+def read_manifest(path: Path) -> Mapping[str, Any] | None:
+    """The manifest of an earlier run, None where there is none.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        raise UsageError(f"{path} is not a manifest of this version", "choose another -o")
+    return value
+
+
+def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
+    """Raise `UsageError` where answers of now would not belong to those of before."""
+    now = identity.to_json()
+    if found.get("input", {}).get("sha256") != now["input"]["sha256"]:
+        raise UsageError(
+            f"{answers} holds answers to another input: the prompts have changed",
+            "bring the old file back, choose another -o, or begin anew with --restart",
+        )
+    differences = [
+        difference
+        for part in ("models", "settings")
+        for difference in _differences(part, found.get(part), now[part])
+    ]
+    if differences:
+        shown = "; ".join(differences[:MOST_DIFFERENCES])
+        more = len(differences) - MOST_DIFFERENCES
+        raise UsageError(
+            f"{answers} was begun with other settings: {shown}" + (f"; and {more} more" if more > 0 else ""),
+            "give the old settings, choose another -o, or begin anew with --restart",
+        )
+
+
+def _differences(name: str, old: object, new: object) -> Iterator[str]:
+    """`name: old, now new` for each value that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
+    elif old != new:
+        yield f"{name.removeprefix('settings.')} was {_short(old)}, now {_short(new)}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:39] + "…"

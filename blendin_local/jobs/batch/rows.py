@@ -1,0 +1,276 @@
+"""What a row asks for.
+
+Here: `interpret`, which turns a raw row into a `Row`, or into a `Fault` that says what is wrong with it.
+Not here: files and their forms (`intake`), ids that are used twice (`scan`).
+Sources: the batch form of OpenAI's API (`custom_id, method, url, body`), read as vLLM and others read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from blendin_local.core.methods import METHODS
+from blendin_local.core.prompts import Message, Speaker
+from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.intake import RawRow
+from blendin_local.pair import Request
+from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings
+
+Form = Literal["own", "chat", "completion"]
+SPEAKERS: Mapping[str, Speaker] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+SETTINGS = frozenset(
+    {"system", "max_tokens", "method", "threshold", "alpha", "temperature", "top_p", "seed", "stop"}
+)
+MOST_SAID = 40  # characters of a wrong value that are repeated
+OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages"}) | SETTINGS
+OUTER_FIELDS = frozenset({"custom_id", "method", "url", "body"})
+BODY_FIELDS = (OWN_FIELDS - {"custom_id", "id"}) | {"max_completion_tokens", "blend"}
+BODY_IGNORED = frozenset({"model", "n", "stream", "user"})
+
+
+@dataclass(frozen=True)
+class RowDefaults:
+    """What holds for a row that says nothing else.
+
+    Attributes:
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings.
+        system: Instructions for rows that bring none.
+        methods: The methods that the named models allow.
+    """
+
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+    system: str = ""
+    methods: tuple[str, ...] = tuple(METHODS)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that can be answered.
+
+    Attributes:
+        line: The line it begins on.
+        form: `own`, or the endpoint of OpenAI's API whose response form it gets.
+        request: What is asked.
+        unused: Names of fields that nobody reads.
+    """
+
+    line: int
+    form: Form
+    request: Request
+    unused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that cannot be answered, and why.
+
+    Attributes:
+        id: Its id as far as known, else the one made from the line number.
+    """
+
+    line: int
+    message: str
+    id: str
+
+
+def interpret(raw: RawRow, defaults: RowDefaults) -> Row | Fault:
+    """The meaning of a row."""
+    if raw.fault:
+        return Fault(raw.line, raw.fault, made_id(raw.line))
+    key = made_id(raw.line)
+    try:
+        key = _id(raw)
+        return _openai(raw, key, defaults) if "body" in raw.values else _own(raw, key, defaults)
+    except UsageError as error:
+        return Fault(raw.line, error.message, key)
+
+
+def made_id(line: int) -> str:
+    """The id of a row that brings none."""
+    return f"line-{line}"
+
+
+def _id(raw: RawRow) -> str:
+    value = raw.values.get("custom_id", raw.values.get("id"))
+    if value is None:
+        return made_id(raw.line)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text("custom_id", value)
+
+
+def _own(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
+    unused = frozenset(raw.values) - OWN_FIELDS
+    return Row(raw.line, "own", _request(key, raw.values, defaults), unused)
+
+
+def _openai(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
+    body = _object("body", raw.values["body"])
+    blend = _object("body.blend", body.get("blend") or {})
+    form = _endpoint(raw.values, body)
+    if body.get("n") not in {None, 1}:
+        raise UsageError("body.n is not 1: a row has one answer")
+    limit = body.get("max_tokens", body.get("max_completion_tokens"))
+    unused = (frozenset(raw.values) - OUTER_FIELDS) | (frozenset(body) - BODY_FIELDS - BODY_IGNORED)
+    values = {**body, **blend, "max_tokens": limit}
+    return Row(raw.line, form, _request(key, values, defaults), unused)
+
+
+def _endpoint(values: Mapping[str, Any], body: Mapping[str, Any]) -> Form:
+    url = values.get("url")
+    if url is not None and (not isinstance(url, str) or not url.endswith("/completions")):
+        raise UsageError(f"url is {_said(url)}, not /v1/chat/completions or /v1/completions")
+    if url is None:
+        return "chat" if "messages" in body else "completion"
+    form: Form = "chat" if url.endswith("/chat/completions") else "completion"
+    needed = "messages" if form == "chat" else "prompt"
+    if needed not in body:
+        raise UsageError(f"body has no {needed}, which {url} needs")
+    return form
+
+
+def _object(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{name} is not an object")
+    return value
+
+
+def _request(key: str, values: Mapping[str, Any], defaults: RowDefaults) -> Request:
+    messages = _messages(values)
+    system = _optional_text("system", values.get("system"))
+    brings_system = any(message.speaker == "system" for message in messages)
+    if system and brings_system:
+        raise UsageError("has instructions twice: in system and in messages")
+    instructions = system if system is not None else defaults.system
+    if instructions and not brings_system:
+        messages = (Message("system", instructions), *messages)
+    return Request(
+        key=key,
+        messages=messages,
+        blend=_blend(values, defaults),
+        sampling=_sampling(values, defaults.sampling),
+        answer=_answer(values, defaults.answer),
+    )
+
+
+def _messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
+    prompt, given = values.get("prompt"), values.get("messages")
+    if (prompt is None) == (given is None):
+        raise UsageError("has both a prompt and messages" if prompt is not None else "has no prompt")
+    if prompt is not None:
+        return (Message("user", _text("prompt", prompt)),)
+    if not isinstance(given, list) or not given:
+        raise UsageError("messages is not a list of messages")
+    messages = tuple(_message(number, value) for number, value in enumerate(given, 1))
+    if messages[-1].speaker != "user" or not messages[-1].text.strip():
+        raise UsageError("the last message is not a question of the user")
+    return messages
+
+
+def _message(number: int, value: object) -> Message:
+    message = _object(f"message {number}", value)
+    role = message.get("role")
+    if not isinstance(role, str) or role not in SPEAKERS:
+        raise UsageError(f"message {number} has the role {_said(role)}, not one of {', '.join(SPEAKERS)}")
+    return Message(SPEAKERS[role], _content(number, message.get("content")))
+
+
+def _content(number: int, content: object) -> str:
+    name = f"the content of message {number}"
+    if not isinstance(content, list):
+        return _characters(name, content)
+    parts = [_object(name, part) for part in content]
+    if any(part.get("type") != "text" for part in parts):
+        raise UsageError(f"{name} is more than text")
+    return "".join(_characters(name, part.get("text")) for part in parts)
+
+
+def _blend(values: Mapping[str, Any], defaults: RowDefaults) -> BlendSettings:
+    given: dict[str, Any] = {}
+    if (method := values.get("method")) is not None:
+        if not isinstance(method, str) or method not in METHODS:
+            raise UsageError(f"there is no method {_said(method)}: choose one of {', '.join(METHODS)}")
+        given["method"] = method
+    wanted = given.get("method", defaults.blend.method)
+    if wanted not in defaults.methods:
+        raise UsageError(f"method {wanted} needs a model that was not named")
+    if (threshold := values.get("threshold")) is not None:
+        given["threshold"] = _number("threshold", threshold)
+    if (alpha := values.get("alpha")) is not None:
+        given["alpha"] = None if alpha == AUTO_ALPHA else _number("alpha", alpha)
+    return replace(defaults.blend, **given)
+
+
+def _sampling(values: Mapping[str, Any], defaults: SamplingSettings) -> SamplingSettings:
+    given: dict[str, Any] = {
+        name: _number(name, values[name]) for name in ("temperature", "top_p") if values.get(name) is not None
+    }
+    if values.get("seed") is not None:
+        given["seed"] = _whole("seed", values["seed"])
+    return replace(defaults, **given)
+
+
+def _answer(values: Mapping[str, Any], defaults: AnswerSettings) -> AnswerSettings:
+    given: dict[str, Any] = {}
+    if values.get("max_tokens") is not None:
+        given["max_tokens"] = _whole("max_tokens", values["max_tokens"])
+    if (stop := values.get("stop")) is not None:
+        stops = [stop] if isinstance(stop, str) else stop
+        if not isinstance(stops, list):
+            raise UsageError("stop is neither a text nor a list of texts")
+        given["stop"] = tuple(_characters("stop", text) for text in stops)
+    return replace(defaults, **given)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{name} is {_said(value)}, not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise UsageError(f"{name} is too large a number") from None
+
+
+def _whole(name: str, value: object) -> int:
+    number = _number(name, value)
+    if not number.is_integer():
+        raise UsageError(f"{name} is {_said(value)}, not a whole number")
+    return value if isinstance(value, int) else int(number)
+
+
+def _said(value: object) -> str:
+    """What a row says, short enough for a line."""
+    text = repr(value)
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
+
+
+def _optional_text(name: str, value: object) -> str | None:
+    return None if value is None else _characters(name, value)
+
+
+def _text(name: str, value: object) -> str:
+    text = _characters(name, value)
+    if not text.strip():
+        raise UsageError(f"{name} is empty")
+    return text
+
+
+def _characters(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name} has half of a character (a lone surrogate)") from None
+    return value
