@@ -60,8 +60,8 @@ def answer_many(
             except StopIteration:
                 break
             crowd.admit(one)
-        if not crowd.live:
             yield from crowd.dismiss()
+        if not crowd.live:
             return
         try:
             if stopped:
@@ -148,7 +148,7 @@ class _Crowd(Generic[Wanted]):
         """Answer the open questions of all, the base's first.
 
         Raises:
-            StoppedError: `should_stop` became true; every answer is as it was.
+            StoppedError: `should_stop` became true; every answer is as far as it got.
         """
         for role in IN_TURN:
             asking = {live: seat for live in self.live if (seat := live.asking(role))}
@@ -180,9 +180,10 @@ class _Crowd(Generic[Wanted]):
             }
 
     def stop(self) -> None:
-        """End all that are live."""
+        """End all that have not ended."""
         for live in self.live:
-            live.stop()
+            if not live.ended:
+                live.stop()
 
     def dismiss(self) -> Iterator[tuple[Wanted, Result]]:
         """What has a result, its place free again."""

@@ -124,6 +124,21 @@ def test_requests_are_taken_only_as_lanes_become_free(open_toys):
     results.close()
 
 
+def test_bad_requests_are_not_gathered(open_toys):
+    """An error comes out before the next request is taken."""
+    taken = []
+
+    def bad():
+        for i in itertools.count():
+            taken.append(i)
+            yield request(i, " ")
+
+    results = open_toys("plain", 3).answer_all(bad())
+
+    assert [next(results)[0].key for _ in range(5)] == ["0", "1", "2", "3", "4"]
+    assert len(taken) == 5
+
+
 def test_a_short_answer_overtakes_a_long_one(open_toys):
     """Results come in the order of finishing, and a free lane goes on at once."""
     rows = [request("long", "the", n=40)]
