@@ -84,7 +84,7 @@ class RuntimeOptions:
 
     ctx_size: Annotated[
         int | None,
-        _runtime("--ctx-size", "-c", envvar="BLENDIN_CTX_SIZE", help="Context, in tokens. [default: 4096]"),
+        _runtime("--ctx-size", "-c", envvar="BLENDIN_CTX_SIZE", help="Context, in tokens. (default 4096)"),
     ] = None
     n_gpu_layers: Annotated[
         str | None,
@@ -148,7 +148,7 @@ class BlendOptions:
         _blend(
             "--threshold",
             envvar="BLENDIN_THRESHOLD",
-            help="Ask the guide where the base's top-1 probability is below this. [default: 0.4]",
+            help="Ask the guide where the base's top-1 probability is below this. (default 0.4)",
         ),
     ] = None
     alpha: Annotated[
@@ -156,12 +156,12 @@ class BlendOptions:
         _blend(
             "--alpha",
             envvar="BLENDIN_ALPHA",
-            help="The guide's weight, 0 to 1, or auto (the paper's eq. 3). [default: auto]",
+            help="The guide's weight, 0 to 1, or auto (the paper's eq. 3). (default auto)",
         ),
     ] = None
     top_k_blend: Annotated[
         int | None,
-        _blend("--top-k-blend", help="Candidates of each model. [default: 100]"),
+        _blend("--top-k-blend", help="Candidates of each model. (default 100)"),
     ] = None
 
     def settings(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class BlendOptions:
 class SamplingOptions:
     """How one candidate is picked."""
 
-    temp: Annotated[float | None, _sampling("--temp", help="0 is greedy. [default: 0]")] = None
+    temp: Annotated[float | None, _sampling("--temp", help="0 is greedy. (default 0)")] = None
     top_p: Annotated[float | None, _sampling("--top-p")] = None
     top_k: Annotated[int | None, _sampling("--top-k")] = None
     min_p: Annotated[float | None, _sampling("--min-p")] = None
@@ -199,7 +199,7 @@ class AnswerOptions:
 
     max_tokens: Annotated[
         int | None,
-        _answer("--max-tokens", "--n-predict", "-n", help="Most steps. [default: 512]"),
+        _answer("--max-tokens", "--n-predict", "-n", help="Most steps. (default 512)"),
     ] = None
     system: Annotated[str | None, _answer("--system", "-sys", help="Instructions.")] = None
     system_file: Annotated[Path | None, _answer("--system-file", "-sysf")] = None
