@@ -31,7 +31,7 @@ from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
 from blendin_local.pair import MOST_LANES, Pair
 from blendin_local.ui.batch import ReportOptions, RowOptions
-from blendin_local.ui.batch_progress import batch_progress, duration, figures
+from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
 from blendin_local.ui.session import Prepared, fetch_files, prepare
@@ -159,9 +159,9 @@ def _answer(
         lanes = _lanes(command, ready, paths, standing.left)
         finished = standing.answered + standing.failed
         command.say(
-            f"{standing.wanted} rows, {finished} of them finished before; {lanes} at once"
-            if finished
-            else f"{standing.wanted} rows; {lanes} at once"
+            f"{row_count(standing.wanted)}"
+            + (f", {finished} of them finished before" if finished else "")
+            + f"; {lanes} at once"
         )
         setup = replace(ready.plan.setup(paths), n_lanes=lanes)
         with (
@@ -197,7 +197,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
     done = standing.answered + standing.failed
     if standing.finished_now:
         command.say(
-            f"{standing.finished_now} rows in {duration(standing.seconds)} · "
+            f"{row_count(standing.finished_now)} in {duration(standing.seconds)} · "
             f"{figures(replace(standing, failed=0, wanted=done))}"
         )
     if stopped:
@@ -209,7 +209,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
         raise typer.Exit(interrupt.exit_code)
     if standing.failed:
         _fail(command, standing)
-    command.say(f"all {standing.wanted} rows are answered: {places.answers}")
+    command.say(f"nothing is left; {row_count(standing.answered)} answered: {places.answers}")
 
 
 def _fail(command: _Command, standing: Standing) -> None:

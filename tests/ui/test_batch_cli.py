@@ -262,5 +262,5 @@ def test_nothing_left_loads_nothing(arguments, cache):
     code, _, err = blendin(*arguments("--limit", 2), **cache)
 
     assert code == 0
-    assert "all 2 rows are answered" in err
+    assert "nothing is left; 2 rows answered" in err
     assert "at once" not in err
