@@ -79,9 +79,11 @@ def run_batch(
         _restart(command)
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
     paths = fetch_files(ready, session.models, roles, err)
+    identity = _identity(command, ready, paths, scan)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
-            standing = _answer(command, ready, paths, scan, interrupt)
+            with Batch.open(scan, command.places, options, identity, _facts(command.places, scan)) as batch:
+                standing = _answer(command, ready, paths, batch, interrupt)
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
         _report(command, scan, standing, interrupt)
@@ -133,15 +135,9 @@ def _restart(command: _Command) -> None:
     remove_results(places)
 
 
-def _answer(
-    command: _Command,
-    ready: Prepared,
-    paths: Mapping[Role, Path],
-    scan: Scan,
-    interrupt: Interrupt,
-) -> Standing:
+def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], scan: Scan) -> Identity:
     options = command.options
-    identity = Identity(
+    return Identity(
         input={"sha256": scan.sha256, "size": scan.size},
         models=model_facts(paths, Store.default()),
         settings=settings_facts(
@@ -152,23 +148,28 @@ def _answer(
             steps=options.with_steps,
         ),
     )
-    with Batch.open(scan, command.places, options, identity, _facts(command.places, scan)) as batch:
-        standing = batch.standing()
-        if not standing.left or interrupt.requested:
-            return standing
-        lanes = _lanes(command, ready, paths, standing.left)
-        finished = standing.answered + standing.failed
-        command.say(
-            f"{row_count(standing.wanted)}"
-            + (f", {finished} of them finished before" if finished else "")
-            + f"; {lanes} at once"
-        )
-        setup = replace(ready.plan.setup(paths), n_lanes=lanes)
-        with (
-            Pair(setup, lambda: interrupt.requested) as pair,
-            batch_progress(command.err, standing) as listen,
-        ):
-            return batch.answer(pair, lambda: interrupt.requested, listen)
+
+
+def _answer(
+    command: _Command, ready: Prepared, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
+) -> Standing:
+    """Load the pair and answer what is left; nothing is loaded where nothing is."""
+    standing = batch.standing()
+    if not standing.left or interrupt.requested:
+        return standing
+    lanes = _lanes(command, ready, paths, standing.left)
+    finished = standing.answered + standing.failed
+    command.say(
+        f"{row_count(standing.wanted)}"
+        + (f", {finished} of them finished before" if finished else "")
+        + f"; {lanes} at once"
+    )
+    setup = replace(ready.plan.setup(paths), n_lanes=lanes)
+    with (
+        Pair(setup, lambda: interrupt.requested) as pair,
+        batch_progress(command.err, standing) as listen,
+    ):
+        return batch.answer(pair, lambda: interrupt.requested, listen)
 
 
 def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:

@@ -115,7 +115,9 @@ def test_killed_at_random_moments_and_gone_on_with(arguments, cache, tmp_path):
     assert texts(out) == whole
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_stops_it_and_the_last_line_says_how_to_go_on(arguments, cache, tmp_path, number, code):
     """Finished rows are on disk, the manifest says stopped, and the same command does the rest."""
     process = start(arguments("--restart", "--yes"), cache)

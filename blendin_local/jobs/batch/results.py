@@ -137,7 +137,7 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
     Raises:
         WriteError: The disk is full or broken; the old file is there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")  # one writer at a time: see `places.held`
     try:
         with temporary.open("wb") as file:
             for chunk in chunks:
