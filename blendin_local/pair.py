@@ -27,7 +27,7 @@ from blendin_local.errors import BlendinError, ContextFullError, PairError, Usag
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 Conversation = str | Sequence[Message]
-MOST_LANES = 1  # conversations that a pair can answer at once
+MAX_LANES = 1  # conversations that a pair can answer at once
 
 
 @dataclass(frozen=True)

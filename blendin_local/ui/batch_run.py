@@ -29,7 +29,7 @@ from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
-from blendin_local.pair import MOST_LANES, Pair
+from blendin_local.pair import MAX_LANES, Pair
 from blendin_local.ui.batch import ReportOptions, RowOptions
 from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
@@ -174,7 +174,7 @@ def _answer(
 
 def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
     wanted = command.rows.parallel or lanes_for(ready.plan.setup(paths).files(), rows)
-    return min(wanted, MOST_LANES)
+    return min(wanted, MAX_LANES)
 
 
 def _facts(places: Places, scan: Scan) -> dict[str, Any]:
