@@ -32,7 +32,7 @@ class RowOptions:
     """Which rows, and how they are worked off."""
 
     parallel: Annotated[
-        int | None, _rows("--parallel", "-np", min=1, help="Rows at once. (default by memory and cores)")
+        int | None, _rows("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")
     ] = None
     field: Annotated[str | None, _rows("--field", help="Field or column of the prompt.")] = None
     skip_bad: Annotated[bool, _rows("--skip-bad", help="Leave bad rows out and record them.")] = False

@@ -40,6 +40,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def row_count(n: int) -> str:
+    """`1 row` or `7 rows`."""
+    return f"{n} row" if n == 1 else f"{n} rows"
+
+
 @contextmanager
 def batch_progress(err: Console, standing: Standing) -> Iterator[Listener]:
     """A listener for `Batch.answer`.

@@ -31,7 +31,7 @@ from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
 from blendin_local.pair import MAX_LANES, Pair
 from blendin_local.ui.batch import ReportOptions, RowOptions
-from blendin_local.ui.batch_progress import batch_progress, duration, figures
+from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
 from blendin_local.ui.session import Prepared, fetch_files, prepare
@@ -79,9 +79,11 @@ def run_batch(
         _restart(command)
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
     paths = fetch_files(ready, session.models, roles, err)
+    identity = _identity(command, ready, paths, scan)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
-            standing = _answer(command, ready, paths, scan, interrupt)
+            with Batch.open(scan, command.places, options, identity, _facts(command.places, scan)) as batch:
+                standing = _answer(command, ready, paths, batch, interrupt)
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
         _report(command, scan, standing, interrupt)
@@ -133,15 +135,9 @@ def _restart(command: _Command) -> None:
     remove_results(places)
 
 
-def _answer(
-    command: _Command,
-    ready: Prepared,
-    paths: Mapping[Role, Path],
-    scan: Scan,
-    interrupt: Interrupt,
-) -> Standing:
+def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], scan: Scan) -> Identity:
     options = command.options
-    identity = Identity(
+    return Identity(
         input={"sha256": scan.sha256, "size": scan.size},
         models=model_facts(paths, Store.default()),
         settings=settings_facts(
@@ -152,23 +148,28 @@ def _answer(
             steps=options.with_steps,
         ),
     )
-    with Batch.open(scan, command.places, options, identity, _facts(command.places, scan)) as batch:
-        standing = batch.standing()
-        if not standing.left or interrupt.requested:
-            return standing
-        lanes = _lanes(command, ready, paths, standing.left)
-        finished = standing.answered + standing.failed
-        command.say(
-            f"{standing.wanted} rows, {finished} of them finished before; {lanes} at once"
-            if finished
-            else f"{standing.wanted} rows; {lanes} at once"
-        )
-        setup = replace(ready.plan.setup(paths), n_lanes=lanes)
-        with (
-            Pair(setup, lambda: interrupt.requested) as pair,
-            batch_progress(command.err, standing) as listen,
-        ):
-            return batch.answer(pair, lambda: interrupt.requested, listen)
+
+
+def _answer(
+    command: _Command, ready: Prepared, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
+) -> Standing:
+    """Load the pair and answer what is left; nothing is loaded where nothing is."""
+    standing = batch.standing()
+    if not standing.left or interrupt.requested:
+        return standing
+    lanes = _lanes(command, ready, paths, standing.left)
+    finished = standing.answered + standing.failed
+    command.say(
+        f"{row_count(standing.wanted)}"
+        + (f", {finished} of them finished before" if finished else "")
+        + f"; {lanes} at once"
+    )
+    setup = replace(ready.plan.setup(paths), n_lanes=lanes)
+    with (
+        Pair(setup, lambda: interrupt.requested) as pair,
+        batch_progress(command.err, standing) as listen,
+    ):
+        return batch.answer(pair, lambda: interrupt.requested, listen)
 
 
 def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
@@ -197,7 +198,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
     done = standing.answered + standing.failed
     if standing.finished_now:
         command.say(
-            f"{standing.finished_now} rows in {duration(standing.seconds)} · "
+            f"{row_count(standing.finished_now)} in {duration(standing.seconds)} · "
             f"{figures(replace(standing, failed=0, wanted=done))}"
         )
     if stopped:
@@ -209,7 +210,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
         raise typer.Exit(interrupt.exit_code)
     if standing.failed:
         _fail(command, standing)
-    command.say(f"all {standing.wanted} rows are answered: {places.answers}")
+    command.say(f"nothing is left; {row_count(standing.answered)} answered: {places.answers}")
 
 
 def _fail(command: _Command, standing: Standing) -> None:

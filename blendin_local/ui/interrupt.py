@@ -1,4 +1,4 @@
-"""Ctrl-C, and for a batch SIGTERM too, as a request to stop and keep what there is.
+"""Ctrl-C, and for a batch SIGTERM and SIGHUP too, as a request to stop and keep what there is.
 
 Here: `stop_on_interrupt`, around each answer of `run` and `chat`, and around a whole `batch`.
 Not here: who polls the request (`Pair.stream(should_stop=...)`), Ctrl-C at the prompt (`ui.chat_input`).
@@ -35,7 +35,7 @@ class Interrupt:
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal; leave at once at the second."""
-        if self.requested and number == signal.SIGTERM:
+        if self.requested and number != signal.SIGINT:
             raise SystemExit(128 + number)
         if self.requested:
             signal.default_int_handler(number, frame)
@@ -50,13 +50,15 @@ def stop_on_interrupt(*, terminate: bool = False) -> Iterator[Interrupt]:
     nothing is installed.
 
     Args:
-        terminate: Whether SIGTERM is taken in the same way.
+        terminate: Whether SIGTERM and SIGHUP are taken in the same way, unless they are ignored (nohup).
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    numbers = [signal.SIGINT, *([signal.SIGTERM] if terminate else [])]
+    names = ("SIGTERM", "SIGHUP") if terminate else ()
+    more = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
+    numbers = [signal.SIGINT, *(number for number in more if signal.getsignal(number) != signal.SIG_IGN)]
     before = [(number, signal.signal(number, interrupt.receive)) for number in numbers]
     try:
         yield interrupt

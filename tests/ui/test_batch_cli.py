@@ -74,9 +74,13 @@ def texts(path):
     return by_id
 
 
+def line_count(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def wait_for_lines(path, n):
     deadline = time.monotonic() + 60
-    while not path.exists() or path.read_bytes().count(b"\n") < n:
+    while line_count(path) < n:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -97,25 +101,31 @@ def test_killed_at_random_moments_and_gone_on_with(arguments, cache, tmp_path):
     """After 20 times SIGKILL the output has the rows of an uninterrupted run, each once, all lines whole."""
     assert blendin(*arguments(out="whole.jsonl"), **cache)[0] == 0
     whole, out = texts(tmp_path / "whole.jsonl"), tmp_path / "a.jsonl"
-    moments = random.Random(2)
-    killed = 0
-    while killed < 20:
+    moments, midst = random.Random(2), 0
+    for turn in range(20):
+        before = line_count(out)
         process = start(arguments(), cache)
-        time.sleep(moments.uniform(0.3, 1.2))
+        if turn % 4:  # else anywhere: while it starts, repairs or loads
+            while line_count(out) <= before and process.poll() is None:
+                time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.06 if turn % 4 else 0.9))
         process.kill()
         process.communicate()
-        killed += 1
-        if out.exists() and out.read_bytes().count(b"\n") == N_ROWS:
+        midst += before < line_count(out) < N_ROWS
+        if line_count(out) == N_ROWS:
             assert texts(out) == whole
             for path in tmp_path.glob("a.*"):
                 path.unlink()
+    assert midst >= 10
     code, _, err = blendin(*arguments(), **cache)
 
     assert code == 0, err
     assert texts(out) == whole
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_stops_it_and_the_last_line_says_how_to_go_on(arguments, cache, tmp_path, number, code):
     """Finished rows are on disk, the manifest says stopped, and the same command does the rest."""
     process = start(arguments("--restart", "--yes"), cache)
@@ -262,5 +272,5 @@ def test_nothing_left_loads_nothing(arguments, cache):
     code, _, err = blendin(*arguments("--limit", 2), **cache)
 
     assert code == 0
-    assert "all 2 rows are answered" in err
+    assert "nothing is left; 2 rows answered" in err
     assert "at once" not in err

@@ -57,7 +57,7 @@ class GrowingFile:
     def _open(self) -> None:
         if self._fd >= 0:
             return
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), MODE)
         os.ftruncate(self._fd, self._size)
         os.lseek(self._fd, 0, os.SEEK_END)
         sync_directory(self._path)
@@ -137,7 +137,7 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
     Raises:
         WriteError: The disk is full or broken; the old file is there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")  # one writer at a time: see `places.held`
     try:
         with temporary.open("wb") as file:
             for chunk in chunks:
