@@ -114,11 +114,6 @@ class Model:
         text: bytes | None = self._api.llama_model_chat_template(self.handle, None)
         return None if text is None else text.decode("utf-8", "replace")
 
-    @property
-    def size_bytes(self) -> int:
-        """Total size of the weights."""
-        return int(self._api.llama_model_size(self.handle))
-
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""
         if self.handle is not None:
