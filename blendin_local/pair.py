@@ -65,6 +65,8 @@ class PairSetup:
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
         n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
+        anti: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
+            run like the guide and reads the base's plain prompt, having been trained on no other.
     """
 
     base: Path | None
@@ -76,21 +78,23 @@ class PairSetup:
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_lanes: int = 1
+    anti: Path | None = None
 
     def __post_init__(self) -> None:
         within("parallel", self.n_lanes, 1, MAX_LANES)
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
-        both: list[tuple[Role, Path | None, ModelSettings]] = [
+        all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
+            ("anti", self.anti, self.guide_settings),
         ]
-        return {role: (path, settings) for role, path, settings in both if path is not None}
+        return {role: (path, settings) for role, path, settings in all_roles if path is not None}
 
 
 class Pair:
-    """Two loaded models that answer together. A context manager; close it when done.
+    """Two loaded models, or three, that answer together. A context manager; close it when done.
 
     Drive it from one thread: llama.cpp keeps a team of workers for each thread that calls it.
 
@@ -137,7 +141,7 @@ class Pair:
         exact = self.setup.exact_prompts.get(role)
         if exact is not None:
             return (Span(exact, trusted=True),)
-        if role == "base":
+        if role != "guide":
             return (Span(self.setup.template.render(messages), trusted=False),)
         template = self._players[role].chat_template(self.setup.guide_template, self.setup.thinking)
         return template.render([{"role": m.speaker, "content": m.text} for m in messages])
@@ -230,8 +234,9 @@ class Pair:
         roles = roles_of(method)
         missing = [role for role in roles if role not in self._players]
         if missing:
+            wanted = "a third model, the anti" if missing[0] == "anti" else f"a {missing[0]}"
             raise PairError(
-                f"method {method} needs a {missing[0]}, and none was opened", f"name one with --{missing[0]}"
+                f"method {method} needs {wanted}, and none was opened", f"name one with --{missing[0]}"
             )
         return roles
 
@@ -246,7 +251,7 @@ class Pair:
         return lines
 
     def memory_bytes(self) -> dict[str, int]:
-        """Bytes of both models' weights, KV caches and compute buffers, as estimated before loading."""
+        """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
         parts = [player.memory for player in self._players.values()]
         return {
             name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
@@ -268,7 +273,7 @@ class Pair:
             "exact_prompts": sorted(self.setup.exact_prompts),
             "thinking": self.setup.thinking,
             "n_lanes": self.setup.n_lanes,
-            "blend": {**asdict(settings.blend), "alpha": _alpha_name(settings.blend)},
+            "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
             "sampling": asdict(settings.sampling),
             "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         }
@@ -282,7 +287,3 @@ def _messages(conversation: Conversation, system: str) -> list[Message]:
 def _require_question(messages: Sequence[Message]) -> None:
     if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
         raise UsageError("the prompt is empty", "give a question")
-
-
-def _alpha_name(blend: BlendSettings) -> float | str:
-    return "auto" if blend.alpha is None else blend.alpha
