@@ -8,6 +8,7 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
+from blendin_local.decode.account import Account
 from blendin_local.engine.lane import PORTION
 from blendin_local.errors import BlendinError, ContextFullError, UsageError
 from blendin_local.pair import MAX_LANES, Pair, PairSetup, Request
@@ -215,6 +216,31 @@ def test_an_error_is_the_result_of_its_request_alone(open_toys):
     assert isinstance(results[bad[2]], UsageError)
     for row in good:
         assert results[row].text == alone(single, row).text
+
+
+@pytest.mark.parametrize("breaks", ["while it is prepared", "while it is written"])
+def test_a_bug_costs_one_answer_and_no_other(open_toys, monkeypatch, breaks):
+    """What nobody foresaw is the result of the row that met it; all others are what they are without it."""
+    rows = seventeen()
+    single, pair = open_toys("plain"), open_toys("plain", 3)
+    owner, name = (Pair, "_task_of") if "prepared" in breaks else (Account, "note")
+    whole, calls = getattr(owner, name), itertools.count()
+
+    def breaking(*args):
+        if next(calls) == 7:
+            raise ZeroDivisionError("seven")
+        return whole(*args)
+
+    monkeypatch.setattr(owner, name, breaking)
+    results = {row.key: result for row, result in pair.answer_all(rows)}
+    broken = [key for key, result in results.items() if isinstance(result, BlendinError)]
+    assert len(broken) == 1
+    assert results[broken[0]].code == "bug"
+    assert "ZeroDivisionError: seven" in results[broken[0]].message
+    monkeypatch.undo()
+    for row in rows:
+        if row.key not in broken:
+            assert results[row.key].text == alone(single, row).text
 
 
 def test_a_full_context_ends_one_answer(open_toys):
