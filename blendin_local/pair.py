@@ -184,7 +184,11 @@ class Pair:
         return stream.completion
 
     def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer many requests, `PairSetup.n_lanes` at a time in shared batches.
 
@@ -193,11 +197,17 @@ class Pair:
         Args:
             requests: Taken one by one, as lanes become free.
             should_stop: Polled between steps and during evaluations; live answers then end as they are.
+            watch: Called after every round of evaluations.
 
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        return answer_many(requests, self._task_of, self._places, should_stop)
+        return answer_many(requests, self._task_of, self._places, should_stop, watch)
+
+    @property
+    def tokens_evaluated(self) -> int:
+        """Tokens that both models have evaluated since they were loaded."""
+        return sum(player.context.tally.tokens for player in self._players.values())
 
     def _task_of(self, request: Request) -> Task:
         return self._task(request.messages, request.blend, request.sampling, request.answer)

@@ -38,6 +38,7 @@ def answer_many(
     prepare: Callable[[Wanted], Task],
     places: Sequence[Seats],
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Wanted, Result]]:
     """Answer what is wanted, as many at a time as there are places.
 
@@ -46,6 +47,7 @@ def answer_many(
         prepare: Turns one into a task; what it raises is that one's result and disturbs no other.
         places: Seats of one conversation each.
         should_stop: Polled every round and during evaluations. Live answers then end as they are.
+        watch: Called after every round.
 
     Yields:
         Everything taken, with its answer or its error, in the order of finishing.
@@ -69,6 +71,7 @@ def answer_many(
             crowd.play_round(should_stop)
         except StoppedError:
             crowd.stop()
+        watch()
         yield from crowd.dismiss()
 
 
