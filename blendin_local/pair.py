@@ -1,7 +1,7 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
 Here: `Pair`: prompts, settings and the signature of an answer.
-Not here: names and downloads (`opening`), files and how they are run (`pair_setup`), the answer while it grows
+Not here: names and downloads (`opening`), files and settings (`pair_setup`), the growing answer
 (`decode.stream`).
 """
 
