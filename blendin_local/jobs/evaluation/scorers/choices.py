@@ -1,9 +1,9 @@
-"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Challenge, TruthfulQA).
+r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Challenge, TruthfulQA).
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
 The first rule that finds something decides; two different options found by it are no parse:
-1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\\boxed{B}`;
+1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
 2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`;
 3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
@@ -59,7 +59,8 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
 def _rules(letters: str) -> Rules:
     one = f"[{letters}]"
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
-    several = rf"{word_a}{one}(?:{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}{one})*(?![\w'])"
+    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
+    several = rf"{word_a}{one}(?:{joined}{one})*(?![\w'])"
     is_ = r"(?i:\s+(?:is|would be|should be))?"
     noun = r"(?i:\b(?:answer|choice|option|letter))"
     said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
