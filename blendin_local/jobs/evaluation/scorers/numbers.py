@@ -18,7 +18,7 @@ from decimal import Decimal
 from blendin_local.jobs.evaluation.scorers.running_on import own_part
 
 DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
-SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?\$?(?P<inner>-)?(?P<digits>{DIGITS})"
+SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?(?:\$(?P<inner>-)?)?(?P<digits>{DIGITS})"
 NUMBER = re.compile(SIGNED)
 MARKED = re.compile(rf"####\s*{SIGNED}")
 
