@@ -77,7 +77,13 @@ def scatter(
     x_range, y_range = spread([point.x for point in points]), spread([point.y for point in points])
     frame = Frame.make(x_range, y_range, labels, percent=percent)
     x, y, body = frame.x, frame.y, [frame.draw()]
-    words = [f"{len(points)} points of {labels[1]} against {labels[0]}"]
+    words = [f"{len(points)} points"]
+    for label, scale, values in (
+        (labels[0], x, [p.x for p in points]),
+        (labels[1], y, [p.y for p in points]),
+    ):
+        if values:
+            words.append(f"{label} from {number(min(values), scale)} to {number(max(values), scale)}")
     if trend is not None:
         slope, intercept = trend
         words.append(f"line: {slope:.3g} times x plus {intercept:.3g}")
