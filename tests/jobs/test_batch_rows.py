@@ -155,6 +155,7 @@ BAD_VALUES = [
     ({"prompt": "x", "threshold": float("nan")}, "threshold"),
     ({"prompt": "x", "alpha": "much"}, "alpha"),
     ({"prompt": "x", "alpha": 10**400}, "alpha"),
+    ({"prompt": "x", "alpha": "calibrated"}, "blendin check --write"),
     ({"prompt": "x", "method": "magic"}, "magic"),
     ({"prompt": "x", "method": {}}, "method"),
     ({"prompt": "x", "temperature": -1}, "temp"),
@@ -260,3 +261,16 @@ def test_files_that_cannot_be_read(tmp_path):
     for path in (tmp_path / "absent.jsonl", tmp_path):
         with pytest.raises(UsageError, match=str(path)):
             scan(path)
+
+
+def test_a_row_may_want_calibrated_alpha(tmp_path):
+    """Where the pair has temperatures; `auto` takes it back."""
+    blend = replace(DEFAULTS.blend, base_temperature=1.2, guide_temperature=0.9)
+    path = write_rows(
+        tmp_path / "p.jsonl", [{"prompt": "x", "alpha": "calibrated"}, {"prompt": "y", "alpha": "auto"}]
+    )
+    calibrated, auto = rows_of(path, defaults=replace(DEFAULTS, blend=blend))
+
+    assert calibrated.request.blend.alpha == "calibrated"
+    assert calibrated.request.blend.temperatures == (1.2, 0.9)
+    assert auto.request.blend.alpha is None
