@@ -51,8 +51,8 @@ class Group:
 
     @property
     def mean(self) -> float:
-        """`sum(w * x) / sum(w)`."""
-        return float(self.values @ self.weights / self.weights.sum())
+        """`sum(w * x) / sum(w)`, summed without rounding so that the order does not matter."""
+        return math.fsum(self.values * self.weights) / math.fsum(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
