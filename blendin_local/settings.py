@@ -133,5 +133,6 @@ class ModelSettings:
             raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
 
 
+EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2

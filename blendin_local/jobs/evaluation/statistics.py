@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from blendin_local.errors import UsageError
+from blendin_local.settings import EVALUATION_SEED as SEED
 
-SEED = 609
 RESAMPLES = 10_000
 TAILS = (0.025, 0.975)
 Z = 1.959963984540054  # the normal quantile of 0.975

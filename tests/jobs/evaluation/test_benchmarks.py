@@ -84,7 +84,7 @@ def test_choices_are_shown_shuffled_and_scored(name):
 @full_data
 @pytest.mark.parametrize("name", CHOICES)
 def test_an_option_in_full_names_itself(name):
-    """In complete sets, all but one option in a thousand are read as themselves when they are the whole answer."""
+    """In complete sets, an answer that is an option's text names it, but for one in a thousand."""
     items = BENCHMARKS[name].load(FULL)
     read = [read_choice(text, item.options) == n for item in items for n, text in enumerate(item.options)]
 

@@ -17,12 +17,16 @@ B_FORMS = [
     "It must be the green apples, of course", "Let us see. A is wrong. C is wrong. So the answer is B.",
     "B\n\nQuestion: which?\nAnswer: C", "Question: which?\nA. Red apples\nB. Green apples\nAnswer: B",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet\n\nThe answer is B.",
+    "Option B: Green apples.",
+    "Option A: too red. Option B: green. Option C: no. Therefore, the correct answer is B.", "I choose option B",
+    "1. Option A is wrong.\n2. Option C is wrong.\n\n**Final answer:** B", "$\\boxed{B. Green apples}$",
 ]  # fmt: skip
 NO_PARSE = [
     "", "  \n", "I don't know", "E", "A or B", "A, B", "Both A and B", "The answer is A or B",
     "The answer is A and B",
     "The answer is A. The answer is B.", "The answer is not B", "Red apples and green apples",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet", "Perhaps (A), perhaps (C)",
+    "Option A: too red. Option B: green.",
 ]  # fmt: skip
 
 

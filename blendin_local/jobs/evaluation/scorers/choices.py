@@ -7,7 +7,7 @@ an option's text and nothing else names that option; then come
 1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
 2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
    letters too, it only repeats the options;
-3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
+3. letters set apart as options: `(B)`, `**B**`, `option B`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
 
 Agreement with a published reference: there is none to agree with, because lm-evaluation-harness scores these
@@ -68,20 +68,24 @@ def _rules(letters: str) -> Rules:
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
     joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
     several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
-    is_ = r"(?i:\s+(?:is|would be|should be))?"
-    noun = r"(?i:\b(?:answer|choice|option))"
-    said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
-    praised = rf"(?:\b|\()({one}){CLOSE}[.:]?\s+(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
-    boxed = rf"\\boxed{{(?:\\text{{)?\(?({one})\b"
+    noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
+    said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
+    praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
+    verdict = (
+        rf"{said}({several})",
+        rf"(?:\b|\()({one}){CLOSE}[.:]?\s+{praise}",
+        rf"\\boxed{{.{{0,7}}?({one})\b",
+    )
     opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
     goes_on = rf"\A((?![AI]){one})\s+(?=[a-z(])"
     alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
     line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
+    apart = rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|\b(?i:option|choice) ({one})\b|{line}"
     return Rules(
-        re.compile("|".join((said, praised, boxed))),
+        re.compile("|".join(verdict)),
         re.compile("|".join((opens, goes_on, alone))),
         re.compile(line, re.MULTILINE),
-        re.compile(rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|{line}", re.MULTILINE),
+        re.compile(apart, re.MULTILINE),
     )
 
 
@@ -94,7 +98,7 @@ def _letters(group: str | None) -> list[str]:
 
 
 def _named(rest: str, texts: Sequence[str]) -> set[int]:
-    """The options whose text stands in `rest` as words or numbers of its own; a longer one hides those inside."""
+    """The options whose texts stand in `rest` for themselves; a longer one hides those inside it."""
     found = set()
     for index in sorted(range(len(texts)), key=lambda index: -len(texts[index])):
         wanted = rf"(?<![\w+\-\u2212])(?<![0-9][.,]){re.escape(texts[index])}(?!\w|[.,][0-9])"
@@ -105,5 +109,5 @@ def _named(rest: str, texts: Sequence[str]) -> set[int]:
 
 
 def _plain(text: str) -> str:
-    """Lower case, runs of white space as one space, no quotation marks or asterisks, no full stop at the end."""
+    """Lower case, single spaces, no quotation marks or asterisks, no full stop at the end."""
     return " ".join(re.sub(r"[\"'*]", "", plain_quotes(text)).casefold().split()).rstrip(".")
