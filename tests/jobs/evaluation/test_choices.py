@@ -18,7 +18,8 @@ B_FORMS = [
     "B\n\nQuestion: which?\nAnswer: C", "Question: which?\nA. Red apples\nB. Green apples\nAnswer: B",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet\n\nThe answer is B.",
     "Option B: Green apples.",
-    "Option A: too red. Option B: green. Option C: no. Therefore, the correct answer is B.", "I choose option B",
+    "Option A: too red. Option B: green. Option C: no. Therefore, the correct answer is B.",
+    "I choose option B",
     "1. Option A is wrong.\n2. Option C is wrong.\n\n**Final answer:** B", "$\\boxed{B. Green apples}$",
 ]  # fmt: skip
 NO_PARSE = [
