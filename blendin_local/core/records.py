@@ -50,7 +50,7 @@ class CandidateLists:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a model predicted on the way to a step, beside the base's and the guide's opinion at its beginning.
+    """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
 
     Attributes:
         role: The model that was asked.
@@ -234,7 +234,11 @@ def step_to_json(step: Step) -> dict[str, Any]:
 
 
 def _heard_to_json(heard: Heard) -> dict[str, Any]:
-    record = {"role": heard.role, "after": list(heard.after), "top": candidate_to_json(heard.top)}
+    record: dict[str, Any] = {
+        "role": heard.role,
+        "after": list(heard.after),
+        "top": candidate_to_json(heard.top),
+    }
     if heard.candidates is not None:
         record["candidates"] = _list_to_json(heard.candidates)
     return record

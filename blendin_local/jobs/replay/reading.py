@@ -81,7 +81,7 @@ def _lines(path: Path, data: bytes) -> tuple[list[_Line], bool]:
 def _object(data: bytes) -> Mapping[str, Any]:
     value = json.loads(data)
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - to the reader it is the same fault
+        raise ValueError("it is no JSON object")
     return value
 
 
@@ -110,7 +110,7 @@ def _trace(path: Path, lines: Sequence[_Line]) -> Recording:
             path.name,
             start.record["signature"],
             steps,
-            ending and ending.record,
+            None if ending is None else ending.record,
             whole_lists=start.record.get("whole_lists") is True,
         )
     except NO_RECORD as error:
@@ -142,7 +142,8 @@ def _answer(path: Path, line: _Line) -> Recording:
         raise UsageError(f"line {line.number} of {path} is no stored answer", HOW)
     if "steps" not in record:
         raise UsageError(
-            f"line {line.number} of {path} has no steps", "keep them with blendin batch --steps --top-logprobs 100"
+            f"line {line.number} of {path} has no steps",
+            "keep them with blendin batch --steps --top-logprobs 100",
         )
     name = str(outer.get("custom_id", path.name))
     try:
@@ -159,7 +160,9 @@ def _list(value: object) -> Iterator[Mapping[str, Any]]:
 
 
 def _not_a_record(path: Path, line: _Line, what: str, error: Exception) -> UsageError:
-    return UsageError(f"line {line.number} of {path} is not a {what} of a stored answer: {_reason(error)}", HOW)
+    return UsageError(
+        f"line {line.number} of {path} is not a {what} of a stored answer: {_reason(error)}", HOW
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Deciding a stored answer again with other settings, as far as what was heard then reaches.
 
 Here: `replay`, and `Replay`, what came of it.
-Not here: the rules (`core.methods`, `decode.respond`: the same code that made the answer runs again), predictions
+Not here: the rules (`core.methods`, `decode.respond`: the code that made the answer runs again), predictions
 out of the record (`evidence`).
 
 What is known is exact: as long as the same bytes win, a run with the new settings would have asked the same
@@ -33,8 +33,8 @@ class Replay:
     Attributes:
         recording: The stored answer.
         blend: The settings now.
-        outcome: `same`: every step, and the end; `differs`: another candidate wins at step `i`; `unknown`: the
-            record does not say enough to decide step `i`.
+        outcome: `same`: every step, and the end; `differs`: another candidate wins at step `i`;
+            `unknown`: the record does not say enough to decide step `i`.
         i: The step at which knowledge ends; for `same` the number of steps.
         steps: The steps as they are decided now, a differing one included (END is no step).
         before: At a difference: the step then, with all lists that were kept.
@@ -130,8 +130,8 @@ def _decide(
     """Run the rule of an answer on the record.
 
     Returns:
-        The steps (END among them) up to the first other one at most, and how it ended: by the rule, or why the
-        next step cannot be known.
+        The steps (END among them) up to the first other one at most, and how it ended: by the rule, or why
+        the next step cannot be known.
     """
     evidence, recorded = Evidence(recording), recording.decisions
     shown = max(blend.top_k, recording.blend.top_k) if lenient else 0
