@@ -86,12 +86,14 @@ class AnswerSettings:
         stop: Strings at which the answer is cut.
         loop_guard: Whether an answer that only repeats itself is ended.
         top_logprobs: Candidates of each distribution kept per step (0: none).
+        evidence: Whether steps keep all that decided them, so that they can be decided again.
     """
 
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     loop_guard: bool = True
     top_logprobs: int = 0
+    evidence: bool = False
 
     def __post_init__(self) -> None:
         within("max-tokens", self.max_tokens, 1, math.inf)

@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Source = Literal["base", "kept", "changed", "guide"]
@@ -49,6 +49,24 @@ class CandidateLists:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
+
+    Attributes:
+        role: The model that was asked.
+        after: The bytes between the beginning of the step and the place it was asked about: half a character
+            that it was to finish, or nothing.
+        top: Its likeliest candidate there.
+        candidates: All of them, largest first, where they were wanted.
+    """
+
+    role: str
+    after: bytes
+    top: Candidate
+    candidates: tuple[Candidate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One emitted candidate and why.
 
@@ -61,6 +79,7 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
+        further: What else was heard before the step was complete; mostly nothing.
     """
 
     i: int
@@ -70,6 +89,7 @@ class Step:
     base_top: Candidate | None = None
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
+    further: tuple[Heard, ...] = ()
 
     @property
     def text(self) -> str:
@@ -169,6 +189,16 @@ class Completion:
         return summarize(self.steps)
 
 
+def shortened(step: Step, n: int) -> Step:
+    """The step with the first `n` candidates of each list, none for 0."""
+    lists = step.candidates
+    further = tuple(replace(heard, candidates=None) for heard in step.further)
+    if lists is None or not n:
+        return replace(step, candidates=None, further=further)
+    heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
+    return replace(step, candidates=CandidateLists(*heads), further=further)
+
+
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
     """`{text, bytes, p}`, or None."""
     if candidate is None:
@@ -198,6 +228,19 @@ def step_to_json(step: Step) -> dict[str, Any]:
             "guide": _list_to_json(lists.guide),
             "blend": _list_to_json(lists.blend),
         }
+    if step.further:
+        record["further"] = [_heard_to_json(heard) for heard in step.further]
+    return record
+
+
+def _heard_to_json(heard: Heard) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "role": heard.role,
+        "after": list(heard.after),
+        "top": candidate_to_json(heard.top),
+    }
+    if heard.candidates is not None:
+        record["candidates"] = _list_to_json(heard.candidates)
     return record
 
 
