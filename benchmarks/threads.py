@@ -3,9 +3,9 @@
 Run: python benchmarks/threads.py [--json]
 
 In each round every count answers the same questions twice: on the machine as it is, and beside a process that
-does nothing but count. Adapting is part of what is timed. Then an answer is written beside such a process, which
-is ended on the way: it prints how many seconds later the speed is back (0.95 of what it was before, kept for a
-second). Medians over rounds. It needs a machine on which nothing else runs, and about a minute a round.
+does nothing but count. Adapting is part of what is timed. Then answers are written beside such a process,
+which is ended on the way: it prints how many seconds later the speed is back (0.95 of what it was before, kept
+for a second). Medians over rounds. It needs a machine on which nothing else runs, and about a minute a round.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -143,11 +142,10 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(f"{'threads':10}{'idle':>12}{'busy':>12}{'busy/idle':>12}   tokens/s")
-    for threads, row in islice(found["tokens_per_s"].items(), None):
+    for threads, row in found["tokens_per_s"].items():
         print(f"{threads:10}{row['idle']:12.1f}{row['busy']:12.1f}{row['busy_of_idle']:12.2f}")
-    print(
-        f"auto beside the best fixed count ({found['best_fixed']}), idle: {found['auto_of_best_fixed']:.3f}"
-    )
+    best = found["best_fixed"]
+    print(f"auto beside the best fixed count ({best}), idle: {found['auto_of_best_fixed']:.3f}")
     print(f"auto beside a busy process, of its own idle speed: {found['auto_busy_of_idle']:.2f}")
     print(f"back after the process ended: {found['seconds_until_back']:.2f} s")
 

@@ -129,7 +129,7 @@ class Player:
         return f"{self.path.name}, context {self.context.ctx_size}, {threads}, {kind}"
 
     def signature(self) -> dict[str, Any]:
-        """What identifies this model in a record: the file, its threads (the most of them) and its settings."""
+        """What identifies this model in a record: the file, its most threads and its settings."""
         status = self.path.stat()
         return {
             "file": self.path.name,

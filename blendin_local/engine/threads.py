@@ -3,9 +3,9 @@
 Here: `Pace`, which chooses while the models work, and `read_machine`, the only look at the system.
 Not here: how many threads could be used at best (`engine.machine`), who obeys (`engine.context`).
 
-llama.cpp's threads wait for each other after every operation. One that shares its core with another program holds
-up all the others, so a count above the free cores costs more than a count below them. Cores are counted, not
-guessed at: over a window of t seconds, with this process's own CPU time and the idle time of its processors,
+llama.cpp's threads wait for each other after every operation. One that shares its core with another program
+holds up all the others, so a count above the free cores costs more than a count below them. Free cores are
+measured: over a window of t seconds, with this process's own CPU time and the idle time of its processors,
 
     cores left = (own + idle) / t
 

@@ -75,7 +75,8 @@ def _only_method(models: ModelOptions) -> str | None:
 
 
 def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
-    from blendin_local.jobs.bench.run import Sizes, Wish, run_bench  # noqa: PLC0415
+    from blendin_local.jobs.bench.record import Sizes  # noqa: PLC0415
+    from blendin_local.jobs.bench.run import Wish, run_bench  # noqa: PLC0415
     from blendin_local.ui.interrupt import ordinary_interrupts  # noqa: PLC0415
     from blendin_local.ui.session import fetch_files, prepare  # noqa: PLC0415
 

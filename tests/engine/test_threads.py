@@ -1,4 +1,4 @@
-"""Laws of the thread count, on simulated machines: never too many, never too few, full when nobody else works."""
+"""Laws of the thread count on simulated machines: never too many or too few, full when nobody else works."""
 
 import math
 import random

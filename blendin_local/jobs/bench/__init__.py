@@ -1,1 +1,1 @@
-"""`blendin bench`: what a pair does on this machine. Measured in `models`, `methods` and `rows`; begun in `run`."""
+"""`blendin bench`: what a pair does on this machine (`run` begins `models`, `methods` and `rows`)."""

@@ -24,6 +24,7 @@ def measure_methods(
     methods: Sequence[str],
     models: Mapping[str, ModelFigures],
     sizes: Sizes,
+    *,
     tell: Callable[[int], None],
 ) -> dict[str, MethodFigures]:
     """Answer the same questions with every method.

@@ -3,8 +3,8 @@
 Here: `measure_model`.
 Not here: the pair (`methods`), answers made together (`rows`).
 Everything goes through `engine.context`, as in an answer: prompts are read in its portions, and every token
-evaluated has its logits computed and read. Several tokens at once are one each of several conversations; the cost of
-a draft of so many tokens is about the same.
+evaluated has its logits computed and read. Several tokens at once are one each of several conversations; the
+cost of a draft of so many tokens is about the same.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from blendin_local.jobs.bench.record import Figure, ModelFigures, Sizes
 from blendin_local.settings import BlendSettings, ModelSettings
 
 TEXT = (
-    "A river begins somewhere in the hills, as water that has nowhere else to go. It takes the easiest way, and "
-    "after a few thousand years that way is a valley. People settle there because the ground is good, build a "
-    "bridge, then a market, then a wall, and forget that the river was there first. "
+    "A river begins somewhere in the hills, as water that has nowhere else to go. It takes the easiest way, "
+    "and after a few thousand years that way is a valley. People settle there because the ground is good, "
+    "build a bridge, then a market, then a wall, and forget that the river was there first. "
 )
 LANE_TOKENS = 64
 

@@ -2,8 +2,8 @@
 
 Here: `measure_rows`.
 Not here: one answer at a time (`methods`), the cost of several tokens in one model (`models`).
-Each number of lanes has a pair of its own: in a context with room for many, one answer alone would pay for the
-cells of the others. That also gives the time to load the pair several times.
+Each number of lanes has a pair of its own: in a context with room for many, one answer alone would pay for
+the cells of the others. That also gives the time to load the pair several times.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import psutil
@@ -45,7 +44,7 @@ class Wish:
     pair: str
     setup: PairSetup
     blend: BlendSettings
-    sizes: Sizes = Sizes()
+    sizes: Sizes
 
 
 def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench:
@@ -60,7 +59,7 @@ def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench
     counts = thread_counts(usable_threads())
     tell("memory")
     memory, first_load_s = _weigh(wish)
-    models = {
+    models: dict[str, ModelFigures] = {
         role: measure_model(path, settings, sizes, counts, _round_teller(tell, f"{role} alone", sizes))
         for role, (path, settings) in setup.files().items()
     }
@@ -129,7 +128,7 @@ def _measure_pair(
     teller = _round_teller(tell, "the pair", wish.sizes)
     with Pair(wish.setup) as pair:
         methods = _methods(wish.setup)
-        found = measure_methods(pair, wish.blend, methods, models, wish.sizes, teller)
+        found = measure_methods(pair, wish.blend, methods, models, wish.sizes, tell=teller)
         return found, pair.load_ms / 1000
 
 
