@@ -109,11 +109,14 @@ class ModelSettings:
     Attributes:
         ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or the training length if shorter.
         n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
-        threads: Threads for decoding; None counts the cores this process may use.
+        threads: Threads for every evaluation; None uses the cores that other programs leave
+            (`engine.threads`), at most those this process may use.
         flash_attention: `auto` lets llama.cpp decide.
         kv_type: Number format of the KV cache.
         mmap: Whether weights are mapped from the file instead of read.
         swa_full: Whether sliding-window layers keep every position, so that any rewind is exact.
+        reproducible: Whether the threads stay the same even when the machine is busy, so that answers do to
+            the last bit.
     """
 
     ctx_size: int | None = None
@@ -123,6 +126,7 @@ class ModelSettings:
     kv_type: KvType = "f16"
     mmap: bool = True
     swa_full: bool = True
+    reproducible: bool = False
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:

@@ -145,13 +145,25 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp."""
+    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp.
+
+    `threads` has for each role how many evaluations ran on how many threads.
+    """
 
     load_ms: float = 0.0
     prompt_ms: float = 0.0
     generation_ms: float = 0.0
     llama_decode_ms: float = 0.0
     first_step_ms: float = 0.0
+    threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers rounded to microseconds."""
+        threads = {
+            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
+        }
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
+        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
 
 
 @dataclass(frozen=True)
@@ -246,7 +258,7 @@ def _heard_to_json(heard: Heard) -> dict[str, Any]:
 
 def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
     """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage, timings = completion.blend, completion.usage, completion.timings
+    summary, usage = completion.blend, completion.usage
     settings = completion.signature.get("blend", {})
     record: dict[str, Any] = {
         "text": completion.text,
@@ -257,7 +269,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
         },
-        "timings": {name: round(getattr(timings, name), 3) for name in Timings.__slots__},
+        "timings": completion.timings.to_json(),
         "blend": {
             "method": settings.get("method"),
             "threshold": settings.get("threshold"),

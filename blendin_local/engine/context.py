@@ -26,6 +26,7 @@ from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
+from blendin_local.engine.threads import Pace
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
@@ -49,16 +50,20 @@ class Context:
         ctx_size: Tokens per conversation.
         threads: Threads for every evaluation.
         n_lanes: How many conversations.
+        pace: Chooses the threads anew before each evaluation; None keeps to `threads`.
 
     Raises:
         LoadError: llama.cpp could not allocate it.
         PairError: The model keeps no memory of its text, so it cannot continue one.
     """
 
-    def __init__(self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1) -> None:
+    def __init__(
+        self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1, pace: Pace | None = None
+    ) -> None:
         self._api = library().api
         self.model = model
         self.threads = threads
+        self._pace = pace
         self.tally = Tally()
         self.handle: Any = self._open(ctx_size, n_lanes)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
@@ -104,6 +109,12 @@ class Context:
                 "try a smaller --ctx-size",
             )
         return handle
+
+    def use_threads(self, threads: int) -> None:
+        """Evaluate with so many threads from now on, single tokens and batches alike."""
+        if threads != self.threads:
+            self._api.llama_set_n_threads(self.handle, threads, threads)
+            self.threads = threads
 
     def predict(
         self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
@@ -220,6 +231,8 @@ class Context:
     def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
         self._should_stop = should_stop
+        if self._pace is not None:
+            self.use_threads(self._pace.choose())
         self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
         library().forget_errors()
         started = perf_counter()
@@ -235,6 +248,7 @@ class Context:
             lane = share.lane
             lane.tally.tokens += share.n_tokens
             lane.tally.decode_s += self._last_decode_s * share.n_tokens / n_tokens
+            lane.tally.evaluations[self.threads] += 1
             lane.shrink_to(lane.n_valid + share.n_tokens)
             if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
                 self.rewinder.mark(lane.sequence, lane.n_valid)
