@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import Batch
+from blendin_local.engine.batch import Batch, Share
 from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
@@ -174,7 +173,7 @@ class Context:
             self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
             lane.shrink_to(n_shared)
 
-    def _share_batch(self, lanes: Sequence[Lane]) -> list[_Share]:
+    def _share_batch(self, lanes: Sequence[Lane]) -> list[Share]:
         """Fill the batch with what the lanes read next.
 
         A portion is not parted, unless it is larger than a whole batch; one that another lane reads in this
@@ -198,10 +197,10 @@ class Context:
         self._batch.clear()
         return [self._add(lane, tokens) for lane, tokens in sorted(chosen, key=lambda c: c[0].sequence)]
 
-    def _add(self, lane: Lane, tokens: list[int]) -> _Share:
+    def _add(self, lane: Lane, tokens: list[int]) -> Share:
         complete = lane.n_valid + len(tokens) == len(lane.ids)
         row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
-        return _Share(lane, len(tokens), row, complete)
+        return Share(lane, len(tokens), row, complete)
 
     def _stop_at(self, lane: Lane) -> int:
         """Where a lane's next evaluation should end: at its portion's end, or where a mark is wanted."""
@@ -219,7 +218,7 @@ class Context:
         complete = lane.n_valid + len(tokens) == len(lane.ids)
         self._batch.clear()
         self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
-        self._decode([_Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
+        self._decode([Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
         return (self._logits(row) for row in range(len(tokens)))
 
     def rewind(self, lane: Lane, keep: int) -> None:
@@ -228,7 +227,7 @@ class Context:
         if keep < lane.n_cached:
             lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
 
-    def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
+    def _decode(self, shares: Sequence[Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
         self._should_stop = should_stop
         if self._pace is not None:
@@ -259,7 +258,7 @@ class Context:
             self._api.llama_set_abort_callback(self.handle, self._abort if wanted else self._no_abort, None)
             self._watched = wanted
 
-    def _give_back(self, shares: Sequence[_Share]) -> None:
+    def _give_back(self, shares: Sequence[Share]) -> None:
         """Remove what a failed decode may have left behind."""
         for share in shares:
             lane = share.lane
@@ -291,13 +290,3 @@ class Context:
 def n_outputs(n_lanes: int) -> int:
     """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
     return max(n_lanes, READ_AT_ONCE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """One lane's tokens in a batch."""
-
-    lane: Lane
-    n_tokens: int
-    last_row: int
-    complete: bool
