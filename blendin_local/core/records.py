@@ -80,6 +80,7 @@ class Step:
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
         further: What else was heard before the step was complete; mostly nothing.
+        anti_top: The third model's likeliest candidate, None where it was not asked.
     """
 
     i: int
@@ -90,6 +91,7 @@ class Step:
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
     further: tuple[Heard, ...] = ()
+    anti_top: Candidate | None = None
 
     @property
     def text(self) -> str:
@@ -141,6 +143,8 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
+    anti_prompt_tokens: int = 0
+    anti_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "base_top": candidate_to_json(step.base_top),
         "guide_top": candidate_to_json(step.guide_top),
     }
+    if step.anti_top is not None:
+        record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
         lists = step.candidates
         record["candidates"] = {
@@ -268,6 +274,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
+            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
         },
         "timings": completion.timings.to_json(),
         "blend": {
@@ -283,6 +290,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "mean_alpha": summary.mean_alpha,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
         },
         "signature": dict(completion.signature),
         "notices": list(completion.notices),
