@@ -1,6 +1,6 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
-Here: `PairSetup` and `Pair`: prompts, settings and the signature of an answer.
+Here: `PairSetup` and `Pair`: prompts, settings and the signature of an answer; `Request`, for users of both.
 Not here: names and downloads (`opening`), the answer while it grows (`decode.stream`).
 """
 
@@ -16,39 +16,24 @@ from typing import Any
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.places import OptionScore, Place
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.records import Completion
 from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
+from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Settings, Task, sit_down
+from blendin_local.decode.task import Request, Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings, within
 
+__all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
+
 Conversation = str | Sequence[Message]
 MAX_LANES = 256  # llama.cpp's own limit
-
-
-@dataclass(frozen=True)
-class Request:
-    """One answer wanted among many.
-
-    Attributes:
-        key: Whatever the caller recognises it by.
-        messages: The conversation; the last message asks for the answer.
-        blend: Method, threshold, alpha.
-        sampling: Temperature and its companions.
-        answer: Limits and stop strings; those of the base's template are added.
-    """
-
-    key: str
-    messages: Sequence[Message]
-    blend: BlendSettings = field(default_factory=BlendSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)
@@ -198,6 +183,26 @@ class Pair:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
         return answer_many(requests, self._task_of, self._places, should_stop)
+
+    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
+        """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
+        return read_text(self._seat(role), spans, **how)
+
+    def option_logprobs(
+        self,
+        role: Role,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[OptionScore]:
+        """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
+        return score_options(self._seat(role), self._prompt(role, messages), options, should_stop)
+
+    def _seat(self, role: Role) -> Seat:
+        if role not in self._players:
+            raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
+        return self._places[0][role]
 
     def _task_of(self, request: Request) -> Task:
         return self._task(request.messages, request.blend, request.sampling, request.answer)
