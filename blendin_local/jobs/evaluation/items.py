@@ -1,15 +1,16 @@
 """Questions, verdicts and benchmarks: the words that data, scorers and reports share.
 
 Here: the records; a fixed part of a benchmark (`subset`), and the seeded order of options.
-Not here: the benchmarks (`benchmarks`), how an answer is read (`scorers`), verdicts folded into figures (`figures`).
+Not here: the benchmarks (`benchmarks`), how an answer is read (`scorers`), verdicts folded into figures
+(`figures`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +85,7 @@ class Benchmark:
         metrics: Metrics of a verdict, the main one first.
         item: From a row and a seed (of the options' order) to an item, or why the row cannot be scored.
         score: From an item and an answer to a verdict.
-        likelihood: How options are read by log-likelihood: `text` (one right option), `mc` (TruthfulQA), or not.
+        likelihood: How options are read by log-likelihood: `text` (one is right), `mc` (TruthfulQA), or not.
         figures: Further figures, each the plain mean of the means of some metrics.
         in_paper: Whether the paper has it.
     """
@@ -105,15 +106,23 @@ class Benchmark:
     in_paper: bool = True
 
     def load(self, root: Path | None = None, seed: int = SEED) -> list[Item]:
-        """The items in the file's order: of the shipped subset, or of a complete set below the folder `root`."""
-        return [item for item in self._read(root, seed) if isinstance(item, Item)]
+        """The items in the file's order: of the shipped subset, or of the set below the folder `root`."""
+        return [item for _, item in self.read(root, seed) if isinstance(item, Item)]
 
     def left_out(self, root: Path | None = None) -> list[LeftOut]:
         """The rows that cannot be scored here, with the reason."""
-        return [item for item in self._read(root, SEED) if isinstance(item, LeftOut)]
+        return [item for _, item in self.read(root) if isinstance(item, LeftOut)]
 
-    def _read(self, root: Path | None, seed: int) -> list[Item | LeftOut]:
-        return [self.item(row, seed) for row in self.table.rows(root)]
+    def read(self, root: Path | None = None, seed: int = SEED) -> list[tuple[Row, Item | LeftOut]]:
+        """Every row with what it became. A question that comes again (MMLU has some) gets a key of its own."""
+        made: list[tuple[Row, Item | LeftOut]] = []
+        seen: Counter[str] = Counter()
+        for row in self.table.rows(root):
+            item = self.item(row, seed)
+            seen[item.key] += 1
+            again = seen[item.key]
+            made.append((row, item if again == 1 else replace(item, key=f"{item.key}-{again}")))
+        return made
 
     @property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
@@ -127,13 +136,13 @@ class Benchmark:
 
 
 def rank(seed: int, key: str) -> str:
-    """A fixed random rank of a key: items or options sorted by it are shuffled the same way everywhere."""
+    """A fixed random rank: what is sorted by it is shuffled, and the same way everywhere."""
     return hashlib.sha256(f"{seed}:{key}".encode()).hexdigest()
 
 
-def shuffled(options: Sequence[str], seed: int, key: str) -> tuple[str, ...]:
-    """The options of question `key` in an order that depends on nothing but seed, key and the texts."""
-    return tuple(sorted(options, key=lambda text: rank(seed, f"{key}:{text}")))
+def shuffled(n: int, seed: int, key: str) -> list[int]:
+    """The numbers 0 to n - 1 in an order that depends on nothing but `seed` and the question's `key`."""
+    return sorted(range(n), key=lambda index: rank(seed, f"{key}:{index}"))
 
 
 def subset(items: Sequence[Item], n: int, seed: int = SEED) -> list[Item]:
