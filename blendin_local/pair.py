@@ -1,23 +1,23 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
-Here: `PairSetup` and `Pair`: prompts, settings and the signature of an answer; `Request`, for users of both.
-Not here: names and downloads (`opening`), the answer while it grows (`decode.stream`).
+Here: `Pair`: prompts, settings and the signature of an answer.
+Not here: names and downloads (`opening`), files and settings (`pair_setup`), the growing answer
+(`decode.stream`).
 """
 
 from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from time import perf_counter
 from typing import Any
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.places import OptionScore, Place
-from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
@@ -28,50 +28,12 @@ from blendin_local.decode.task import Request, Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
-from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings, within
+from blendin_local.pair_setup import MAX_LANES, PairSetup
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
 __all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
 
 Conversation = str | Sequence[Message]
-MAX_LANES = 256  # llama.cpp's own limit
-
-
-@dataclass(frozen=True)
-class PairSetup:
-    """What makes a pair: files and how they are run and prompted.
-
-    Attributes:
-        base: The base's file, None if only the guide is used.
-        guide: The guide's file, None if only the base is used.
-        template: The plain-text template in which the base reads a conversation.
-        base_settings: How llama.cpp runs the base.
-        guide_settings: How it runs the guide.
-        guide_template: A Jinja chat template instead of the one in the guide's file.
-        thinking: Whether a guide that can think aloud may do so.
-        exact_prompts: Prompts that stand for rendered ones, by role.
-        n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
-    """
-
-    base: Path | None
-    guide: Path | None
-    template: PlainTemplate
-    base_settings: ModelSettings = field(default_factory=ModelSettings)
-    guide_settings: ModelSettings = field(default_factory=ModelSettings)
-    guide_template: str | None = None
-    thinking: bool = False
-    exact_prompts: Mapping[Role, str] = field(default_factory=dict)
-    n_lanes: int = 1
-
-    def __post_init__(self) -> None:
-        within("parallel", self.n_lanes, 1, MAX_LANES)
-
-    def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
-        """The models to load."""
-        both: list[tuple[Role, Path | None, ModelSettings]] = [
-            ("base", self.base, self.base_settings),
-            ("guide", self.guide, self.guide_settings),
-        ]
-        return {role: (path, settings) for role, path, settings in both if path is not None}
 
 
 class Pair:
@@ -169,7 +131,11 @@ class Pair:
         return stream.completion
 
     def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer many requests, `PairSetup.n_lanes` at a time in shared batches.
 
@@ -178,11 +144,17 @@ class Pair:
         Args:
             requests: Taken one by one, as lanes become free.
             should_stop: Polled between steps and during evaluations; live answers then end as they are.
+            watch: Called after every round of evaluations.
 
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        return answer_many(requests, self._task_of, self._places, should_stop)
+        return answer_many(requests, self._task_of, self._places, should_stop, watch)
+
+    @property
+    def tokens_evaluated(self) -> int:
+        """Tokens that both models have evaluated since they were loaded."""
+        return sum(player.context.tally.tokens for player in self._players.values())
 
     def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
         """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""

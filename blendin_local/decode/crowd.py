@@ -25,7 +25,7 @@ from blendin_local.decode.drive import Writing
 from blendin_local.decode.seat import Seat
 from blendin_local.decode.task import Seats, Task, sit_down
 from blendin_local.engine.context import StoppedError
-from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
 Wanted = TypeVar("Wanted")
 Result = Completion | BlendinError
@@ -38,14 +38,16 @@ def answer_many(
     prepare: Callable[[Wanted], Task],
     places: Sequence[Seats],
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Wanted, Result]]:
     """Answer what is wanted, as many at a time as there are places.
 
     Args:
         wanted: Taken one by one, whenever a place is free.
-        prepare: Turns one into a task; its `BlendinError` is that one's result and disturbs no other.
+        prepare: Turns one into a task; what it raises is that one's result and disturbs no other.
         places: Seats of one conversation each.
         should_stop: Polled every round and during evaluations. Live answers then end as they are.
+        watch: Called after every round.
 
     Yields:
         Everything taken, with its answer or its error, in the order of finishing.
@@ -69,6 +71,7 @@ def answer_many(
             crowd.play_round(should_stop)
         except StoppedError:
             crowd.stop()
+        watch()
         yield from crowd.dismiss()
 
 
@@ -109,6 +112,8 @@ class _Live(Generic[Wanted]):
                 self._account.note(step)
         except BlendinError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - a night's work must not end with one row's bug
+            self.error = UnforeseenError(error)
 
     def stop(self) -> None:
         """End where the user stopped."""
@@ -141,6 +146,8 @@ class _Crowd(Generic[Wanted]):
             self.live.append(_Live(wanted, self._prepare(wanted), number, self._places[number]))
         except BlendinError as error:
             self._results.append((wanted, error))
+        except Exception as error:  # noqa: BLE001 - as in `_Live.hear`
+            self._results.append((wanted, UnforeseenError(error)))
         else:
             self.free.remove(number)
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.batch import Batch
-from blendin_local.engine.lane import Lane, Tally
+from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
@@ -74,7 +74,8 @@ class Context:
         self._watched = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        self.lanes = tuple(Lane(i, model.vocabulary) for i in range(n_lanes))
+        grain = PORTION if n_lanes == 1 else 1
+        self.lanes = tuple(Lane(i, model.vocabulary, grain) for i in range(n_lanes))
 
     def _open(self, ctx_size: int, n_lanes: int) -> Any:
         settings = self.model.settings
@@ -152,13 +153,13 @@ class Context:
             raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
 
     def _borrow(self, lane: Lane) -> None:
-        """Take over portions of a lane's prompt that another lane has read."""
+        """Take over the beginning of a lane's prompt from another lane that has read it."""
         if not (lane.in_prompt and self.rewinder.can_copy and len(self.lanes) > 1):
             return
         prompt = lane.ids[: lane.n_prompt]
-        lender = max(self.lanes, key=lambda other: other.shared_portions(prompt))
-        n_shared = lender.shared_portions(prompt)
-        if n_shared > lane.n_valid:
+        lender = max(self.lanes, key=lambda other: other.shared_prompt(prompt))
+        n_shared = lender.shared_prompt(prompt)
+        if n_shared - lane.n_valid >= WORTH_LENDING:
             self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
             lane.shrink_to(n_shared)
 
