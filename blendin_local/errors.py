@@ -8,7 +8,8 @@
     ├── PairError           5   the models load but cannot be used as asked
     │   └── ContextFullError 5  the prompt or the conversation is longer than the context
     ├── RowsFailedError     6   a batch went through, but some rows have no answer
-    └── WriteError          1   the disk is full or refuses; what was finished is kept
+    ├── WriteError          1   the disk is full or refuses; what was finished is kept
+    └── UnforeseenError     1   a bug that one answer among many met; the others go on
 
 Here: the classes and their codes.
 Not here: how an error is shown (`ui/cli.py`, the one border where they are caught).
@@ -102,3 +103,19 @@ class WriteError(BlendinError):
     """A file cannot be written: a full disk, a quota, a device that went away."""
 
     code = "cannot_write"
+
+
+class UnforeseenError(BlendinError):
+    """A bug that one answer among many met: it costs that answer and no other.
+
+    Args:
+        cause: What was raised.
+    """
+
+    code = "bug"
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(
+            f"this is a bug: {type(cause).__name__}: {cause}", "please report it; --retry-errors asks again"
+        )
+        self.__cause__ = cause

@@ -25,12 +25,12 @@ from blendin_local.decode.drive import Writing
 from blendin_local.decode.seat import Seat
 from blendin_local.decode.task import Seats, Task, sit_down
 from blendin_local.engine.context import StoppedError
-from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
 Wanted = TypeVar("Wanted")
 Result = Completion | BlendinError
 
-IN_TURN: tuple[Role, ...] = ("base", "guide")  # so that a step's guide questions run in the same round
+IN_TURN: tuple[Role, ...] = ("base", "guide", "anti")  # a step's later questions run in the same round
 
 
 def answer_many(
@@ -38,14 +38,16 @@ def answer_many(
     prepare: Callable[[Wanted], Task],
     places: Sequence[Seats],
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Wanted, Result]]:
     """Answer what is wanted, as many at a time as there are places.
 
     Args:
         wanted: Taken one by one, whenever a place is free.
-        prepare: Turns one into a task; its `BlendinError` is that one's result and disturbs no other.
+        prepare: Turns one into a task; what it raises is that one's result and disturbs no other.
         places: Seats of one conversation each.
         should_stop: Polled every round and during evaluations. Live answers then end as they are.
+        watch: Called after every round.
 
     Yields:
         Everything taken, with its answer or its error, in the order of finishing.
@@ -69,6 +71,7 @@ def answer_many(
             crowd.play_round(should_stop)
         except StoppedError:
             crowd.stop()
+        watch()
         yield from crowd.dismiss()
 
 
@@ -109,6 +112,8 @@ class _Live(Generic[Wanted]):
                 self._account.note(step)
         except BlendinError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - a night's work must not end with one row's bug
+            self.error = UnforeseenError(error)
 
     def stop(self) -> None:
         """End where the user stopped."""
@@ -141,6 +146,8 @@ class _Crowd(Generic[Wanted]):
             self.live.append(_Live(wanted, self._prepare(wanted), number, self._places[number]))
         except BlendinError as error:
             self._results.append((wanted, error))
+        except Exception as error:  # noqa: BLE001 - as in `_Live.hear`
+            self._results.append((wanted, UnforeseenError(error)))
         else:
             self.free.remove(number)
 
@@ -158,7 +165,7 @@ class _Crowd(Generic[Wanted]):
     def _ask(self, role: Role, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
         """One batch for one role; who has not read all of its prompt stays with its question.
 
-        A prompt's last token is read apart. For the guide that happens at once: an answer that waits for the
+        A prompt's last token is read apart. For a helper that happens at once: an answer that waits for the
         guide is missing among those that ask the base, and a full batch costs less than one with a gap.
         """
         context = next(iter(asking.values())).context
@@ -176,7 +183,7 @@ class _Crowd(Generic[Wanted]):
             waiting = {
                 live: seat
                 for live, seat in waiting.items()
-                if live not in answered and role == "guide" and not seat.lane.in_prompt
+                if live not in answered and role != "base" and not seat.lane.in_prompt
             }
 
     def stop(self) -> None:

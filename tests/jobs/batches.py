@@ -36,9 +36,14 @@ class ScriptedAnswers:
     lanes: int = 1
     stop_after: int | None = None
     seen: list[Request] = field(default_factory=list)
+    tokens_evaluated: int = 0
 
     def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         source = iter(requests)
         while live := list(islice(source, self.lanes)):
@@ -47,6 +52,8 @@ class ScriptedAnswers:
                     yield request, completion(stopped_by="user")
                     return
                 self.seen.append(request)
+                self.tokens_evaluated += 3
+                watch()
                 yield request, answered(request)
 
 
@@ -61,7 +68,11 @@ class ForgetfulAnswers(ScriptedAnswers):
     """The same, without a memory of what was asked."""
 
     def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         for request in requests:
             yield request, answered(request)

@@ -250,6 +250,17 @@ def test_bad_rows_are_recorded_once(tmp_path, out):
         assert ids(out) == ["line-1"]
 
 
+def test_progress_is_told_before_a_row_is_finished(source, out, monkeypatch):
+    """Long rows are not silence: between evaluations the listener hears of tokens of unfinished rows."""
+    monkeypatch.setattr("blendin_local.jobs.batch.run.TELL_EVERY_S", -1.0)
+    heard = []
+    with opened(source, out) as batch:
+        batch.answer(ScriptedAnswers(), lambda: False, heard.append)
+
+    assert (heard[0].finished_now, heard[0].tokens_now) == (0, 3)
+    assert (heard[-1].finished_now, heard[-1].tokens_now) == (heard[-1].wanted, 3 * heard[-1].wanted)
+
+
 def test_a_limit_takes_the_first_rows(source, out):
     """The same limit again does nothing more; none goes on to the end."""
     options = BatchOptions(limit=6)

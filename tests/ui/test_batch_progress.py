@@ -17,9 +17,10 @@ STANDING = Standing(
     answered=48,
     failed=2,
     finished_now=30,
+    tokens_now=2400,
     seconds=60.0,
     tally=Tally(steps=9999),
-    now=Tally(steps=1000, asked=250, changed=100, base_tokens=1800, guide_tokens=600),
+    now=Tally(steps=1000, asked=250, changed=100),
 )
 
 

@@ -25,15 +25,21 @@ from blendin_local.jobs.batch.standing import BatchOptions, Standing
 from blendin_local.pair import Request
 
 LEFT, ANSWERED, FAILED = 0, 1, 2
+TELL_EVERY_S = 0.5  # while no row is finished; counting a million rows takes a millisecond
 
 
 class Answers(Protocol):
     """What a batch needs of a pair."""
 
+    @property
+    def tokens_evaluated(self) -> int:
+        """Tokens that the models have evaluated so far."""
+        ...
+
     def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool]
+        self, requests: Iterable[Request], *, should_stop: Callable[[], bool], watch: Callable[[], None]
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
-        """Answer requests, in the order of finishing."""
+        """Answer requests, in the order of finishing; call `watch` between evaluations."""
         ...
 
 
@@ -52,7 +58,8 @@ class Batch:
         self._now = Tally()
         self._state = bytearray(scan.rows)
         self._finished_now = 0
-        self._began = monotonic()
+        self._tokens_now = 0
+        self._began = self._told = monotonic()
         self._answers = GrowingFile(places.answers, read_back(places.answers, self._take_answer))
         self._errors = GrowingFile(places.errors, read_back(places.errors, self._take_error))
 
@@ -122,6 +129,7 @@ class Batch:
             answered=rows.count(ANSWERED),
             failed=rows.count(FAILED),
             finished_now=self._finished_now,
+            tokens_now=self._tokens_now,
             seconds=monotonic() - self._began,
             tally=self.tally,
             now=self._now,
@@ -135,7 +143,7 @@ class Batch:
         Args:
             pair: Answers requests.
             should_stop: Polled; rows that are not finished then are dropped and asked again by the next run.
-            listen: Is told after each row how far it is.
+            listen: Is told how far it is, after each row and while rows are written.
 
         Raises:
             WriteError: The disk refuses; what was finished is kept.
@@ -158,12 +166,25 @@ class Batch:
         self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[Standing], None]
     ) -> None:
         live: dict[str, tuple[int, Row]] = {}
-        for request, outcome in pair.answer_all(self._requests(live, should_stop), should_stop=should_stop):
+        already = pair.tokens_evaluated
+
+        def watch() -> None:
+            self._tokens_now = pair.tokens_evaluated - already
+            if monotonic() - self._told > TELL_EVERY_S:
+                self._tell(listen)
+
+        for request, outcome in pair.answer_all(
+            self._requests(live, should_stop), should_stop=should_stop, watch=watch
+        ):
             number, row = live.pop(request.key)
             if isinstance(outcome, Completion) and outcome.finish_reason == "cancelled":
                 continue
             self._keep(number, row, outcome)
-            listen(self.standing())
+            self._tell(listen)
+
+    def _tell(self, listen: Callable[[Standing], None]) -> None:
+        self._told = monotonic()
+        listen(self.standing())
 
     def _requests(
         self, live: dict[str, tuple[int, Row]], should_stop: Callable[[], bool]

@@ -59,6 +59,7 @@ class Standing:
         answered: Of these, rows with an answer, those of earlier runs included.
         failed: Of these, rows in the file of errors.
         finished_now: Rows that this run finished.
+        tokens_now: Tokens that both models evaluated in this run, unfinished rows included.
         seconds: Since this run began to answer.
         tally: Over all answers on disk.
         now: Over the answers of this run.
@@ -68,6 +69,7 @@ class Standing:
     answered: int
     failed: int
     finished_now: int = 0
+    tokens_now: int = 0
     seconds: float = 0.0
     tally: Tally = field(default_factory=Tally)
     now: Tally = field(default_factory=Tally)
@@ -79,9 +81,8 @@ class Standing:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens that both models read and said, by the clock."""
-        tokens = self.now.base_tokens + self.now.guide_tokens
-        return tokens / self.seconds if self.seconds else 0.0
+        """Tokens that both models evaluated, by the clock."""
+        return self.tokens_now / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
