@@ -28,7 +28,7 @@ from blendin_local.jobs.evaluation.scorers.running_on import own_part
 from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-OPEN, CLOSE = r"[\s*_`\"'$(\[{]*", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
+OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
 
 
 class Rules(NamedTuple):
@@ -66,8 +66,9 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
 def _rules(letters: str) -> Rules:
     one = f"[{letters}]"
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
-    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
-    several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
+    joined = rf"{CLOSE}\s*+(?:,|/|&|\bor\b|\band\b)\s*+(?:option )?{OPEN}"
+    whole = rf"{one}(?!\w|'\w)"
+    several = rf"{word_a}{whole}(?:{joined}{whole})*+"
     noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
     said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
     praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
@@ -79,7 +80,7 @@ def _rules(letters: str) -> Rules:
     opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
     goes_on = rf"\A((?![AI]){one})\s+(?=[a-z(])"
     alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
-    line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
+    line = rf"^[ \t]*+\(?({one})(?:[).:]|\s*$)"
     apart = rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|\b(?i:option|choice) ({one})\b|{line}"
     return Rules(
         re.compile("|".join(verdict)),
