@@ -4,8 +4,8 @@ Run: python benchmarks/threads.py [--json]
 
 In each round every count answers the same questions twice: on the machine as it is, and beside a process that
 does nothing but count. Adapting is part of what is timed. Then answers are written beside such a process,
-which is ended on the way: it prints how many seconds later the speed is back (0.95 of what it was before, kept
-for a second). Medians over rounds. It needs a machine on which nothing else runs, and about a minute a round.
+which is ended on the way: it prints how many seconds later the speed is back (0.95 of what it was before,
+kept for a second). Medians over rounds. It needs a machine on which nothing else runs.
 """
 
 from __future__ import annotations
