@@ -113,3 +113,18 @@ def test_threads_belong_to_a_reproducible_batch_only():
     assert facts(threads=1) == facts(threads=2)
     assert facts(threads=1, reproducible=True) != facts(threads=2, reproducible=True)
     assert facts(reproducible=True)["threads"] >= 1
+
+
+@pytest.mark.parametrize(("more", "lanes"), [((), "1 at once"), (("--parallel", "3"), "3 at once")])
+def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, lanes):
+    """In shared evaluations an answer depends on the others: one at a time, unless the user says otherwise."""
+    base, guide = (str(make_toy(tmp_path / f"{role}.gguf", "plain")) for role in ("base", "guide"))
+    (tmp_path / "p.txt").write_text("hello\nthe world\na hell\n")
+    files = [str(tmp_path / "p.txt"), "-o", str(tmp_path / "a.jsonl")]
+    options = ["--base", base, "--guide", guide, "-c", "256", "-n", "3", "--reproducible", *more]
+    done = CliRunner().invoke(build_app(), ["batch", *files, *options], catch_exceptions=False)
+
+    assert lanes in done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert {answer["signature"]["models"]["base"]["reproducible"] for answer in answers} == {True}
+    assert len(answers) == 3
