@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Source = Literal["base", "kept", "changed", "guide"]
@@ -49,6 +49,24 @@ class CandidateLists:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
+
+    Attributes:
+        role: The model that was asked.
+        after: The bytes between the beginning of the step and the place it was asked about: half a character
+            that it was to finish, or nothing.
+        top: Its likeliest candidate there.
+        candidates: All of them, largest first, where they were wanted.
+    """
+
+    role: str
+    after: bytes
+    top: Candidate
+    candidates: tuple[Candidate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One emitted candidate and why.
 
@@ -61,6 +79,8 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
+        further: What else was heard before the step was complete; mostly nothing.
+        anti_top: The third model's likeliest candidate, None where it was not asked.
     """
 
     i: int
@@ -70,6 +90,8 @@ class Step:
     base_top: Candidate | None = None
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
+    further: tuple[Heard, ...] = ()
+    anti_top: Candidate | None = None
 
     @property
     def text(self) -> str:
@@ -121,6 +143,8 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
+    anti_prompt_tokens: int = 0
+    anti_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +205,16 @@ class Completion:
         return summarize(self.steps)
 
 
+def shortened(step: Step, n: int) -> Step:
+    """The step with the first `n` candidates of each list, none for 0."""
+    lists = step.candidates
+    further = tuple(replace(heard, candidates=None) for heard in step.further)
+    if lists is None or not n:
+        return replace(step, candidates=None, further=further)
+    heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
+    return replace(step, candidates=CandidateLists(*heads), further=further)
+
+
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
     """`{text, bytes, p}`, or None."""
     if candidate is None:
@@ -203,6 +237,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "base_top": candidate_to_json(step.base_top),
         "guide_top": candidate_to_json(step.guide_top),
     }
+    if step.anti_top is not None:
+        record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
         lists = step.candidates
         record["candidates"] = {
@@ -210,6 +246,19 @@ def step_to_json(step: Step) -> dict[str, Any]:
             "guide": _list_to_json(lists.guide),
             "blend": _list_to_json(lists.blend),
         }
+    if step.further:
+        record["further"] = [_heard_to_json(heard) for heard in step.further]
+    return record
+
+
+def _heard_to_json(heard: Heard) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "role": heard.role,
+        "after": list(heard.after),
+        "top": candidate_to_json(heard.top),
+    }
+    if heard.candidates is not None:
+        record["candidates"] = _list_to_json(heard.candidates)
     return record
 
 
@@ -225,6 +274,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
+            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
         },
         "timings": completion.timings.to_json(),
         "blend": {
@@ -240,6 +290,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "mean_alpha": summary.mean_alpha,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
         },
         "signature": dict(completion.signature),
         "notices": list(completion.notices),

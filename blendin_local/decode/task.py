@@ -1,16 +1,18 @@
 """One answer to be made: its prompts, its settings, and the seats in which the models take it up.
 
-Here: `Settings`, `Task`, and `sit_down`, which begins the seats.
+Here: `Request`, a wish; `Settings`, `Task`, and `sit_down`, which begins the seats.
 Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.prompts import Message
+from blendin_local.decode.evidence import Keep, with_evidence
 from blendin_local.decode.respond import Answer, respond
 from blendin_local.decode.seat import Seat
 from blendin_local.engine.vocabulary import Span
@@ -18,6 +20,25 @@ from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
 Seats = Mapping[Role, Seat]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer wanted among many.
+
+    Attributes:
+        key: Whatever the caller recognises it by.
+        messages: The conversation; the last message asks for the answer.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings; those of the base's template are added.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,9 @@ class Task:
 
     def answer(self) -> Answer:
         """A fresh answer; it owns no model."""
-        return respond(self.settings.blend, self.settings.sampling, self.settings.answer)
+        blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
+        keep: Keep = "no" if not answer.evidence else "every" if sampling.temperature else "asked"
+        return with_evidence(respond(blend, sampling, answer), keep)
 
 
 def sit_down(task: Task, seats: Seats, *, anew: bool = False) -> Seats:

@@ -1,6 +1,6 @@
 """The tokens of one `llama_decode` call.
 
-Here: `Batch`, numpy views on the C arrays, and what the call's return codes mean.
+Here: `Share`, what one lane gives to it; `Batch`, numpy views on the C arrays; what the call returns.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -8,11 +8,23 @@ Source: `llama_batch_init` leaves its memory uninitialised; views store ten time
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from blendin_local.engine.lane import Lane
 from blendin_local.engine.library import library
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One lane's tokens in a batch."""
+
+    lane: Lane
+    n_tokens: int
+    last_row: int
+    complete: bool
 
 
 class Batch:
@@ -41,7 +53,15 @@ class Batch:
         """How many tokens are in it."""
         return int(self.struct.n_tokens)
 
-    def add(self, sequence: int, start: int, tokens: Sequence[int], *, logits_at_end: bool) -> int:
+    def add(
+        self,
+        sequence: int,
+        start: int,
+        tokens: Sequence[int],
+        *,
+        logits_at_end: bool,
+        logits_everywhere: bool = False,
+    ) -> int:
         """Append tokens of one sequence from position `start`.
 
         Returns:
@@ -51,7 +71,7 @@ class Batch:
         last = first + len(tokens)
         self._tokens[first:last] = tokens
         self._positions[first:last] = range(start, start + len(tokens))
-        self._wants_logits[first:last] = 0
+        self._wants_logits[first:last] = logits_everywhere
         self._wants_logits[last - 1] = logits_at_end
         for i in range(first, last):
             if self._own_sequences[i] != sequence:

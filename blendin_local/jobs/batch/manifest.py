@@ -60,7 +60,7 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
     """The settings that decide what the answers are; `more` are those of the batch itself."""
     blend = asdict(defaults.blend)
     return {
-        "blend": {**blend, "alpha": "auto" if defaults.blend.alpha is None else defaults.blend.alpha},
+        "blend": {**blend, "alpha": defaults.blend.alpha_name},
         "sampling": asdict(defaults.sampling),
         "answer": asdict(defaults.answer),
         "system": defaults.system,
