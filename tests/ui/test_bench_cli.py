@@ -117,7 +117,7 @@ def test_threads_belong_to_a_reproducible_batch_only():
 
 @pytest.mark.parametrize(("more", "lanes"), [((), "1 at once"), (("--parallel", "3"), "3 at once")])
 def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, lanes):
-    """In shared evaluations an answer depends on the others: one at a time, unless the user says otherwise."""
+    """Answers in shared evaluations depend on each other: one at a time, unless the user says otherwise."""
     base, guide = (str(make_toy(tmp_path / f"{role}.gguf", "plain")) for role in ("base", "guide"))
     (tmp_path / "p.txt").write_text("hello\nthe world\na hell\n")
     files = [str(tmp_path / "p.txt"), "-o", str(tmp_path / "a.jsonl")]
