@@ -122,8 +122,8 @@ def plain_loop(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
     row = ctypes.c_float * model.vocabulary.n_tokens
 
     def read(tokens: list[int]) -> int:
-        batch = api.llama_batch_get_one((ctypes.c_int32 * len(tokens))(*tokens), len(tokens))
-        assert api.llama_decode(context, batch) == 0
+        array = (ctypes.c_int32 * len(tokens))(*tokens)  # llama.cpp keeps only its address
+        assert api.llama_decode(context, api.llama_batch_get_one(array, len(tokens))) == 0
         logits: Any = row.from_address(ctypes.addressof(api.llama_get_logits_ith(context, -1).contents))
         return int(np.frombuffer(logits, dtype=np.float32).argmax())
 
