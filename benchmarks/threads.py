@@ -95,8 +95,8 @@ def coming_and_going() -> dict[str, float]:
     """A busy process comes and goes.
 
     Returns:
-        `first_second`: the speed beside the idle one in its first second. `back_s`: seconds from its end until
-        the speed is what it was before, and stays so for a second.
+        `first_second`: the speed of its first second beside the idle one. `back_s`: seconds from its end
+        until the speed is what it was before, and stays so for a second.
     """
     with opened(AUTO) as pair:
         tokens_per_s(pair, 4)

@@ -98,7 +98,7 @@ def test_reproducible_reaches_both_models():
     """The option is a setting of both roles; left out, it is not said, so that others can decide."""
     for role in ("base", "guide"):
         assert RuntimeOptions(reproducible=True).settings(role) == {"reproducible": True}
-        assert RuntimeOptions(threads="auto").settings(role) == {}
+        assert RuntimeOptions().settings(role) == {}
         assert ModelSettings(**RuntimeOptions(threads="3").settings(role)).threads == 3
 
 
@@ -128,3 +128,16 @@ def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, lanes):
     answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert {answer["signature"]["models"]["base"]["reproducible"] for answer in answers} == {True}
     assert len(answers) == 3
+
+
+def test_auto_wins_over_a_count_in_models_toml(tmp_path):
+    """A pair that names its threads keeps them, unless the command line says otherwise, be it `auto`."""
+    file = tmp_path / "models.toml"
+    file.write_text('version = 1\n[pairs.own]\nbase = "demo-base"\nguide = "demo-guide"\nthreads = 3\n')
+    registry = load_registry(file)
+
+    def threads(**options):
+        given = RuntimeOptions(**options).settings("base")
+        return plan(PairRequest(pair="own", base_settings=given), registry).base_settings.threads
+
+    assert [threads(), threads(threads="auto"), threads(threads="1")] == [3, None, 1]
