@@ -1,92 +1,39 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
-Here: `PairSetup` and `Pair`: prompts, settings and the signature of an answer.
-Not here: names and downloads (`opening`), the answer while it grows (`decode.stream`).
+Here: `Pair`: prompts, settings and the signature of an answer.
+Not here: names and downloads (`opening`), files and settings (`pair_setup`), the growing answer
+(`decode.stream`).
 """
 
 from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from time import perf_counter
 from typing import Any
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.places import OptionScore, Place
+from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
+from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Settings, Task, sit_down
+from blendin_local.decode.task import Request, Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
-from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings, within
+from blendin_local.pair_setup import MAX_LANES, PairSetup
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+__all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
 
 Conversation = str | Sequence[Message]
-MAX_LANES = 256  # llama.cpp's own limit
-
-
-@dataclass(frozen=True)
-class Request:
-    """One answer wanted among many.
-
-    Attributes:
-        key: Whatever the caller recognises it by.
-        messages: The conversation; the last message asks for the answer.
-        blend: Method, threshold, alpha.
-        sampling: Temperature and its companions.
-        answer: Limits and stop strings; those of the base's template are added.
-    """
-
-    key: str
-    messages: Sequence[Message]
-    blend: BlendSettings = field(default_factory=BlendSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    answer: AnswerSettings = field(default_factory=AnswerSettings)
-
-
-@dataclass(frozen=True)
-class PairSetup:
-    """What makes a pair: files and how they are run and prompted.
-
-    Attributes:
-        base: The base's file, None if only the guide is used.
-        guide: The guide's file, None if only the base is used.
-        template: The plain-text template in which the base reads a conversation.
-        base_settings: How llama.cpp runs the base.
-        guide_settings: How it runs the guide.
-        guide_template: A Jinja chat template instead of the one in the guide's file.
-        thinking: Whether a guide that can think aloud may do so.
-        exact_prompts: Prompts that stand for rendered ones, by role.
-        n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
-    """
-
-    base: Path | None
-    guide: Path | None
-    template: PlainTemplate
-    base_settings: ModelSettings = field(default_factory=ModelSettings)
-    guide_settings: ModelSettings = field(default_factory=ModelSettings)
-    guide_template: str | None = None
-    thinking: bool = False
-    exact_prompts: Mapping[Role, str] = field(default_factory=dict)
-    n_lanes: int = 1
-
-    def __post_init__(self) -> None:
-        within("parallel", self.n_lanes, 1, MAX_LANES)
-
-    def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
-        """The models to load."""
-        both: list[tuple[Role, Path | None, ModelSettings]] = [
-            ("base", self.base, self.base_settings),
-            ("guide", self.guide, self.guide_settings),
-        ]
-        return {role: (path, settings) for role, path, settings in both if path is not None}
 
 
 class Pair:
@@ -208,6 +155,26 @@ class Pair:
     def tokens_evaluated(self) -> int:
         """Tokens that both models have evaluated since they were loaded."""
         return sum(player.context.tally.tokens for player in self._players.values())
+
+    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
+        """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
+        return read_text(self._seat(role), spans, **how)
+
+    def option_logprobs(
+        self,
+        role: Role,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[OptionScore]:
+        """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
+        return score_options(self._seat(role), self._prompt(role, messages), options, should_stop)
+
+    def _seat(self, role: Role) -> Seat:
+        if role not in self._players:
+            raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
+        return self._places[0][role]
 
     def _task_of(self, request: Request) -> Task:
         return self._task(request.messages, request.blend, request.sampling, request.answer)

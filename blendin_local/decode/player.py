@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
-from blendin_local.engine.context import Context
+from blendin_local.engine.context import Context, n_outputs
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
@@ -148,7 +148,7 @@ def _require_usable(header: Header) -> Header:
 def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
     """What a model with its context, which has room for so many conversations, will take."""
     cells = context_size(header, settings) * n_lanes
-    return estimate(header, cells, settings.kv_type, n_outputs=n_lanes, n_sequences=n_lanes)
+    return estimate(header, cells, settings.kv_type, n_outputs=n_outputs(n_lanes), n_sequences=n_lanes)
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

@@ -73,6 +73,11 @@ class Seat:
         self.prompt_s = 0.0
         self._top_k, self._prompt, self._answer, self._latest = top_k, text, b"", None
 
+    def lend(self) -> Lane:
+        """The lane, for work that is no conversation; the next prompt is tokenized whole."""
+        self._prompt, self._answer, self._latest = "", b"", None
+        return self.lane
+
     def finish(self, answer: bytes) -> None:
         """Note the final text of the answer, with which a longer conversation will go on."""
         self._answer = answer

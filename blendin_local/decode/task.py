@@ -1,16 +1,17 @@
 """One answer to be made: its prompts, its settings, and the seats in which the models take it up.
 
-Here: `Settings`, `Task`, and `sit_down`, which begins the seats.
+Here: `Request`, a wish; `Settings`, `Task`, and `sit_down`, which begins the seats.
 Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.prompts import Message
 from blendin_local.decode.evidence import Keep, with_evidence
 from blendin_local.decode.respond import Answer, respond
 from blendin_local.decode.seat import Seat
@@ -19,6 +20,25 @@ from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
 Seats = Mapping[Role, Seat]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer wanted among many.
+
+    Attributes:
+        key: Whatever the caller recognises it by.
+        messages: The conversation; the last message asks for the answer.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings; those of the base's template are added.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)

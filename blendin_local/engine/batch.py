@@ -41,7 +41,15 @@ class Batch:
         """How many tokens are in it."""
         return int(self.struct.n_tokens)
 
-    def add(self, sequence: int, start: int, tokens: Sequence[int], *, logits_at_end: bool) -> int:
+    def add(
+        self,
+        sequence: int,
+        start: int,
+        tokens: Sequence[int],
+        *,
+        logits_at_end: bool,
+        logits_everywhere: bool = False,
+    ) -> int:
         """Append tokens of one sequence from position `start`.
 
         Returns:
@@ -51,7 +59,7 @@ class Batch:
         last = first + len(tokens)
         self._tokens[first:last] = tokens
         self._positions[first:last] = range(start, start + len(tokens))
-        self._wants_logits[first:last] = 0
+        self._wants_logits[first:last] = logits_everywhere
         self._wants_logits[last - 1] = logits_at_end
         for i in range(first, last):
             if self._own_sequences[i] != sequence:

@@ -13,7 +13,7 @@ callback, called between graph nodes.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.batch import Batch
-from blendin_local.engine.lane import Lane, Tally
+from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
@@ -30,6 +30,7 @@ from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
 BATCH_TOKENS = 512
+READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -73,7 +74,8 @@ class Context:
         self._watched = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        self.lanes = tuple(Lane(i, model.vocabulary) for i in range(n_lanes))
+        grain = PORTION if n_lanes == 1 else 1
+        self.lanes = tuple(Lane(i, model.vocabulary, grain) for i in range(n_lanes))
 
     def _open(self, ctx_size: int, n_lanes: int) -> Any:
         settings = self.model.settings
@@ -84,7 +86,7 @@ class Context:
             n_batch=BATCH_TOKENS,
             n_ubatch=BATCH_TOKENS,
             n_seq_max=n_lanes,
-            n_outputs_max=n_lanes,
+            n_outputs_max=n_outputs(n_lanes),
             kv_unified=n_lanes > 1 and self.model.n_sliding_window == 0,
             n_threads=self.threads,
             n_threads_batch=self.threads,
@@ -139,7 +141,7 @@ class Context:
         """
         for lane in lanes:
             self.require_room(lane)
-            self._rewind(lane)
+            self.rewind(lane, len(lane.ids) - 1)  # without evaluating a token there are no logits
             self._borrow(lane)
         shares = self._share_batch(sorted(lanes, key=lambda lane: lane.in_prompt))
         self._decode(shares, should_stop)
@@ -150,20 +152,14 @@ class Context:
         if len(lane.ids) > self.ctx_size:
             raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
 
-    def _rewind(self, lane: Lane) -> None:
-        """Rewind a lane to what is valid, less one token: without evaluating one there are no logits."""
-        keep = min(lane.n_valid, len(lane.ids) - 1)
-        if keep < lane.n_cached:
-            lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
-
     def _borrow(self, lane: Lane) -> None:
-        """Take over portions of a lane's prompt that another lane has read."""
+        """Take over the beginning of a lane's prompt from another lane that has read it."""
         if not (lane.in_prompt and self.rewinder.can_copy and len(self.lanes) > 1):
             return
         prompt = lane.ids[: lane.n_prompt]
-        lender = max(self.lanes, key=lambda other: other.shared_portions(prompt))
-        n_shared = lender.shared_portions(prompt)
-        if n_shared > lane.n_valid:
+        lender = max(self.lanes, key=lambda other: other.shared_prompt(prompt))
+        n_shared = lender.shared_prompt(prompt)
+        if n_shared - lane.n_valid >= WORTH_LENDING:
             self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
             lane.shrink_to(n_shared)
 
@@ -202,6 +198,24 @@ class Context:
         if lane.n_valid < last < lane.portion_end and self.rewinder.wants_mark(lane.sequence, last):
             return last
         return lane.portion_end
+
+    def read_on(
+        self, lane: Lane, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[NDArray[np.float32]]:
+        """The logits after each of the next few tokens of a lane; views and errors as in `predict`."""
+        self.require_room(lane)
+        tokens = lane.ids[lane.n_valid : lane.n_valid + READ_AT_ONCE]
+        complete = lane.n_valid + len(tokens) == len(lane.ids)
+        self._batch.clear()
+        self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
+        self._decode([_Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
+        return (self._logits(row) for row in range(len(tokens)))
+
+    def rewind(self, lane: Lane, keep: int) -> None:
+        """Have a lane keep at most its first `keep` valid tokens; fewer, where its memory cannot go there."""
+        keep = min(lane.n_valid, keep)
+        if keep < lane.n_cached:
+            lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
 
     def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
@@ -258,6 +272,11 @@ class Context:
             self._batch.close()
             self._api.llama_free(self.handle)
             self.handle = None
+
+
+def n_outputs(n_lanes: int) -> int:
+    """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
+    return max(n_lanes, READ_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)

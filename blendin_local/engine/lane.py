@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
+WORTH_LENDING = 16  # tokens; fewer are read again sooner than copied
 
 
 class Tokenizer(Protocol):
@@ -49,8 +50,14 @@ class Tally:
 class Lane:
     """The tokens of one prompt and the answer after it.
 
-    Attributes:
+    Args:
         sequence: Its number in the context.
+        tokenizer: The model's.
+        grain: How much of a prompt can be kept for another: multiples of so many tokens. A lane alone in its
+            context keeps whole portions, so that its bits are those of a fresh one; among others, where the
+            shapes of batches vary anyway, it keeps all that is the same.
+
+    Attributes:
         ids: What the model is to have read: the prompt's tokens, then the answer's.
         n_prompt: How many of `ids` are the prompt; they never change while the answer grows.
         text: The answer as these ids say it.
@@ -59,7 +66,7 @@ class Lane:
         tally: What was evaluated in this lane.
     """
 
-    def __init__(self, sequence: int, tokenizer: Tokenizer) -> None:
+    def __init__(self, sequence: int, tokenizer: Tokenizer, grain: int = PORTION) -> None:
         self.sequence = sequence
         self.ids: list[int] = []
         self.n_prompt = 0
@@ -68,16 +75,17 @@ class Lane:
         self.n_valid = 0
         self.tally = Tally()
         self._tokenizer = tokenizer
+        self._grain = grain
         self._n_portioned = 0  # leading tokens that were, or will be, read in portions
         self._ends: list[int] = []  # where each answer token ends in `text`
 
     def begin(self, prompt_ids: list[int]) -> None:
         """Start a new answer after this prompt.
 
-        Whole portions that the cache shares with it stay valid; if it is the prompt of the last answer, all.
+        What the cache can share with it stays valid; if it is the prompt of the last answer, all.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
-            self.n_valid = self.shared_portions(prompt_ids)
+            self.n_valid = self.shared_prompt(prompt_ids)
             self._n_portioned = len(prompt_ids)
         self.ids, self.n_prompt = list(prompt_ids), len(prompt_ids)
         self.n_valid = min(self.n_valid, self.n_prompt)
@@ -98,14 +106,14 @@ class Lane:
             self.n_prompt = 0
         self.begin(prompt_ids)
 
-    def shared_portions(self, prompt_ids: Sequence[int]) -> int:
-        """How many tokens of a prompt the cache holds, read in the whole portions it would be read in.
+    def shared_prompt(self, prompt_ids: Sequence[int]) -> int:
+        """How many tokens of a prompt the cache holds, in whole grains.
 
-        The last token of a prompt is read apart, so it ends no portion.
+        The last token of a prompt is read apart, so it is never among them.
         """
         read = min(self.n_valid, self._n_portioned - 1, len(prompt_ids) - 1)
         shared = common_prefix(self.ids[: max(0, read)], prompt_ids)
-        return shared - shared % PORTION
+        return shared - shared % self._grain
 
     @property
     def in_prompt(self) -> bool:
@@ -113,15 +121,12 @@ class Lane:
         return self.n_valid < self.n_prompt - 1
 
     def will_read(self, other: Lane) -> bool:
-        """Whether the portion that this lane reads next is the whole portion that `other` reads next."""
-        end = self.portion_end
-        return (
-            self.in_prompt
-            and self.n_valid == other.n_valid
-            and end == other.portion_end
-            and end % PORTION == 0
-            and self.ids[:end] == other.ids[:end]
-        )
+        """Whether what this lane reads next is something that `other`, as far as it is, should wait for."""
+        end = min(self.portion_end, other.portion_end)
+        if not self.in_prompt or self.n_valid != other.n_valid:
+            return False
+        shared = common_prefix(self.ids[:end], other.ids[:end])
+        return shared - shared % self._grain - self.n_valid >= WORTH_LENDING
 
     @property
     def portion_end(self) -> int:

@@ -9,7 +9,7 @@ import pytest
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.decode.account import Account
-from blendin_local.engine.lane import PORTION
+from blendin_local.engine.lane import PORTION, WORTH_LENDING
 from blendin_local.errors import BlendinError, ContextFullError, UsageError
 from blendin_local.pair import MAX_LANES, Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
@@ -162,7 +162,7 @@ def test_a_long_prompt_lets_others_write(open_toys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shared_beginning_is_read_once(open_toys, kind):
-    """Whole portions that prompts share are copied where the memory allows it, and change nothing."""
+    """What prompts share is copied where the memory allows it, and changes nothing."""
     shared, blend = "x" * (2 * PORTION + 50), BlendSettings(method="base")
     rows = [request(i, f"{shared} {i}", blend, n=4) for i in range(6)]
 
@@ -171,7 +171,7 @@ def test_a_shared_beginning_is_read_once(open_toys, kind):
     first, *others = sorted((c.usage.base_tokens_evaluated for c in results.values()), reverse=True)
     prompt = results[rows[0]].usage.base_prompt_tokens
     assert first >= prompt
-    copied = 2 * PORTION if kind in COPYING else 0
+    copied = len(shared) if kind in COPYING else 0
     single = open_toys(kind)
     for row, completion in results.items():
         assert [s.bytes for s in completion.steps] == [s.bytes for s in alone(single, row).steps]
@@ -180,22 +180,37 @@ def test_a_shared_beginning_is_read_once(open_toys, kind):
 
 
 @pytest.mark.parametrize("n", [PORTION, 2 * PORTION, 2 * PORTION + 1])
-def test_only_whole_portions_are_kept(open_toys, n):
+def test_a_lane_alone_keeps_whole_portions(open_toys, n):
     """A prompt that ends with a portion reads its last token apart, so that portion is not a whole one."""
+    context = open_toys("plain", 1, 1024)._players["base"].context
+    [lane] = context.lanes
+    ids = [3 + i % 250 for i in range(n + 100)]
+    for first, second in ((ids[:n], ids), (ids, ids[:n])):
+        lane.begin([9])
+        lane.begin(first)
+        context.predict([lane])
+        before = lane.tally.tokens
+        lane.begin(second)
+        context.predict([lane])
+        assert lane.tally.tokens - before == len(second) - (n - 1) // PORTION * PORTION
+
+
+@pytest.mark.parametrize("n", [20, PORTION, 2 * PORTION + 1])
+def test_lanes_among_others_borrow_what_is_the_same(open_toys, n):
+    """To the token, but for the last one, which is read apart; a few tokens are read sooner than copied."""
     context = open_toys("plain", 2, 1024)._players["base"].context
     lane, other = context.lanes
     ids = [3 + i % 250 for i in range(n + 100)]
-    for first, second in ((ids[:n], ids), (ids, ids[:n])):
+    for first, second in ((ids[:n], ids), (ids, ids[:n]), (ids[:9], ids)):
         lane.begin(first)
         context.predict([lane])
-        whole = (n - 1) // PORTION * PORTION
-        assert lane.shared_portions(second) == whole
-        before = other.tally.tokens
         other.begin([9, *ids])
         context.predict([other])
+        before = other.tally.tokens
         other.begin(second)
         context.predict([other])
-        assert other.tally.tokens - before == len(ids) + 1 + len(second) - whole
+        shared = min(len(first), len(second)) - 1
+        assert other.tally.tokens - before == len(second) - (shared if shared >= WORTH_LENDING else 0)
 
 
 def test_an_error_is_the_result_of_its_request_alone(open_toys):
@@ -261,7 +276,7 @@ def test_stopping_keeps_what_was_written(open_toys, kind):
     rows = [request(i, f"the hello {i}", THREE_WAYS[1], n=500) for i in range(9)]
     pair = open_toys(kind, 4)
 
-    results = list(pair.answer_all(rows, should_stop=lambda: next(polls) > 60))
+    results = list(pair.answer_all(rows, should_stop=lambda: next(polls) > 200))
 
     assert [row.key for row, _ in results] == ["0", "1", "2", "3"]
     assert {completion.stopped_by for _, completion in results} == {"user"}

@@ -1,0 +1,127 @@
+"""One place of a text: the token that stands there, and what a model expected.
+
+Here: `Place` and `Tempering`, made from one row of logits; `OptionScore`.
+Not here: reading a text (`decode.reading`), folds over places (`core.calibration`).
+Source: softmax with a temperature, p_i(T) = exp(z_i / T) / sum_j exp(z_j / T); Guo et al. 2017, "On
+Calibration of Modern Neural Networks".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALVINGS = 2  # the coldest inverse temperature is this many halvings below the first power taken
+LADDER = 3  # inverse temperatures per doubling
+DOUBLINGS = 4
+INVERSE_TEMPERATURES: NDArray[np.float64] = 2.0 ** (np.arange(LADDER * DOUBLINGS) / LADDER - HALVINGS)
+"""1/T at which every place is measured: 0.25, 0.31, 0.40, 0.5, ... 3.2. Shape (12,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tempering:
+    """What is kept of a row of logits z so that its softmax is known at every temperature.
+
+    With d_i = z_i - max z and L(b) = log sum_i exp(b * d_i), b = 1/T, a temperature changes only L: the
+    top probability is exp(-L), a token's is exp(b * d_i - L). L is smooth and convex; its value, slope (the
+    mean of d under the tempered softmax) and bend (the variance) at a few b fix it in between.
+
+    Attributes:
+        gap: max z minus the token's own logit, at least 0.
+        log_sum: L at `INVERSE_TEMPERATURES`. Shape (n,).
+        slope: L' there, at most 0. Shape (n,).
+        bend: L'' there, at least 0. Shape (n,).
+    """
+
+    gap: float
+    log_sum: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    bend: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One token of a text with what a model predicted for it.
+
+    Attributes:
+        start: Bytes of the text before the token.
+        token_bytes: Its bytes; empty for control tokens.
+        logprob: Natural logarithm of the probability that the model gave it, given all before it.
+        top_p: The probability of the model's likeliest token.
+        top_is_token: Whether that token is the one that stands there.
+        tempering: How these probabilities change with a temperature, where that was wanted.
+    """
+
+    start: int
+    token_bytes: bytes
+    logprob: float
+    top_p: float
+    top_is_token: bool
+    tempering: Tempering | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionScore:
+    """How likely a model holds one option.
+
+    Attributes:
+        logprob: Natural logarithm of the probability of its tokens, given the prompt.
+        n_bytes: Bytes of the option as it was given, to compare options of unlike length.
+        n_tokens: Tokens it was scored as.
+    """
+
+    logprob: float
+    n_bytes: int
+    n_tokens: int
+
+
+def log_sum_exp(logits: NDArray[np.float32]) -> float:
+    """Log sum_i exp(z_i), summed in double precision."""
+    peak = logits.max()
+    return float(peak) + float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
+
+
+def logprob_of(logits: NDArray[np.float32], token: int) -> float:
+    """Log p(token) under the softmax of `logits`, shape (n_vocab,)."""
+    return float(logits[token]) - log_sum_exp(logits)
+
+
+def place_of(
+    logits: NDArray[np.float32], token: int, start: int, token_bytes: bytes, *, tempering: bool = False
+) -> Place:
+    """What a row of logits, shape (n_vocab,), says about the token that came next.
+
+    Args:
+        logits: Used at once, never kept.
+        token: The token that came.
+        start: Bytes of the text before it.
+        token_bytes: Its bytes.
+        tempering: Whether to measure the softmax at other temperatures too; that takes ten times as long.
+    """
+    total = log_sum_exp(logits)
+    top = int(logits.argmax())
+    return Place(
+        start=start,
+        token_bytes=token_bytes,
+        logprob=float(logits[token]) - total,
+        top_p=float(np.exp(float(logits[top]) - total)),
+        top_is_token=top == token,
+        tempering=_temper(logits, token) if tempering else None,
+    )
+
+
+def _temper(logits: NDArray[np.float32], token: int) -> Tempering:
+    """Measure L at every inverse temperature; exp is taken thrice, its squares are the doubled ones."""
+    below = logits - logits.max()
+    squared = below * below
+    moments = np.empty((len(INVERSE_TEMPERATURES), 3))
+    for first in range(LADDER):
+        weights = np.exp(below * np.float32(INVERSE_TEMPERATURES[first]))
+        for place in range(first, len(INVERSE_TEMPERATURES), LADDER):
+            moments[place] = weights.sum(), weights @ below, weights @ squared
+            np.multiply(weights, weights, out=weights)
+    total = moments[:, 0]
+    mean = moments[:, 1] / total
+    return Tempering(-float(below[token]), np.log(total), mean, moments[:, 2] / total - mean * mean)

@@ -1,0 +1,117 @@
+"""A model reads what others wrote: how likely each token of a text is, or each of several options.
+
+Here: `read_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
+Not here: writing an answer (`decode.respond`), the numbers of one place (`core.places`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from blendin_local.core.places import OptionScore, Place, logprob_of, place_of
+from blendin_local.decode.seat import Seat
+from blendin_local.engine.scoring import logits_along
+from blendin_local.engine.vocabulary import Span, Vocabulary
+from blendin_local.errors import UsageError
+
+
+def read_text(
+    seat: Seat,
+    spans: Sequence[Span],
+    *,
+    tempering: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Place]:
+    """Every token of a text with what the model predicted for it.
+
+    The first token is only known where the vocabulary puts a BOS before it: nothing predicts it else.
+
+    Args:
+        seat: The model's; a conversation in it begins anew afterwards.
+        spans: The text.
+        tempering: Whether to measure other temperatures too (`core.places.Tempering`).
+        should_stop: Polled during evaluations.
+
+    Raises:
+        ContextFullError: The text is longer than the context.
+        StoppedError: `should_stop` became true.
+    """
+    vocabulary, lane = seat.context.model.vocabulary, seat.lend()
+    ids = vocabulary.tokenize_prompt(spans)
+    if not ids:
+        return
+    lane.begin(ids[:1])
+    lane.ids += ids[1:]
+    start = len(vocabulary.pieces[ids[0]])
+    rows = logits_along(seat.context, lane, should_stop)
+    for token, logits in zip(ids[1:], rows, strict=False):
+        piece = vocabulary.pieces[token]
+        yield place_of(logits, token, start, piece, tempering=tempering)
+        start += len(piece)
+
+
+def score_options(
+    seat: Seat,
+    prompt: Sequence[Span],
+    options: Sequence[str],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[OptionScore]:
+    """Log P(option | prompt) = sum_j log p(t_j | prompt, t_1 .. t_j-1) for each option, the prompt read once.
+
+    After plain text an option gets a space before it, unless the text ends in white space; spaces and tabs at
+    the end of the text count as the option's own. Both are tokenized together, and the tokens after the
+    text's are scored. Where the two would share a token the text keeps its own, as in an answer, and the
+    option is tokenized after it. After a chat template, which is trusted, an option stands as it is.
+
+    Args:
+        seat: The model's; a conversation in it begins anew afterwards.
+        prompt: The rendered prompt.
+        options: Texts that could follow.
+        should_stop: Polled during evaluations.
+
+    Raises:
+        UsageError: An option, or the prompt, is empty.
+        ContextFullError: Prompt and option are longer than the context.
+        StoppedError: `should_stop` became true.
+    """
+    head, tails = _seam(prompt, options)
+    vocabulary, lane = seat.context.model.vocabulary, seat.lend()
+    head_ids = vocabulary.tokenize_prompt(head)
+    if not head_ids or "" in options:
+        raise UsageError("a prompt or an option is empty", "give each at least one character")
+    lane.begin(head_ids)
+    [after_prompt] = [logits.copy() for logits in logits_along(seat.context, lane, should_stop)]
+    scores = []
+    for option, tail in zip(options, tails, strict=True):
+        ids = _tokens_after(vocabulary, head, head_ids, tail)
+        logprob = logprob_of(after_prompt, ids[0])
+        if len(ids) > 1:
+            lane.again()
+            lane.ids += ids[:-1]
+            rows = islice(logits_along(seat.context, lane, should_stop), 1, None)
+            logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
+        scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
+    return scores
+
+
+def _seam(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
+    """The prompt without the space at its end, and each option with the space before it."""
+    *before, last = prompt
+    if last.trusted:
+        return [*before, last], list(options)
+    text = last.text.rstrip(" \t")
+    moved = last.text[len(text) :]
+    space = "" if moved or not text or text[-1].isspace() else " "
+    tails = [moved + (option if option[:1].isspace() else space + option) for option in options]
+    return [*before, Span(text, trusted=False)], tails
+
+
+def _tokens_after(vocabulary: Vocabulary, head: list[Span], head_ids: list[int], tail: str) -> list[int]:
+    """The tokens of an option after those of its prompt."""
+    *before, last = head
+    if not last.trusted:
+        whole = vocabulary.tokenize_prompt([*before, Span(last.text + tail, trusted=False)])
+        if whole[: len(head_ids)] == head_ids and len(whole) > len(head_ids):
+            return whole[len(head_ids) :]
+    return vocabulary.tokenize_more([Span(tail, trusted=False)])
