@@ -80,6 +80,7 @@ class Step:
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
         further: What else was heard before the step was complete; mostly nothing.
+        anti_top: The third model's likeliest candidate, None where it was not asked.
     """
 
     i: int
@@ -90,6 +91,7 @@ class Step:
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
     further: tuple[Heard, ...] = ()
+    anti_top: Candidate | None = None
 
     @property
     def text(self) -> str:
@@ -141,17 +143,31 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
+    anti_prompt_tokens: int = 0
+    anti_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp."""
+    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp.
+
+    `threads` has for each role how many evaluations ran on how many threads.
+    """
 
     load_ms: float = 0.0
     prompt_ms: float = 0.0
     generation_ms: float = 0.0
     llama_decode_ms: float = 0.0
     first_step_ms: float = 0.0
+    threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers rounded to microseconds."""
+        threads = {
+            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
+        }
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
+        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
 
 
 @dataclass(frozen=True)
@@ -221,6 +237,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "base_top": candidate_to_json(step.base_top),
         "guide_top": candidate_to_json(step.guide_top),
     }
+    if step.anti_top is not None:
+        record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
         lists = step.candidates
         record["candidates"] = {
@@ -246,7 +264,7 @@ def _heard_to_json(heard: Heard) -> dict[str, Any]:
 
 def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
     """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage, timings = completion.blend, completion.usage, completion.timings
+    summary, usage = completion.blend, completion.usage
     settings = completion.signature.get("blend", {})
     record: dict[str, Any] = {
         "text": completion.text,
@@ -256,8 +274,9 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
+            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
         },
-        "timings": {name: round(getattr(timings, name), 3) for name in Timings.__slots__},
+        "timings": completion.timings.to_json(),
         "blend": {
             "method": settings.get("method"),
             "threshold": settings.get("threshold"),
@@ -271,6 +290,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "mean_alpha": summary.mean_alpha,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
         },
         "signature": dict(completion.signature),
         "notices": list(completion.notices),

@@ -25,9 +25,8 @@ from blendin_local.ui.options import (
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
-    decode,
-    read_text,
 )
+from blendin_local.ui.values import decode, read_text
 
 if TYPE_CHECKING:
     from rich.console import Console
