@@ -30,7 +30,8 @@ class TrialOptions:
         _tune("--target-rate", help="Also find a threshold that asks the guide at this share of the steps."),
     ] = None
     parallel: Annotated[
-        int | None, _tune("--parallel", "-np", min=1, help="Questions at once; by default by memory and cores.")
+        int | None,
+        _tune("--parallel", "-np", min=1, help="Questions at once; by default by memory and cores."),
     ] = None
 
 
@@ -63,7 +64,9 @@ def tune(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="A directory for the trials; go on if it is there.", show_default=False),
+        typer.Option(
+            "--out", "-o", help="A directory for the trials; go on if it is there.", show_default=False
+        ),
     ],
     trials: TrialOptions,
     models: ModelOptions,

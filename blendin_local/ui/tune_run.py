@@ -32,13 +32,13 @@ from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.items import Benchmark, Item, subset
 from blendin_local.jobs.tune.own import own_set
 from blendin_local.jobs.tune.search import aim, default_of, protocol
-from blendin_local.jobs.tune.trials import Ground, Origin, Trial, alpha_name, conduct
+from blendin_local.jobs.tune.trials import Ground, Origin, Trial, conduct
 from blendin_local.jobs.tune.verdict import TuneReport, judge
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair
 from blendin_local.pair import MAX_LANES, Pair
-from blendin_local.settings import BlendSettings, within
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
 from blendin_local.ui.batch_progress import Listener, batch_progress
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import (
@@ -57,7 +57,9 @@ from blendin_local.ui.tune_view import conclusion, tune_view
 from blendin_local.ui.views import counted, percent
 
 REPORT = "report.json"
-NOT_FITTED = "alpha calibrated was left out: no temperatures are fitted for this pair (blendin check fits them)"
+NOT_FITTED = (
+    "alpha calibrated was left out: no temperatures are fitted for this pair (blendin check fits them)"
+)
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
 
         @contextmanager
         def watch(blend: BlendSettings, standing: Standing) -> Iterator[Listener]:
-            ready.say(f"trial {len(tried) + 1}: threshold {blend.threshold:g}, alpha {alpha_name(blend)}")
+            ready.say(f"trial {len(tried) + 1}: threshold {blend.threshold:g}, alpha {blend.alpha_name}")
             with batch_progress(ready.err, standing) as listen:
                 yield listen
 
@@ -230,9 +232,8 @@ def _say_how_to_go_on(ready: _Ready, report: TuneReport | None) -> None:
 
 def _write(ready: _Ready, name: str, report: TuneReport) -> None:
     plan, chosen = ready.prepared.plan, report.chosen
-    alpha = chosen.blend.alpha
-    models = {} if plan.pair_name == name else dict(plan.references)
-    values = {"threshold": chosen.blend.threshold, "alpha": "auto" if alpha is None else alpha, **models}
+    models = {} if plan.pair_name == name else {str(role): ref for role, ref in plan.references.items()}
+    values = {"threshold": chosen.blend.threshold, "alpha": chosen.blend.alpha_name, **models}
     path = user_file()
     write_pair(path, name, values, _evidence(report))
     ready.say(f"written to {path}: [pairs.{name}]")
@@ -240,14 +241,16 @@ def _write(ready: _Ready, name: str, report: TuneReport) -> None:
 
 def _evidence(report: TuneReport) -> list[str]:
     """What the choice rests on, for the comment beside it."""
-    chosen, default = report.chosen, report.default
+    chosen, default, score = report.chosen, report.default, report.chosen.score
     gain = report.difference(chosen, default)
     lines = [
         f"blendin tune on {report.benchmark.name}, {counted(len(default.verdicts), 'question')},"
         f" {counted(len(report.trials), 'setting')} tried",
-        f"{report.benchmark.main_figure} {chosen.figure:.3f}"
-        f" [{chosen.score.low:.3f}, {chosen.score.high:.3f}], guide asked at {percent(chosen.intervention_rate)}",
+        f"{report.benchmark.main_figure} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}],"
+        f" guide asked at {percent(chosen.intervention_rate)}",
     ]
     if chosen is not default:
-        lines.append(f"defaults {default.figure:.3f}, difference {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        lines.append(
+            f"defaults {default.figure:.3f}, difference {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        )
     return [*lines, conclusion(report)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.jobs.evaluation.statistics import Difference
-from blendin_local.jobs.tune.trials import Trial, alpha_name
+from blendin_local.jobs.tune.trials import Trial
 from blendin_local.jobs.tune.verdict import TuneReport
 from blendin_local.ui.views import counted, percent
 
@@ -23,7 +23,9 @@ def tune_view(report: TuneReport) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{asked_on}, {report.benchmark.main_figure}", style="heading")]
     parts += [_table(report), Text(), Text(conclusion(report))]
     if failed := max(trial.failed for trial in report.trials):
-        parts.append(Text(f"{counted(failed, 'question')} had no answer and count as wrong.", style="warning"))
+        parts.append(
+            Text(f"{counted(failed, 'question')} had no answer and count as wrong.", style="warning")
+        )
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
 
@@ -52,7 +54,7 @@ def _why(report: TuneReport) -> str:
 
 def named(trial: Trial) -> str:
     """`threshold 0.4, alpha auto`."""
-    return f"threshold {trial.blend.threshold:g}, alpha {alpha_name(trial.blend)}"
+    return f"threshold {trial.blend.threshold:g}, alpha {trial.blend.alpha_name}"
 
 
 def _table(report: TuneReport) -> Table:
@@ -69,7 +71,7 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     mark = "▸" if trial is report.best else ""
     return (
         f"{mark}{trial.blend.threshold:g}",
-        alpha_name(trial.blend),
+        str(trial.blend.alpha_name),
         f"{score.value:.3f}",
         f"{score.low:.2f} {score.high:.2f}",
         "" if trial is report.default else _difference(report.difference(trial, report.default)),

@@ -22,10 +22,14 @@ from tests.scripted import spoken
 
 blends = st.builds(
     BlendSettings,
-    method=st.sampled_from(sorted(METHODS)),
+    method=st.sampled_from(sorted(set(METHODS) - {"proxy"})),
     threshold=st.sampled_from([0.0, 0.3, 0.4, 0.5, 0.7, 1.0]),
-    alpha=st.sampled_from([None, 0.0, 0.3, 0.5, 0.9, 1.0]),
+    alpha=st.sampled_from([None, "calibrated", 0.0, 0.3, 0.5, 0.9, 1.0]),
     top_k=st.sampled_from([3, 100]),
+    cap=st.sampled_from([0.0, 0.15, 0.5]),
+    filter_top_k=st.sampled_from([1, 3]),
+    base_temperature=st.just(1.4),
+    guide_temperature=st.just(2.5),
 )
 samplings = st.builds(
     SamplingSettings,

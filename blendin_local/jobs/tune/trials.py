@@ -27,7 +27,7 @@ from blendin_local.jobs.evaluation.figures import figures
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.statistics import Interval
 from blendin_local.jobs.tune.search import Search
-from blendin_local.settings import AUTO_ALPHA, BlendSettings
+from blendin_local.settings import BlendSettings
 
 ROWS = "rows.jsonl"
 Watch = Callable[[BlendSettings, Standing], AbstractContextManager[Callable[[Standing], None]]]
@@ -64,11 +64,6 @@ class Trial:
     def intervention_rate(self) -> float:
         """Asked steps over all steps."""
         return self.counts.intervention_rate
-
-
-def alpha_name(blend: BlendSettings) -> str:
-    """`auto`, `calibrated` or the number."""
-    return AUTO_ALPHA if blend.alpha is None else str(blend.alpha)
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ class Ground:
 
 
 def _file_name(blend: BlendSettings) -> str:
-    return f"threshold-{blend.threshold:g}-alpha-{alpha_name(blend)}"
+    return f"threshold-{blend.threshold:g}-alpha-{blend.alpha_name}"
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from blendin_local.jobs.evaluation.items import Benchmark
 from blendin_local.jobs.evaluation.statistics import Difference
 from blendin_local.jobs.tune.search import nearest
 from blendin_local.jobs.tune.trials import Trial
-from blendin_local.settings import AUTO_ALPHA, BlendSettings
+from blendin_local.settings import BlendSettings
 
 SIGNIFICANCE = 0.05
 Conclusion = Literal["default is best", "within noise", "better"]
@@ -152,4 +152,4 @@ def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> Difference:
 
 def _settings(trial: Trial) -> dict[str, Any]:
     blend = trial.blend
-    return {"threshold": blend.threshold, "alpha": AUTO_ALPHA if blend.alpha is None else blend.alpha}
+    return {"threshold": blend.threshold, "alpha": blend.alpha_name}
