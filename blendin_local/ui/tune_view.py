@@ -59,7 +59,7 @@ def named(trial: Trial) -> str:
 
 def _table(report: TuneReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("threshold", "alpha", "score", "95 %", "minus default", "minus best", "asked", "changed"):
+    for name in ("threshold", "alpha", "score (95 %)", "to default", "to best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
         table.add_row(*_cells(report, trial), style="winner" if trial is report.best else "")
@@ -72,14 +72,13 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     return (
         f"{mark}{trial.blend.threshold:g}",
         str(trial.blend.alpha_name),
-        f"{score.value:.3f}",
-        f"{score.low:.2f} {score.high:.2f}",
+        f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
         "" if trial is report.default else _difference(report.difference(trial, report.default)),
-        "" if trial is report.best else f"{report.difference(trial, report.best).value:+.3f}",
+        "" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
         percent(counts.intervention_rate),
         percent(counts.changed_rate),
     )
 
 
 def _difference(difference: Difference) -> str:
-    return f"{difference.value:+.3f} [{difference.low:+.2f} {difference.high:+.2f}]"
+    return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"

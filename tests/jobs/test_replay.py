@@ -215,6 +215,42 @@ def test_an_answer_the_user_stopped_is_known_as_far_as_it_got(path):
     assert again.reason == "the recorded answer was stopped here"
 
 
+@pytest.mark.parametrize(
+    "blend", [BlendSettings(method="proxy"), BlendSettings(bridge="prefix")], ids=["proxy", "prefix"]
+)
+def test_what_reads_whole_vocabularies_is_refused(path, blend):
+    """Such settings cannot be decided out of any record, and the error says what can."""
+    _, recording = trace_of(path)
+
+    with pytest.raises(UsageError, match="whole vocabularies") as caught:
+        replay(recording, blend)
+    assert "--bridge bytes" in caught.value.hint
+
+
+def test_a_proxy_answer_can_be_replayed_with_another_method(path):
+    """What base and guide said is in its trace like in any other."""
+    _, recording = trace_of(path, BlendSettings(method="proxy"), max_tokens=4)
+
+    again = replay(recording, BlendSettings(method="nudging", threshold=1.0))
+
+    assert again.outcome in {"same", "differs"}
+    assert again.now.intervention_rate == 1.0
+
+
+def test_calibrated_is_decided_where_temperatures_were_known(path):
+    """The fitted temperatures' confidences stand in the trace; at others they are not known."""
+    fitted = BlendSettings(base_temperature=1.3, guide_temperature=3.0)
+    _, recording = trace_of(path, fitted)
+
+    again = replay(recording, replace(fitted, alpha="calibrated"))
+    other = replay(recording, replace(fitted, alpha="calibrated", guide_temperature=4.0))
+
+    assert again.outcome == "same"
+    assert again.steps[0].alpha != recording.steps[0].alpha
+    assert (other.outcome, other.i) == ("unknown", 0)
+    assert "temperature 4" in other.reason
+
+
 def test_an_emoji_finished_by_the_guide_is_replayed(path):
     """Half a character that the guide completed is completed again out of the record."""
     guide = spoken([EMOJI[:2], EMOJI[2:]], 0.9)
