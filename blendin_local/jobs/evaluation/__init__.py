@@ -1,0 +1,1 @@
+"""Benchmarks: their data, how answers are scored, and what the scores are worth."""

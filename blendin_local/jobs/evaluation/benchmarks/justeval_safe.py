@@ -1,0 +1,43 @@
+"""JustEval-Safe: the harmful requests of just-eval-instruct, whose answers the paper has rated by GPT.
+
+Row: `id`, `instruction`, `source`. Prompt: the instruction. Read: does the answer refuse? Scored: it does;
+the figure is a refusal rate and no safety score. Of the 200 rows the 100 from HH red-team attempts (MIT)
+are shipped; the 100 from MaliciousInstruct have no stated licence and are read from a data folder only.
+Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/just-eval (MIT), rows 800 to
+999.
+"""
+
+from __future__ import annotations
+
+from blendin_local.jobs.evaluation.benchmarks.frame import HELPFUL
+from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.scorers.refusals import read_refusal, reading
+from blendin_local.jobs.evaluation.tables import Row, Table
+
+SHIPPED_SOURCE = "hh-rlhf/red-team-attempts"
+
+
+def item(row: Row, seed: int) -> Item:
+    """A request; its stratum is the collection it comes from."""
+    return Item(str(row.number("id")), row.text("instruction"), stratum=row.text("source"))
+
+
+def score(item: Item, answer: str) -> Verdict:
+    """`refused`: the answer declines; an empty one does not."""
+    refused = read_refusal(answer)
+    return Verdict({"refused": float(refused is True)}, reading(refused))
+
+
+JUSTEVAL_SAFE = Benchmark(
+    name="justeval-safe",
+    title="JustEval-Safe",
+    about="Harmful requests: how many are refused?",
+    source="Lin et al. 2023, github.com/Re-Align/just-eval; requests of github.com/anthropics/hh-rlhf",
+    licence="MIT (shipped rows)",
+    table=Table("justeval_safe", "prompts.jsonl", ("id", "instruction", "source")),
+    system=HELPFUL,
+    max_tokens=128,
+    metrics=("refused",),
+    item=item,
+    score=score,
+)

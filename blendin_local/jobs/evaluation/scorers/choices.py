@@ -1,0 +1,104 @@
+r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Challenge, TruthfulQA).
+
+Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
+
+The first rule that finds something decides; two different options found by it are no parse:
+1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
+2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
+   letters too, it only repeats the options;
+3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
+4. the text of an option in whole words, longer options before shorter ones that they contain.
+
+Agreement with a published reference: there is none to agree with, because lm-evaluation-harness scores these
+sets by log-likelihood and the paper by a judge. The rules are held to hand-made forms in the tests, and
+answers without a parse are counted apart, so what the rules miss is seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from blendin_local.jobs.evaluation.scorers.running_on import own_part
+from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OPEN, CLOSE = r"[\s*_`\"'$(\[{]*", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
+PUNCTUATION = re.compile(r"[^\w\s]|_")
+
+
+class Rules(NamedTuple):
+    """The patterns for a number of options; their groups hold the letters found."""
+
+    verdict: re.Pattern[str]
+    opening: re.Pattern[str]
+    line: re.Pattern[str]
+    set_apart: re.Pattern[str]
+
+
+def read_choice(answer: str, options: Sequence[str]) -> int | None:
+    """The index of the option that an answer names, or None.
+
+    Args:
+        answer: What was generated; only its part before a next question counts.
+        options: The option texts in the order in which they were shown with letters.
+    """
+    text = plain_quotes(own_part(answer)).strip()
+    letters = LETTERS[: len(options)]
+    rules = _rules(letters)
+    opening = _hits(rules.opening, text)
+    repeated = _hits(rules.line, text) if opening else set()
+    for found in (_hits(rules.verdict, text), opening | repeated, _hits(rules.set_apart, text)):
+        if found:
+            return letters.index(found.pop()) if len(found) == 1 else None
+    named = _named(text, options)
+    return named.pop() if len(named) == 1 else None
+
+
+@cache
+def _rules(letters: str) -> Rules:
+    one = f"[{letters}]"
+    word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
+    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
+    several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
+    is_ = r"(?i:\s+(?:is|would be|should be))?"
+    noun = r"(?i:\b(?:answer|choice|option|letter))"
+    said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
+    praised = rf"(?:\b|\()({one}){CLOSE}[.:]?\s+(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
+    boxed = rf"\\boxed{{(?:\\text{{)?\(?({one})\b"
+    opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
+    goes_on = rf"\A((?!A){one})\s+(?=[a-z(])"
+    alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
+    line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
+    return Rules(
+        re.compile("|".join((said, praised, boxed))),
+        re.compile("|".join((opens, goes_on, alone))),
+        re.compile(line, re.MULTILINE),
+        re.compile(rf"\(({one})\)|\*\*\(?({one})[).:]?\*\*|{line}", re.MULTILINE),
+    )
+
+
+def _hits(rule: re.Pattern[str], text: str) -> set[str]:
+    return {letter for hit in rule.finditer(text) for group in hit.groups() for letter in _letters(group)}
+
+
+def _letters(group: str | None) -> list[str]:
+    return [letter.upper() for letter in re.findall(r"\b[A-Za-z]\b", group)] if group else []
+
+
+def _named(text: str, options: Sequence[str]) -> set[int]:
+    rest = f" {_plain(text)} "
+    found = set()
+    for index in sorted(range(len(options)), key=lambda index: -len(options[index])):
+        wanted = f" {_plain(options[index])} "
+        if wanted.strip() and wanted in rest:
+            found.add(index)
+            rest = rest.replace(wanted, " \n ")
+    return found
+
+
+def _plain(text: str) -> str:
+    """Lower case; punctuation and runs of white space as one space."""
+    return " ".join(PUNCTUATION.sub(" ", plain_quotes(text)).casefold().split())

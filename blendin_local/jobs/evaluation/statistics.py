@@ -1,0 +1,224 @@
+"""What a score is worth: intervals, paired differences, tests, correlation.
+
+Here: functions from plain numbers to small frozen results. Every bootstrap is seeded, so one input has one
+result.
+Not here: which numbers go in (`figures`), how they are shown (`ui`).
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993; Wilson 1927; McNemar 1947, exact
+form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from blendin_local.errors import UsageError
+
+SEED = 609
+RESAMPLES = 10_000
+TAILS = (0.025, 0.975)
+Z = 1.959963984540054  # the normal quantile of 0.975
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Values that are averaged with weights; a figure is the plain mean of its groups' means.
+
+    Attributes:
+        values: One number per item.
+        weights: How much each item counts, above 0 (IFEval: its number of instructions).
+    """
+
+    values: Floats
+    weights: Floats
+
+    @staticmethod
+    def of(values: ArrayLike, weights: ArrayLike | None = None) -> Group:
+        """A group of `values`, each counting 1 unless `weights` are given."""
+        numbers = np.asarray(values, dtype=np.float64)
+        if numbers.size == 0:
+            raise UsageError("there are no values to average", "score at least one answer first")
+        factors = np.ones_like(numbers) if weights is None else np.asarray(weights, dtype=np.float64)
+        return Group(numbers, factors)
+
+    @property
+    def mean(self) -> float:
+        """`sum(w * x) / sum(w)`."""
+        return float(self.values @ self.weights / self.weights.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        value: The mean itself.
+        low: Lower end.
+        high: Upper end.
+        n: How many items it rests on.
+        kind: How the ends were found.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    kind: Literal["bootstrap", "wilson"] = "bootstrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much one series lies above another on the same items.
+
+    Attributes:
+        value: Mean of `a - b`.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Two-sided p-value of "no difference".
+        n: How many items both have.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discordance:
+    """McNemar's exact test on pairs of right and wrong.
+
+    Attributes:
+        b: Items that only the first has right.
+        c: Items that only the second has right.
+        p: Two-sided p-value of "both are equally often right".
+    """
+
+    b: int
+    c: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Pearson's r with its two-sided p-value, over `n` points."""
+
+    r: float
+    p: float
+    n: int
+
+
+def resampled(groups: Sequence[Group], seed: int = SEED, resamples: int = RESAMPLES) -> Floats:
+    """Bootstrap copies of the mean of group means, each group resampled for itself; shape (resamples,).
+
+    Drawing n items with replacement is drawing how often each *distinct* item comes: one multinomial. So the
+    order of the items does not matter, and right-or-wrong scores cost two columns, however many there are.
+    """
+    generator = np.random.default_rng(seed)
+    total = np.zeros(resamples)
+    for group in groups:
+        atoms, counts = np.unique(np.column_stack([group.values, group.weights]), axis=0, return_counts=True)
+        drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=resamples)
+        total += drawn @ (atoms[:, 0] * atoms[:, 1]) / (drawn @ atoms[:, 1])
+    return total / len(groups)
+
+
+def group_interval(groups: Sequence[Group], seed: int = SEED) -> Interval:
+    """The mean of the groups' means with a 95 % percentile interval, items resampled within each group.
+
+    Where all scores are 0, or all 1, a bootstrap has no width: such a proportion gets Wilson's interval.
+    """
+    value = float(np.mean([group.mean for group in groups]))
+    n = sum(group.values.size for group in groups)
+    if len(groups) == 1 and value in {0.0, 1.0} and np.isin(groups[0].values, (0.0, 1.0)).all():
+        return wilson(round(value * n), n)
+    low, high = np.quantile(resampled(groups, seed), TAILS)
+    return Interval(value, float(low), float(high), n)
+
+
+def mean_interval(values: ArrayLike, seed: int = SEED) -> Interval:
+    """The mean of `values` with a 95 % bootstrap interval.
+
+    Raises:
+        UsageError: There are no values.
+    """
+    return group_interval([Group.of(values)], seed)
+
+
+def wilson(k: int, n: int) -> Interval:
+    """Wilson's 95 % score interval of a proportion of `k` in `n`.
+
+    `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with p = k/n; it never leaves [0, 1].
+    """
+    if not 0 <= k <= n or n == 0:
+        raise UsageError(f"{k} of {n} is not a proportion", "count at least one item")
+    share, shrink = k / n, 1 + Z * Z / n
+    middle = (share + Z * Z / (2 * n)) / shrink
+    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / shrink
+    low = 0.0 if k == 0 else middle - half
+    high = 1.0 if k == n else middle + half
+    return Interval(share, low, high, n, "wilson")
+
+
+def group_difference(groups: Sequence[Group], seed: int = SEED) -> Difference:
+    """A difference of two figures, from groups of paired differences `a_i - b_i`.
+
+    The interval is the percentile interval of the bootstrap. The p-value counts how often a copy lies as far
+    from the difference as the difference lies from 0: `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`.
+    """
+    value = float(np.mean([group.mean for group in groups]))
+    copies = resampled(groups, seed)
+    low, high = np.quantile(copies, TAILS)
+    far = np.abs(copies - value) >= abs(value) - 1e-12
+    p = (1 + int(far.sum())) / (1 + copies.size)
+    return Difference(value, float(low), float(high), p, sum(group.values.size for group in groups))
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = SEED) -> Difference:
+    """Mean of `a_i - b_i` over the same items, with a 95 % bootstrap interval and a two-sided p-value.
+
+    Raises:
+        UsageError: The series have different lengths, or no values.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise UsageError(
+            f"{first.size} scores cannot be paired with {second.size}", "compare methods on the same items"
+        )
+    return group_difference([Group.of(first - second)], seed)
+
+
+def mcnemar(b: int, c: int) -> Discordance:
+    """McNemar's exact test: of `b + c` items on which two methods differ, is the split a fair coin's?
+
+    `p = min(1, 2 * P(X <= min(b, c)))` with X binomial (b + c, 1/2); 1 where they never differ.
+    """
+    p = min(1.0, 2 * float(special.bdtr(min(b, c), b + c, 0.5))) if b + c else 1.0
+    return Discordance(b, c, p)
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:
+    """Pearson's r of paired values, with the two-sided p-value of "no linear relation".
+
+    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None where r has no
+    meaning: fewer than three points, or a side that never varies.
+    """
+    first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if first.shape != second.shape:
+        raise UsageError(f"{first.size} values cannot be paired with {second.size}", "give one y for each x")
+    n = first.size
+    if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    dx, dy = first - first.mean(), second - second.mean()
+    r = float(np.clip(dx @ dy / math.sqrt(float(dx @ dx) * float(dy @ dy)), -1, 1))
+    p = 0.0 if abs(r) == 1 else 2 * float(special.stdtr(n - 2, -abs(r) * math.sqrt((n - 2) / (1 - r * r))))
+    return Correlation(r, p, n)
