@@ -7,6 +7,7 @@ Not here: each part (`static`, `answers`, `reference`, `verdicts`), progress and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import exp
 from time import monotonic
@@ -156,15 +157,14 @@ def template_probability(
     """
     logprobs: list[float] = []
     for request in requests:
-        spans = list(pair.prompt_spans("guide", request.messages))
-        if not (len(spans) > 1 and spans[-1].trusted):
+        text = "".join(span.text for span in pair.prompt_spans("guide", request.messages))
+        question, after, tail = text.rpartition(request.messages[-1].text.strip())
+        parts = Span(question + after, trusted=True), Span(tail, trusted=True)
+        if not (after and tail):
             continue
-        try:
-            before, places = (
-                list(pair.read("guide", part, tempering=False, should_stop=should_stop))
-                for part in (spans[:-1], spans)
+        with suppress(ContextFullError):
+            head, whole = (
+                list(pair.read("guide", parts[:n], tempering=False, should_stop=should_stop)) for n in (1, 2)
             )
-        except ContextFullError:
-            continue
-        logprobs += [place.logprob for place in places[len(before) + 1 :]]
+            logprobs += [place.logprob for place in whole[len(head) + 1 :]]
     return exp(sum(logprobs) / len(logprobs)) if logprobs else None

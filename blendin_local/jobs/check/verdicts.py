@@ -155,10 +155,9 @@ def _confidence(role: Role, found: RoleCalibration, limits: CheckSettings) -> It
     elif there is not None and there.error - there.chance > limits.calibration_gap:
         tendency = "too sure of itself" if there.confidence > there.accuracy else "not sure enough"
         yield (
-            f"where the base is uncertain the {role} is {tendency}: it is {there.confidence:.0%} sure on "
-            f"average and right {there.accuracy:.0%} of the time (calibration error {there.error:.3f}, of which "
-            f"{there.chance:.3f} may be chance); at the fitted temperature of {fit.temperature:.2f} the error "
-            f"is {there.error_tempered:.3f}"
+            f"where the base is uncertain the {role} is {tendency}: {there.confidence:.0%} sure on average, "
+            f"right {there.accuracy:.0%} of the time (calibration error {there.error:.3f}, of which "
+            f"{there.chance:.3f} may be chance; {there.error_tempered:.3f} at the fitted temperature)"
         )
 
 
