@@ -211,7 +211,7 @@ def _pairs(lineups: Sequence[Lineup]) -> dict[str, Any]:
             "models": models,
             "template": plan.template.name,
             "thinking": plan.thinking,
-            "blend": asdict(plan.blend),
+            "blend": {name: value for name, value in asdict(plan.blend).items() if name != "method"},
         }
     return pairs
 
