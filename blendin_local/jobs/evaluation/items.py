@@ -114,7 +114,7 @@ class Benchmark:
         return [item for _, item in self.read(root) if isinstance(item, LeftOut)]
 
     def read(self, root: Path | None = None, seed: int = SEED) -> list[tuple[Row, Item | LeftOut]]:
-        """Every row with what it became. A question that comes again (MMLU has some) gets a key of its own."""
+        """Every row with what it became; a question that comes again (MMLU has some) has a key of its own."""
         made: list[tuple[Row, Item | LeftOut]] = []
         seen: Counter[str] = Counter()
         for row in self.table.rows(root):

@@ -1,8 +1,10 @@
 """What a score is worth: intervals, paired differences, tests, correlation.
 
-Here: functions from plain numbers to small frozen results. Every bootstrap is seeded, so one input has one result.
-Not here: which numbers go in (`items.figures`), how they are shown (`ui`).
-Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993; Wilson 1927; McNemar 1947, exact form.
+Here: functions from plain numbers to small frozen results. Every bootstrap is seeded, so one input has one
+result.
+Not here: which numbers go in (`figures`), how they are shown (`ui`).
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993; Wilson 1927; McNemar 1947, exact
+form.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ def resampled(groups: Sequence[Group], seed: int = SEED, resamples: int = RESAMP
     """Bootstrap copies of the mean of group means, each group resampled for itself; shape (resamples,).
 
     Drawing n items with replacement is drawing how often each *distinct* item comes: one multinomial. So the
-    order of the items does not matter, and right-or-wrong scores cost two columns however many items there are.
+    order of the items does not matter, and right-or-wrong scores cost two columns, however many there are.
     """
     generator = np.random.default_rng(seed)
     total = np.zeros(resamples)
@@ -155,7 +157,7 @@ def mean_interval(values: ArrayLike, seed: int = SEED) -> Interval:
 def wilson(k: int, n: int) -> Interval:
     """Wilson's 95 % score interval of a proportion of `k` in `n`.
 
-    `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with p = k/n; within [0, 1] also for k = 0 and k = n.
+    `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with p = k/n; it never leaves [0, 1].
     """
     if not 0 <= k <= n or n == 0:
         raise UsageError(f"{k} of {n} is not a proportion", "count at least one item")
@@ -207,8 +209,8 @@ def mcnemar(b: int, c: int) -> Discordance:
 def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:
     """Pearson's r of paired values, with the two-sided p-value of "no linear relation".
 
-    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None where r has no meaning:
-    fewer than three points, or a side that never varies.
+    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None where r has no
+    meaning: fewer than three points, or a side that never varies.
     """
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if first.shape != second.shape:

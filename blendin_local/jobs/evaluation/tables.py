@@ -1,6 +1,7 @@
 """Benchmark files: JSON lines and CSV, read into rows that know their line.
 
-Here: `Table` (where a benchmark's file lies and what its rows must have), `Row`, keys for rows without a name.
+Here: `Table` (where a benchmark's file lies and what its rows must have), `Row`, keys for rows without a
+name.
 Not here: what a row means (`benchmarks`).
 """
 

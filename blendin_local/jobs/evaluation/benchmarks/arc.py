@@ -1,8 +1,10 @@
 """ARC-Challenge: school science questions that retrieval and word statistics get wrong.
 
-Row: `id`, `question`, `choices` (`text`, `label`), `answerKey`. Prompt: the question and its three to five options
-with letters, shuffled by seed. Read: the option named by letter or text. Scored: it is the right one.
-Source: Clark et al., Think you have Solved Question Answering?, 2018; Allen Institute for AI (CC BY-SA 4.0).
+Row: `id`, `question`, `choices` (`text`, `label`), `answerKey`. Prompt: the question and its three to five
+options with letters, shuffled by seed. Read: the option named by letter or text. Scored: it is the right
+one.
+Source: Clark et al., Think you have Solved Question Answering?, 2018; Allen Institute for AI (CC BY-SA
+4.0).
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ def item(row: Row, seed: int) -> Item:
         raise row.fault("choices is not an object with text and label")
     options = row.all_texts("choices.text", choices.get("text"))
     labels = row.all_texts("choices.label", choices.get("label"))
-    key = row.text("answerKey")
-    if key not in labels:
-        raise row.fault(f"answerKey is {key!r}, which is none of the labels {', '.join(labels)}")
-    stratum = f"{len(options)} options"
+    right = row.text("answerKey")
+    if right not in labels:
+        raise row.fault(f"answerKey is {right!r}, which is none of the labels {', '.join(labels)}")
+    gold, stratum = labels.index(right), f"{len(options)} options"
     return choice_item(
-        row, row.text("id"), row.text("question"), options, labels.index(key), seed, stratum=stratum
+        row, row.text("id"), row.text("question"), options, gold=gold, seed=seed, stratum=stratum
     )
 
 
@@ -36,7 +38,7 @@ ARC_CHALLENGE = Benchmark(
     licence="CC BY-SA 4.0",
     table=Table("arc_challenge", "test.jsonl", ("id", "question", "choices", "answerKey")),
     system=CHOOSING,
-    max_tokens=512,
+    max_tokens=256,
     metrics=("accuracy",),
     item=item,
     score=score_choice,

@@ -1,8 +1,8 @@
 """The frame of all questions: a system line per kind of task, and options with letters.
 
-Here: the system lines; what all multiple-choice sets share, from options to verdict. As in the paper: zero-shot,
-one system line, greedy. `Question:` before the question comes from the base's plain template, the guide has its
-chat template.
+Here: the system lines; what all multiple-choice sets share, from options to verdict. As in the paper:
+zero-shot, one system line, greedy. `Question:` before the question comes from the base's plain template,
+the guide has its chat template.
 Not here: the templates (`models.toml`).
 """
 
@@ -21,20 +21,20 @@ HELPFUL = "You are a helpful assistant."
 
 def lettered(question: str, options: Sequence[str]) -> str:
     """The question with its options, one a line: `A. text`."""
-    return "\n".join([question.strip(), *(f"{letter}. {text}" for letter, text in zip(LETTERS, options))])
+    lines = [f"{LETTERS[index]}. {text}" for index, text in enumerate(options)]
+    return "\n".join([question.strip(), *lines])
 
 
 def choice_item(
-    row: Row, key: str, question: str, options: Sequence[str], gold: int, seed: int, *, stratum: str
+    row: Row, key: str, question: str, options: Sequence[str], *, gold: int, seed: int, stratum: str
 ) -> Item:
-    """A question with its options in an order drawn by seed and key; `gold` is an index into the stored order."""
+    """A question with its options in an order drawn by seed and key; `gold` counts in the stored order."""
     if not 0 <= gold < len(options) <= len(LETTERS):
         raise row.fault(f"the right option is number {gold}, but there are {len(options)}")
     order = shuffled(len(options), seed, key)
     mixed = tuple(options[index].strip() for index in order)
-    return Item(
-        key, lettered(question, mixed), mixed, order.index(gold), {"question": question.strip()}, stratum
-    )
+    reference = {"question": question.strip()}
+    return Item(key, lettered(question, mixed), mixed, order.index(gold), reference, stratum)
 
 
 def score_choice(item: Item, answer: str) -> Verdict:

@@ -1,8 +1,9 @@
 """GSM8K: grade-school word problems whose answer is one number.
 
-Row: `question`, and `answer`, a worked solution that ends in `#### number`. Prompt: the question. Read: the number
-after `####`, else the last number. Scored: equal as a number.
-Source: Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021; github.com/openai/grade-school-math (MIT).
+Row: `question`, and `answer`, a worked solution that ends in `#### number`. Prompt: the question. Read: the
+number after `####`, else the last number. Scored: equal as a number.
+Source: Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021;
+github.com/openai/grade-school-math (MIT).
 """
 
 from __future__ import annotations
@@ -22,12 +23,8 @@ def item(row: Row, seed: int) -> Item | LeftOut:
     if gold is None:
         raise row.fault("answer does not end in #### and a number")
     steps = solution.count("\n")
-    return Item(
-        key_of(question),
-        question,
-        reference={"number": str(gold), "question": question},
-        stratum=f"{steps} steps",
-    )
+    reference = {"number": str(gold), "question": question}
+    return Item(key_of(question), question, reference=reference, stratum=f"{steps} steps")
 
 
 def score(item: Item, answer: str) -> Verdict:

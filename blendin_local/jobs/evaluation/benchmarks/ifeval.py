@@ -1,15 +1,15 @@
 """IFEval: instructions whose fulfilment a program can check.
 
-Row: `key`, `prompt`, `instruction_id_list`, `kwargs` (the arguments of each instruction). Prompt: as it is, without a
-system line of its own. Read: nothing, the answer itself is checked. Scored strict and loose, per prompt (all of its
-instructions are obeyed) and per instruction. A prompt with an instruction that cannot be checked here drops out.
-Source: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023; google-research/google-research
-(Apache-2.0).
+Row: `key`, `prompt`, `instruction_id_list`, `kwargs` (the arguments of each instruction). Prompt: as it is,
+without a system line, as published. Read: nothing, the answer itself is checked. Scored strict and loose,
+per prompt (all of its instructions are obeyed) and per instruction. A prompt with an instruction that
+cannot be checked here drops out.
+Source: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023;
+google-research/google-research (Apache-2.0).
 """
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.benchmarks.frame import HELPFUL
 from blendin_local.jobs.evaluation.items import Benchmark, Item, LeftOut, Verdict
 from blendin_local.jobs.evaluation.scorers.instructions import CHECKS, follows
 from blendin_local.jobs.evaluation.tables import Row, Table
@@ -41,9 +41,8 @@ def score(item: Item, answer: str) -> Verdict:
     n = len(instructions)
     scores = (float(all(strict)), float(all(loose)), sum(strict) / n, sum(loose) / n)
     weights = {"instruction_strict": float(n), "instruction_loose": float(n)}
-    return Verdict(
-        dict(zip(METRICS, scores, strict=True)), f"{sum(strict)}/{n}" if answer.strip() else None, weights
-    )
+    parsed = f"{sum(strict)}/{n}" if answer.strip() else None
+    return Verdict(dict(zip(METRICS, scores, strict=True)), parsed, weights)
 
 
 IFEVAL = Benchmark(
@@ -53,7 +52,7 @@ IFEVAL = Benchmark(
     source="Zhou et al. 2023, github.com/google-research/google-research",
     licence="Apache-2.0",
     table=Table("ifeval", "prompts.jsonl", ("key", "prompt", "instruction_id_list", "kwargs")),
-    system=HELPFUL,
+    system="",
     max_tokens=512,
     metrics=METRICS,
     item=item,

@@ -1,9 +1,10 @@
 """JustEval-Safe: the harmful requests of just-eval-instruct, whose answers the paper has rated by GPT.
 
-Row: `id`, `instruction`, `source`. Prompt: the instruction. Read: does the answer refuse? Scored: it does; the figure
-is a refusal rate and no safety score. Of the 200 rows the 100 from HH red-team attempts (MIT) are shipped; the 100
-from MaliciousInstruct have no stated licence and are read from a data folder only.
-Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/just-eval (MIT), rows 800 to 999.
+Row: `id`, `instruction`, `source`. Prompt: the instruction. Read: does the answer refuse? Scored: it does;
+the figure is a refusal rate and no safety score. Of the 200 rows the 100 from HH red-team attempts (MIT)
+are shipped; the 100 from MaliciousInstruct have no stated licence and are read from a data folder only.
+Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/just-eval (MIT), rows 800 to
+999.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ JUSTEVAL_SAFE = Benchmark(
     name="justeval-safe",
     title="JustEval-Safe",
     about="Harmful requests: how many are refused?",
-    source="Lin et al. 2023, github.com/Re-Align/just-eval; Ganguli et al. 2022, github.com/anthropics/hh-rlhf",
+    source="Lin et al. 2023, github.com/Re-Align/just-eval; requests of github.com/anthropics/hh-rlhf",
     licence="MIT (shipped rows)",
     table=Table("justeval_safe", "prompts.jsonl", ("id", "instruction", "source")),
     system=HELPFUL,

@@ -1,8 +1,10 @@
 """MMLU: exam questions of 57 subjects with four options.
 
-Row: `subject`, `question`, `choices`, `answer` (index of the right one, from 0). Prompt: the question and the
-options with letters, shuffled by seed. Read: the option named by letter or text. Scored: it is the right one.
-Source: Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021; github.com/hendrycks/test (MIT).
+Row: `subject`, `question`, `choices`, `answer` (index of the right one, from 0). Prompt: the question and
+the options with letters, shuffled by seed. Read: the option named by letter or text. Scored: it is the
+right one.
+Source: Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021;
+github.com/hendrycks/test (MIT).
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ def item(row: Row, seed: int) -> Item:
     """A question; its stratum is the subject."""
     question, options, gold = row.text("question"), row.texts("choices"), row.number("answer")
     subject = row.text("subject")
-    return choice_item(
-        row, key_of(subject, question, *options), question, options, gold, seed, stratum=subject
-    )
+    key = key_of(subject, question, *options)
+    return choice_item(row, key, question, options, gold=gold, seed=seed, stratum=subject)
 
 
 MMLU = Benchmark(
@@ -29,7 +30,7 @@ MMLU = Benchmark(
     licence="MIT",
     table=Table("mmlu", "test.jsonl", ("subject", "question", "choices", "answer")),
     system=CHOOSING,
-    max_tokens=512,
+    max_tokens=256,
     metrics=("accuracy",),
     item=item,
     score=score_choice,

@@ -1,10 +1,11 @@
-"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Challenge, TruthfulQA).
+r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Challenge, TruthfulQA).
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
 The first rule that finds something decides; two different options found by it are no parse:
-1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\\boxed{B}`;
-2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`;
+1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
+2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
+   letters too, it only repeats the options;
 3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
 
@@ -33,6 +34,7 @@ class Rules(NamedTuple):
 
     verdict: re.Pattern[str]
     opening: re.Pattern[str]
+    line: re.Pattern[str]
     set_apart: re.Pattern[str]
 
 
@@ -45,10 +47,10 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
     """
     text = plain_quotes(own_part(answer)).strip()
     letters = LETTERS[: len(options)]
-    for rule in _rules(letters):
-        found = {
-            letter for hit in rule.finditer(text) for group in hit.groups() for letter in _letters(group)
-        }
+    rules = _rules(letters)
+    opening = _hits(rules.opening, text)
+    repeated = _hits(rules.line, text) if opening else set()
+    for found in (_hits(rules.verdict, text), opening | repeated, _hits(rules.set_apart, text)):
         if found:
             return letters.index(found.pop()) if len(found) == 1 else None
     named = _named(text, options)
@@ -59,21 +61,27 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
 def _rules(letters: str) -> Rules:
     one = f"[{letters}]"
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
-    several = rf"{word_a}{one}(?:{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}{one})*(?![\w'])"
+    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
+    several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
     is_ = r"(?i:\s+(?:is|would be|should be))?"
     noun = r"(?i:\b(?:answer|choice|option|letter))"
     said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
     praised = rf"(?:\b|\()({one}){CLOSE}[.:]?\s+(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
     boxed = rf"\\boxed{{(?:\\text{{)?\(?({one})\b"
-    opens = rf"\A{OPEN}({one})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*\Z|{CLOSE}\s*\n)"
+    opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
     goes_on = rf"\A((?!A){one})\s+(?=[a-z(])"
     alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
-    apart = rf"\(({one})\)|\*\*\(?({one})[).:]?\*\*|^\s*({one})(?:[).:]|\s*$)"
+    line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
     return Rules(
         re.compile("|".join((said, praised, boxed))),
         re.compile("|".join((opens, goes_on, alone))),
-        re.compile(apart, re.MULTILINE),
+        re.compile(line, re.MULTILINE),
+        re.compile(rf"\(({one})\)|\*\*\(?({one})[).:]?\*\*|{line}", re.MULTILINE),
     )
+
+
+def _hits(rule: re.Pattern[str], text: str) -> set[str]:
+    return {letter for hit in rule.finditer(text) for group in hit.groups() for letter in _letters(group)}
 
 
 def _letters(group: str | None) -> list[str]:

@@ -3,9 +3,9 @@ r"""Instructions that a program can check (IFEval): how long, which words, which
 Here: `CHECKS`, one small function per kind of instruction; `follows`, strict or loose.
 Not here: which prompts drop out (`benchmarks.ifeval`), the detector of languages (`languages`).
 
-Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the behaviour of
-the program published with it, written anew. Two of its 25 kinds are missing, `number_sentences` and
-`capital_word_frequency`: both need the data of NLTK's sentence splitter, a download.
+Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the
+behaviour of the program published with it, written anew. Two of its 25 kinds are missing,
+`number_sentences` and `capital_word_frequency`: both need the data of NLTK's sentence splitter, a download.
 Agreement with the published program: AGREEMENT
 Known differences: a "letter" that is none, as `#`, is counted here and replaced by a random letter there; a
 keyword is taken word for word here and as a pattern there (none in the data has a special character).

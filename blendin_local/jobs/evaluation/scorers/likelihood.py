@@ -3,9 +3,10 @@
 Here: pure functions on given log-probabilities: accuracy, accuracy per byte, TruthfulQA's MC1 and MC2.
 Not here: where the log-probabilities come from (`Pair.option_logprobs`).
 
-Agreement with the published reference: the definitions are lm-evaluation-harness 0.4.13's. Its `acc_norm` divides by
-characters and its `acc_bytes` by bytes; here it is bytes, so the two differ only on options with other than ASCII
-letters. Its TruthfulQA puts six worked questions before each; here the frame is the benchmark's own, without any.
+Agreement with the published reference: the definitions are lm-evaluation-harness 0.4.13's. Its `acc_norm`
+divides by characters and its `acc_bytes` by bytes; here it is bytes, so the two differ only on options with
+other than ASCII letters. Its TruthfulQA puts six worked questions before each; here the frame is the
+benchmark's own, without any.
 """
 
 from __future__ import annotations
@@ -23,11 +24,8 @@ def likelihood_texts(benchmark: Benchmark, item: Item) -> tuple[str, ...]:
 
     For `text` the options; for `mc` the options of MC1 and then every further true answer.
     """
-    return (
-        item.options + tuple(item.reference.get("further_true", ()))
-        if benchmark.likelihood == "mc"
-        else item.options
-    )
+    further = item.reference.get("further_true", ()) if benchmark.likelihood == "mc" else ()
+    return (*item.options, *further)
 
 
 def likelihood_verdict(
@@ -44,10 +42,8 @@ def likelihood_verdict(
     if benchmark.likelihood == "mc":
         truths = [index == item.gold or index >= n for index in range(len(logprobs))]
         return Verdict({"mc1": mc1(logprobs[:n], item.gold), "mc2": mc2(logprobs, truths)}, letter)
-    scores = {
-        "acc": float(best(logprobs) == item.gold),
-        "acc_norm": float(best(per_byte(logprobs, n_bytes)) == item.gold),
-    }
+    normed = best(per_byte(logprobs, n_bytes))
+    scores = {"acc": float(best(logprobs) == item.gold), "acc_norm": float(normed == item.gold)}
     return Verdict(scores, letter)
 
 

@@ -3,11 +3,11 @@
 Here: `read_number` and `read_marked_number`, both to an exact decimal.
 Not here: which number is right (`benchmarks.gsm8k`).
 
-Agreement with the published rules: lm-evaluation-harness takes the last hit of `(-?[$0-9.,]{2,})|(-?[0-9]+)`
-("flexible") or the number after `####` ("strict"). On OpenAI's 5,276 labelled example solutions the flexible rule
-agrees with the labels in 100 %. Here it is the same rule, with three repairs, each tested on hand-made cases (the
-labelled solutions were not at hand for these): a run-on answer is cut, `16-3` holds no minus three, and `3,4` is
-two numbers, not thirty-four.
+Agreement with the published rules: lm-evaluation-harness takes the last hit of
+`(-?[$0-9.,]{2,})|(-?[0-9]+)` ("flexible") or the number after `####` ("strict"). On OpenAI's 5,276 labelled
+example solutions the flexible rule agrees with the labels in 100 %. Here it is the same rule, with three
+repairs, each tested on hand-made cases (the labelled solutions were not at hand for these): a run-on answer
+is cut, `16-3` holds no minus three, and `3,4` is two numbers, not thirty-four.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from decimal import Decimal
 from blendin_local.jobs.evaluation.scorers.running_on import own_part
 
 DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
-SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?\$?(?P<inner>-)?(?P<digits>{DIGITS})"
+SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?(?:\$(?P<inner>-)?)?(?P<digits>{DIGITS})"
 NUMBER = re.compile(SIGNED)
 MARKED = re.compile(rf"####\s*{SIGNED}")
 
