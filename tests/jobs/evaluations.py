@@ -40,7 +40,9 @@ def score(item: Item, answer: str) -> Verdict:
     if not words or not words[-1].isdigit():
         return Verdict({"accuracy": 0.0}, None)
     letters = {item.options[k]: "ABC"[k] for k in range(3)}
-    return Verdict({"accuracy": float(words[-1] == str(item.reference["right"]))}, letters.get(words[-1], "?"))
+    return Verdict(
+        {"accuracy": float(words[-1] == str(item.reference["right"]))}, letters.get(words[-1], "?")
+    )
 
 
 SUMS = Benchmark(
@@ -144,7 +146,9 @@ def usual(method: str, number: int) -> Completion | BlendinError:
         return said("" if number == 11 else right if number % 2 == 0 else f"it is {number}")
     if method == "nudging":
         return said(right if number < 6 else f"it is {number}", asked=2)
-    return said(right if number < 9 else "so so so", asked=1, stopped_by="guide_end" if number < 9 else "repetition")
+    return said(
+        right if number < 9 else "so so so", asked=1, stopped_by="guide_end" if number < 9 else "repetition"
+    )
 
 
 @dataclass
@@ -181,13 +185,17 @@ class Evaluation:
         path = self.folder.make(self.folder.items("sums"))
         write_items(path, sheet.items)
         blend = {"threshold": self.settings.threshold, "alpha": None, "agreement_bonus": 0.1, "top_k": 100}
-        weights = {role: {**facts, "weights": 10**8, "quantization": "Q4_0"} for role, facts in lineup.models.items()}
+        weights = {
+            role: {**facts, "weights": 10**8, "quantization": "Q4_0"} for role, facts in lineup.models.items()
+        }
         keep_plan(
             self.folder,
             EvalPlan(
                 protocol={"seed": 609},
                 pairs={self.pair_name: {"models": weights, "blend": blend}},
-                benchmarks={"sums": benchmark_facts(SUMS, 8, len(sheet.items), digest(path), {"too hard": 2})},
+                benchmarks={
+                    "sums": benchmark_facts(SUMS, 8, len(sheet.items), digest(path), {"too hard": 2})
+                },
                 variants={v.name: {"method": v.method, "settings": dict(v.settings)} for v in self.variants},
                 cells=tuple((self.pair_name, "sums", v.name) for v in self.variants),
                 readings=tuple((self.pair_name, "sums", role) for role in self.readings),
