@@ -71,7 +71,7 @@ def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
     for benchmark in _benchmarks(command.what.benchmarks):
         items = benchmark.load(options.data, options.seed)
         wanted = items if n is None else subset(items, n, options.seed)
-        sheets.append(Sheet(benchmark, tuple(wanted), options.max_tokens or benchmark.max_tokens))
+        sheets.append(Sheet(benchmark, tuple(wanted), _most(options, benchmark)))
     return tuple(sheets)
 
 
@@ -234,3 +234,8 @@ def _benchmark_facts(command: EvalCommand, sheet: Sheet, folder: Folder) -> dict
     return benchmark_facts(
         benchmark, sheet.max_tokens, len(sheet.items), questions, dict(sorted(reasons.items()))
     )
+
+
+def _most(options: ItemOptions, benchmark: Benchmark) -> int:
+    """Steps of an answer: never more than a benchmark needs."""
+    return min(options.max_tokens or benchmark.max_tokens, benchmark.max_tokens)
