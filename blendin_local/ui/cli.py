@@ -15,7 +15,7 @@ import typer
 
 from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
-from blendin_local.ui import batch, eval, manage, run, talk
+from blendin_local.ui import batch, eval_command, manage, run, talk
 from blendin_local.ui.streams import close_stdout, open_missing
 
 INTERRUPTED = 130
@@ -48,7 +48,7 @@ def build_app() -> typer.Typer:
     run.register(app)
     talk.register(app)
     batch.register(app)
-    eval.register(app)
+    eval_command.register(app)
     manage.register(app)
     return app
 

@@ -1,7 +1,7 @@
 """The report as plain grids of words, which terminal, Markdown and HTML all show.
 
 Here: `Grid`, and functions from a report to grids.
-Not here: how a grid is drawn (`ui.eval_table`, `ui.eval_markdown`, `ui.eval_html`), the numbers (`jobs.evaluation`).
+Not here: how a grid is drawn (`ui.eval_table`, `_markdown`, `_html`), the numbers (`jobs.evaluation`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from blendin_local.jobs.evaluation.displays import Display
 from blendin_local.jobs.evaluation.report import Report
 from blendin_local.jobs.evaluation.statistics import Interval
 
-MISSING = "–"
+MISSING = "-"
 ENDS = {
     "base_end": "base",
     "guide_end": "guide",
@@ -124,7 +124,7 @@ def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) 
     figure = in_words(main) or "score"
     short = [f"{cell.variant} has {_had(cell)} of {cell.wanted}" for cell in cells if not cell.complete]
     notes = [f"cut short: {', '.join(short)}"] if short else []
-    head = ("method", f"{figure} [95 %]", "− base", "− nudging", "asked", "changed")
+    head = ("method", f"{figure} [95 %]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
     return Grid(f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes))
 
@@ -233,7 +233,7 @@ def judge_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         )
         for cell in cells
     )
-    head = ("method", "judged [95 %]", "− base", "− nudging", "judge failed")
+    head = ("method", "judged [95 %]", "vs base", "vs nudging", "judge failed")
     return Grid(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 
@@ -254,7 +254,7 @@ def _brief(cell: Cell | None) -> str:
     if cell is None or cell.score is None:
         return MISSING
     low, high = (f"{end:.2f}".removeprefix("0") for end in (cell.score.low, cell.score.high))
-    return f"{cell.score.value:.2f} {low}–{high}"
+    return f"{cell.score.value:.2f} {low}-{high}"
 
 
 def display_grid(display: Display) -> Grid:

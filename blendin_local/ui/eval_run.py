@@ -1,7 +1,7 @@
 """What `blendin eval` does: settle everything, answer what is left, have it judged, write the report.
 
 Here: the order of things, what is said, and the exit code.
-Not here: the command (`ui.eval`), what its words mean (`ui.eval_setup`), the run (`jobs.evaluation`).
+Not here: the command (`ui.eval_command`), what its words mean (`ui.eval_setup`), the run (`jobs.evaluation`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from blendin_local.jobs.batch.standing import BatchOptions
 from blendin_local.jobs.evaluation.answers import read_answers
 from blendin_local.jobs.evaluation.folder import Folder, read_items, write_text
 from blendin_local.jobs.evaluation.judge import Judge, judge_answers
+from blendin_local.jobs.evaluation.lineup import Course
 from blendin_local.jobs.evaluation.plan import EvalPlan, keep_plan, read_plan
 from blendin_local.jobs.evaluation.report import Report, build_report
 from blendin_local.jobs.evaluation.rubrics import RUBRICS
-from blendin_local.jobs.evaluation.run import Course, carry_out
+from blendin_local.jobs.evaluation.run import carry_out
 from blendin_local.pair import Pair
 from blendin_local.ui.eval_html import report_html
 from blendin_local.ui.eval_markdown import report_markdown
@@ -130,7 +131,7 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
             read_items(run.folder.items(names[1])),
             answers,
             run.folder.judged(*names),
-            lambda: interrupt.requested,
+            should_stop=lambda: interrupt.requested,
         )
 
 

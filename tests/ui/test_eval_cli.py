@@ -57,7 +57,7 @@ def numbers_of(out):
 
 
 def test_every_form_of_the_report_is_written(finished):
-    """JSON with a cell for each benchmark and method, Markdown, a picture, and a page that needs no network."""
+    """JSON with a cell per benchmark and method, Markdown, a picture, and a page that needs no network."""
     out, stdout = finished
     report = report_of(out)
     page = (out / "report.html").read_text()
@@ -183,10 +183,22 @@ def test_the_page_opens_in_a_browser(finished, tmp_path):
         pytest.skip("no Chromium here")
     picture = tmp_path / "page.png"
     done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}",
-         f"--screenshot={picture}", "--window-size=1000,1500", (finished[0] / "report.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path}",
+            f"--screenshot={picture}",
+            "--window-size=1000,1500",
+            (finished[0] / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
     assert "CONSOLE" not in done.stderr
     assert picture.stat().st_size > 20_000

@@ -19,7 +19,7 @@ from blendin_local.jobs.evaluation.variants import ALIGNED, FIELDS, SWEPT, setti
 Row = tuple[str, ...]
 FILTERED = "agreement+competition"
 CAPPED = "capped"
-MISSING = "–"
+MISSING = "-"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class EvalPlan:
 
     Attributes:
         protocol: What holds for every answer: seed, subset, limits, sampling.
-        pairs: Name of each pair to its models by role (file, size, sha256, weights, number format) and prompts.
+        pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
         benchmarks: Name of each benchmark to its facts and the hash of its questions.
         variants: Name of each variant to its method and settings.
         cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.

@@ -1,7 +1,7 @@
 """What came of an evaluation: one record, made from what its folder keeps, without a model.
 
 Here: `Report`, `build_report`.
-Not here: the numbers of one cell (`cells`), the paper's tables and figures (`displays`), how it is shown (`ui`).
+Not here: the numbers of a cell (`cells`), the paper's tables and figures (`displays`), how it looks (`ui`).
 Everything but `times` depends on nothing but the kept answers, so the same answers give the same report.
 """
 
@@ -157,9 +157,9 @@ def _cell(
         known[benchmark],
         items[benchmark],
         kept[names],
-        baselines,
-        int(plan.protocol["seed"]),
-        plan.variants[variant],
+        baselines=baselines,
+        seed=int(plan.protocol["seed"]),
+        variant=plan.variants[variant],
     )
 
 
