@@ -22,6 +22,17 @@ from blendin_local.models.schema import nearest
 from blendin_local.pair import Pair, PairSetup
 from blendin_local.settings import AUTO_ALPHA, BlendSettings, ModelSettings
 
+WANTED: Mapping[Role, str] = {
+    "base": "a base",
+    "guide": "a guide",
+    "anti": "a third model: the guide before it was tuned",
+}
+HINTS: Mapping[Role, str] = {
+    "base": "name one with --base, or choose --method guide",
+    "guide": "name one with --guide, or choose --method base",
+    "anti": "name one with --anti, or as anti of the pair in models.toml",
+}
+
 
 @dataclass(frozen=True)
 class PairRequest:
@@ -31,6 +42,7 @@ class PairRequest:
         pair: A pair of models.toml.
         base: A reference for the base.
         guide: A reference for the guide.
+        anti: A reference for the third model.
         base_template: A template of models.toml.
         exact_prompts: Prompts that stand for rendered ones.
         guide_template: A Jinja template instead of the guide's own.
@@ -38,13 +50,14 @@ class PairRequest:
         base_settings: Fields of `ModelSettings` for the base.
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
-        both: Whether to open both models where the method needs only one (if both are named).
+        both: Whether to open every model that is named, also where the method needs fewer.
         n_lanes: How many answers may be made at once.
     """
 
     pair: str | None = None
     base: str | None = None
     guide: str | None = None
+    anti: str | None = None
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
@@ -88,6 +101,7 @@ class Plan:
         return PairSetup(
             base=paths.get("base"),
             guide=paths.get("guide"),
+            anti=paths.get("anti"),
             template=self.template,
             base_settings=self.base_settings,
             guide_settings=self.guide_settings,
@@ -185,7 +199,13 @@ def _blend(request: PairRequest, entry: PairEntry | None, defaults: Defaults) ->
         "alpha": "alpha",
         "agreement_bonus": "agreement_bonus",
         "top_k": "top_k_blend",
+        "cap": "cap",
+        "bridge": "bridge",
     }
+    if not request.base:
+        names["base_temperature"] = "base_temperature"  # it belongs to the pair's own model
+    if not request.guide:
+        names["guide_temperature"] = "guide_temperature"
     given = {name: _first(key, entry, defaults) for name, key in names.items()}
     chosen = {name: value for name, value in given.items() if value is not None} | dict(request.blend)
     if chosen.get("alpha") == AUTO_ALPHA:
@@ -200,14 +220,12 @@ def _references(request: PairRequest, entry: PairEntry | None, method: str) -> d
     named: dict[Role, str | None] = {
         "base": request.base or (entry.base if entry else None),
         "guide": request.guide or (entry.guide if entry else None),
+        "anti": request.anti or (entry.anti if entry else None),
     }
     needed = roles_of(method)
     missing = [role for role in needed if not named[role]]
     if missing:
-        raise UsageError(
-            f"method {method} needs a {missing[0]}",
-            f"name one with --{missing[0]}, or choose --method {'guide' if missing[0] == 'base' else 'base'}",
-        )
+        raise UsageError(f"method {method} needs {WANTED[missing[0]]}", HINTS[missing[0]])
     return {role: name for role, name in named.items() if name and (role in needed or request.both)}
 
 

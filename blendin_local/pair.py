@@ -37,7 +37,7 @@ Conversation = str | Sequence[Message]
 
 
 class Pair:
-    """Two loaded models that answer together. A context manager; close it when done.
+    """Two loaded models, or three, that answer together. A context manager; close it when done.
 
     Drive it from one thread: llama.cpp keeps a team of workers for each thread that calls it.
 
@@ -67,7 +67,7 @@ class Pair:
         self.close()
 
     def close(self) -> None:
-        """Free both models; calling it twice is harmless."""
+        """Free the models; calling it twice is harmless."""
         self._places = []
         for player in self._players.values():
             player.close()
@@ -81,10 +81,11 @@ class Pair:
         return {role: self._prompt(role, messages) for role in roles}
 
     def _prompt(self, role: Role, messages: Sequence[Message]) -> tuple[Span, ...]:
-        exact = self.setup.exact_prompts.get(role)
+        plain = role != "guide"  # the anti reads what the base reads
+        exact = self.setup.exact_prompts.get("base" if plain else "guide")
         if exact is not None:
             return (Span(exact, trusted=True),)
-        if role == "base":
+        if plain:
             return (Span(self.setup.template.render(messages), trusted=False),)
         template = self._players[role].chat_template(self.setup.guide_template, self.setup.thinking)
         return template.render([{"role": m.speaker, "content": m.text} for m in messages])
@@ -153,7 +154,7 @@ class Pair:
 
     @property
     def tokens_evaluated(self) -> int:
-        """Tokens that both models have evaluated since they were loaded."""
+        """Tokens that the models have evaluated since they were loaded."""
         return sum(player.context.tally.tokens for player in self._players.values())
 
     def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
@@ -188,7 +189,7 @@ class Pair:
     ) -> Task:
         """Check a wish and fill in what it leaves open."""
         roles = self._require_roles(blend.method)
-        if not set(roles) <= set(self.setup.exact_prompts):
+        if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
             _require_question(messages)
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))
@@ -207,8 +208,9 @@ class Pair:
         roles = roles_of(method)
         missing = [role for role in roles if role not in self._players]
         if missing:
+            wanted = "a third model, the anti" if missing[0] == "anti" else f"a {missing[0]}"
             raise PairError(
-                f"method {method} needs a {missing[0]}, and none was opened", f"name one with --{missing[0]}"
+                f"method {method} needs {wanted}, and none was opened", f"name one with --{missing[0]}"
             )
         return roles
 
@@ -223,7 +225,7 @@ class Pair:
         return lines
 
     def memory_bytes(self) -> dict[str, int]:
-        """Bytes of both models' weights, KV caches and compute buffers, as estimated before loading."""
+        """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
         parts = [player.memory for player in self._players.values()]
         return {
             name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
@@ -245,7 +247,7 @@ class Pair:
             "exact_prompts": sorted(self.setup.exact_prompts),
             "thinking": self.setup.thinking,
             "n_lanes": self.setup.n_lanes,
-            "blend": {**asdict(settings.blend), "alpha": _alpha_name(settings.blend)},
+            "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
             "sampling": asdict(settings.sampling),
             "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         }
@@ -259,7 +261,3 @@ def _messages(conversation: Conversation, system: str) -> list[Message]:
 def _require_question(messages: Sequence[Message]) -> None:
     if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
         raise UsageError("the prompt is empty", "give a question")
-
-
-def _alpha_name(blend: BlendSettings) -> float | str:
-    return "auto" if blend.alpha is None else blend.alpha

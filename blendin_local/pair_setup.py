@@ -31,6 +31,8 @@ class PairSetup:
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
         n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
+        anti: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
+            run like the guide and reads the base's prompt, having been trained on no other.
     """
 
     base: Path | None
@@ -42,14 +44,16 @@ class PairSetup:
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_lanes: int = 1
+    anti: Path | None = None
 
     def __post_init__(self) -> None:
         within("parallel", self.n_lanes, 1, MAX_LANES)
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
-        both: list[tuple[Role, Path | None, ModelSettings]] = [
+        all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
+            ("anti", self.anti, self.guide_settings),
         ]
-        return {role: (path, settings) for role, path, settings in both if path is not None}
+        return {role: (path, settings) for role, path, settings in all_roles if path is not None}

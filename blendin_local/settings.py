@@ -15,7 +15,11 @@ from blendin_local.errors import UsageError
 
 KvType = Literal["f16", "q8_0", "q4_0", "f32"]
 FlashAttention = Literal["auto", "on", "off"]
+Bridge = Literal["bytes", "prefix"]
+CalibratedAlpha = Literal["calibrated"]
 AUTO_ALPHA = "auto"
+CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
+BRIDGES: tuple[Bridge, ...] = ("bytes", "prefix")
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
@@ -31,23 +35,58 @@ class BlendSettings:
     Attributes:
         method: Name of a rule in `core.methods`.
         threshold: The paper's tau, in [0, 1]; below it the base counts as uncertain.
-        alpha: The guide's weight in [0, 1], or None for the paper's eq. 3 (`auto`).
+        alpha: The guide's weight in [0, 1]; None for the paper's eq. 3 (`auto`); `calibrated` for eq. 3 with
+            tempered confidences.
         agreement_bonus: The paper's lambda in eq. 3.
         top_k: How many candidates of each model enter the blend.
+        cap: Method `capped`: the share of asked steps above which the guide is not asked, in [0, 1].
+        filter_top_k: Method `agreement`: the guide's choice must be among so many of the base's candidates.
+            The paper leaves the number open; its code has 5.
+        bridge: How candidates of the two vocabularies meet (`core.bridge`).
+        base_temperature: The base's temperature for `calibrated`, fitted by `blendin check`.
+        guide_temperature: Likewise the guide's.
     """
 
     method: str = "blendin"
     threshold: float = 0.4
-    alpha: float | None = None
+    alpha: float | CalibratedAlpha | None = None
     agreement_bonus: float = 0.1
     top_k: int = 100
+    cap: float = 0.15
+    filter_top_k: int = 5
+    bridge: Bridge = "bytes"
+    base_temperature: float | None = None
+    guide_temperature: float | None = None
 
     def __post_init__(self) -> None:
         within("threshold", self.threshold, 0, 1)
         within("agreement bonus", self.agreement_bonus, 0, 1)
-        if self.alpha is not None:
+        if self.alpha == CALIBRATED_ALPHA:
+            if self.base_temperature is None or self.guide_temperature is None:
+                raise UsageError(
+                    "alpha calibrated needs a fitted temperature for each model of the pair",
+                    "blendin check --write fits them and keeps them with the pair in models.toml",
+                )
+        elif self.alpha is not None:
             within("alpha", self.alpha, 0, 1)
         within("top-k-blend", self.top_k, 1, 100_000)
+        within("cap", self.cap, 0, 1)
+        within("filter top-k", self.filter_top_k, 1, 100_000)
+        if self.bridge not in BRIDGES:
+            raise UsageError(f"bridge is {self.bridge!r}", f"choose one of {', '.join(BRIDGES)}")
+        for name, value in (("base", self.base_temperature), ("guide", self.guide_temperature)):
+            if value is not None:
+                within(f"{name} temperature", value, 0.05, 20)
+
+    @property
+    def temperatures(self) -> tuple[float, float]:
+        """Those of base and guide; 1 where none was fitted."""
+        return self.base_temperature or 1.0, self.guide_temperature or 1.0
+
+    @property
+    def alpha_name(self) -> float | str:
+        """Alpha as users write it: a number, `auto` or `calibrated`."""
+        return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
 @dataclass(frozen=True)
@@ -86,12 +125,14 @@ class AnswerSettings:
         stop: Strings at which the answer is cut.
         loop_guard: Whether an answer that only repeats itself is ended.
         top_logprobs: Candidates of each distribution kept per step (0: none).
+        evidence: Whether steps keep all that decided them, so that they can be decided again.
     """
 
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     loop_guard: bool = True
     top_logprobs: int = 0
+    evidence: bool = False
 
     def __post_init__(self) -> None:
         within("max-tokens", self.max_tokens, 1, math.inf)
@@ -107,11 +148,14 @@ class ModelSettings:
     Attributes:
         ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or the training length if shorter.
         n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
-        threads: Threads for decoding; None counts the cores this process may use.
+        threads: Threads for every evaluation; None uses the cores that other programs leave
+            (`engine.threads`), at most those this process may use.
         flash_attention: `auto` lets llama.cpp decide.
         kv_type: Number format of the KV cache.
         mmap: Whether weights are mapped from the file instead of read.
         swa_full: Whether sliding-window layers keep every position, so that any rewind is exact.
+        reproducible: Whether the threads stay the same even when the machine is busy, so that answers do to
+            the last bit.
     """
 
     ctx_size: int | None = None
@@ -121,6 +165,7 @@ class ModelSettings:
     kv_type: KvType = "f16"
     mmap: bool = True
     swa_full: bool = True
+    reproducible: bool = False
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:
@@ -133,5 +178,6 @@ class ModelSettings:
             raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
 
 
+EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2

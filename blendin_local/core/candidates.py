@@ -8,8 +8,10 @@ Source: design rule "Bytes"; duplicate byte strings exist in SentencePiece vocab
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ Distribution = Mapping[bytes, float]
 """Probabilities of candidates, largest first; what is missing has probability 0."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenTable:
     """The byte strings of one vocabulary.
 
@@ -71,10 +73,37 @@ class TokenTable:
     def __len__(self) -> int:
         return len(self.pieces)
 
-    def pool(self, weights: NDArray[np.float32]) -> None:
+    @cached_property
+    def ids(self) -> Mapping[bytes, int]:
+        """The id of each candidate. Made when first read, by what looks beyond candidate lists."""
+        heads = np.flatnonzero(self.speakable)
+        heads = np.setdiff1d(heads, np.concatenate([self.twin_ids, self.end_ids[1:]]), assume_unique=True)
+        return {self.pieces[i]: i for i in heads.tolist()}
+
+    @cached_property
+    def _in_order(self) -> tuple[list[bytes], NDArray[np.intp]]:
+        """The candidates sorted as byte strings, and their ids."""
+        pieces = sorted(self.ids)
+        return pieces, np.fromiter((self.ids[piece] for piece in pieces), np.intp, len(pieces))
+
+    def beginning_with(self, prefix: bytes) -> NDArray[np.intp]:
+        """The ids of all candidates that begin with `prefix`, which is not empty."""
+        pieces, ids = self._in_order
+        first = bisect_left(pieces, prefix)
+        return ids[first : bisect_right(pieces, prefix, first, key=lambda piece: piece[: len(prefix)])]
+
+    @cached_property
+    def homes(self) -> dict[TokenTable, Mapping[bytes, NDArray[np.intp]]]:
+        """What `core.bridge` has found out about other vocabularies; kept because it takes a while."""
+        return {}
+
+    def pool(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Move the weight of twins to their heads and of all ends to the first, in place; silence the rest.
 
         The sum over speakable ids stays what it was.
+
+        Returns:
+            The same array.
         """
         np.add.at(weights, self.twin_heads, weights[self.twin_ids])
         weights[self.twin_ids] = 0
@@ -83,3 +112,4 @@ class TokenTable:
             weights[self.end_ids] = 0
             weights[self.end_ids[0]] = end_weight
         weights[self.silent_ids] = 0
+        return weights

@@ -60,7 +60,7 @@ class Prediction:
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
         peak_id = int(logits.argmax())
         peak = logits[peak_id]
-        self._table = table
+        self.table = table
         self._top_k = top_k
         self._weights = np.exp(logits if abs(peak) < SAFE_LOGIT else logits - peak)
         self._total = float(self._weights.sum())
@@ -72,16 +72,20 @@ class Prediction:
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate, where a control token is likelier still."""
-        return int(np.where(self._table.speakable, logits, -np.inf).argmax())
+        return int(np.where(self.table.speakable, logits, -np.inf).argmax())
+
+    @cached_property
+    def _pooled(self) -> NDArray[np.float32]:
+        """The weights by candidate: those of one byte string on its head, those of all ends on the first."""
+        return self.table.pool(self._weights.copy())
 
     @cached_property
     def _ranked(self) -> tuple[dict[bytes, float], dict[bytes, int]]:
-        weights = self._weights
-        self._table.pool(weights)
+        weights = self._pooled
         best = largest(weights, self._top_k)
         probabilities = (weights[best].astype(np.float64) / self._total).tolist()
         ids = best[: len(probabilities) - probabilities.count(0.0)].tolist()
-        pieces = [self._table.pieces[i] for i in ids]
+        pieces = [self.table.pieces[i] for i in ids]
         return dict(zip(pieces, probabilities, strict=False)), dict(zip(pieces, ids, strict=True))
 
     @property
@@ -91,6 +95,25 @@ class Prediction:
         Ids with the same bytes are summed and all ends pooled, so the head may outweigh `top_p`.
         """
         return self._ranked[0]
+
+    def probability(self, piece: bytes) -> float | None:
+        """P(piece) under the full softmax, listed or not; None if the vocabulary has no such token."""
+        token = self.table.ids.get(piece)
+        return None if token is None else float(self._pooled[token]) / self._total
+
+    def mass(self, ids: NDArray[np.intp]) -> float:
+        """The summed probability of these tokens under the full softmax; twins count at their heads."""
+        return float(self._pooled[ids].sum()) / self._total
+
+    def confidence(self, temperature: float) -> float:
+        """The likeliest candidate's probability at another temperature: max_s P_T(s), P_T = softmax(z / T).
+
+        Args:
+            temperature: T > 0; 1 gives the likeliest of `candidates`, more gives less confidence.
+        """
+        tempered = (self._weights / self._weights.max()) ** np.float32(1 / temperature)
+        total = float(tempered.sum())
+        return float(self.table.pool(tempered).max()) / total
 
     def id_of(self, piece: bytes) -> int | None:
         """The token id by which this model itself would say `piece` here, None if it did not propose it."""

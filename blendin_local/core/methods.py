@@ -1,139 +1,240 @@
 """The methods: rules that turn what the models predict into the options for the next candidate.
 
-Here: one generator per method. It yields the role it needs a prediction of, receives the prediction, and
-returns a `Decision`. A new method is a new function with a line in `METHODS`.
-Not here: the loop over steps (`decode.respond`), the equations (`core.blending`).
-Source: sections 3.1 and 4.1 of the paper (Algorithm 1, lines 6 to 14).
+Here: one generator per method and step. It yields what it asks (`Ask`), receives the prediction, and returns
+a `Decision`. A new method is a new function with a line in `METHODS`.
+Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), how vocabularies meet
+(`core.bridge`).
+Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14), and what it compares itself with.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
-from blendin_local.core.blending import auto_alpha, blend, greedy
-from blendin_local.core.candidates import Distribution
+from blendin_local.core.blending import auto_alpha, blend, steer
+from blendin_local.core.bridge import told_by
+from blendin_local.core.candidates import END, Distribution
+from blendin_local.core.decisions import Ask, Decision, Deliberation, Mixture, Past, Role, only
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.records import Source
-from blendin_local.settings import BlendSettings
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
-Role = Literal["base", "guide"]
+__all__ = ["METHODS", "Ask", "Decision", "Deliberation", "Method", "Past", "Role", "roles_of"]
 
+Method = Callable[[BlendSettings, Past], Deliberation]
+Filter = Callable[[Prediction, Prediction, BlendSettings], bool]
 
-class Options(Protocol):
-    """What the next candidate is picked from."""
-
-    def best(self) -> bytes:
-        """The greedy choice."""
-        ...
-
-    def spread(self) -> Distribution:
-        """The distribution to sample from, largest first."""
-        ...
+LOOK_AHEAD = 16  # tokens that the guide drafts at once, Fei et al. 2025
+WORD = re.compile(rb"\s*\S+|\s+")
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """A blended distribution; `base` settles ties."""
-
-    blended: Distribution
-    base: Distribution
-
-    def best(self) -> bytes:
-        """Equation 5."""
-        return greedy(self.blended, self.base)
-
-    def spread(self) -> Distribution:
-        """The blend itself."""
-        return self.blended
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a method concluded about one step.
-
-    Attributes:
-        options: What to pick from.
-        base: The base's prediction, None where it was not run.
-        guide: The guide's prediction, None where it was not asked.
-        alpha: The guide's weight, None where there was no blend.
-    """
-
-    options: Options
-    base: Prediction | None = None
-    guide: Prediction | None = None
-    alpha: float | None = None
-
-    def source(self, piece: bytes) -> Source:
-        """How `piece` came about, in the words of the step record."""
-        if self.base is None:
-            return "guide"
-        if self.guide is None:
-            return "base"
-        return "kept" if piece == self.base.top else "changed"
-
-    def proposer(self, piece: bytes) -> Role:
-        """The model that put more weight behind `piece`: it finishes its characters and owns its END."""
-        if self.base is None or self.guide is None:
-            return "guide" if self.base is None else "base"
-        alpha = 0.5 if self.alpha is None else self.alpha
-        by_guide = alpha * self.guide.candidates.get(piece, 0.0)
-        by_base = (1 - alpha) * self.base.candidates.get(piece, 0.0)
-        return "guide" if by_guide > by_base else "base"
-
-
-Deliberation = Generator[Role, Prediction, Decision]
-Method = Callable[[BlendSettings], Deliberation]
-
-
-def base(_: BlendSettings) -> Deliberation:
+def base(_: BlendSettings, __: Past) -> Deliberation:
     """The base alone: w = argmax P_b(w)."""
-    prediction = yield "base"
+    prediction = yield Ask("base")
     return Decision(prediction, base=prediction)
 
 
-def guide(_: BlendSettings) -> Deliberation:
+def guide(_: BlendSettings, __: Past) -> Deliberation:
     """The guide alone: w = argmax P_g(w)."""
-    prediction = yield "guide"
+    prediction = yield Ask("guide")
     return Decision(prediction, guide=prediction)
 
 
-def _settled(prediction: Prediction) -> Decision:
-    """The base is sure (u >= tau): its own top candidate, the only option also when sampling."""
-    only = {prediction.top: 1.0}
-    return Decision(Mixture(only, only), base=prediction)
+def _own_choice(b: Prediction) -> Decision:
+    """The base is sure (u >= tau), or left alone: its own top candidate, also when sampling."""
+    return Decision(only(b.top), base=b)
 
 
-def nudging(settings: BlendSettings) -> Deliberation:
-    """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
-    b = yield "base"
-    if b.top_p >= settings.threshold:
-        return _settled(b)
-    g = yield "guide"
+def _accepted(b: Prediction, g: Prediction) -> Decision:
+    """The guide's top candidate: a blend with alpha 1."""
     return Decision(Mixture(g.candidates, b.candidates), base=b, guide=g, alpha=1.0)
 
 
-def blendin(settings: BlendSettings) -> Deliberation:
+def nudging(settings: BlendSettings, _: Past) -> Deliberation:
+    """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
+    b = yield Ask("base")
+    if b.top_p >= settings.threshold:
+        return _own_choice(b)
+    g = yield Ask("guide")
+    return _accepted(b, g)
+
+
+def capped(settings: BlendSettings, past: Past) -> Deliberation:
+    """Intervention capping, section 3.3 and table 3: NUDGING, but no more once asked / steps > cap.
+
+    The share is that of the answer so far, so guidance comes back when the base has spoken long enough.
+    """
+    b = yield Ask("base")
+    if b.top_p >= settings.threshold or past.asked > settings.cap * past.steps:
+        return _own_choice(b)
+    g = yield Ask("guide")
+    return _accepted(b, g)
+
+
+def agrees(b: Prediction, g: Prediction, settings: BlendSettings) -> bool:
+    """Agreement filter, appendix A.3: t_g is among the base's top-k candidates."""
+    return g.top in list(b.candidates)[: settings.filter_top_k]
+
+
+def outbids(b: Prediction, g: Prediction, _: BlendSettings) -> bool:
+    """Confidence competition, appendix A.3: max P_g(w) > max P_b(w)."""
+    return g.top_p > b.top_p
+
+
+def filtered(*filters: Filter) -> Method:
+    """Discrete filtering, appendix A.3: NUDGING, but a suggestion must pass every filter.
+
+    One that does not is rejected: the base's own choice stays, and the step counts as asked.
+    """
+
+    def method(settings: BlendSettings, _: Past) -> Deliberation:
+        b = yield Ask("base")
+        if b.top_p >= settings.threshold:
+            return _own_choice(b)
+        g = yield Ask("guide")
+        if all(passes(b, g, settings) for passes in filters):
+            return _accepted(b, g)
+        return Decision(only(b.top), base=b, guide=g, alpha=0.0)
+
+    return method
+
+
+def nudging_words(settings: BlendSettings, past: Past) -> Deliberation:
+    """NUDGING as its authors ran it (Fei et al. 2025): hand-over by words, and only the guide's END ends.
+
+    Where the base is unsure (or would end), the guide drafts 16 tokens. Its first word is taken; each further
+    one unless the base takes over: its top token begins that word, or u >= tau. The base then goes on until
+    it is unsure. If the guide ends inside its draft, all of it is taken unchecked, and the answer ends. Each
+    word is one step. A last word that the draft may have cut is left out, unless it is the only one. The
+    guide drafts greedily at any temperature. Left out: the authors' guards against repetition, which the loop
+    guard stands for, and the base's chunks of 16 tokens, which only saved them calls.
+    """
+    b = yield Ask("base")
+    draft = past.draft
+    checked = draft[-1:] != (END,)
+    begins_word = bool(draft and b.top) and draft[0].startswith(b.top)
+    if checked and b.top != END and (b.top_p >= settings.threshold or begins_word):
+        return _own_choice(b)
+    g = yield Ask("guide")
+    if not draft:
+        draft = yield from _draft(g)
+    return Decision(only(draft[0]), base=b, guide=g, alpha=1.0, draft=draft[1:])
+
+
+def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
+    """The words that the guide would say greedily from here, END last if it comes that far; never empty."""
+    said = b""
+    for _ in range(LOOK_AHEAD - 1):
+        if g.top == END:
+            break
+        said += g.top
+        g = yield Ask("guide", after=said)
+    if g.top == END:
+        return (*WORD.findall(said), END)
+    words = WORD.findall(said + g.top)
+    return tuple(words[:-1] or words)
+
+
+def _weight(
+    settings: BlendSettings, b: Prediction, g: Prediction, guided: Distribution, bonus: float
+) -> float:
+    """Equation 3; with alpha `calibrated`, confidences at the temperatures that `blendin check` fitted.
+
+    Only eq. 3's confidences are tempered: the gate, the agreement term and the blend stay as they are.
+    """
+    confidences = None
+    if settings.alpha == CALIBRATED_ALPHA:
+        of_base, of_guide = settings.temperatures
+        confidences = b.confidence(of_base), g.confidence(of_guide)
+    return auto_alpha(b.candidates, guided, bonus, confidences)
+
+
+def _blended(b: Prediction, g: Prediction, guided: Distribution, alpha: float) -> Decision:
+    """Equation 4."""
+    mixture = Mixture(blend(b.candidates, guided, alpha), b.candidates)
+    return Decision(mixture, base=b, guide=g, alpha=alpha)
+
+
+def blendin(settings: BlendSettings, _: Past) -> Deliberation:
     """BlendIn, section 4.1: where u = max P_b(w) < tau, both distributions are blended.
 
     alpha is eq. 3 unless the settings give a number; the blend is eq. 4.
     """
-    b = yield "base"
+    b = yield Ask("base")
     if b.top_p >= settings.threshold:
-        return _settled(b)
-    g = yield "guide"
+        return _own_choice(b)
+    g = yield Ask("guide")
+    guided = yield from told_by(g, "guide", b, settings)
     alpha = settings.alpha
-    if alpha is None:
-        alpha = auto_alpha(b.candidates, g.candidates, settings.agreement_bonus)
-    mixture = Mixture(blend(b.candidates, g.candidates, alpha), b.candidates)
-    return Decision(mixture, base=b, guide=g, alpha=alpha)
+    if alpha is None or alpha == CALIBRATED_ALPHA:
+        alpha = _weight(settings, b, g, guided, settings.agreement_bonus)
+    return _blended(b, g, guided, alpha)
 
 
-METHODS: Mapping[str, Method] = {"base": base, "guide": guide, "nudging": nudging, "blendin": blendin}
+def ensemble(settings: BlendSettings, _: Past) -> Deliberation:
+    """Confidence-based ensembling, which section 4.2 sets against BlendIn: a blend at every step.
 
-ROLES: Mapping[str, tuple[Role, ...]] = {"base": ("base",), "guide": ("guide",)}
-"""The models a method needs, where it does not need both."""
+    P(s) = w * g(s) + (1 - w) * b(s), w = max g / (max b + max g): eq. 3 and 4 without gate and agreement
+    bonus. The paper cites Lakshminarayanan et al. 2017 for it. Their deep ensembles average networks of one
+    kind, trained from different starts, with equal weights; that confidence weighs is how the paper describes
+    the idea. A number for alpha is not read, for then nothing here would be about confidence.
+    """
+    b = yield Ask("base")
+    g = yield Ask("guide")
+    guided = yield from told_by(g, "guide", b, settings)
+    return _blended(b, g, guided, _weight(settings, b, g, guided, bonus=0.0))
+
+
+def proxy(settings: BlendSettings, _: Past) -> Deliberation:
+    """Proxy tuning (Liu et al. 2024): log P = log b + log g - log a - log Z at every step, a being `anti`.
+
+    The anti is the guide before it was tuned, so log g - log a is what tuning did to the small model. It is
+    also the implicit value function of Liu et al. 2024 (integrated value guidance) applied to single tokens;
+    their search over chunks with a second, trained value function is not here.
+    Exact: each probability is looked up under the full softmax, for whichever string is considered, so over
+    one shared vocabulary this is the sum of the three models' logits.
+    Approximated: considered are only the base's and the guide's top-k candidates, as far as the base has a
+    token for them, and Z is the sum over these. Across vocabularies strings meet through the bridge; where
+    guide or anti lacks a string, they say nothing about it, and the base's probability stays.
+    """
+    b = yield Ask("base")
+    g = yield Ask("guide")
+    a = yield Ask("anti")
+    guided = yield from told_by(g, "guide", b, settings)
+    untuned = yield from told_by(a, "anti", b, settings)
+    pieces = {**b.candidates, **guided}
+    steered = steer(
+        *(_looked_up(pieces, model, told) for model, told in ((b, b.candidates), (g, guided), (a, untuned)))
+    )
+    return Decision(Mixture(steered, b.candidates), base=b, guide=g, anti=a)
+
+
+def _looked_up(pieces: Mapping[bytes, float], model: Prediction, told: Distribution) -> Distribution:
+    """The probability of every piece: as it was told, else as the model's full softmax has it."""
+    found = {s: told.get(s) or model.probability(s) for s in pieces}
+    return {s: p for s, p in found.items() if p is not None}
+
+
+METHODS: Mapping[str, Method] = {
+    "base": base,
+    "guide": guide,
+    "nudging": nudging,
+    "nudging-words": nudging_words,
+    "capped": capped,
+    "agreement": filtered(agrees),
+    "competition": filtered(outbids),
+    "agreement+competition": filtered(agrees, outbids),
+    "ensemble": ensemble,
+    "proxy": proxy,
+    "blendin": blendin,
+}
+
+ROLES: Mapping[str, tuple[Role, ...]] = {
+    "base": ("base",),
+    "guide": ("guide",),
+    "proxy": ("base", "guide", "anti"),
+}
+"""The models a method needs, where these are not base and guide."""
 
 
 def roles_of(method: str) -> tuple[Role, ...]:

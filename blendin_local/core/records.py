@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Source = Literal["base", "kept", "changed", "guide"]
@@ -49,6 +49,24 @@ class CandidateLists:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
+
+    Attributes:
+        role: The model that was asked.
+        after: The bytes between the beginning of the step and the place it was asked about: half a character
+            that it was to finish, or nothing.
+        top: Its likeliest candidate there.
+        candidates: All of them, largest first, where they were wanted.
+    """
+
+    role: str
+    after: bytes
+    top: Candidate
+    candidates: tuple[Candidate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One emitted candidate and why.
 
@@ -61,6 +79,8 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
+        further: What else was heard before the step was complete; mostly nothing.
+        anti_top: The third model's likeliest candidate, None where it was not asked.
     """
 
     i: int
@@ -70,6 +90,8 @@ class Step:
     base_top: Candidate | None = None
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
+    further: tuple[Heard, ...] = ()
+    anti_top: Candidate | None = None
 
     @property
     def text(self) -> str:
@@ -121,17 +143,31 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
+    anti_prompt_tokens: int = 0
+    anti_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp."""
+    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp.
+
+    `threads` has for each role how many evaluations ran on how many threads.
+    """
 
     load_ms: float = 0.0
     prompt_ms: float = 0.0
     generation_ms: float = 0.0
     llama_decode_ms: float = 0.0
     first_step_ms: float = 0.0
+    threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers rounded to microseconds."""
+        threads = {
+            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
+        }
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
+        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
 
 
 @dataclass(frozen=True)
@@ -169,6 +205,16 @@ class Completion:
         return summarize(self.steps)
 
 
+def shortened(step: Step, n: int) -> Step:
+    """The step with the first `n` candidates of each list, none for 0."""
+    lists = step.candidates
+    further = tuple(replace(heard, candidates=None) for heard in step.further)
+    if lists is None or not n:
+        return replace(step, candidates=None, further=further)
+    heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
+    return replace(step, candidates=CandidateLists(*heads), further=further)
+
+
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
     """`{text, bytes, p}`, or None."""
     if candidate is None:
@@ -191,6 +237,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "base_top": candidate_to_json(step.base_top),
         "guide_top": candidate_to_json(step.guide_top),
     }
+    if step.anti_top is not None:
+        record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
         lists = step.candidates
         record["candidates"] = {
@@ -198,12 +246,25 @@ def step_to_json(step: Step) -> dict[str, Any]:
             "guide": _list_to_json(lists.guide),
             "blend": _list_to_json(lists.blend),
         }
+    if step.further:
+        record["further"] = [_heard_to_json(heard) for heard in step.further]
+    return record
+
+
+def _heard_to_json(heard: Heard) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "role": heard.role,
+        "after": list(heard.after),
+        "top": candidate_to_json(heard.top),
+    }
+    if heard.candidates is not None:
+        record["candidates"] = _list_to_json(heard.candidates)
     return record
 
 
 def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
     """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage, timings = completion.blend, completion.usage, completion.timings
+    summary, usage = completion.blend, completion.usage
     settings = completion.signature.get("blend", {})
     record: dict[str, Any] = {
         "text": completion.text,
@@ -213,8 +274,9 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
+            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
         },
-        "timings": {name: round(getattr(timings, name), 3) for name in Timings.__slots__},
+        "timings": completion.timings.to_json(),
         "blend": {
             "method": settings.get("method"),
             "threshold": settings.get("threshold"),
@@ -228,6 +290,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "mean_alpha": summary.mean_alpha,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
         },
         "signature": dict(completion.signature),
         "notices": list(completion.notices),

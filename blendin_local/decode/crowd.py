@@ -30,7 +30,7 @@ from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 Wanted = TypeVar("Wanted")
 Result = Completion | BlendinError
 
-IN_TURN: tuple[Role, ...] = ("base", "guide")  # so that a step's guide questions run in the same round
+IN_TURN: tuple[Role, ...] = ("base", "guide", "anti")  # a step's later questions run in the same round
 
 
 def answer_many(
@@ -165,7 +165,7 @@ class _Crowd(Generic[Wanted]):
     def _ask(self, role: Role, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
         """One batch for one role; who has not read all of its prompt stays with its question.
 
-        A prompt's last token is read apart. For the guide that happens at once: an answer that waits for the
+        A prompt's last token is read apart. For a helper that happens at once: an answer that waits for the
         guide is missing among those that ask the base, and a full batch costs less than one with a gap.
         """
         context = next(iter(asking.values())).context
@@ -183,7 +183,7 @@ class _Crowd(Generic[Wanted]):
             waiting = {
                 live: seat
                 for live, seat in waiting.items()
-                if live not in answered and role == "guide" and not seat.lane.in_prompt
+                if live not in answered and role != "base" and not seat.lane.in_prompt
             }
 
     def stop(self) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from blendin_local.core.candidates import END, Distribution
+from blendin_local.core.decisions import Decision, Deliberation, Past, Role
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import METHODS, Decision, Deliberation, Role
+from blendin_local.core.methods import METHODS
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
 from blendin_local.core.sampling import sample
 from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
@@ -62,15 +63,15 @@ def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerS
     """
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
-    text = b""
+    text, past = b"", Past()
     for i in range(limits.max_tokens):
-        decision = yield from consult(METHODS[blending.method](blending), text)
+        decision = yield from consult(METHODS[blending.method](blending, past), text)
         piece = pick(decision, sampling, rng)
         if piece == END:
             end = describe(i, END, piece, decision, limits.top_logprobs)
             return Ending(text, "guide_end" if decision.proposer(END) == "guide" else "base_end", end)
         whole = yield from finish_characters(decision.proposer(piece), text, piece)
-        searched, text = len(text), text + whole
+        searched, text, past = len(text), text + whole, past.after(decision)
         yield describe(i, whole, piece, decision, limits.top_logprobs)
         cut = find_stop(text, searched, stops)
         if cut is not None:
@@ -90,10 +91,10 @@ def ask(role: Role, text: bytes) -> Inquiry:
 def consult(deliberation: Deliberation, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
     """Let a method ask what it needs about the place after `text`, and return what it decides."""
     try:
-        role = next(deliberation)
+        wanted = next(deliberation)
         while True:
-            prediction = yield from ask(role, text)
-            role = deliberation.send(prediction)
+            prediction = yield from ask(wanted.role, text + wanted.after)
+            wanted = deliberation.send(prediction)
     except StopIteration as finished:
         decision: Decision = finished.value
         return decision
@@ -133,6 +134,7 @@ def describe(i: int, whole: bytes, piece: bytes, decision: Decision, top_logprob
         alpha=decision.alpha,
         base_top=_top(decision.base),
         guide_top=_top(decision.guide),
+        anti_top=_top(decision.anti),
         candidates=_lists(decision, top_logprobs) if top_logprobs else None,
     )
 

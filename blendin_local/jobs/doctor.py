@@ -218,7 +218,7 @@ def _offloads(name: str, registry: Registry, store: Store, build: Build | None) 
         return ()
     free = sum(device.memory_free for device in build.devices if device.gpu) if build else 0
     found = []
-    for reference in (pair.base, pair.guide):
+    for reference in pair.references:
         offload, taken = _offload(reference, registry, store, free)
         free -= taken
         found.append(offload)

@@ -96,11 +96,11 @@ class Removal:
 
 
 def expand(names: Iterable[str], registry: Registry) -> list[str]:
-    """References of models, each once; the name of a pair stands for both of its models."""
+    """References of models, each once; the name of a pair stands for all of its models."""
     found: list[str] = []
     for name in names:
         pair = registry.pairs.get(name)
-        found += [name] if pair is None or name in registry.models else [pair.base, pair.guide]
+        found += [name] if pair is None or name in registry.models else pair.references
     return list(dict.fromkeys(found))
 
 
@@ -174,7 +174,7 @@ def remove_unfinished(store: Store) -> None:
 
 def pairs_with(reference: str, registry: Registry) -> tuple[str, ...]:
     """Names of the pairs that a reference is part of."""
-    return tuple(name for name, pair in registry.pairs.items() if reference in {pair.base, pair.guide})
+    return tuple(name for name, pair in registry.pairs.items() if reference in pair.references)
 
 
 def source_text(source: Source | None) -> str:

@@ -106,9 +106,11 @@ class Preferences:
 
     method: str | None = None
     threshold: float | None = None
-    alpha: float | Literal["auto"] | None = None
+    alpha: float | Literal["auto", "calibrated"] | None = None
     agreement_bonus: float | None = None
     top_k_blend: int | None = None
+    cap: float | None = None
+    bridge: Literal["bytes", "prefix"] | None = None
     ctx_size: int | None = None
     guide_ctx_size: int | None = None
     n_gpu_layers: int | None = None
@@ -128,6 +130,9 @@ class PairEntry(Preferences):
         guide: Reference of the guide.
         about: One line for people.
         base_template: Name of the base's plain-text template.
+        anti: Reference of the third model, which method `proxy` needs; empty for none.
+        base_temperature: The base's temperature for alpha `calibrated`, fitted by `blendin check`.
+        guide_temperature: Likewise the guide's.
         trusted: False where a models.toml of the working directory names the models.
     """
 
@@ -136,7 +141,15 @@ class PairEntry(Preferences):
     guide: str
     about: str = ""
     base_template: str | None = None
+    anti: str = ""
+    base_temperature: float | None = None
+    guide_temperature: float | None = None
     trusted: bool = True
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Those of its models."""
+        return (self.base, self.guide, *([self.anti] if self.anti else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
 PATH_KEYS = frozenset({"path", "chat_template"})
-REFERENCE_KEYS = frozenset({"base", "guide"})
+REFERENCE_KEYS = frozenset({"base", "guide", "anti"})
 # facts about one file, which a nearer file that names another source must not inherit
 FILE_FACTS = ("size", "sha256", "license", "notice", *SOURCE_KEYS)
 
@@ -222,7 +222,9 @@ class _Merged:
         for role in ("base", "guide"):
             if not settings.get(role):
                 self._missing("pairs", name, role)
-        return PairEntry(name=name, trusted=self.trusted("pairs", name, ("base", "guide")), **settings)
+        return PairEntry(
+            name=name, trusted=self.trusted("pairs", name, ("base", "guide", "anti")), **settings
+        )
 
     def _template(self, name: str, table: Table) -> PlainTemplate:
         for part in ("user", "assistant"):

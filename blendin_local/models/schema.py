@@ -30,7 +30,11 @@ TABLES: Kind = (
     lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
 )
 TABLE: Kind = ("a table", lambda value: isinstance(value, dict))
-ALPHA: Kind = ('a number or "auto"', lambda value: value == "auto" or NUMBER[1](value))
+ALPHA: Kind = (
+    'a number, "auto" or "calibrated"',
+    lambda value: value in {"auto", "calibrated"} or NUMBER[1](value),
+)
+BRIDGE: Kind = ('"bytes" or "prefix"', lambda value: value in {"bytes", "prefix"})
 ROLE: Kind = ('"base", "instruct" or "any"', lambda value: value in {"base", "instruct", "any"})
 SHA256: Kind = (
     "64 hexadecimal digits",
@@ -43,6 +47,8 @@ BLEND_KEYS: Mapping[str, Kind] = {
     "alpha": ALPHA,
     "agreement_bonus": NUMBER,
     "top_k_blend": WHOLE,
+    "cap": NUMBER,
+    "bridge": BRIDGE,
     "ctx_size": WHOLE,
     "guide_ctx_size": WHOLE,
     "n_gpu_layers": WHOLE,
@@ -71,6 +77,9 @@ PAIR_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
     "base": TEXT,
     "guide": TEXT,
+    "anti": TEXT,
+    "base_temperature": NUMBER,
+    "guide_temperature": NUMBER,
     "base_template": TEXT,
     "tuned": TABLE,
     **BLEND_KEYS,

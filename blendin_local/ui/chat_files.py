@@ -18,7 +18,7 @@ from blendin_local.ui.chat_state import ChatSettings, Talk, Turn
 
 KIND = "blendin-chat"
 _SAVED = {
-    "blend": ("method", "threshold", "alpha", "agreement_bonus", "top_k"),
+    "blend": ("method", "threshold", "alpha", "agreement_bonus", "top_k", "cap", "bridge"),
     "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
     "answer": ("max_tokens", "stop", "loop_guard"),
 }

@@ -12,17 +12,19 @@ from dataclasses import replace
 from typing import Literal
 
 from blendin_local.errors import UsageError
-from blendin_local.settings import AUTO_ALPHA
+from blendin_local.settings import AUTO_ALPHA, BRIDGES, CALIBRATED_ALPHA
 from blendin_local.ui.chat_state import ChatSettings
 
-Kind = Literal["method", "float", "int"]
+Kind = Literal["method", "alpha", "bridge", "float", "int"]
 Value = str | float | int | None
 
 # name: (part of the settings, field, kind, the word that stands for None)
 SETTABLE: Mapping[str, tuple[str, str, Kind, str | None]] = {
     "method": ("blend", "method", "method", None),
     "threshold": ("blend", "threshold", "float", None),
-    "alpha": ("blend", "alpha", "float", AUTO_ALPHA),
+    "alpha": ("blend", "alpha", "alpha", AUTO_ALPHA),
+    "cap": ("blend", "cap", "float", None),
+    "bridge": ("blend", "bridge", "bridge", None),
     "temp": ("sampling", "temperature", "float", None),
     "top-p": ("sampling", "top_p", "float", None),
     "top-k": ("sampling", "top_k", "int", None),
@@ -58,14 +60,18 @@ def changed(settings: ChatSettings, name: str, text: str, methods: Sequence[str]
 
 
 def _parsed(name: str, text: str, kind: Kind, none: str | None, methods: Sequence[str]) -> Value:
-    if kind == "method":
-        if text in methods:
+    if kind in {"method", "bridge"}:
+        choices = methods if kind == "method" else BRIDGES
+        if text in choices:
             return text
-        raise UsageError(f"there is no method {text!r}", f"choose one of {', '.join(methods)}")
+        raise UsageError(f"there is no {kind} {text!r}", f"choose one of {', '.join(choices)}")
+    if kind == "alpha" and text == CALIBRATED_ALPHA:
+        return text
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError:
         wanted = ("a whole number" if kind == "int" else "a number") + (f" or {none}" if none else "")
+        wanted += f" or {CALIBRATED_ALPHA}" if kind == "alpha" else ""
         raise UsageError(f"{name} is {text!r}", f"give {wanted}") from None
 
 

@@ -15,7 +15,7 @@ import typer
 
 from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
-from blendin_local.ui import batch, eval_command, manage, run, talk
+from blendin_local.ui import batch, bench, eval_command, manage, replay, run, talk
 from blendin_local.ui.streams import close_stdout, open_missing
 
 INTERRUPTED = 130
@@ -45,11 +45,8 @@ def build_app() -> typer.Typer:
         """A small aligned guide model steers a larger base model, on your own machine."""
         del version
 
-    run.register(app)
-    talk.register(app)
-    batch.register(app)
-    eval_command.register(app)
-    manage.register(app)
+    for verb in (run, talk, batch, replay, eval_command, bench, manage):
+        verb.register(app)
     return app
 
 

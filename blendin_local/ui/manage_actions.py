@@ -126,19 +126,20 @@ def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
 
 
 def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowOptions) -> None:
-    both = [inventory.describe(name, registry, store, options.ctx_size) for name in (pair.base, pair.guide)]
+    models = [inventory.describe(name, registry, store, options.ctx_size) for name in pair.references]
     if options.template:
-        _print_template(both[1])
+        _print_template(models[1])
         return
     origins = registry.origins_of("pairs", pair.name)
     if options.as_json:
         settings = {key: value for key, value in asdict(pair).items() if value is not None}
-        settings |= {"base": inventory.to_json(both[0]), "guide": inventory.to_json(both[1])}
+        roles = ("base", "guide", "anti")
+        settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
         return
     out = make_consoles().out
     out.print(pair_view(pair, origins if options.origin else {}))
-    for facts in both:
+    for facts in models:
         out.print()
         out.print(facts_view(facts, origin=options.origin))
 

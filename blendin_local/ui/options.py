@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 
-from blendin_local.errors import UsageError
-from blendin_local.settings import AUTO_ALPHA
+from blendin_local.settings import BRIDGES
+from blendin_local.ui.values import ALPHA_WORDS, chosen, number, one_of, read_text, whole
 
 _models = partial(typer.Option, rich_help_panel="Models")
 _runtime = partial(typer.Option, rich_help_panel="Runtime")
@@ -26,25 +26,6 @@ _output = partial(typer.Option, rich_help_panel="Output")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
 
 ColorChoice = Literal["auto", "on", "off"]
-Value = TypeVar("Value")
-
-
-def number(name: str, text: str | None, words: dict[str, Value]) -> float | Value | None:
-    """A number, or one of a few words.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    if text is None or text in words:
-        return None if text is None else words[text]
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{name} is {text!r}", f"give a number or {' or '.join(words)}") from None
-
-
-def _chosen(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of many types
-    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -58,6 +39,10 @@ class ModelOptions:
     guide: Annotated[
         str | None,
         _models("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file or a name."),
+    ] = None
+    anti: Annotated[
+        str | None,
+        _models("--anti", help="The guide before it was tuned, for --method proxy: a file or a name."),
     ] = None
     pair: Annotated[
         str | None,
@@ -97,8 +82,12 @@ class RuntimeOptions:
     ] = None
     threads: Annotated[
         str | None,
-        _runtime("--threads", "-t", help="Threads: a number or auto."),
+        _runtime("--threads", "-t", help="Threads: a number, or auto: the cores that are free."),
     ] = None
+    reproducible: Annotated[
+        bool,
+        _runtime("--reproducible", help="The same answer even on a busy machine: threads stay as they are."),
+    ] = False
     flash_attn: Annotated[str | None, _runtime("--flash-attn", "-fa", help="auto, on or off.")] = None
     kv_type: Annotated[str | None, _runtime("--kv-type", help="KV cache: f16, q8_0, q4_0, f32.")] = None
     no_mmap: Annotated[bool, _runtime("--no-mmap", help="Read weights instead of mapping them.")] = False
@@ -116,33 +105,29 @@ class RuntimeOptions:
             own[name] = getattr(self, name) if value is None else value
         layers = number("--n-gpu-layers", own["n_gpu_layers"], {"auto": None, "all": None})
         threads = number("--threads", own["threads"], {"auto": None})
-        return _chosen(
+        return chosen(
             ctx_size=own["ctx_size"],
-            n_gpu_layers=None if layers is None else _whole("--n-gpu-layers", layers),
-            threads=None if threads is None else _whole("--threads", threads),
-            flash_attention=_one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
-            kv_type=_one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
+            n_gpu_layers=None if layers is None else whole("--n-gpu-layers", layers),
+            threads=None if threads is None else whole("--threads", threads),
+            flash_attention=one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
+            kv_type=one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
             mmap=False if self.no_mmap else None,
+            reproducible=self.reproducible or None,
         )
-
-
-def _whole(name: str, value: float) -> int:
-    if value != int(value):
-        raise UsageError(f"{name} is {value}", "give a whole number")
-    return int(value)
-
-
-def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None:
-    if value is not None and value not in choices:
-        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(choices)}")
-    return value
 
 
 @dataclass(frozen=True)
 class BlendOptions:
     """How two distributions become one choice."""
 
-    method: Annotated[str | None, _blend("--method", help="blendin, nudging, base or guide.")] = None
+    method: Annotated[
+        str | None,
+        _blend(
+            "--method",
+            help="blendin, nudging, nudging-words, capped, agreement, competition, agreement+competition, "
+            "ensemble, proxy, base or guide. (default blendin)",
+        ),
+    ] = None
     threshold: Annotated[
         float | None,
         _blend(
@@ -156,8 +141,17 @@ class BlendOptions:
         _blend(
             "--alpha",
             envvar="BLENDIN_ALPHA",
-            help="The guide's weight, 0 to 1, or auto (the paper's eq. 3). (default auto)",
+            help="The guide's weight: 0 to 1, auto (the paper's eq. 3), or calibrated (eq. 3 with what "
+            "blendin check fitted). (default auto)",
         ),
+    ] = None
+    cap: Annotated[
+        float | None,
+        _blend("--cap", help="Method capped: ask no more above this share of the steps. (default 0.15)"),
+    ] = None
+    bridge: Annotated[
+        str | None,
+        _blend("--bridge", help="How the vocabularies meet: bytes or prefix. (default bytes)"),
     ] = None
     top_k_blend: Annotated[
         int | None,
@@ -166,10 +160,16 @@ class BlendOptions:
 
     def settings(self) -> dict[str, Any]:
         """The fields of `BlendSettings` that were given."""
-        chosen = _chosen(method=self.method, threshold=self.threshold, top_k=self.top_k_blend)
+        given = chosen(
+            method=self.method,
+            threshold=self.threshold,
+            top_k=self.top_k_blend,
+            cap=self.cap,
+            bridge=one_of("--bridge", self.bridge, BRIDGES),
+        )
         if self.alpha is not None:
-            chosen["alpha"] = number("--alpha", self.alpha, {AUTO_ALPHA: None})
-        return chosen
+            given["alpha"] = number("--alpha", self.alpha, ALPHA_WORDS)
+        return given
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class SamplingOptions:
 
     def settings(self) -> dict[str, Any]:
         """The fields of `SamplingSettings` that were given."""
-        return _chosen(
+        return chosen(
             temperature=self.temp,
             top_p=self.top_p,
             top_k=self.top_k,
@@ -215,7 +215,7 @@ class AnswerOptions:
 
     def settings(self) -> dict[str, Any]:
         """The fields of `AnswerSettings` that were given."""
-        return _chosen(
+        return chosen(
             max_tokens=self.max_tokens,
             stop=tuple(self.stop) if self.stop else None,
             loop_guard=False if self.no_loop_guard else None,
@@ -256,31 +256,3 @@ class SessionOptions:
     blend: BlendOptions
     sampling: SamplingOptions
     answer: AnswerOptions
-
-
-def read_text(path: Path | None) -> str | None:
-    """A UTF-8 file's text, None for no file.
-
-    Raises:
-        UsageError: It cannot be read, or is not UTF-8.
-    """
-    if path is None:
-        return None
-    try:
-        return decode(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-
-
-def decode(data: bytes, origin: str) -> str:
-    """Bytes as text.
-
-    Raises:
-        UsageError: They are not UTF-8; the message says where.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{origin} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
-        ) from None

@@ -25,9 +25,8 @@ from blendin_local.ui.options import (
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
-    decode,
-    read_text,
 )
+from blendin_local.ui.values import decode, read_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +65,7 @@ def run(
         if output.verbose:
             show_log(outputs.console)
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
+            session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
                 show_prompts(outputs.console, session.prompts(text))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.settings import AnswerSettings, SamplingSettings
 from blendin_local.ui.interrupt import ordinary_interrupts
-from blendin_local.ui.options import ModelOptions, SessionOptions, read_text
+from blendin_local.ui.options import ModelOptions, SessionOptions
 from blendin_local.ui.progress import download_bars
+from blendin_local.ui.values import read_text
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Session:
             answer=self.answer,
             should_stop=should_stop,
         )
+
+    def keeping_evidence(self) -> Session:
+        """The same, with answers that can be decided again."""
+        return replace(self, answer=replace(self.answer, evidence=True))
 
     def prompts(self, question: str) -> Mapping[str, str]:
         """The rendered prompt of each role."""
@@ -133,6 +138,7 @@ def _request(options: SessionOptions, *, both: bool) -> PairRequest:
         pair=models.pair,
         base=models.base,
         guide=models.guide,
+        anti=models.anti,
         base_template=models.base_template,
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),

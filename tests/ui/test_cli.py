@@ -92,7 +92,7 @@ def test_json_is_valid_and_its_bytes_are_the_text(run):
 
 
 def test_lines_and_trace_are_the_same_records(run, tmp_path):
-    """--jsonl and --trace write the same lines: a start, the steps, an end."""
+    """--jsonl and --trace write the same lines, but that a trace keeps what steps were decided by."""
     trace = tmp_path / "trace.jsonl"
     code, out, _ = run("hello", "-n", 8, "--jsonl", "--trace", trace)
     lines = [json.loads(line) for line in out.splitlines()]
@@ -100,6 +100,7 @@ def test_lines_and_trace_are_the_same_records(run, tmp_path):
 
     assert code == 0
     assert (lines[0]["type"], lines[-1]["type"]) == ("start", "end")
+    assert any([step.pop("candidates", None) for step in stored[1:-1]])
     assert lines[1:-1] == stored[1:-1]
     assert [step["i"] for step in lines[1:-1]] == list(range(8))
     for step in lines[1:-1]:

@@ -16,7 +16,13 @@ from blendin_local.core.prompts import Message, Speaker
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.intake import RawRow
 from blendin_local.pair import Request
-from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.settings import (
+    AUTO_ALPHA,
+    CALIBRATED_ALPHA,
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+)
 
 Form = Literal["own", "chat", "completion"]
 SPEAKERS: Mapping[str, Speaker] = {
@@ -208,7 +214,9 @@ def _blend(values: Mapping[str, Any], defaults: RowDefaults) -> BlendSettings:
     if (threshold := values.get("threshold")) is not None:
         given["threshold"] = _number("threshold", threshold)
     if (alpha := values.get("alpha")) is not None:
-        given["alpha"] = None if alpha == AUTO_ALPHA else _number("alpha", alpha)
+        words = {AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA}
+        word = isinstance(alpha, str) and alpha in words
+        given["alpha"] = words[alpha] if word else _number("alpha", alpha)
     return replace(defaults.blend, **given)
 
 

@@ -1,0 +1,128 @@
+"""What a method may ask, what it knows of the answer so far, and what it concludes about a step.
+
+Here: the records between `core.methods` and `decode.respond`: `Ask`, `Past`, `Decision` and its `Options`.
+Not here: the rules themselves (`core.methods`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from blendin_local.core.blending import greedy
+from blendin_local.core.candidates import Distribution
+from blendin_local.core.distribution import Prediction
+from blendin_local.core.records import Source
+
+Role = Literal["base", "guide", "anti"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What does `role` predict here, or further on: after the answer so far and then the bytes `after`?"""
+
+    role: Role
+    after: bytes = b""
+
+
+class Options(Protocol):
+    """What the next candidate is picked from."""
+
+    def best(self) -> bytes:
+        """The greedy choice."""
+        ...
+
+    def spread(self) -> Distribution:
+        """The distribution to sample from, largest first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A blended distribution; `base` settles ties."""
+
+    blended: Distribution
+    base: Distribution
+
+    def best(self) -> bytes:
+        """Equation 5."""
+        return greedy(self.blended, self.base)
+
+    def spread(self) -> Distribution:
+        """The blend itself."""
+        return self.blended
+
+
+def only(piece: bytes) -> Mixture:
+    """No choice, also when sampling."""
+    certain = {piece: 1.0}
+    return Mixture(certain, certain)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a method concluded about one step.
+
+    Attributes:
+        options: What to pick from.
+        base: The base's prediction, None where it was not run.
+        guide: The guide's prediction, None where it was not asked.
+        alpha: The guide's weight, None where there was no blend.
+        anti: The third model's prediction, None where it was not asked.
+        draft: What the guide wants to say after this step, in pieces; see `Past.draft`.
+    """
+
+    options: Options
+    base: Prediction | None = None
+    guide: Prediction | None = None
+    alpha: float | None = None
+    anti: Prediction | None = None
+    draft: tuple[bytes, ...] = ()
+
+    @property
+    def asked(self) -> bool:
+        """Whether the guide was consulted beside the base."""
+        return self.base is not None and self.guide is not None
+
+    def source(self, piece: bytes) -> Source:
+        """How `piece` came about, in the words of the step record."""
+        if self.base is None:
+            return "guide"
+        if self.guide is None:
+            return "base"
+        return "kept" if piece == self.base.top else "changed"
+
+    def proposer(self, piece: bytes) -> Role:
+        """The model that put more weight behind `piece`: it finishes its characters and owns its END.
+
+        A piece that is no token of either was said by whoever had the larger weight.
+        """
+        if self.base is None or self.guide is None:
+            return "guide" if self.base is None else "base"
+        alpha = 0.5 if self.alpha is None else self.alpha
+        by_guide = alpha * self.guide.candidates.get(piece, 0.0)
+        by_base = (1 - alpha) * self.base.candidates.get(piece, 0.0)
+        return "guide" if (by_guide, alpha) > (by_base, 1 - alpha) else "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a method may know of the answer so far.
+
+    Attributes:
+        steps: Steps already made.
+        asked: Those at which the guide was consulted.
+        draft: What the guide wanted to say next when the last step was decided, in pieces.
+    """
+
+    steps: int = 0
+    asked: int = 0
+    draft: tuple[bytes, ...] = ()
+
+    def after(self, decision: Decision) -> Past:
+        """The past once this step is made."""
+        return Past(self.steps + 1, self.asked + decision.asked, decision.draft)
+
+
+Deliberation = Generator[Ask, Prediction, Decision]

@@ -1,0 +1,78 @@
+"""Values as they are typed on the command line: numbers, words, files.
+
+Here: parsing with one clear `UsageError`.
+Not here: which options there are (`ui.options`), intervals (`blendin_local.settings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from blendin_local.errors import UsageError
+from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, CalibratedAlpha
+
+Value = TypeVar("Value")
+ALPHA_WORDS: Mapping[str, CalibratedAlpha | None] = {AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA}
+
+
+def number(name: str, text: str | None, words: Mapping[str, Value]) -> float | Value | None:
+    """A number, or one of a few words.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text is None or text in words:
+        return None if text is None else words[text]
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}", f"give a number or {' or '.join(words)}") from None
+
+
+def chosen(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of many types
+    """Those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def whole(name: str, value: float) -> int:
+    """A number that must be whole. UsageError if it is not."""
+    if value != int(value):
+        raise UsageError(f"{name} is {value}", "give a whole number")
+    return int(value)
+
+
+def one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None:
+    """A word that must be one of these. UsageError if it is not."""
+    if value is not None and value not in choices:
+        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(choices)}")
+    return value
+
+
+def read_text(path: Path | None) -> str | None:
+    """A UTF-8 file's text, None for no file.
+
+    Raises:
+        UsageError: It cannot be read, or is not UTF-8.
+    """
+    if path is None:
+        return None
+    try:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+
+
+def decode(data: bytes, origin: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        UsageError: They are not UTF-8; the message says where.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{origin} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
+        ) from None
