@@ -1,7 +1,7 @@
 """What `blendin eval` does: settle everything, answer what is left, have it judged, write the report.
 
 Here: the order of things, what is said, and the exit code.
-Not here: the command (`ui.eval_command`), what its words mean (`ui.eval_setup`), the run (`jobs.evaluation`).
+Not here: the command (`ui.eval`), what its words mean (`ui.eval_setup`), the run (`jobs.evaluation`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts
 from blendin_local.jobs.evaluation.variants import ALIGNED, Variant, variants_of
 from blendin_local.models.store import Store
 from blendin_local.settings import BlendSettings
-from blendin_local.ui.eval_command import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
+from blendin_local.ui.eval import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.ui.options import (
     AnswerOptions,
     BlendOptions,
