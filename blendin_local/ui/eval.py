@@ -45,6 +45,12 @@ class WhatOptions:
             "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
         ),
     ] = None
+    check: Annotated[
+        list[Path] | None,
+        _what(
+            "--check", metavar="FILE", help="A record of blendin check --json, for figure 4 and calibration."
+        ),
+    ] = None
     likelihood: Annotated[
         bool,
         _what("--likelihood/--no-likelihood", help="Read options by log-likelihood, base and guide alone."),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from blendin_local.jobs.evaluation.board import Display
 from blendin_local.jobs.evaluation.cells import JUDGED, Cell, Comparison, Reading
-from blendin_local.jobs.evaluation.displays import Display
 from blendin_local.jobs.evaluation.report import Report
 from blendin_local.jobs.evaluation.statistics import Interval
 
@@ -84,6 +84,14 @@ def interval(found: Interval | None) -> str:
     return MISSING if found is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
+def brief(found: Interval | None) -> str:
+    """`0.45 .36-.55`: short enough for four methods on 80 columns."""
+    if found is None:
+        return MISSING
+    low, high = (f"{end:.2f}".removeprefix("0") for end in (found.low, found.high))
+    return f"{found.value:.2f} {low}-{high}"
+
+
 def _share(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.0f}%"
 
@@ -133,13 +141,14 @@ def _had(cell: Cell) -> int:
     return cell.answered + cell.failed
 
 
-def figures_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
+def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> Grid | None:
     """All figures of a benchmark that has several."""
+    tell = interval if wide else brief
     cells = cells_of(report, benchmark, pair)
     names = list(dict.fromkeys(name for cell in cells for name in cell.figures))
     if len(names) < 2:
         return None
-    rows = tuple((cell.variant, *(interval(cell.figures.get(name)) for name in names)) for cell in cells)
+    rows = tuple((cell.variant, *(tell(cell.figures.get(name)) for name in names)) for cell in cells)
     return Grid("All figures", ("method", *map(in_words, names)), rows)
 
 
@@ -245,16 +254,9 @@ def summary_grid(report: Report) -> Grid:
     for benchmark, pair in places(report):
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
         name = place_title(report, benchmark, pair) if many else title_of(report, benchmark)
-        rows.append((name, *(_brief(found.get(variant)) for variant in variants)))
+        scores = (found[variant].score if variant in found else None for variant in variants)
+        rows.append((name, *map(brief, scores)))
     return Grid("Scores with 95 % intervals", ("benchmark", *variants), tuple(rows))
-
-
-def _brief(cell: Cell | None) -> str:
-    """`.45 .36-.55`: short enough for four methods on 80 columns."""
-    if cell is None or cell.score is None:
-        return MISSING
-    low, high = (f"{end:.2f}".removeprefix("0") for end in (cell.score.low, cell.score.high))
-    return f"{cell.score.value:.2f} {low}-{high}"
 
 
 def display_grid(display: Display) -> Grid:
@@ -268,32 +270,3 @@ def benchmark_grids(report: Report, benchmark: str, pair: str) -> Sequence[Grid]
     makers = (score_grid, figures_grid, judge_grid, readings_grid, ends_grid, faults_grid, letters_grid)
     found = [make(report, benchmark, pair) for make in makers]
     return [grid for grid in found if grid is not None]
-
-
-def signature_grid(report: Report) -> Grid:
-    """What every number above hangs on."""
-    plan, rows = report.plan, []
-    for pair, facts in plan.pairs.items():
-        for role, model in facts["models"].items():
-            size = f"{model['weights'] / 1e6:,.0f} million weights, {model['quantization']}"
-            rows.append((f"{pair} · {role}", model["file"], size, model["sha256"][:16]))
-    for facts in plan.benchmarks.values():
-        what = f"{facts['items']} items, at most {facts['max_tokens']} tokens"
-        rows.append((facts["title"], f"{facts['source']} ({facts['licence']})", what, facts["sha256"][:16]))
-    return Grid(
-        "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), protocol(report)
-    )
-
-
-def protocol(report: Report) -> tuple[str, ...]:
-    """Settings and versions in sentences."""
-    plan = report.plan
-    settings = ", ".join(f"{name} {value}" for name, value in plan.protocol.items())
-    versions = ", ".join(f"{name} {value}" for name, value in plan.versions.items())
-    lines = [f"protocol: {settings}", f"versions: {versions}"]
-    for pair, machine in report.machine.items():
-        threads = ", ".join(f"{role} {n}" for role, n in machine.get("threads", {}).items())
-        lines.append(f"{pair}: {machine.get('n_lanes', '?')} rows at once, threads {threads}")
-    for facts in plan.benchmarks.values():
-        lines += [f"{facts['title']}: {n} rows left out: {why}" for why, n in facts["left_out"].items()]
-    return tuple(lines)

@@ -15,6 +15,7 @@ from typing import Any
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.answers import read_answers, read_signature, read_times
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.board import Display
 from blendin_local.jobs.evaluation.cells import (
     BASELINES,
     Cell,
@@ -24,7 +25,7 @@ from blendin_local.jobs.evaluation.cells import (
     make_cell,
     make_reading,
 )
-from blendin_local.jobs.evaluation.displays import Display, displays
+from blendin_local.jobs.evaluation.displays import displays
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.items import Benchmark, Item
 from blendin_local.jobs.evaluation.judge import read_judged
