@@ -21,7 +21,7 @@ def signature_grid(report: Report) -> Grid:
         what = f"{facts['items']} items, at most {facts['max_tokens']} tokens"
         rows.append((facts["title"], f"{facts['source']} ({facts['licence']})", what, facts["sha256"][:16]))
     return Grid(
-        "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), protocol(report)
+        "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), _protocol(report)
     )
 
 
