@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.jobs.evaluation.test_judge import Endpoint, serving
 from tests.toys import make_toy
 from tests.ui.test_batch_cli import start
 from tests.ui.test_cli import blendin, one_line_error
@@ -169,6 +170,24 @@ def test_mistakes_are_one_line(finished, models, cache, more, words):
     done = blendin(*arguments(models, finished[0], *more), **cache)
 
     one_line_error(done, 2, words)
+
+
+def test_a_judge_is_asked_and_remembered(finished, cache, tmp_path):
+    """`--judge` on a finished run loads no model, keeps its verdicts, and asks nothing twice."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    with serving(Endpoint({})) as endpoint:
+        judge = ("eval", "-o", copy, "--score-only", "--judge", endpoint.url, "--judge-model", "m")
+        first, asked = blendin(*judge, **cache), len(endpoint.prompts)
+        second = blendin(*judge, **cache)
+    cells = report_of(copy)["cells"]
+
+    assert first[0] == second[0] == 0, first[2]
+    assert asked == len(endpoint.prompts) == 4 * len(cells)
+    assert all(cell["judge"]["failures"] == 0 for cell in cells)
+    assert {cell["figures"]["judged"]["value"] for cell in cells} == {1.0}
+    assert report_of(copy)["signature"]["protocol"]["judge"] == "m"
+    assert "Judged by m" in (copy / "report.md").read_text()
 
 
 def test_nothing_to_score(cache, tmp_path):

@@ -12,7 +12,7 @@ from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.statistics import mcnemar, paired_difference
 from blendin_local.jobs.evaluation.variants import Variant, variants_of
 from blendin_local.settings import BlendSettings
-from tests.jobs.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
+from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
 from blendin_local.jobs.evaluation.tables import Table
-from tests.jobs.evaluations import SUMS, Evaluation, sum_item
+from tests.jobs.evaluation.evaluations import SUMS, Evaluation, sum_item
 
 METHOD = {"method": "base", "settings": {}}
 RUBRIC = Rubric(lambda item, answer: f"{item.key}|{answer}", yes_or_no)
