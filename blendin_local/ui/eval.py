@@ -1,7 +1,7 @@
 """`blendin eval`: methods, pairs and benchmarks side by side.
 
 Here: the command and its own options.
-Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how the report looks (`ui.eval_table`, ...).
+Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how it is shown (`ui.eval_grids`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class WhatOptions:
         list[str] | None,
         _what(
             "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
+        ),
+    ] = None
+    check: Annotated[
+        list[Path] | None,
+        _what(
+            "--check", metavar="FILE", help="A record of blendin check --json, for figure 4 and calibration."
         ),
     ] = None
     likelihood: Annotated[
