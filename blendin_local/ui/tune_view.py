@@ -24,7 +24,7 @@ def tune_view(report: TuneReport) -> RenderableType:
     parts += [_table(report), Text(), Text(conclusion(report))]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
-            Text(f"{counted(failed, 'question')} had no answer and count as wrong.", style="warning")
+            Text(f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.", style="warning")
         )
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
@@ -58,7 +58,7 @@ def named(trial: Trial) -> str:
 
 
 def _table(report: TuneReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
     for name in ("threshold", "alpha", "score (95 %)", "to default", "to best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
