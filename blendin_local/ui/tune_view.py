@@ -24,7 +24,10 @@ def tune_view(report: TuneReport) -> RenderableType:
     parts += [_table(report), Text(), Text(conclusion(report))]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
-            Text(f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.", style="warning")
+            Text(
+                f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.",
+                style="warning",
+            )
         )
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
