@@ -49,10 +49,14 @@ def _why(report: TuneReport) -> str:
         return "No setting scored higher than the defaults."
     gain = f"{named(report.best)} scored {_difference(report.over_default)} against the defaults"
     settings = counted(len(report.trials) - 1, "comparison")
-    odds = f"p {report.over_default.p:.3f}, and {report.corrected_p:.3f} allowing for {settings}"
+    odds = f"p {_p(report.over_default.p)}, and {_p(report.corrected_p)} allowing for {settings}"
     if report.conclusion == "within noise":
         return f"Within noise: {gain} ({odds}), which chance can do. The defaults are kept."
     return f"Better than the defaults: {gain} ({odds})."
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def named(trial: Trial) -> str:
