@@ -58,12 +58,14 @@ class Heard:
             that it was to finish, or nothing.
         top: Its likeliest candidate there.
         candidates: All of them, largest first, where they were wanted.
+        confidence: Its top-1 probability at the temperature fitted for it, where there is one.
     """
 
     role: str
     after: bytes
     top: Candidate
     candidates: tuple[Candidate, ...] | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,8 @@ def _heard_to_json(heard: Heard) -> dict[str, Any]:
     }
     if heard.candidates is not None:
         record["candidates"] = _list_to_json(heard.candidates)
+    if heard.confidence is not None:
+        record["confidence"] = heard.confidence
     return record
 
 

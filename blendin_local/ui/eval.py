@@ -41,7 +41,9 @@ class WhatOptions:
     ] = None
     sweep: Annotated[
         list[str] | None,
-        _what("--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."),
+        _what(
+            "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
+        ),
     ] = None
     likelihood: Annotated[
         bool,
@@ -58,7 +60,9 @@ class ItemOptions:
     ] = None
     full: Annotated[bool, _items("--full", help="Every question there is; needs --data.")] = False
     data: Annotated[Path | None, _items("--data", help="A folder with the complete benchmarks.")] = None
-    seed: Annotated[int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")] = 609
+    seed: Annotated[
+        int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")
+    ] = 609
     max_tokens: Annotated[
         int | None, _items("--max-tokens", "-n", min=1, help="Most steps of an answer, for all benchmarks.")
     ] = None
@@ -98,7 +102,9 @@ def evaluate(
     *,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="A folder for answers and report; go on if it is there.", show_default=False),
+        typer.Option(
+            "--out", "-o", help="A folder for answers and report; go on if it is there.", show_default=False
+        ),
     ],
     what: WhatOptions,
     items: ItemOptions,
@@ -109,6 +115,7 @@ def evaluate(
     report: ReportOptions,
 ) -> None:
     """Compare methods on benchmarks; stopped at any time, the same command goes on."""
-    from blendin_local.ui.eval_run import EvalCommand, run_eval  # noqa: PLC0415 - `--help` must not wait for it
+    from blendin_local.ui.eval_run import run_eval  # noqa: PLC0415 - `--help` must not wait for it
+    from blendin_local.ui.eval_setup import EvalCommand  # noqa: PLC0415
 
     run_eval(EvalCommand(out, what, items, models, runtime, blend, judge, report))

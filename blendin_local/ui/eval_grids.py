@@ -199,7 +199,11 @@ def readings_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         return None
     names = list(readings[0].figures)
     rows = tuple((f"{r.role}{_unread(r)}", *(interval(r.figures.get(n)) for n in names)) for r in readings)
-    notes = ("below a billion weights a letter is position bias: read the option text",) if _small(report, pair) else ()
+    notes = (
+        ("below a billion weights a letter is position bias: read the option text",)
+        if _small(report, pair)
+        else ()
+    )
     return Grid("Options by log-likelihood", ("model alone", *map(in_words, names)), rows, notes)
 
 
@@ -276,7 +280,9 @@ def signature_grid(report: Report) -> Grid:
     for facts in plan.benchmarks.values():
         what = f"{facts['items']} items, at most {facts['max_tokens']} tokens"
         rows.append((facts["title"], f"{facts['source']} ({facts['licence']})", what, facts["sha256"][:16]))
-    return Grid("Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), protocol(report))
+    return Grid(
+        "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), protocol(report)
+    )
 
 
 def protocol(report: Report) -> tuple[str, ...]:

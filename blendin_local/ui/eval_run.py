@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -17,7 +16,6 @@ from rich.console import Console
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.standing import BatchOptions
 from blendin_local.jobs.evaluation.answers import read_answers
-from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.folder import Folder, read_items, write_text
 from blendin_local.jobs.evaluation.judge import Judge, judge_answers
 from blendin_local.jobs.evaluation.plan import EvalPlan, keep_plan, read_plan
@@ -27,6 +25,7 @@ from blendin_local.jobs.evaluation.run import Course, carry_out
 from blendin_local.pair import Pair
 from blendin_local.ui.eval_html import report_html
 from blendin_local.ui.eval_markdown import report_markdown
+from blendin_local.ui.eval_plots import score_plot
 from blendin_local.ui.eval_progress import eval_progress
 from blendin_local.ui.eval_setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.ui.eval_table import report_tables
@@ -121,7 +120,9 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
     for number, names in enumerate(wanted, 1):
         run.say(f"judging {' · '.join(names)} ({number} of {len(wanted)})")
         answers = {
-            key: answer for key, answer in read_answers(run.folder.answers(*names)).items() if not answer.failed
+            key: answer
+            for key, answer in read_answers(run.folder.answers(*names)).items()
+            if not answer.failed
         }
         judge_answers(
             judge,
@@ -138,6 +139,7 @@ def _write(folder: Folder, report: Report) -> None:
     write_text(folder.report("json"), report.text())
     write_text(folder.report("md"), report_markdown(report))
     write_text(folder.report("html"), report_html(report))
+    write_text(folder.report("svg"), score_plot(report))
 
 
 def _show(run: _Run, report: Report) -> None:
@@ -147,15 +149,5 @@ def _show(run: _Run, report: Report) -> None:
         out = make_console(sys.stdout)
         for part in report_tables(report):
             out.print(part)
-    names = ", ".join(str(run.folder.report(ending)) for ending in ("html", "md", "json"))
+    names = ", ".join(str(run.folder.report(ending)) for ending in ("html", "md", "svg", "json"))
     run.say(f"report: {names}")
-
-
-def known_benchmarks() -> str:
-    """Their names, for help texts."""
-    return ", ".join(BENCHMARKS)
-
-
-def folder_of(path: Path) -> Folder:
-    """The folder behind a path."""
-    return Folder(path)

@@ -63,7 +63,9 @@ def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
     """
     options = command.items
     if options.full and options.data is None:
-        raise UsageError("--full needs all questions, but only some are shipped", "name their folder with --data")
+        raise UsageError(
+            "--full needs all questions, but only some are shipped", "name their folder with --data"
+        )
     n = None if options.full else options.limit or SHIPPED
     sheets = []
     for benchmark in _benchmarks(command.what.benchmarks):
@@ -162,7 +164,9 @@ def _facts(paths: Mapping[Role, Path]) -> dict[str, Any]:
     return facts
 
 
-def make_plan(command: EvalCommand, sheets: Sequence[Sheet], lineups: Sequence[Lineup], folder: Folder) -> EvalPlan:
+def make_plan(
+    command: EvalCommand, sheets: Sequence[Sheet], lineups: Sequence[Lineup], folder: Folder
+) -> EvalPlan:
     """The plan, once the questions lie in the folder."""
     for sheet in sheets:
         write_items(folder.make(folder.items(sheet.benchmark.name)), sheet.items)
@@ -171,7 +175,9 @@ def make_plan(command: EvalCommand, sheets: Sequence[Sheet], lineups: Sequence[L
         protocol=_protocol(command),
         pairs=_pairs(lineups),
         benchmarks={sheet.benchmark.name: _benchmark_facts(command, sheet, folder) for sheet in sheets},
-        variants={v.name: {"method": v.method, "settings": dict(v.settings)} for l in lineups for v in l.variants},
+        variants={
+            v.name: {"method": v.method, "settings": dict(v.settings)} for l in lineups for v in l.variants
+        },
         cells=tuple((l.pair, name, v.name) for l in lineups for name in names for v in l.variants),
         readings=tuple(
             (l.pair, sheet.benchmark.name, role)
@@ -211,7 +217,7 @@ def _pairs(lineups: Sequence[Lineup]) -> dict[str, Any]:
             "models": models,
             "template": plan.template.name,
             "thinking": plan.thinking,
-            "blend": asdict(plan.blend),
+            "blend": {name: value for name, value in asdict(plan.blend).items() if name != "method"},
         }
     return pairs
 
@@ -225,4 +231,6 @@ def _benchmark_facts(command: EvalCommand, sheet: Sheet, folder: Folder) -> dict
     benchmark = sheet.benchmark
     reasons = Counter(left.reason for left in benchmark.left_out(command.items.data))
     questions = digest(folder.items(benchmark.name))
-    return benchmark_facts(benchmark, sheet.max_tokens, len(sheet.items), questions, dict(sorted(reasons.items())))
+    return benchmark_facts(
+        benchmark, sheet.max_tokens, len(sheet.items), questions, dict(sorted(reasons.items()))
+    )

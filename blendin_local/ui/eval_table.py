@@ -41,7 +41,9 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
         faults = faults_grid(report, benchmark, pair)
         if any(word != "0" for row in faults.rows for word in row[1:]):
             yield _table(faults)
-    yield Text("* the test tells the two apart at 5 %; asked and changed: shares of all tokens", style="footer")
+    yield Text(
+        "* the test tells the two apart at 5 %; asked and changed: shares of all tokens", style="footer"
+    )
 
 
 def _table(grid: Grid) -> RenderableType:

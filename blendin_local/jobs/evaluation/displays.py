@@ -98,7 +98,13 @@ def table_1(cells: Cells) -> Display | None:
         return None
     names = ("base", "guide", ALIGNED, "nudging", SWEPT)
     ours = [
-        (cells.title(b), p, *(cells.score(p, b, name) for name in names), _gain(cells, p, b), _rate(cells, p, b))
+        (
+            cells.title(b),
+            p,
+            *(cells.score(p, b, name) for name in names),
+            _gain(cells, p, b),
+            _rate(cells, p, b),
+        )
         for p, b in cells.places()
     ]
     theirs = [
@@ -154,7 +160,14 @@ def table_2(cells: Cells) -> Display | None:
         for p, b in cells.places()
     ]
     theirs = [
-        (cells.title(b), pair, "all", f"{rate:.1f}", f"{_two(nudging)} ±{half:.3f}", f"{_two(ours_)} ±{half:.3f}")
+        (
+            cells.title(b),
+            pair,
+            "all",
+            f"{rate:.1f}",
+            f"{_two(nudging)} ±{half:.3f}",
+            f"{_two(ours_)} ±{half:.3f}",
+        )
         for pair, b, rate, nudging, ours_, half in _their(cells, "table2")
     ]
     return Display(
@@ -228,10 +241,18 @@ def _sweep(cells: Cells, setting: str) -> list[Row]:
     rows = []
     for pair, facts in cells.plan.pairs.items():
         own = {setting_name(facts["blend"][FIELDS[setting]]): SWEPT}
-        for value, name in sorted({**values, **own}.items()):
+        for value, name in sorted({**values, **own}.items(), key=_by_number):
             scores = (cells.score(pair, b, name) for b in cells.plan.benchmarks)
             rows.append((setting, value, pair, *scores))
     return rows
+
+
+def _by_number(item: tuple[str, str]) -> tuple[bool, float]:
+    """Numbers by size, words after them."""
+    try:
+        return False, float(item[0])
+    except ValueError:
+        return True, 0.0
 
 
 def table_6(cells: Cells) -> Display | None:
@@ -287,7 +308,7 @@ def figure_3(cells: Cells) -> Display | None:
     points = {b: found for b, found in points.items() if found}
     rows = []
     for benchmark, found in points.items():
-        line = pearson([point["rate"] for point in found], [point["score"] for point in found])
+        line = pearson([point["x"] for point in found], [point["y"] for point in found])
         r, p = (f"{line.r:+.2f}", f"{line.p:.3f}") if line else (MISSING, MISSING)
         rows.append((cells.title(benchmark), str(len(found)), r, p))
     return Display(
@@ -300,7 +321,7 @@ def figure_3(cells: Cells) -> Display | None:
             "the paper finds r < 0 with p < 0.05 on GSM8K, TruthfulQA and XSTest",
             "r needs three pairs; the paper has fifteen",
         ),
-        {cells.title(b): found for b, found in points.items()},
+        {"label": "intervention rate", "series": {cells.title(b): found for b, found in points.items()}},
     )
 
 
@@ -309,7 +330,7 @@ def _points(cells: Cells, benchmark: str) -> list[dict[str, Any]]:
     for pair in cells.plan.pairs:
         rate, score = cells.rate(pair, benchmark, "nudging"), cells.value(pair, benchmark, "nudging")
         if rate is not None and score is not None:
-            found.append({"pair": pair, "rate": rate, "score": score})
+            found.append({"pair": pair, "x": rate / 100, "y": score})
     return found
 
 

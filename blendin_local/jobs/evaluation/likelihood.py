@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.errors import BlendinError
+from blendin_local.errors import ContextFullError
 from blendin_local.jobs.batch.results import GrowingFile, read_back
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
@@ -94,8 +94,8 @@ def _reading(reader: OptionReader, role: Role, benchmark: Benchmark, item: Item)
     lettered = [*system, Message("user", item.prompt)]
     try:
         texts = reader.option_logprobs(role, plain, likelihood_texts(benchmark, item))
-        letters = reader.option_logprobs(role, lettered, LETTERS[: len(item.options)])
-    except BlendinError as error:
+        letters = reader.option_logprobs(role, lettered, list(LETTERS[: len(item.options)]))
+    except ContextFullError as error:
         return {"error": error.message}
     return {
         "texts": [[score.logprob, score.n_bytes] for score in texts],

@@ -72,7 +72,11 @@ class EvalPlan:
         method = self.variants[name]["method"]
         known = list(METHODS)
         place = known.index(method) if method in known else len(known)
-        return (2 * place + 1 if name == "aligned" else 2 * place), bool(self.variants[name]["settings"]), name
+        return (
+            (2 * place + 1 if name == "aligned" else 2 * place),
+            bool(self.variants[name]["settings"]),
+            name,
+        )
 
 
 def benchmark_facts(

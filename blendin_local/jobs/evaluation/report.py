@@ -151,9 +151,7 @@ def _cell(
     kept: Mapping[Names, Kept],
 ) -> Cell:
     pair, benchmark, variant = names
-    baselines = {
-        name: kept[pair, benchmark, name] for name in BASELINES if (pair, benchmark, name) in kept
-    }
+    baselines = {name: kept[pair, benchmark, name] for name in BASELINES if (pair, benchmark, name) in kept}
     return make_cell(
         names,
         known[benchmark],

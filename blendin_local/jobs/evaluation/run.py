@@ -7,7 +7,7 @@ Every method gets the same questions, the same token limit and the same stop str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +15,12 @@ from time import monotonic
 from typing import Any, Protocol
 
 from blendin_local.core.methods import Role, roles_of
-from blendin_local.core.records import Completion
-from blendin_local.errors import BlendinError, UsageError
+from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.lanes import lanes_for
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
 from blendin_local.jobs.batch.places import Places
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
-from blendin_local.jobs.batch.run import Batch
+from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.batch.standing import BatchOptions, Standing
 from blendin_local.jobs.evaluation.folder import Folder, errors_of
@@ -29,7 +28,7 @@ from blendin_local.jobs.evaluation.items import Benchmark, Item
 from blendin_local.jobs.evaluation.likelihood import OptionReader, read_options
 from blendin_local.jobs.evaluation.variants import Variant
 from blendin_local.opening import Plan
-from blendin_local.pair import MAX_LANES, PairSetup, Request
+from blendin_local.pair import MAX_LANES, PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
 
 
@@ -103,14 +102,8 @@ class Moment:
     seconds_left: float | None
 
 
-class Contestants(OptionReader, Protocol):
+class Contestants(Answers, OptionReader, Protocol):
     """What an evaluation needs of a pair."""
-
-    def answer_all(
-        self, requests: Iterable[Request], *, should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[Request, Completion | BlendinError]]:
-        """Answer requests, in the order of finishing."""
-        ...
 
 
 OpenPair = Callable[[PairSetup, Callable[[], bool]], AbstractContextManager[Contestants]]

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from blendin_local.errors import UsageError
+from blendin_local.settings import EVALUATION_SEED as SEED
 
-SEED = 609
 RESAMPLES = 10_000
 TAILS = (0.025, 0.975)
 Z = 1.959963984540054  # the normal quantile of 0.975
@@ -51,8 +51,8 @@ class Group:
 
     @property
     def mean(self) -> float:
-        """`sum(w * x) / sum(w)`."""
-        return float(self.values @ self.weights / self.weights.sum())
+        """`sum(w * x) / sum(w)`, summed without rounding so that the order does not matter."""
+        return math.fsum(self.values * self.weights) / math.fsum(self.weights)
 
 
 @dataclass(frozen=True, slots=True)

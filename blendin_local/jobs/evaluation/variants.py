@@ -92,7 +92,9 @@ def _swept(sweep: str) -> list[Variant]:
     key, equals, values = sweep.partition("=")
     wanted = [value for value in values.split(",") if value.strip()]
     if not equals or not wanted:
-        raise UsageError(f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5")
+        raise UsageError(
+            f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5"
+        )
     return [_variant(SWEPT, {key.strip(): value}) for value in wanted]
 
 

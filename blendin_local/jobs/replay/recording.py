@@ -107,6 +107,7 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         base_top=_candidate(record["base_top"]),
         guide_top=_candidate(record["guide_top"]),
         candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
+        anti_top=_candidate(record.get("anti_top")),
         further=tuple(_heard(heard) for heard in record.get("further", ())),
     )
 
@@ -119,7 +120,14 @@ def _heard(record: Mapping[str, Any]) -> Heard:
     top = _candidate(record["top"])
     if top is None:
         raise ValueError("a model was heard, but not what it said")
-    return Heard(str(record["role"]), _bytes(record["after"]), top, _list(record.get("candidates")))
+    confidence = record.get("confidence")
+    return Heard(
+        role=str(record["role"]),
+        after=_bytes(record["after"]),
+        top=top,
+        candidates=_list(record.get("candidates")),
+        confidence=None if confidence is None else float(confidence),
+    )
 
 
 def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:

@@ -2,16 +2,19 @@ r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Chall
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
-The first rule that finds something decides; two different options found by it are no parse:
+The first rule that finds something decides; two different options found by it are no parse. An answer that is
+an option's text and nothing else names that option; then come
 1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
 2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
    letters too, it only repeats the options;
-3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
+3. letters set apart as options: `(B)`, `**B**`, `option B`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
 
 Agreement with a published reference: there is none to agree with, because lm-evaluation-harness scores these
 sets by log-likelihood and the paper by a judge. The rules are held to hand-made forms in the tests, and
-answers without a parse are counted apart, so what the rules miss is seen.
+answers without a parse are counted apart, so what the rules miss is seen. Of the 64,967 options of the three
+complete sets, 64,940 are read as themselves when their text is the whole answer; the others stand twice in
+their question, differ from another in case only, or are one letter.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPEN, CLOSE = r"[\s*_`\"'$(\[{]*", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
-PUNCTUATION = re.compile(r"[^\w\s]|_")
 
 
 class Rules(NamedTuple):
@@ -47,13 +49,16 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
     """
     text = plain_quotes(own_part(answer)).strip()
     letters = LETTERS[: len(options)]
+    texts = [_plain(option) for option in options]
+    if texts.count(whole := _plain(text)) == 1 and text not in letters:
+        return texts.index(whole)
     rules = _rules(letters)
     opening = _hits(rules.opening, text)
     repeated = _hits(rules.line, text) if opening else set()
     for found in (_hits(rules.verdict, text), opening | repeated, _hits(rules.set_apart, text)):
         if found:
             return letters.index(found.pop()) if len(found) == 1 else None
-    named = _named(text, options)
+    named = _named(whole, texts)
     return named.pop() if len(named) == 1 else None
 
 
@@ -63,20 +68,24 @@ def _rules(letters: str) -> Rules:
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
     joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
     several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
-    is_ = r"(?i:\s+(?:is|would be|should be))?"
-    noun = r"(?i:\b(?:answer|choice|option|letter))"
-    said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
-    praised = rf"(?:\b|\()({one}){CLOSE}[.:]?\s+(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
-    boxed = rf"\\boxed{{(?:\\text{{)?\(?({one})\b"
+    noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
+    said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
+    praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
+    verdict = (
+        rf"{said}({several})",
+        rf"(?:\b|\()({one}){CLOSE}[.:]?\s+{praise}",
+        rf"\\boxed{{.{{0,7}}?({one})\b",
+    )
     opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
-    goes_on = rf"\A((?!A){one})\s+(?=[a-z(])"
+    goes_on = rf"\A((?![AI]){one})\s+(?=[a-z(])"
     alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
     line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
+    apart = rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|\b(?i:option|choice) ({one})\b|{line}"
     return Rules(
-        re.compile("|".join((said, praised, boxed))),
+        re.compile("|".join(verdict)),
         re.compile("|".join((opens, goes_on, alone))),
         re.compile(line, re.MULTILINE),
-        re.compile(rf"\(({one})\)|\*\*\(?({one})[).:]?\*\*|{line}", re.MULTILINE),
+        re.compile(apart, re.MULTILINE),
     )
 
 
@@ -88,17 +97,17 @@ def _letters(group: str | None) -> list[str]:
     return [letter.upper() for letter in re.findall(r"\b[A-Za-z]\b", group)] if group else []
 
 
-def _named(text: str, options: Sequence[str]) -> set[int]:
-    rest = f" {_plain(text)} "
+def _named(rest: str, texts: Sequence[str]) -> set[int]:
+    """The options whose texts stand in `rest` for themselves; a longer one hides those inside it."""
     found = set()
-    for index in sorted(range(len(options)), key=lambda index: -len(options[index])):
-        wanted = f" {_plain(options[index])} "
-        if wanted.strip() and wanted in rest:
+    for index in sorted(range(len(texts)), key=lambda index: -len(texts[index])):
+        wanted = rf"(?<![\w+\-\u2212])(?<![0-9][.,]){re.escape(texts[index])}(?!\w|[.,][0-9])"
+        if texts[index] and re.search(wanted, rest):
             found.add(index)
-            rest = rest.replace(wanted, " \n ")
+            rest = re.sub(wanted, "\n", rest)
     return found
 
 
 def _plain(text: str) -> str:
-    """Lower case; punctuation and runs of white space as one space."""
-    return " ".join(PUNCTUATION.sub(" ", plain_quotes(text)).casefold().split())
+    """Lower case, single spaces, no quotation marks or asterisks, no full stop at the end."""
+    return " ".join(re.sub(r"[\"'*]", "", plain_quotes(text)).casefold().split()).rstrip(".")
