@@ -164,12 +164,9 @@ class Timings:
     threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers rounded to microseconds."""
-        threads = {
-            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
-        }
-        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
-        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
+        """Milliseconds to three places."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value if name == "threads" else round(value, 3) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -242,12 +239,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
     if step.anti_top is not None:
         record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
-        lists = step.candidates
-        record["candidates"] = {
-            "base": _list_to_json(lists.base),
-            "guide": _list_to_json(lists.guide),
-            "blend": _list_to_json(lists.blend),
-        }
+        names = ("base", "guide", "blend")
+        record["candidates"] = {name: _list_to_json(getattr(step.candidates, name)) for name in names}
     if step.further:
         record["further"] = [_heard_to_json(heard) for heard in step.further]
     return record
