@@ -70,7 +70,7 @@ class ItemOptions:
         int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")
     ] = 609
     max_tokens: Annotated[
-        int | None, _items("--max-tokens", "-n", min=1, help="Most steps of an answer, where a benchmark has more.")
+        int | None, _items("--max-tokens", "-n", min=1, help="Fewer steps at most than the benchmarks allow.")
     ] = None
     parallel: Annotated[
         int | None, _items("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")
