@@ -162,6 +162,10 @@ class Pair:
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         return read_text(self._seat(role), spans, **how)
 
+    def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
+        """A role's rendered prompt, with what in it is trusted to hold control tokens."""
+        return self._prompt(role, messages)
+
     def option_logprobs(
         self,
         role: Role,

@@ -126,12 +126,14 @@ class AnswerSettings:
         stop: Strings at which the answer is cut.
         loop_guard: Whether an answer that only repeats itself is ended.
         top_logprobs: Candidates of each distribution kept per step (0: none).
+        evidence: Whether steps keep all that decided them, so that they can be decided again.
     """
 
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     loop_guard: bool = True
     top_logprobs: int = 0
+    evidence: bool = False
 
     def __post_init__(self) -> None:
         within("max-tokens", self.max_tokens, 1, math.inf)
@@ -147,11 +149,14 @@ class ModelSettings:
     Attributes:
         ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or the training length if shorter.
         n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
-        threads: Threads for decoding; None counts the cores this process may use.
+        threads: Threads for every evaluation; None uses the cores that other programs leave
+            (`engine.threads`), at most those this process may use.
         flash_attention: `auto` lets llama.cpp decide.
         kv_type: Number format of the KV cache.
         mmap: Whether weights are mapped from the file instead of read.
         swa_full: Whether sliding-window layers keep every position, so that any rewind is exact.
+        reproducible: Whether the threads stay the same even when the machine is busy, so that answers do to
+            the last bit.
     """
 
     ctx_size: int | None = None
@@ -161,6 +166,7 @@ class ModelSettings:
     kv_type: KvType = "f16"
     mmap: bool = True
     swa_full: bool = True
+    reproducible: bool = False
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:
@@ -173,5 +179,35 @@ class ModelSettings:
             raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
 
 
+EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
+
+    Attributes:
+        n_prompts: Prompts asked where nobody said how many.
+        max_tokens: Most steps of each answer.
+        excessive_rate: Intervention rate above which guidance tends to hurt.
+        idle_changed_rate: Changed rate at or below which the base alone says the same.
+        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone says the same.
+        guide_wins: Share of differing asked places at which the guide's choice must win for that.
+        template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
+            prompt; below it the template is hardly the one it was trained with.
+        runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
+            by the guide, from which the guide is said never to end its answers.
+        calibration_gap: Calibration error beyond chance, at uncertain places, that is worth a remark.
+    """
+
+    n_prompts: int = 20
+    max_tokens: int = 64
+    excessive_rate: float = EXCESSIVE_INTERVENTION_RATE
+    idle_changed_rate: float = 0.02
+    guide_asked_rate: float = 0.6
+    guide_wins: float = 0.9
+    template_p: float = 0.3
+    runaway_share: float = 0.25
+    calibration_gap: float = 0.05

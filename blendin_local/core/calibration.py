@@ -2,9 +2,9 @@
 
 Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
 Not here: one place (`core.places`), reading (`decode.reading`), which places count (`jobs.check`).
-Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (their
-eq. 3) and temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is
-convex: its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.
+Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (eq. 3) and
+temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is convex:
+its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is said about an answer: `Step`, `Completion`, and folds over them.
 
-Here: the records every surface reads (terminal, JSON, HTML, trace) and their JSON form.
+Here: the records every surface reads (terminal, JSON, HTML, trace).
 Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
 The published schema is `docs/answer.schema.json`.
 """
@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Source = Literal["base", "kept", "changed", "guide"]
@@ -49,6 +49,26 @@ class CandidateLists:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
+
+    Attributes:
+        role: The model that was asked.
+        after: The bytes between the beginning of the step and the place it was asked about: half a character
+            that it was to finish, or nothing.
+        top: Its likeliest candidate there.
+        candidates: All of them, largest first, where they were wanted.
+        confidence: Its top-1 probability at the temperature fitted for it, where there is one.
+    """
+
+    role: str
+    after: bytes
+    top: Candidate
+    candidates: tuple[Candidate, ...] | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One emitted candidate and why.
 
@@ -61,6 +81,7 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
+        further: What else was heard before the step was complete; mostly nothing.
         anti_top: The third model's likeliest candidate, None where it was not asked.
     """
 
@@ -71,6 +92,7 @@ class Step:
     base_top: Candidate | None = None
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
+    further: tuple[Heard, ...] = ()
     anti_top: Candidate | None = None
 
     @property
@@ -129,13 +151,22 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp."""
+    """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp.
+
+    `threads` has for each role how many evaluations ran on how many threads.
+    """
 
     load_ms: float = 0.0
     prompt_ms: float = 0.0
     generation_ms: float = 0.0
     llama_decode_ms: float = 0.0
     first_step_ms: float = 0.0
+    threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Milliseconds to three places."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value if name == "threads" else round(value, 3) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -173,74 +204,11 @@ class Completion:
         return summarize(self.steps)
 
 
-def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
-    """`{text, bytes, p}`, or None."""
-    if candidate is None:
-        return None
-    return {"text": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
-
-
-def _list_to_json(candidates: Sequence[Candidate] | None) -> list[dict[str, Any] | None] | None:
-    return None if candidates is None else [candidate_to_json(c) for c in candidates]
-
-
-def step_to_json(step: Step) -> dict[str, Any]:
-    """The step record of `--json`, `--jsonl` and `--trace`."""
-    record: dict[str, Any] = {
-        "i": step.i,
-        "text": step.text,
-        "bytes": list(step.bytes),
-        "source": step.source,
-        "alpha": step.alpha,
-        "base_top": candidate_to_json(step.base_top),
-        "guide_top": candidate_to_json(step.guide_top),
-    }
-    if step.anti_top is not None:
-        record["anti_top"] = candidate_to_json(step.anti_top)
-    if step.candidates is not None:
-        lists = step.candidates
-        record["candidates"] = {
-            "base": _list_to_json(lists.base),
-            "guide": _list_to_json(lists.guide),
-            "blend": _list_to_json(lists.blend),
-        }
-    return record
-
-
-def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
-    """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage, timings = completion.blend, completion.usage, completion.timings
-    settings = completion.signature.get("blend", {})
-    record: dict[str, Any] = {
-        "text": completion.text,
-        "finish_reason": completion.finish_reason,
-        "stopped_by": completion.stopped_by,
-        "usage": {
-            "base_prompt_tokens": usage.base_prompt_tokens,
-            "guide_prompt_tokens": usage.guide_prompt_tokens,
-            "completion_steps": summary.steps,
-            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
-        },
-        "timings": {name: round(getattr(timings, name), 3) for name in Timings.__slots__},
-        "blend": {
-            "method": settings.get("method"),
-            "threshold": settings.get("threshold"),
-            "alpha": settings.get("alpha"),
-            "top_k": settings.get("top_k"),
-            "steps": summary.steps,
-            "asked": summary.asked,
-            "changed": summary.changed,
-            "intervention_rate": summary.intervention_rate,
-            "changed_rate": summary.changed_rate,
-            "mean_alpha": summary.mean_alpha,
-            "guide_tokens_evaluated": usage.guide_tokens_evaluated,
-            "base_tokens_evaluated": usage.base_tokens_evaluated,
-            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
-        },
-        "signature": dict(completion.signature),
-        "notices": list(completion.notices),
-        "end": None if completion.end is None else step_to_json(completion.end),
-    }
-    if with_steps:
-        record["steps"] = [step_to_json(step) for step in completion.steps]
-    return record
+def shortened(step: Step, n: int) -> Step:
+    """The step with the first `n` candidates of each list, none for 0."""
+    lists = step.candidates
+    further = tuple(replace(heard, candidates=None) for heard in step.further)
+    if lists is None or not n:
+        return replace(step, candidates=None, further=further)
+    heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
+    return replace(step, candidates=CandidateLists(*heads), further=further)

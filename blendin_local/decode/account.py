@@ -6,12 +6,13 @@ Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import perf_counter
 
+from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step, Timings, Usage
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.task import Seats, Task
+from blendin_local.engine.lane import Tally
 
 
 class Account:
@@ -26,7 +27,7 @@ class Account:
         self._task = task
         self._seats = seats
         self._steps: list[Step] = []
-        self._before = {role: replace(seat.lane.tally) for role, seat in seats.items()}
+        self._before = {role: seat.lane.tally.copy() for role, seat in seats.items()}
         self._started = perf_counter()
         self._first_step_s = 0.0
 
@@ -51,23 +52,23 @@ class Account:
     def _usage(self) -> Usage:
         """Tokens of the prompts, and tokens evaluated since the start."""
         prompts = {f"{role}_prompt_tokens": seat.lane.n_prompt for role, seat in self._seats.items()}
-        evaluated = {
-            f"{role}_tokens_evaluated": seat.lane.tally.tokens - self._before[role].tokens
-            for role, seat in self._seats.items()
-        }
+        evaluated = {f"{role}_tokens_evaluated": tally.tokens for role, tally in self._spent().items()}
         return Usage(**prompts, **evaluated)
+
+    def _spent(self) -> dict[Role, Tally]:
+        """What each role has evaluated since the start."""
+        return {role: seat.lane.tally.since(self._before[role]) for role, seat in self._seats.items()}
 
     def _timings(self) -> Timings:
         """Milliseconds; reading prompts and generating add up to the whole."""
         total_s = perf_counter() - self._started
         prompt_s = sum(seat.prompt_s for seat in self._seats.values())
-        decode_s = sum(
-            seat.lane.tally.decode_s - self._before[role].decode_s for role, seat in self._seats.items()
-        )
+        spent = self._spent()
         return Timings(
             load_ms=self._task.load_ms,
             prompt_ms=prompt_s * 1000,
             generation_ms=(total_s - prompt_s) * 1000,
-            llama_decode_ms=decode_s * 1000,
+            llama_decode_ms=sum(tally.decode_s for tally in spent.values()) * 1000,
             first_step_ms=self._first_step_s * 1000,
+            threads={role: dict(sorted(tally.evaluations.items())) for role, tally in spent.items()},
         )

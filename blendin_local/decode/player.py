@@ -20,6 +20,7 @@ from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
 from blendin_local.engine.templates import ChatTemplate
+from blendin_local.engine.threads import Pace
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
@@ -32,18 +33,26 @@ class Player:
         settings: How it is run.
         should_stop: Polled while weights are read.
         n_lanes: How many conversations its context has room for.
+        pace: Chooses the threads where the settings leave them open.
     """
 
     def __init__(
-        self, header: Header, settings: ModelSettings, should_stop: Callable[[], bool], n_lanes: int = 1
+        self,
+        header: Header,
+        settings: ModelSettings,
+        should_stop: Callable[[], bool],
+        n_lanes: int = 1,
+        pace: Pace | None = None,
     ) -> None:
         self.path: Path = header.path
         self.memory = memory_estimate(header, settings, n_lanes)
         self.settings = settings
+        self.threads = settings.threads or usable_threads()
+        self.pace = None if settings.threads or settings.reproducible else pace
         self.model = Model(header.path, settings, should_stop)
         try:
-            threads = settings.threads or usable_threads()
-            self.context = Context(self.model, context_size(header, settings), threads, n_lanes)
+            size = context_size(header, settings)
+            self.context = Context(self.model, size, self.threads, n_lanes, self.pace)
         except Exception:
             self.model.close()
             raise
@@ -69,9 +78,10 @@ class Player:
         ]
         require_memory(needs, available_memory())
         players: dict[Role, Self] = {}
+        pace = Pace(usable_threads())
         try:
             for role, (_, settings) in files.items():
-                players[role] = cls(headers[role], settings, should_stop, n_lanes)
+                players[role] = cls(headers[role], settings, should_stop, n_lanes, pace)
         except BaseException:
             for player in players.values():
                 player.close()
@@ -115,10 +125,11 @@ class Player:
     def describe(self) -> str:
         """One line for a reader."""
         kind = self.model.memory_kind.value
-        return f"{self.path.name}, context {self.context.ctx_size}, {self.context.threads} threads, {kind}"
+        threads = f"{self.threads} threads" if self.pace is None else f"up to {self.threads} threads"
+        return f"{self.path.name}, context {self.context.ctx_size}, {threads}, {kind}"
 
     def signature(self) -> dict[str, Any]:
-        """What identifies this model in a record: the file, its threads and its settings."""
+        """What identifies this model in a record: the file, its most threads and its settings."""
         status = self.path.stat()
         return {
             "file": self.path.name,
@@ -126,7 +137,8 @@ class Player:
             "mtime": status.st_mtime,
             **asdict(self.settings),
             "ctx_size": self.context.ctx_size,
-            "threads": self.context.threads,
+            "threads": self.threads,
+            "threads_auto": self.pace is not None,
         }
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
+from blendin_local.decode.evidence import Keep, with_evidence
 from blendin_local.decode.respond import Answer, respond
 from blendin_local.decode.seat import Seat
 from blendin_local.engine.vocabulary import Span
@@ -69,7 +70,8 @@ class Task:
 
     def answer(self) -> Answer:
         """A fresh answer; it owns no model."""
-        return respond(self.settings.blend, self.settings.sampling, self.settings.answer)
+        blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
+        return with_evidence(respond(blend, sampling, answer), Keep.of(blend, sampling, answer))
 
 
 def sit_down(task: Task, seats: Seats, *, anew: bool = False) -> Seats:

@@ -1,6 +1,6 @@
 """The tokens of one `llama_decode` call.
 
-Here: `Batch`, numpy views on the C arrays, and what the call's return codes mean.
+Here: `Share`, what one lane gives to it; `Batch`, numpy views on the C arrays; what the call returns.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -8,11 +8,23 @@ Source: `llama_batch_init` leaves its memory uninitialised; views store ten time
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from blendin_local.engine.lane import Lane
 from blendin_local.engine.library import library
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One lane's tokens in a batch."""
+
+    lane: Lane
+    n_tokens: int
+    last_row: int
+    complete: bool
 
 
 class Batch:

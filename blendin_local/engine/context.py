@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import Batch
+from blendin_local.engine.batch import Batch, Share
 from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
+from blendin_local.engine.threads import Pace
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
@@ -49,16 +49,20 @@ class Context:
         ctx_size: Tokens per conversation.
         threads: Threads for every evaluation.
         n_lanes: How many conversations.
+        pace: Chooses the threads anew before each evaluation; None keeps to `threads`.
 
     Raises:
         LoadError: llama.cpp could not allocate it.
         PairError: The model keeps no memory of its text, so it cannot continue one.
     """
 
-    def __init__(self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1) -> None:
+    def __init__(
+        self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1, pace: Pace | None = None
+    ) -> None:
         self._api = library().api
         self.model = model
         self.threads = threads
+        self._pace = pace
         self.tally = Tally()
         self.handle: Any = self._open(ctx_size, n_lanes)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
@@ -104,6 +108,12 @@ class Context:
                 "try a smaller --ctx-size",
             )
         return handle
+
+    def use_threads(self, threads: int) -> None:
+        """Evaluate with so many threads from now on, single tokens and batches alike."""
+        if threads != self.threads:
+            self._api.llama_set_n_threads(self.handle, threads, threads)
+            self.threads = threads
 
     def predict(
         self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
@@ -163,7 +173,7 @@ class Context:
             self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
             lane.shrink_to(n_shared)
 
-    def _share_batch(self, lanes: Sequence[Lane]) -> list[_Share]:
+    def _share_batch(self, lanes: Sequence[Lane]) -> list[Share]:
         """Fill the batch with what the lanes read next.
 
         A portion is not parted, unless it is larger than a whole batch; one that another lane reads in this
@@ -187,10 +197,10 @@ class Context:
         self._batch.clear()
         return [self._add(lane, tokens) for lane, tokens in sorted(chosen, key=lambda c: c[0].sequence)]
 
-    def _add(self, lane: Lane, tokens: list[int]) -> _Share:
+    def _add(self, lane: Lane, tokens: list[int]) -> Share:
         complete = lane.n_valid + len(tokens) == len(lane.ids)
         row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
-        return _Share(lane, len(tokens), row, complete)
+        return Share(lane, len(tokens), row, complete)
 
     def _stop_at(self, lane: Lane) -> int:
         """Where a lane's next evaluation should end: at its portion's end, or where a mark is wanted."""
@@ -208,7 +218,7 @@ class Context:
         complete = lane.n_valid + len(tokens) == len(lane.ids)
         self._batch.clear()
         self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
-        self._decode([_Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
+        self._decode([Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
         return (self._logits(row) for row in range(len(tokens)))
 
     def rewind(self, lane: Lane, keep: int) -> None:
@@ -217,9 +227,11 @@ class Context:
         if keep < lane.n_cached:
             lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
 
-    def _decode(self, shares: Sequence[_Share], should_stop: Callable[[], bool]) -> None:
+    def _decode(self, shares: Sequence[Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
         self._should_stop = should_stop
+        if self._pace is not None:
+            self.use_threads(self._pace.choose())
         self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
         library().forget_errors()
         started = perf_counter()
@@ -235,6 +247,7 @@ class Context:
             lane = share.lane
             lane.tally.tokens += share.n_tokens
             lane.tally.decode_s += self._last_decode_s * share.n_tokens / n_tokens
+            lane.tally.evaluations[self.threads] += 1
             lane.shrink_to(lane.n_valid + share.n_tokens)
             if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
                 self.rewinder.mark(lane.sequence, lane.n_valid)
@@ -245,7 +258,7 @@ class Context:
             self._api.llama_set_abort_callback(self.handle, self._abort if wanted else self._no_abort, None)
             self._watched = wanted
 
-    def _give_back(self, shares: Sequence[_Share]) -> None:
+    def _give_back(self, shares: Sequence[Share]) -> None:
         """Remove what a failed decode may have left behind."""
         for share in shares:
             lane = share.lane
@@ -277,13 +290,3 @@ class Context:
 def n_outputs(n_lanes: int) -> int:
     """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
     return max(n_lanes, READ_AT_ONCE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """One lane's tokens in a batch."""
-
-    lane: Lane
-    n_tokens: int
-    last_row: int
-    complete: bool

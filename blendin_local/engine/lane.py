@@ -9,8 +9,9 @@ evaluated at once, so a prompt is always read in the same portions, whatever was
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
@@ -41,10 +42,24 @@ class Tally:
     Attributes:
         tokens: How many tokens.
         decode_s: Seconds that took; of a batch shared by lanes, each has the share of its tokens.
+        evaluations: How many calls, by the number of threads they ran on.
     """
 
     tokens: int = 0
     decode_s: float = 0.0
+    evaluations: Counter[int] = field(default_factory=Counter)
+
+    def since(self, before: Tally) -> Tally:
+        """What was evaluated after `before`."""
+        return Tally(
+            self.tokens - before.tokens,
+            self.decode_s - before.decode_s,
+            self.evaluations - before.evaluations,
+        )
+
+    def copy(self) -> Tally:
+        """The counts as they are now."""
+        return self.since(Tally())
 
 
 class Lane:

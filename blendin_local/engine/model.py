@@ -1,13 +1,14 @@
 """A loaded model: weights, vocabulary and what its architecture can do.
 
-Here: `Model`, loading with its failures, and which kind of memory its layers have.
+Here: `Model`, loading with its failures, and which kind of memory its layers have; `open_vocabulary`.
 Not here: estimates before loading (`engine.memory`), contexts (`engine.context`).
 Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,26 @@ class Model:
         if self.handle is not None:
             self._api.llama_model_free(self.handle)
             self.handle = None
+
+
+@contextmanager
+def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
+    """A model's vocabulary alone, without its weights; it is gone after the block.
+
+    Raises:
+        LoadError: llama.cpp refused the file.
+    """
+    api = library().api
+    parameters = api.llama_model_default_params()
+    set_fields(parameters, vocab_only=True)
+    library().forget_errors()
+    handle = api.llama_model_load_from_file(str(path).encode(), parameters)
+    if handle is None:
+        raise LoadError(
+            f"{path} cannot be loaded: {library().reason('llama.cpp gave no reason')}",
+            "check that the download is complete and that it is a text model in GGUF form",
+        )
+    try:
+        yield Vocabulary(handle)
+    finally:
+        api.llama_model_free(handle)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from blendin_local.errors import FetchError
@@ -97,11 +98,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _bytes_in(directory: Path) -> int:
     """The size of the largest file below `directory`: the one pip is writing."""
     largest = 0
-    for path in directory.rglob("*"):
-        try:
-            largest = max(largest, path.stat().st_size if path.is_file() else 0)
-        except OSError:  # gone in the meantime
-            continue
+    for folder, _, names in os.walk(directory):  # passes over folders that pip removes meanwhile
+        for name in names:
+            with suppress(OSError):
+                largest = max(largest, os.lstat(os.path.join(folder, name)).st_size)
     return largest
 
 

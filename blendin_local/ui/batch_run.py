@@ -173,8 +173,10 @@ def _answer(
 
 
 def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
-    wanted = command.rows.parallel or lanes_for(ready.plan.setup(paths).files(), rows)
-    return min(wanted, MAX_LANES)
+    setup = ready.plan.setup(paths)
+    if command.rows.parallel is None and command.session.runtime.reproducible:
+        return 1  # in shared batches an answer depends on who else is in them
+    return min(command.rows.parallel or lanes_for(setup.files(), rows), MAX_LANES)
 
 
 def _facts(places: Places, scan: Scan) -> dict[str, Any]:

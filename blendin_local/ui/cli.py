@@ -15,7 +15,8 @@ import typer
 
 from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
-from blendin_local.ui import batch, manage, run, talk
+from blendin_local.ui import batch, bench, check, manage, replay, run, talk, tune
+from blendin_local.ui import eval as evaluate
 from blendin_local.ui.streams import close_stdout, open_missing
 
 INTERRUPTED = 130
@@ -45,10 +46,8 @@ def build_app() -> typer.Typer:
         """A small aligned guide model steers a larger base model, on your own machine."""
         del version
 
-    run.register(app)
-    talk.register(app)
-    batch.register(app)
-    manage.register(app)
+    for verb in (run, talk, batch, check, tune, replay, evaluate, bench, manage):
+        verb.register(app)
     return app
 
 

@@ -82,8 +82,12 @@ class RuntimeOptions:
     ] = None
     threads: Annotated[
         str | None,
-        _runtime("--threads", "-t", help="Threads: a number or auto."),
+        _runtime("--threads", "-t", help="Threads: a number, or auto: the cores that are free."),
     ] = None
+    reproducible: Annotated[
+        bool,
+        _runtime("--reproducible", help="The same answer even on a busy machine: threads stay as they are."),
+    ] = False
     flash_attn: Annotated[str | None, _runtime("--flash-attn", "-fa", help="auto, on or off.")] = None
     kv_type: Annotated[str | None, _runtime("--kv-type", help="KV cache: f16, q8_0, q4_0, f32.")] = None
     no_mmap: Annotated[bool, _runtime("--no-mmap", help="Read weights instead of mapping them.")] = False
@@ -101,13 +105,15 @@ class RuntimeOptions:
             own[name] = getattr(self, name) if value is None else value
         layers = number("--n-gpu-layers", own["n_gpu_layers"], {"auto": None, "all": None})
         threads = number("--threads", own["threads"], {"auto": None})
-        return chosen(
+        auto = {"threads": None} if own["threads"] == "auto" else {}  # wins over a count in models.toml
+        return auto | chosen(
             ctx_size=own["ctx_size"],
             n_gpu_layers=None if layers is None else whole("--n-gpu-layers", layers),
             threads=None if threads is None else whole("--threads", threads),
             flash_attention=one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
             kv_type=one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
             mmap=False if self.no_mmap else None,
+            reproducible=self.reproducible or None,
         )
 
 

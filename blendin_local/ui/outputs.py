@@ -10,12 +10,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 
-from blendin_local.core.records import Completion, Step, completion_to_json, step_to_json
+from blendin_local.core.record_json import completion_to_json, step_to_json
+from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError
 from blendin_local.ui.html import render_html
 from blendin_local.ui.options import OutputOptions
@@ -24,7 +26,7 @@ from blendin_local.ui.svg import render_svg
 from blendin_local.ui.theme import make_console
 from blendin_local.ui.views import AnswerPrinter, footer
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
 
 
 class Sink(Protocol):
@@ -83,16 +85,22 @@ class JsonObject:
 
 
 class JsonLines:
-    """A first line about the answer, a line per step, a last line without the steps."""
+    """A first line about the answer, a line per step, a last line without the steps.
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        stream: Where they go.
+        whole: Whether steps come with every candidate that a method could use.
+    """
+
+    def __init__(self, stream: TextIO, *, whole: bool = False) -> None:
         self._stream = stream
+        self._whole = whole
         self._written = 0
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Write the first line."""
-        start = {"type": "start", "version": TRACE_VERSION, "prompts": dict(prompts)}
-        _write_line(self._stream, {**start, "signature": dict(signature)})
+        start = {"type": "start", "version": TRACE_VERSION, "whole_lists": self._whole}
+        _write_line(self._stream, {**start, "prompts": dict(prompts), "signature": dict(signature)})
 
     def step(self, step: Step, shown: str) -> None:
         """Write the step's record."""
@@ -137,10 +145,12 @@ class Outputs:
         closed: Whether the reader of stdout went away; the files are still written.
     """
 
-    def __init__(self, sinks: Sequence[Sink], console: Console) -> None:
+    def __init__(self, sinks: Sequence[Sink], console: Console, trace: Sink | None = None) -> None:
         self.console = console
         self.closed = False
         self._stdout, *self._files = sinks
+        self._trace = trace
+        self._kept = 0
 
     @classmethod
     @contextmanager
@@ -150,8 +160,6 @@ class Outputs:
         err.quiet = options.quiet
         with _opened(options.trace) as trace:
             sinks: list[Sink] = [_stdout_sink(options, err)]
-            if trace is not None:
-                sinks.append(JsonLines(trace))
             for path, render in (
                 (options.html, render_html),
                 (options.svg, lambda _, completion: render_svg(question, completion)),
@@ -159,19 +167,29 @@ class Outputs:
                 if path is not None:
                     with _opened(path):
                         sinks.append(Page(path, render))
-            yield cls(sinks, err)
+            yield cls(sinks, err, None if trace is None else JsonLines(trace, whole=True))
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Tell all."""
+        self._kept = signature["answer"]["top_logprobs"]
+        self._note("begin", prompts, signature)
         self._tell("begin", prompts, signature)
 
     def step(self, step: Step, shown: str) -> None:
-        """Tell all."""
-        self._tell("step", step, shown)
+        """Tell all; only the trace hears every candidate that was kept for it."""
+        self._note("step", step, shown)
+        self._tell("step", shortened(step, self._kept), shown)
 
     def finish(self, completion: Completion) -> None:
-        """Tell all."""
-        self._tell("finish", completion)
+        """Tell all; likewise."""
+        self._note("finish", completion)
+        steps = tuple(shortened(step, self._kept) for step in completion.steps)
+        end = completion.end and shortened(completion.end, self._kept)
+        self._tell("finish", replace(completion, steps=steps, end=end))
+
+    def _note(self, event: str, *facts: object) -> None:
+        if self._trace is not None:
+            getattr(self._trace, event)(*facts)
 
     def _tell(self, event: str, *facts: object) -> None:
         if not self.closed:

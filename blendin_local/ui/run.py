@@ -65,6 +65,7 @@ def run(
         if output.verbose:
             show_log(outputs.console)
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
+            session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
                 show_prompts(outputs.console, session.prompts(text))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)

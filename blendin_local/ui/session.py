@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Session:
             answer=self.answer,
             should_stop=should_stop,
         )
+
+    def keeping_evidence(self) -> Session:
+        """The same, with answers that can be decided again."""
+        return replace(self, answer=replace(self.answer, evidence=True))
 
     def prompts(self, question: str) -> Mapping[str, str]:
         """The rendered prompt of each role."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS, roles_of
-from blendin_local.core.records import step_to_json, summarize
+from blendin_local.core.record_json import step_to_json
+from blendin_local.core.records import summarize
 from blendin_local.errors import UsageError
 from blendin_local.settings import BRIDGES, AnswerSettings, BlendSettings, SamplingSettings
 from tests.scripted import always, converse, spoken

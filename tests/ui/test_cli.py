@@ -108,7 +108,7 @@ def test_every_method_answers_in_the_same_form(run, toys, method):
 
 
 def test_lines_and_trace_are_the_same_records(run, tmp_path):
-    """--jsonl and --trace write the same lines: a start, the steps, an end."""
+    """--jsonl and --trace write the same lines, but that a trace keeps what steps were decided by."""
     trace = tmp_path / "trace.jsonl"
     code, out, _ = run("hello", "-n", 8, "--jsonl", "--trace", trace)
     lines = [json.loads(line) for line in out.splitlines()]
@@ -116,6 +116,9 @@ def test_lines_and_trace_are_the_same_records(run, tmp_path):
 
     assert code == 0
     assert (lines[0]["type"], lines[-1]["type"]) == ("start", "end")
+    assert any("candidates" in step for step in stored[1:-1])
+    for step in stored[1:-1]:
+        step.pop("candidates", None)
     assert lines[1:-1] == stored[1:-1]
     assert [step["i"] for step in lines[1:-1]] == list(range(8))
     for step in lines[1:-1]:

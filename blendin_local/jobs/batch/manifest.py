@@ -2,7 +2,8 @@
 
 Here: `Identity`, which answers of one file share; `Manifest`, written first and last; `require_same`.
 Not here: how rows are answered (`run`).
-Settings that only decide how fast it goes (threads, layers on a GPU, rows at once) may change between runs.
+Settings that only decide how fast it goes (threads, layers on a GPU, rows at once) may change between runs,
+but for threads where the answers are to be reproducible.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
@@ -72,7 +74,11 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
 
 
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
-    return {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
+    facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
+    if settings.reproducible:
+        threads = settings.threads or usable_threads()
+        facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}
+    return facts
 
 
 @dataclass

@@ -1,0 +1,82 @@
+"""The pair at each method, one answer at a time: speed, where the time goes, how often the guide is asked.
+
+Here: `measure_methods`.
+Not here: the models alone (`models`), answers made together (`rows`).
+Methods take turns within a round, so that a machine that drifts drifts for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+
+from blendin_local.core.records import Completion
+from blendin_local.jobs.bench.record import Figure, MethodFigures, ModelFigures, Sizes
+from blendin_local.pair import Pair
+from blendin_local.settings import AnswerSettings, BlendSettings
+
+QUESTIONS = ("Give me three tips for a job interview.", "Write a short story about a lighthouse keeper.")
+
+
+def measure_methods(
+    pair: Pair,
+    blend: BlendSettings,
+    methods: Sequence[str],
+    models: Mapping[str, ModelFigures],
+    sizes: Sizes,
+    *,
+    tell: Callable[[int], None],
+) -> dict[str, MethodFigures]:
+    """Answer the same questions with every method.
+
+    Args:
+        pair: An open pair.
+        blend: Threshold, alpha and the rest; the method is replaced.
+        methods: What to compare.
+        models: The models alone, for the time of their candidate lists.
+        sizes: How much is measured.
+        tell: Is told the number of each round that begins.
+    """
+    limits = AnswerSettings(max_tokens=sizes.answer_tokens, loop_guard=False)
+    _answer(pair, replace(blend, method=methods[-1]), replace(limits, max_tokens=4))  # warm up
+    rounds = []
+    for i in range(sizes.rounds):
+        tell(i)
+        rounds.append({name: _answer(pair, replace(blend, method=name), limits) for name in methods})
+    return {name: _figures([found[name] for found in rounds], models) for name in methods}
+
+
+def _answer(pair: Pair, blend: BlendSettings, limits: AnswerSettings) -> list[Completion]:
+    return [pair.respond(question, blend=blend, answer=limits) for question in QUESTIONS]
+
+
+def _figures(trials: Sequence[Sequence[Completion]], models: Mapping[str, ModelFigures]) -> MethodFigures:
+    each = [_one_trial(completions, models) for completions in trials]
+    names = [field.name for field in fields(MethodFigures)]
+    return MethodFigures(**{name: Figure(tuple(trial[name] for trial in each)) for name in names})
+
+
+def _one_trial(completions: Sequence[Completion], models: Mapping[str, ModelFigures]) -> dict[str, float]:
+    def total(name: str) -> float:
+        return float(sum(getattr(completion.timings, name) for completion in completions))
+
+    steps = sum(len(completion.steps) for completion in completions) or 1
+    asked = sum(completion.blend.asked for completion in completions)
+    wall_ms = total("prompt_ms") + total("generation_ms")
+    in_llama = total("llama_decode_ms") / wall_ms
+    in_lists = asked * sum(model.list_ms.median for model in models.values()) / wall_ms
+    return {
+        "tokens_per_s": steps / total("generation_ms") * 1000,
+        "first_token_ms": total("first_step_ms") / len(completions),
+        "asked": asked / steps,
+        "guide_tokens": sum(map(_guide_tokens, completions)) / steps,
+        "in_llama": in_llama,
+        "in_lists": in_lists,
+        "in_python": max(0.0, 1 - in_llama - in_lists),
+    }
+
+
+def _guide_tokens(completion: Completion) -> int:
+    """Tokens the guide evaluated beyond its prompt."""
+    usage = completion.usage
+    return max(0, usage.guide_tokens_evaluated - usage.guide_prompt_tokens)

@@ -1,0 +1,182 @@
+"""What a benchmark found: figures with their spread, and the record they stand in.
+
+Here: `Figure`, the parts of a `Bench`, its JSON.
+Not here: how they are measured (`models`, `methods`, `rows`), what they mean (`verdict`), their look (`ui`).
+Every figure keeps its trials, so that another run can be held against all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from statistics import median
+from typing import Any
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        rounds: Trials of everything.
+        prompt_tokens: Length of the prompt read by one model alone.
+        decode_tokens: Tokens read one by one after it, for each count of threads.
+        at_once: How many tokens are evaluated together, for the curve of costs; begins with 1.
+        calls: Evaluations of each of these per trial.
+        answer_tokens: Steps of one guided answer.
+        lanes: How many answers are made together; begins with 1.
+        row_tokens: Steps of each of those.
+    """
+
+    rounds: int = 3
+    prompt_tokens: int = 256
+    decode_tokens: int = 24
+    at_once: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 16)
+    calls: int = 4
+    answer_tokens: int = 48
+    lanes: tuple[int, ...] = (1, 2, 4, 8, 16)
+    row_tokens: int = 24
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One quantity, measured several times."""
+
+    trials: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle trial; 0 where there is none."""
+        return median(self.trials) if self.trials else 0.0
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the largest and the smallest trial, as a share of the median."""
+        return (max(self.trials) - min(self.trials)) / 2 / self.median if self.median else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The median for readers, the trials for comparisons."""
+        return {"median": self.median, "spread": self.spread, "trials": list(self.trials)}
+
+
+def ratio(over: Figure, under: Figure) -> Figure:
+    """Trial by trial, as both were measured in the same round."""
+    return Figure(tuple(a / b for a, b in zip(over.trials, under.trials, strict=True)))
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """One model alone.
+
+    Attributes:
+        file: Its name.
+        prefill: Tokens/s of a prompt, on all threads.
+        decode: Tokens/s one by one, for each count of threads.
+        at_once: Time of evaluating so many tokens together, beside the time of one.
+        list_ms: Milliseconds of making one candidate list.
+    """
+
+    file: str
+    prefill: Figure
+    decode: Mapping[int, Figure]
+    at_once: Mapping[int, Figure]
+    list_ms: Figure
+
+
+@dataclass(frozen=True)
+class MethodFigures:
+    """The pair at one method.
+
+    Attributes:
+        tokens_per_s: Steps per second, prompts aside.
+        first_token_ms: From the question to the first step.
+        asked: Asked steps over all steps.
+        guide_tokens: Tokens the guide evaluated per step, prompts aside.
+        in_llama: Share of the time inside `llama_decode`.
+        in_lists: Share of the time making candidate lists, from their number and `ModelFigures.list_ms`.
+        in_python: What is left.
+    """
+
+    tokens_per_s: Figure
+    first_token_ms: Figure
+    asked: Figure
+    guide_tokens: Figure
+    in_llama: Figure
+    in_lists: Figure
+    in_python: Figure
+
+
+@dataclass(frozen=True)
+class RowFigures:
+    """Several answers made together.
+
+    Attributes:
+        tokens_per_s: Steps per second over all answers, prompts counted in.
+        beside_one: The same beside that of one answer at a time.
+    """
+
+    tokens_per_s: Figure
+    beside_one: Figure
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One benchmark of one pair on one machine.
+
+    Attributes:
+        pair: Its name, or the files.
+        machine: Processor, cores, threads.
+        versions: Of the program and its libraries.
+        sizes: How much was measured.
+        models: Each model alone, by role.
+        methods: The pair, by method.
+        rows: Answers made together, by their number.
+        load_s: Seconds to load the pair.
+        memory: Bytes: `weights`, `kv_cache`, `compute` as estimated, `resident`, and `ours`: the rest of it.
+        cores_left: Cores that other programs left on average; None where the system does not tell.
+        seconds: How long it all took.
+    """
+
+    pair: str
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    sizes: Sizes
+    models: Mapping[str, ModelFigures]
+    methods: Mapping[str, MethodFigures]
+    rows: Mapping[int, RowFigures]
+    load_s: Figure
+    memory: Mapping[str, int]
+    cores_left: float | None
+    seconds: float
+    verdict: str = field(default="")
+
+    def to_json(self) -> dict[str, Any]:
+        """Names and plain values; keys of mappings become strings."""
+        return {"version": VERSION, **_plain(self)}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the record
+    if isinstance(value, Figure):
+        return value.to_json()
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return value
+
+
+def figures_in(record: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Figure]:
+    """Every figure of a record's JSON by its place in it."""
+    found: dict[tuple[str, ...], Figure] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            here = (*place, key)
+            if isinstance(value.get("trials"), list):
+                found[here] = Figure(tuple(float(trial) for trial in value["trials"]))
+            else:
+                found |= figures_in(value, here)
+    return found

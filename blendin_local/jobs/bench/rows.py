@@ -1,0 +1,82 @@
+"""Several answers made together: what a batch gains from sharing evaluations.
+
+Here: `measure_rows`.
+Not here: one answer at a time (`methods`), the cost of several tokens in one model (`models`).
+Each number of lanes has a pair of its own: in a context with room for many, one answer alone would pay for
+the cells of the others. That also gives the time to load the pair several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
+
+from blendin_local.core.prompts import Message
+from blendin_local.errors import BlendinError
+from blendin_local.jobs.bench.record import Figure, RowFigures, Sizes, ratio
+from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.settings import AnswerSettings, BlendSettings
+
+SUBJECTS = (
+    *("rain", "bread", "the moon", "a bicycle", "honey", "a lighthouse", "chess", "a river"),
+    *("winter", "a violin", "sleep", "salt", "an engine", "a garden", "trade", "glass"),
+)
+LEAST_ROWS = 2
+CTX_SIZE = 256
+
+
+def measure_rows(
+    setup: PairSetup, blend: BlendSettings, sizes: Sizes, tell: Callable[[int], None]
+) -> tuple[dict[int, RowFigures], list[float]]:
+    """Answer as many questions as there are lanes, for each number of lanes.
+
+    Args:
+        setup: The pair; lanes and contexts are replaced.
+        blend: Method, threshold, alpha.
+        sizes: How much is measured.
+        tell: Is told each number of lanes that begins.
+
+    Returns:
+        The figures by number of lanes, and the seconds of every loading.
+    """
+    speeds: dict[int, Figure] = {}
+    loads = []
+    for lanes in sizes.lanes:
+        tell(lanes)
+        with Pair(_with_lanes(setup, lanes)) as pair:
+            loads.append(pair.load_ms / 1000)
+            _answer_all(pair, _requests(lanes, 2, blend))  # warm up
+            rows = _requests(max(lanes, LEAST_ROWS), sizes.row_tokens, blend)
+            speeds[lanes] = Figure(tuple(_answer_all(pair, rows) for _ in range(sizes.rounds)))
+    one = speeds[sizes.lanes[0]]
+    return {n: RowFigures(speed, ratio(speed, one)) for n, speed in speeds.items()}, loads
+
+
+def _with_lanes(setup: PairSetup, lanes: int) -> PairSetup:
+    return replace(
+        setup,
+        n_lanes=lanes,
+        base_settings=replace(setup.base_settings, ctx_size=CTX_SIZE),
+        guide_settings=replace(setup.guide_settings, ctx_size=CTX_SIZE),
+    )
+
+
+def _requests(n: int, length: int, blend: BlendSettings) -> list[Request]:
+    limits = AnswerSettings(max_tokens=length, loop_guard=False)
+    questions = [f"Why do people care about {SUBJECTS[i % len(SUBJECTS)]}?" for i in range(n)]
+    return [
+        Request(str(i), [Message("user", question)], blend=blend, answer=limits)
+        for i, question in enumerate(questions)
+    ]
+
+
+def _answer_all(pair: Pair, requests: list[Request]) -> float:
+    """Steps per second."""
+    started = perf_counter()
+    n_steps = 0
+    for _, result in pair.answer_all(requests):
+        if isinstance(result, BlendinError):
+            raise result
+        n_steps += len(result.steps)
+    return n_steps / (perf_counter() - started)

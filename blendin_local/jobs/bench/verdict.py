@@ -1,0 +1,87 @@
+"""What a benchmark means for its user, in one line; and whether to believe it.
+
+Here: `verdict` and `doubts`, pure functions of the record.
+Not here: the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from blendin_local.jobs.bench.record import Bench, Figure
+
+ALIKE = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
+WORTH_IT = 1.15  # times the tokens of one: below it more rows are not worth their memory
+CHEAP = 0.8  # of the base's own speed: a pair that keeps as much has a cheap guide
+RESTLESS = 0.1  # a typical spread above it tells of other programs
+TAKEN = 0.25  # cores in use by others that are worth a word
+
+
+def best_threads(decode: dict[int, Figure]) -> int:
+    """The smallest count that is as fast as any."""
+    fastest = max(figure.median for figure in decode.values())
+    return min(n for n, figure in decode.items() if figure.median * ALIKE >= fastest)
+
+
+def verdict(bench: Bench) -> str:
+    """The best thread count, whether more rows help, whether the guide is cheap."""
+    parts = [_threads(bench), _rows(bench), _guide(bench)]
+    return "; ".join(part for part in parts if part)
+
+
+def _threads(bench: Bench) -> str:
+    counts = {role: best_threads(dict(model.decode)) for role, model in bench.models.items()}
+    best = set(counts.values())
+    if len(best) == 1:
+        [n] = best
+        said = f"{n} thread is best" if n == 1 else f"{n} threads are best"
+    else:
+        said = "best threads: " + ", ".join(f"{n} for the {role}" for role, n in counts.items())
+    most = bench.machine["threads"]
+    return said + (" (what auto takes on an idle machine)" if best == {most} else " (give it with -t)")
+
+
+def _rows(bench: Bench) -> str:
+    best = max(bench.rows, key=lambda n: bench.rows[n].beside_one.median, default=1)
+    gain = bench.rows[best].beside_one.median if bench.rows else 1.0
+    if gain < WORTH_IT:
+        return "more rows at once do not help"
+    enough = min(n for n, row in bench.rows.items() if row.beside_one.median * ALIKE >= gain)
+    return f"{enough} rows at once give {bench.rows[enough].beside_one.median:.1f} times the tokens of one"
+
+
+def _guide(bench: Bench) -> str:
+    if not {"base", "blendin"} <= set(bench.methods):
+        return ""
+    kept = bench.methods["blendin"].tokens_per_s.median / bench.methods["base"].tokens_per_s.median
+    asked = bench.methods["blendin"].asked.median
+    price = f"takes {1 - kept:.0%} of the base's speed where it is asked at {asked:.0%} of the steps"
+    return f"a guide this size is {'cheap' if kept >= CHEAP else 'not cheap'} here: it {price}"
+
+
+def _timed(bench: Bench) -> Iterator[Figure]:
+    for model in bench.models.values():
+        yield model.prefill
+        yield from model.decode.values()
+    for method in bench.methods.values():
+        yield method.tokens_per_s
+    for row in bench.rows.values():
+        yield row.tokens_per_s
+
+
+def typical_spread(bench: Bench) -> float:
+    """The median of the spreads of all speeds."""
+    return median(figure.spread for figure in _timed(bench))
+
+
+def doubts(bench: Bench) -> str:
+    """Why the figures may be too low; empty where nothing speaks against them."""
+    reasons = []
+    if bench.cores_left is not None:
+        taken = (bench.machine["affinity"] or bench.machine["cores"]) - bench.cores_left
+        if taken > TAKEN:
+            reasons.append(f"other programs used {taken:.1f} cores")
+    if (spread := typical_spread(bench)) > RESTLESS:
+        reasons.append(f"trials differ by ±{spread:.0%}")
+    return " and ".join(reasons)

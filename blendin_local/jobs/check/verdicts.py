@@ -1,0 +1,166 @@
+"""What the figures of a check mean, in words and with their reasons.
+
+Here: `judge`: a pure function from figures to verdicts; several may hold.
+Not here: the figures (`jobs.check.answers`, `jobs.check.reference`), thresholds (`settings.CheckSettings`).
+Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). All else follows from
+what can be known without reference answers; each rule says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from blendin_local.core.methods import Role
+from blendin_local.jobs.check.answers import AnswerFigures, Rate
+from blendin_local.jobs.check.reference import RoleCalibration
+from blendin_local.jobs.check.static import PairSheet
+from blendin_local.settings import CheckSettings
+
+VerdictName = Literal[
+    "healthy", "over-intervening", "guide alone is as good", "base alone is as good", "template suspect"
+]
+FEW_ENDS = 8  # answers from which a guide that ends none of them is remarkable
+
+
+@dataclass(frozen=True, slots=True)
+class CheckVerdict:
+    """One finding.
+
+    Attributes:
+        name: Which.
+        reasons: Sentences with the numbers behind it.
+        advice: What to do.
+    """
+
+    name: VerdictName
+    reasons: tuple[str, ...]
+    advice: str = ""
+
+
+def judge(
+    sheet: PairSheet,
+    answers: AnswerFigures | None,
+    template_p: float | None,
+    limits: CheckSettings,
+) -> tuple[CheckVerdict, ...]:
+    """All verdicts that hold; `healthy` where none of the others does and the pair was asked.
+
+    Args:
+        sheet: What the files say.
+        answers: What the answers showed; None where none were made.
+        template_p: See `CheckSettings.template_p`; None where it was not measured.
+        limits: Where each verdict begins.
+    """
+    found = list(_template(sheet, answers, template_p, limits))
+    if answers is not None and answers.steps:
+        found += [*_excess(answers, limits), *_alone(answers, limits)]
+        if not found:
+            found.append(_healthy(answers, limits))
+    return tuple(found)
+
+
+def _template(
+    sheet: PairSheet, answers: AnswerFigures | None, template_p: float | None, limits: CheckSettings
+) -> Iterator[CheckVerdict]:
+    """The guide is not prompted as it was trained."""
+    reasons = []
+    if not sheet.models["guide"].template:
+        reasons.append(f"{sheet.models['guide'].file} has no chat template: it may not be an instruct model")
+    if template_p is not None and template_p < limits.template_p:
+        reasons.append(
+            f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
+            f"less than {limits.template_p:g}"
+        )
+    if answers is not None:
+        ended = answers.ended_by
+        runaway = ended.get("repetition", 0) + ended.get("stop_string", 0)
+        many = answers.prompts >= FEW_ENDS and runaway >= limits.runaway_share * answers.prompts
+        if many and not ended.get("guide_end"):
+            reasons.append(
+                f"the guide ended none of {answers.prompts} answers, and {runaway} of them repeated "
+                "themselves or ran into a stop string"
+            )
+    if reasons:
+        yield CheckVerdict(
+            "template suspect",
+            tuple(reasons),
+            "use an instruct model as the guide, or give its template with --guide-chat-template-file",
+        )
+
+
+def _excess(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdict]:
+    """The paper's warning sign."""
+    rate = answers.intervention_rate
+    if rate.value <= limits.excessive_rate:
+        return
+    reasons = [
+        f"the guide was asked at {spoken(rate)} of the steps, more than {limits.excessive_rate:.0%}; "
+        "the paper finds that guidance tends to hurt there"
+    ]
+    if rate.low <= limits.excessive_rate:
+        reasons.append("the interval reaches below the limit: more prompts would tell")
+    yield CheckVerdict(
+        "over-intervening",
+        tuple(reasons),
+        "lower --threshold, or take another guide; blendin eval shows whether guidance helps or hurts",
+    )
+
+
+def _alone(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdict]:
+    """One model decides nearly everything, so the other is carried along for nothing."""
+    changed, rate, ranks = answers.changed_rate, answers.intervention_rate, answers.ranks
+    if changed.value <= limits.idle_changed_rate:
+        yield CheckVerdict(
+            "base alone is as good",
+            (f"guidance changed {spoken(changed)} of the steps: the base alone says nearly the same",),
+            "use --method base, or raise --threshold",
+        )
+    if ranks is None or rate.value < limits.guide_asked_rate or ranks.agree == 1:
+        return
+    if ranks.guide_wins >= limits.guide_wins:
+        yield CheckVerdict(
+            "guide alone is as good",
+            (
+                f"the guide was asked at {spoken(rate)} of the steps",
+                f"where the models differed, its choice was taken {ranks.guide_wins:.0%} of the time",
+            ),
+            "use --method guide: it is faster and says nearly the same",
+        )
+
+
+def _healthy(answers: AnswerFigures, limits: CheckSettings) -> CheckVerdict:
+    reasons = [
+        f"the guide was asked at {spoken(answers.intervention_rate)} of the steps, "
+        f"not more than {limits.excessive_rate:.0%}",
+        f"guidance changed {spoken(answers.changed_rate)} of them",
+    ]
+    if answers.intervention_rate.high > limits.excessive_rate:
+        reasons.append("the interval reaches above the limit: more prompts would tell")
+    return CheckVerdict("healthy", tuple(reasons))
+
+
+def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) -> tuple[str, ...]:
+    """Sentences about confidence that cannot be trusted where it matters: at uncertain places."""
+    return tuple(
+        sentence for role, found in calibration.items() for sentence in _confidence(role, found, limits)
+    )
+
+
+def _confidence(role: Role, found: RoleCalibration, limits: CheckSettings) -> Iterator[str]:
+    fit, there = found.fit, found.uncertain
+    if fit.at_edge:
+        yield f"the {role}'s temperature lies outside the range that was searched; it is not to be trusted"
+    elif there is not None and there.error - there.chance > limits.calibration_gap:
+        tendency = "too sure of itself" if there.confidence > there.accuracy else "not sure enough"
+        yield (
+            f"where the base is uncertain the {role} is {tendency}: {there.confidence:.0%} sure on average, "
+            f"right {there.accuracy:.0%} of the time (calibration error {there.error:.3f}, of which "
+            f"{there.chance:.3f} may be chance; {there.error_tempered:.3f} at the fitted temperature)"
+        )
+
+
+def spoken(rate: Rate) -> str:
+    """A share with its interval, for a sentence."""
+    return f"{100 * rate.value:.1f} % ({100 * rate.low:.1f} to {100 * rate.high:.1f})"

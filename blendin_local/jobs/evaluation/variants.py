@@ -1,0 +1,129 @@
+"""What is compared: methods, each with the settings that set it apart.
+
+Here: `Variant`, and the words of `--methods` and `--sweep` turned into variants.
+Not here: what the methods do (`core.methods`), who runs them (`run`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from blendin_local.core.methods import METHODS, roles_of
+from blendin_local.errors import UsageError
+from blendin_local.settings import AUTO_ALPHA, BlendSettings
+
+ALIGNED = "aligned"  # a model of its own, alone, with its own chat template
+SWEPT = "blendin"
+FIELDS: Mapping[str, str] = {
+    "threshold": "threshold",
+    "alpha": "alpha",
+    "top-k": "top_k",
+    "lambda": "agreement_bonus",
+    "cap": "cap",
+    "filter-top-k": "filter_top_k",
+}
+CALIBRATED = "calibrated"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with the settings that set it apart from the pair's own.
+
+    Attributes:
+        name: What it is called in files and tables: `blendin`, `blendin[threshold=0.3]`, `aligned`.
+        method: Its rule.
+        settings: Fields of `BlendSettings` by the words of `FIELDS`.
+    """
+
+    name: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def blend(self, own: BlendSettings) -> BlendSettings:
+        """The settings it runs with, where `own` are the pair's.
+
+        A model alone depends on none of them, so it always runs with the defaults and is run once in a sweep.
+        """
+        if len(roles_of(self.method)) == 1:
+            return BlendSettings(method=self.method)
+        chosen = {FIELDS[name]: value for name, value in self.settings.items()}
+        return replace(own, method=self.method, **chosen)
+
+
+def variants_of(
+    methods: str, sweeps: Iterable[str], own: BlendSettings, *, aligned: bool = False
+) -> tuple[Variant, ...]:
+    """All variants that a command line asks for.
+
+    Args:
+        methods: Names with commas, each with settings in brackets where wanted: `base,capped[cap=0.1]`.
+        sweeps: `threshold=0.3,0.4,0.5` each; variants of blendin.
+        own: The pair's settings; a swept value that equals its own is no variant of its own.
+        aligned: Whether an aligned model runs too.
+
+    Raises:
+        UsageError: A method, a setting or a value is unknown, or nothing is left to compare.
+    """
+    named = [_named(word) for word in re.split(r",(?![^\[]*\])", methods) if word.strip()]
+    swept = [variant for sweep in sweeps for variant in _swept(sweep)]
+    distinct: dict[str, Variant] = {}
+    for variant in [*named, *swept]:
+        distinct.setdefault(repr(variant.blend(own)), variant)
+    found = [*distinct.values(), *([Variant(ALIGNED, "guide")] if aligned else [])]
+    if not found:
+        raise UsageError("no method was named", f"choose some of {', '.join(METHODS)}")
+    return tuple(found)
+
+
+def _named(word: str) -> Variant:
+    name, bracket, rest = word.strip().partition("[")
+    if name not in METHODS or (bracket and not rest.endswith("]")):
+        raise UsageError(
+            f"there is no method {word.strip()!r}",
+            f"choose some of {', '.join(METHODS)}, with settings as in nudging[threshold=0.3]",
+        )
+    pairs = [item.partition("=") for item in rest.removesuffix("]").split(",") if item.strip()]
+    return _variant(name, {key.strip(): value for key, _, value in pairs})
+
+
+def _swept(sweep: str) -> list[Variant]:
+    key, equals, values = sweep.partition("=")
+    wanted = [value for value in values.split(",") if value.strip()]
+    if not equals or not wanted:
+        raise UsageError(
+            f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5"
+        )
+    return [_variant(SWEPT, {key.strip(): value}) for value in wanted]
+
+
+def _variant(method: str, texts: Mapping[str, str]) -> Variant:
+    settings = {key: _value(key, text.strip()) for key, text in texts.items()}
+    inside = ",".join(f"{key}={text.strip()}" for key, text in texts.items())
+    variant = Variant(f"{method}[{inside}]" if inside else method, method, settings)
+    if CALIBRATED not in settings.values():  # which needs the pair's own temperatures
+        variant.blend(BlendSettings())  # says at once where a value is out of its interval
+    return variant
+
+
+def _value(key: str, text: str) -> float | int | str | None:
+    known = [word for word, name in FIELDS.items() if name in {f.name for f in fields(BlendSettings)}]
+    if key not in known:
+        raise UsageError(f"there is no setting {key!r} to vary", f"choose one of {', '.join(known)}")
+    if key == "alpha" and text == AUTO_ALPHA:
+        return None
+    if key == "alpha" and text == CALIBRATED:
+        return text
+    try:
+        return int(text) if key.endswith("top-k") else float(text)
+    except ValueError:
+        raise UsageError(f"{key} is {text!r}", "give a number") from None
+
+
+def setting_name(value: Any) -> str:  # noqa: ANN401 - a number, a word or None
+    """How a value of a setting is written: `0.3`, `100`, `auto`."""
+    if value is None:
+        return AUTO_ALPHA
+    return value if isinstance(value, str) else f"{value:g}"

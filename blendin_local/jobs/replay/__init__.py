@@ -1,0 +1,1 @@
+"""A stored answer decided again with other settings, without its models."""

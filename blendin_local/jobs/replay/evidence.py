@@ -1,0 +1,156 @@
+"""Predictions out of a record: what answers the questions of `respond` where no model runs.
+
+Here: `Recorded`, a prediction as far as it was kept, and `Evidence`, all of them in one answer.
+Not here: the questions (`decode.respond`), what comes of the answers (`replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blendin_local.core.candidates import Distribution
+from blendin_local.core.distribution import Prediction
+from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.decode.respond import Question
+from blendin_local.jobs.replay.recording import Recording
+
+STOPPED: Mapping[StoppedBy | None, str] = {
+    "user": "the recorded answer was stopped here",
+    "context": "the context was full here",
+    None: "the record is cut off here",
+}
+
+
+class NotRecordedError(Exception):
+    """What somebody wants to know is not in the record; the message says why."""
+
+
+class Recorded(Prediction):
+    """A prediction as a record kept it.
+
+    Args:
+        top: The likeliest candidate.
+        candidates: All of them, None where they were not kept.
+        why_not: Why; empty to stand in with the likeliest alone, where nothing is decided by it.
+        confidences: By temperature, as far as they were kept.
+    """
+
+    def __init__(
+        self,
+        top: Candidate,
+        candidates: Distribution | None,
+        why_not: str,
+        confidences: Mapping[float | None, float | None],
+    ) -> None:
+        self.top, self.top_p = top.bytes, top.p
+        self._kept = candidates
+        self._why_not = why_not
+        self._confidences = confidences
+
+    @property
+    def candidates(self) -> Distribution:
+        """As of any prediction. NotRecordedError where they were not kept."""
+        if self._kept is not None:
+            return self._kept
+        if self._why_not:
+            raise NotRecordedError(self._why_not)
+        return {self.top: self.top_p}
+
+    def confidence(self, temperature: float) -> float:
+        """As of any prediction. NotRecordedError at other temperatures than the fitted ones."""
+        kept = self._confidences.get(temperature)
+        if kept is None:
+            raise NotRecordedError(f"a confidence at temperature {temperature:g} was not kept here")
+        return kept
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a live prediction knows
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotRecordedError("a record does not keep what this setting needs of the whole vocabulary")
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether a text ends with a character, not inside one."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Evidence:
+    """Everything that was heard while an answer was made.
+
+    Args:
+        recording: The answer.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._beginnings: dict[bytes, Step] = {}
+        self._heard: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
+        self._confidences: dict[tuple[str, bytes], float] = {}
+        text = b""
+        for step in recording.decisions:
+            self._beginnings[text] = step
+            self._keep(step, text)
+            text += step.bytes
+
+    def _keep(self, step: Step, text: bytes) -> None:
+        lists = step.candidates
+        for role, top in (("base", step.base_top), ("guide", step.guide_top)):
+            if top is not None:
+                self._heard[role, text] = top, getattr(lists, role, None)
+        for heard in step.further:
+            place = heard.role, text + heard.after
+            self._heard.setdefault(place, (heard.top, heard.candidates))
+            if heard.confidence is not None:
+                self._confidences[place] = heard.confidence
+
+    def answer(self, question: Question, top_k: int, *, lenient: bool) -> Recorded:
+        """What was predicted there.
+
+        Args:
+            question: Of `respond`.
+            top_k: How many candidates may enter a blend.
+            lenient: Whether missing lists may be stood in for, where nothing is decided by them.
+
+        Raises:
+            NotRecordedError: Nobody asked that when the record was made.
+        """
+        heard = self._heard.get((question.role, question.text))
+        if heard is None:
+            raise NotRecordedError(self._why_missing(question))
+        top, listed = heard
+        why_not = self._why_partial(question.role, listed, top_k)
+        confidences = {
+            self._temperature(question.role): self._confidences.get((question.role, question.text))
+        }
+        if listed is None or why_not:
+            return Recorded(top, None, "" if lenient else why_not, confidences)
+        return Recorded(top, {each.bytes: each.p for each in listed[:top_k]}, "", confidences)
+
+    def _temperature(self, role: str) -> float | None:
+        blend = self._recording.blend
+        return {"base": blend.base_temperature, "guide": blend.guide_temperature}.get(role)
+
+    def _why_missing(self, question: Question) -> str:
+        if question.text in self._beginnings:
+            was = "asked" if question.role == "guide" else "run"
+            return f"the {question.role} was not {was} here"
+        recording = self._recording
+        if question.text == b"".join(step.bytes for step in recording.decisions):
+            return STOPPED.get(recording.stopped_by, "the recorded answer ended here")
+        if is_whole(question.text):
+            return f"what the {question.role} would say further on was not recorded"
+        return f"how the {question.role} would finish this character was not recorded"
+
+    def _why_partial(self, role: str, listed: tuple[Candidate, ...] | None, top_k: int) -> str:
+        if listed is None:
+            return f"the {role}'s candidates were not kept here"
+        if not self._recording.is_whole(listed):
+            return f"only the {role}'s first {len(listed)} candidates were kept"
+        if top_k > self._recording.blend.top_k <= len(listed):
+            return f"only the {role}'s first {len(listed)} candidates entered the blend"
+        return ""

@@ -1,0 +1,172 @@
+"""Files that hold stored answers: a trace, the object of `run --json`, lines of a batch.
+
+Here: `read_recordings`, which says what is wrong with a file and where.
+Not here: what a record means (`recording`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blendin_local.core.record_json import step_from_json
+from blendin_local.core.records import Step
+from blendin_local.errors import UsageError
+from blendin_local.jobs.replay.recording import Recording, recording_from_json
+
+NEWEST_TRACE = 2
+HOW = "write one with blendin run --trace FILE"
+NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredAnswers:
+    """What a file holds.
+
+    Attributes:
+        recordings: The answers, in the file's order.
+        torn: Whether the last line was cut off in the middle, and left out.
+    """
+
+    recordings: tuple[Recording, ...]
+    torn: bool = False
+
+
+def read_recordings(path: Path) -> StoredAnswers:
+    """The stored answers of a file.
+
+    Raises:
+        UsageError: It cannot be read, holds no answers, or a line is not what it should be.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    lines, torn = _lines(path, data)
+    if not lines:
+        raise UsageError(f"{path} holds no stored answer", HOW)
+    first = lines[0].record
+    if first.get("type") == "start":
+        return StoredAnswers((_trace(path, lines),), torn)
+    return StoredAnswers(tuple(_answer(path, line) for line in lines), torn)
+
+
+def _lines(path: Path, data: bytes) -> tuple[list[_Line], bool]:
+    """The objects of a file, and whether its last line was torn."""
+    found: list[_Line] = []
+    rows = data.split(b"\n")
+    for number, row in enumerate(rows, 1):
+        if not row.strip():
+            continue
+        try:
+            found.append(_Line(number, _object(row)))
+        except (ValueError, RecursionError) as error:
+            if found and number == len(rows):
+                return found, True
+            whole = _whole_file(data)
+            if whole is not None:
+                return [_Line(1, whole)], False
+            raise UsageError(f"line {number} of {path} is not a record: {_reason(error)}", HOW) from None
+    return found, False
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value
+
+
+def _whole_file(data: bytes) -> Mapping[str, Any] | None:
+    """One object that is spread over lines, as jq prints it."""
+    try:
+        return _object(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _trace(path: Path, lines: Sequence[_Line]) -> Recording:
+    start, *rest = lines
+    version = start.record.get("version")
+    if not isinstance(version, int) or version > NEWEST_TRACE:
+        raise UsageError(
+            f"{path} is a trace of version {version}; this program reads up to version {NEWEST_TRACE}",
+            "replay it with the version of blendin that wrote it",
+        )
+    ending = rest[-1] if rest and rest[-1].record.get("type") == "end" else None
+    middle = rest[:-1] if ending else rest
+    steps = tuple(_step(path, line, i) for i, line in enumerate(middle))
+    last = ending or start
+    try:
+        return recording_from_json(
+            path.name,
+            start.record["signature"],
+            steps,
+            None if ending is None else ending.record,
+            whole_lists=start.record.get("whole_lists") is True,
+        )
+    except NO_RECORD as error:
+        raise _not_a_record(path, last, "line", error) from None
+
+
+def _step(path: Path, line: _Line, i: int) -> Step:
+    try:
+        return _checked(line.record, i)
+    except NO_RECORD as error:
+        raise _not_a_record(path, line, "step", error) from None
+
+
+def _checked(record: Mapping[str, Any], i: int) -> Step:
+    step = step_from_json(record)
+    if step.i != i:
+        raise ValueError(f"it is step {step.i}, where step {i} belongs")
+    if not step.bytes:
+        raise ValueError("it adds nothing")
+    step.bytes.decode()
+    return step
+
+
+def _answer(path: Path, line: _Line) -> Recording:
+    """An answer that stands on one line: of `run --json`, or of a batch in either form."""
+    outer = line.record
+    record = outer["response"].get("body") if isinstance(outer.get("response"), dict) else outer
+    if not isinstance(record, dict) or "signature" not in record:
+        raise UsageError(f"line {line.number} of {path} is no stored answer", HOW)
+    if "steps" not in record:
+        raise UsageError(
+            f"line {line.number} of {path} has no steps",
+            "keep them with blendin batch --steps --top-logprobs 100",
+        )
+    name = str(outer.get("custom_id", path.name))
+    try:
+        steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
+        return recording_from_json(name, record["signature"], steps, record)
+    except NO_RECORD as error:
+        raise _not_a_record(path, line, "answer", error) from None
+
+
+def _list(value: object) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(value, list):
+        raise TypeError("the steps are no list")
+    yield from value
+
+
+def _not_a_record(path: Path, line: _Line, what: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"line {line.number} of {path} is not a {what} of a stored answer: {_reason(error)}", HOW
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,100 @@
+"""A stored answer as records: what a file says about it, checked.
+
+Here: `Recording`, and the way from a completion's JSON back to it.
+Not here: steps (`core.record_json`), files (`reading`), deciding again (`replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from blendin_local.core.record_json import one_of, step_from_json
+from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings
+
+Settings = TypeVar("Settings", BlendSettings, SamplingSettings, AnswerSettings)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One stored answer.
+
+    Attributes:
+        name: What it is called: its row's id, or the file.
+        steps: Every step.
+        end: The decision for END, if that ended it.
+        stopped_by: Why it ended; None where the record is cut off before its end.
+        blend: The settings it was decided with.
+        sampling: How candidates were picked, with the seed.
+        answer: When it had to end.
+        version: Of the program that wrote it.
+        whole_lists: Whether its lists hold every candidate that entered a blend; else only the first
+            `answer.top_logprobs` of each.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    end: Step | None
+    stopped_by: StoppedBy | None
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+    version: str = ""
+    whole_lists: bool = False
+
+    @property
+    def decisions(self) -> tuple[Step, ...]:
+        """The steps, and END where that won."""
+        return self.steps if self.end is None else (*self.steps, self.end)
+
+    def is_whole(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether a list of candidates is all of them, not only their head."""
+        kept = self.answer.top_logprobs
+        return self.whole_lists or len(candidates) < kept or kept >= self.blend.top_k
+
+
+def recording_from_json(
+    name: str,
+    signature: Mapping[str, Any],
+    steps: Sequence[Step],
+    ending: Mapping[str, Any] | None,
+    *,
+    whole_lists: bool = False,
+) -> Recording:
+    """An answer out of its parts.
+
+    Args:
+        name: What it is called.
+        signature: Of the completion.
+        steps: Its steps.
+        ending: The completion's JSON, or None where the record is cut off before it.
+        whole_lists: As in `Recording`.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: It is no such record.
+    """
+    alpha = signature["blend"]["alpha"]
+    blend = {**signature["blend"], "alpha": None if alpha == AUTO_ALPHA else alpha}
+    answer = {**signature["answer"], "stop": tuple(signature["answer"]["stop"])}
+    end = ending["end"] if ending else None
+    return Recording(
+        name=name,
+        steps=tuple(steps),
+        end=None if end is None else step_from_json(end),
+        stopped_by=one_of(StoppedBy, ending["stopped_by"]) if ending else None,
+        blend=_settings(BlendSettings, blend),
+        sampling=_settings(SamplingSettings, signature["sampling"]),
+        answer=_settings(AnswerSettings, answer),
+        version=str(signature.get("versions", {}).get("blendin-local", "")),
+        whole_lists=whole_lists,
+    )
+
+
+def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Settings, perhaps of a version that had fewer."""
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ValueError(f"this version knows no setting {unknown[0]!r}")
+    return kind(**values)

@@ -1,0 +1,143 @@
+"""How a benchmark looks on a terminal.
+
+Here: `bench_view` and `comparison_view`, pure functions from the record to rich renderables.
+Not here: the record (`jobs.bench.record`), what it means (`jobs.bench.verdict`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.engine.memory import mebibytes
+from blendin_local.jobs.bench.compare import Difference
+from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, RowFigures
+from blendin_local.jobs.bench.verdict import doubts
+
+Cell = str | Text
+CHANGES = {"better": ("faster", "source.changed"), "worse": ("slower", "warning"), "noise": ("", "faint")}
+
+
+def bench_view(bench: Bench) -> RenderableType:
+    """Everything, and at the end what it means."""
+    machine = bench.machine
+    heading = (
+        f"{bench.pair} on {machine['cores']} cores ({machine['system']}), "
+        f"{bench.sizes.rounds} rounds in {bench.seconds:.0f} s"
+    )
+    parts: list[RenderableType] = [
+        Text(heading, style="heading"),
+        Text("medians; ± is half the distance between the slowest and the fastest round", style="faint"),
+        _section("each model alone, tokens/s", models_table(bench.models)),
+        _section("time of evaluating so many tokens at once, beside one", costs_table(bench.models)),
+        _section("one answer at a time", methods_table(bench.methods)),
+        _section("several answers at once", rows_table(bench.rows)),
+        _section("memory and loading", Text(_memory(bench))),
+        Text(),
+    ]
+    if why := doubts(bench):
+        parts.append(Text(f"The machine was busy: {why}. Measure again when it is idle.", style="warning"))
+    parts.append(Text(bench.verdict, style="heading"))
+    return Group(*parts)
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(), Text(title, style="role.base"), body)
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def number(value: float) -> str:
+    """Three digits that matter: `0.31`, `4.25`, `62.1`, `413`."""
+    size = abs(value)
+    return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+def shown(figure: Figure) -> Text:
+    """A median with its spread, if there is more than one trial."""
+    if len(figure.trials) == 1:
+        return Text(number(figure.median))
+    return Text.assemble(number(figure.median), (f" ±{figure.spread * 100:.0f} %", "faint"))
+
+
+def _share(figure: Figure) -> str:
+    return f"{figure.median * 100:.1f} %"
+
+
+def models_table(models: Mapping[str, ModelFigures]) -> RenderableType:
+    """Prompts, then single tokens at each count of threads."""
+    counts = sorted({n for model in models.values() for n in model.decode})
+    table = _table("", "prompt", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
+    for role, model in models.items():
+        table.add_row(role, shown(model.prefill), *(shown(model.decode[n]) for n in counts))
+    names = "\n".join(f"{role}: {model.file}" for role, model in models.items())
+    return Group(table, Text(names, style="faint"))
+
+
+def costs_table(models: Mapping[str, ModelFigures]) -> RenderableType:
+    """The curve that decides whether more tokens at once can pay."""
+    sizes = sorted({n for model in models.values() for n in model.at_once})
+    table = _table("", *map(str, sizes))
+    for role, model in models.items():
+        table.add_row(role, *(number(model.at_once[n].median) for n in sizes))
+    return table
+
+
+def methods_table(methods: Mapping[str, MethodFigures]) -> RenderableType:
+    """Speed, and where the time goes."""
+    columns = ("tokens/s", "1st token", "asked", "guide/step", "llama.cpp", "lists", "Python")
+    table = _table("", *columns)
+    for name, method in methods.items():
+        cells: Sequence[Cell] = (
+            shown(method.tokens_per_s),
+            f"{number(method.first_token_ms.median)} ms",
+            _share(method.asked),
+            number(method.guide_tokens.median),
+            _share(method.in_llama),
+            _share(method.in_lists),
+            _share(method.in_python),
+        )
+        table.add_row(name, *cells)
+    return table
+
+
+def rows_table(rows: Mapping[int, RowFigures]) -> RenderableType:
+    """What sharing evaluations brings."""
+    table = _table("", *(str(n) for n in rows))
+    table.add_row("tokens/s", *(shown(row.tokens_per_s) for row in rows.values()))
+    table.add_row("beside one", *(number(row.beside_one.median) for row in rows.values()))
+    return table
+
+
+def _memory(bench: Bench) -> str:
+    names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "the program itself"}
+    parts = ", ".join(f"{mebibytes(bench.memory[key])} {name}" for key, name in names.items())
+    return f"{mebibytes(bench.memory['resident'])}: {parts}\nloaded in {bench.load_s.median:.2f} s"
+
+
+def comparison_view(differences: Sequence[Difference], warnings: Sequence[str]) -> RenderableType:
+    """Old beside new, figure by figure; what is within the trials of both is faint."""
+    table = _table("", "before", "now", "factor")
+    table.add_column("", no_wrap=True)
+    for difference in differences:
+        word, style = CHANGES[difference.change]
+        table.add_row(
+            Text(" ".join(difference.place).replace("_", " "), style=style),
+            Text(number(difference.old.median), style=style),
+            Text(number(difference.new.median), style=style),
+            Text(f"{difference.factor:.2f}", style=style),
+            Text(word, style=style),
+        )
+    notes = [Text(f"not the same benchmark: {warning}", style="warning") for warning in warnings]
+    faint = Text("faint: the trials of both overlap, so the difference may be chance", style="faint")
+    return Group(*notes, table, faint)

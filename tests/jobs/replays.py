@@ -1,0 +1,98 @@
+"""Scripted answers stored in every form that `blendin replay` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from blendin_local.core.candidates import END
+from blendin_local.core.record_json import completion_to_json
+from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.decode.evidence import Keep, with_evidence
+from blendin_local.decode.respond import Ending, Question, respond
+from blendin_local.jobs.replay.reading import read_recordings
+from blendin_local.jobs.replay.recording import Recording
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.ui.outputs import JsonLines
+from tests.scripted import Script, predict
+
+EMOJI = "😊".encode()
+WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
+
+
+def chatter(seed: int, sureness: float) -> Script:
+    """A model that holds other words likely after every text, and is as sure as that now and then."""
+
+    def script(text: bytes) -> Mapping[bytes, float]:
+        digest = hashlib.sha256(text + seed.to_bytes(4, "little")).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        words = rng.permutation(len(WORDS))[: int(rng.integers(1, len(WORDS) + 1))]
+        weights = rng.dirichlet(np.full(len(words), 1.0 if rng.random() > sureness else 0.1))
+        return {WORDS[i]: float(p) for i, p in zip(words, weights * 0.98, strict=True) if p > 1e-6}
+
+    return script
+
+
+def answered(
+    base: Script,
+    guide: Script,
+    blend: BlendSettings,
+    sampling: SamplingSettings | None = None,
+    answer: AnswerSettings | None = None,
+) -> Completion:
+    """What scripted models say, with all evidence."""
+    sampling = sampling or SamplingSettings()
+    answer = answer or AnswerSettings(max_tokens=24, evidence=True)
+    running = with_evidence(respond(blend, sampling, answer), Keep.of(blend, sampling, answer))
+    scripts = {"base": base, "guide": guide, "anti": chatter(77, 0.5)}
+    steps: list[Step] = []
+    exchange = next(running)
+    while True:
+        try:
+            if isinstance(exchange, Question):
+                exchange = running.send(predict(scripts[exchange.role](exchange.text), blend.top_k))
+            else:
+                steps.append(exchange)
+                exchange = running.send(None)
+        except StopIteration as finished:
+            ending: Ending = finished.value
+            break
+    signature = {
+        "versions": {"blendin-local": "0.1.0"},
+        "blend": {**asdict(blend), "alpha": blend.alpha_name},
+        "sampling": asdict(sampling),
+        "answer": {**asdict(answer), "stop": list(answer.stop)},
+    }
+    return Completion(ending.text.decode(), tuple(steps), ending.stopped_by, ending.end, signature=signature)
+
+
+def trace_lines(completion: Completion, *, whole: bool = True) -> list[str]:
+    """The lines of its trace."""
+    stream = io.StringIO()
+    sink = JsonLines(stream, whole=whole)
+    sink.begin({}, completion.signature)
+    for step in completion.steps:
+        sink.step(step, step.text)
+    sink.finish(completion)
+    return stream.getvalue().splitlines()
+
+
+def stored(path: Path, completion: Completion) -> Recording:
+    """The answer, written to a trace and read back."""
+    path.write_text("\n".join(trace_lines(completion)) + "\n")
+    [recording] = read_recordings(path).recordings
+    return recording
+
+
+def json_object(completion: Completion, kept: int) -> str:
+    """The object of `run --json --top-logprobs KEPT`."""
+    signature = {**completion.signature, "answer": {**completion.signature["answer"], "top_logprobs": kept}}
+    steps = tuple(shortened(step, kept) for step in completion.steps)
+    end = completion.end and shortened(completion.end, kept)
+    return json.dumps(completion_to_json(replace(completion, steps=steps, end=end, signature=signature)))
