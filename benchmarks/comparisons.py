@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,6 +307,8 @@ def run(cases: list[Case], kinds: list[str], rounds: int) -> list[dict[str, Any]
             for kind in kinds if i % 2 == 0 else reversed(kinds):
                 seconds, steps[kind] = KINDS[kind](paths, case)
                 found[kind].append(seconds / max(1, steps[kind]))
+                said = f"{case.n_prompt}:{case.n_tokens} {kind}: {steps[kind]} tokens in {seconds:.1f} s"
+                print(said, file=sys.stderr, flush=True)
         rows += [_row(case, kind, found, steps[kind]) for kind in kinds]
     return rows
 

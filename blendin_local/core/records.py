@@ -164,12 +164,9 @@ class Timings:
     threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers rounded to microseconds."""
-        threads = {
-            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
-        }
-        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
-        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
+        """Milliseconds to three places."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value if name == "threads" else round(value, 3) for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_fixed_counts_are_obeyed_and_auto_is_not_fixed(toys):
 def test_the_counts_used_are_in_the_json(toys):
     """For each role the evaluations by threads, in the published form; a base alone has only its own."""
     completion = answer_of(setup_of(*toys, threads=1), "hello", n=5)
-    record = completion_to_json(completion)
+    record = json.loads(json.dumps(completion_to_json(completion)))
     with Pair(replace(setup_of(*toys), guide=None)) as pair:
         alone = pair.respond("hello", blend=BlendSettings(method="base"), answer=AnswerSettings(max_tokens=2))
 
