@@ -60,7 +60,7 @@ class Replay:
 
     @property
     def unknown(self) -> int:
-        """Steps of the record that say nothing about the new settings: those after the last that is decided."""
+        """Steps of the record that say nothing about the new settings: those after the last decided."""
         decided = self.i + 1 if self.outcome == "differs" else self.i
         return max(0, len(self.recording.steps) - decided)
 
