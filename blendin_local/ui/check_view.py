@@ -24,6 +24,7 @@ from blendin_local.ui.check_words import (
     model_rows,
     pair_rows,
     rank_rows,
+    sentence,
     temperature_rows,
     title,
 )
@@ -58,7 +59,7 @@ def _parts(check: Check) -> Iterator[RenderableType]:
         yield _calibration(check)
         yield fields(temperature_rows(check.calibration), title="temperatures of least loss")
     for remark in check.remarks:
-        yield Text(remark, style="notice")
+        yield Text(sentence(remark), style="notice")
     for verdict in check.verdicts:
         yield _verdict(verdict)
 
@@ -83,7 +84,7 @@ def _calibration(check: Check) -> RenderableType:
 
 def _verdict(verdict: CheckVerdict) -> RenderableType:
     style = "winner" if verdict.name == "healthy" else "warning"
-    lines = [Text(verdict.name.upper(), style=style), *(Text(f"{reason}.") for reason in verdict.reasons)]
+    lines = [Text(verdict.name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
     if verdict.advice:
-        lines.append(Text(f"{verdict.advice}.", style="hint"))
+        lines.append(Text(sentence(verdict.advice), style="hint"))
     return Group(lines[0], Padding(Group(*lines[1:]), INDENT))

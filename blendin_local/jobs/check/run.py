@@ -21,7 +21,7 @@ from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.check.answers import AnswerFigures, figures_of
 from blendin_local.jobs.check.record import Check
-from blendin_local.jobs.check.reference import Reader, calibrate
+from blendin_local.jobs.check.reference import Reader, RoleCalibration, calibrate
 from blendin_local.jobs.check.static import examine
 from blendin_local.jobs.check.verdicts import judge, remarks
 from blendin_local.pair import PairSetup, Request
@@ -116,7 +116,7 @@ def full_check(
         template_p=template_p,
         calibration=text,
         verdicts=judge(before.sheet, answers, template_p, plan.limits),
-        remarks=remarks(text, plan.limits),
+        remarks=remarks(text, plan.limits) or _unread(text),
         seconds=before.seconds + monotonic() - began,
     )
 
@@ -141,6 +141,10 @@ def _answers(
         return None, {}
     figures = figures_of(ordered, seconds=seconds, lanes=plan.setup.n_lanes, seed=plan.seed, failed=failed)
     return figures, ordered[0].signature
+
+
+def _unread(text: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
+    return () if text else ("no passage of the reference text fits into the context: raise --ctx-size",)
 
 
 def template_probability(
