@@ -46,7 +46,7 @@ def arguments(toys, *more):
 
 
 def test_the_whole_check_in_json_and_html(tmp_path, toys):
-    """One run: JSON on stdout, a self-contained page; temperatures at the edge of the search are not written."""
+    """JSON on stdout and a self-contained page; temperatures at the edge of the search are not written."""
     page = tmp_path / "r.html"
     done = blendin(
         tmp_path,
