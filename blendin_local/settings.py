@@ -64,8 +64,9 @@ class BlendSettings:
         if self.alpha == CALIBRATED_ALPHA:
             if self.base_temperature is None or self.guide_temperature is None:
                 raise UsageError(
-                    "alpha calibrated needs a fitted temperature for each model of the pair",
-                    "blendin check --write fits them and keeps them with the pair in models.toml",
+                    "alpha calibrated needs a fitted temperature for each model of the pair: "
+                    "blendin check --write fits them and keeps them in models.toml",
+                    "run it for this pair first, or choose --alpha auto",
                 )
         elif self.alpha is not None:
             within("alpha", self.alpha, 0, 1)
@@ -178,6 +179,7 @@ class ModelSettings:
             raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
 
 
+EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
 

@@ -71,8 +71,10 @@ def home_of(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
 
     A beginning inside a character would be finished to a character that nobody proposed.
     """
-    cuts = (n for n in range(len(piece) - 1, 0, -1) if piece[n] & 0xC0 != 0x80)
-    return next((piece[:n] for n in cuts if piece[:n] in ids), None)
+    for n in range(len(piece) - 1, 0, -1):
+        if piece[:n] in ids and piece[n] & 0xC0 != 0x80:
+            return piece[:n]
+    return None
 
 
 def homes_in(base: TokenTable, helper: TokenTable) -> Homes:
@@ -91,22 +93,12 @@ def gather(helper: Prediction, base: Prediction) -> Distribution:
 
     g'(s) = g(s) + sum of P_g(t) over tokens t with home s, for every s of b; t's own entry goes
     """
-    known, proposed = base.table.ids, base.candidates
-    told = {s: p for s, p in helper.candidates.items() if s in known or home_of(s, known) not in proposed}
+    told = {s: p for s, p in helper.candidates.items() if _counted_at(s, base) == s}
     homes = homes_in(base.table, helper.table)
-    for s in proposed:
+    for s in base.candidates:
         if s in homes:
             told[s] = told.get(s, 0.0) + helper.mass(homes[s])
     return _largest_first(told)
-
-
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """What the helper may say first, with its probability; `place` is the candidate that counts it now."""
-
-    text: bytes
-    mass: float
-    place: bytes
 
 
 def follow(
@@ -130,23 +122,32 @@ def follow(
         s for s, p in base.candidates.items() if p >= reach.candidate and s and s not in helper.table.ids
     ]
     moved = dict(told)
-    open_ends = {
-        p: _Beginning(p, mass, _counted_at(p, base)) for p, mass in _beginnings(b"", lacking, helper, reach)
-    }
+    begun: dict[bytes, dict[bytes, float]] = {}  # what may be said: how much of it counts where
+    for p, mass in _beginnings(b"", lacking, helper):
+        begun[p] = {_counted_at(p, base): mass}
     for _ in range(reach.questions):
-        if not open_ends:
+        text = max(begun, key=lambda text: sum(begun[text].values()), default=None)
+        if text is None or sum(begun[text].values()) < reach.beginning:
             break
-        begun = open_ends.pop(max(open_ends, key=lambda text: open_ends[text].mass))
-        further = yield Ask(role, after=begun.text)
-        aims = [s for s in lacking if s.startswith(begun.text) and s != begun.text]
-        for s, share in _shares(begun.text, aims, further).items():
-            mass = min(begun.mass * share, moved.get(begun.place, 0.0))
-            moved[begun.place] = moved.get(begun.place, 0.0) - mass
-            moved[s] = moved.get(s, 0.0) + mass
-        for text, share in _beginnings(begun.text, aims, further, reach, begun.mass):
-            place = max((s for s in aims if text.startswith(s)), key=len, default=begun.place)
-            open_ends[text] = _Beginning(text, share, place)
+        further = yield Ask(role, after=text)
+        aims = [s for s in lacking if s.startswith(text) and s != text]
+        shares, onward = _shares(text, aims, further), _beginnings(text, aims, further)
+        for place, mass in begun.pop(text).items():
+            for s, share in shares.items():
+                _move(moved, place, s, mass * share)
+            for longer, share in onward:
+                now = max((s for s in aims if longer.startswith(s)), key=len, default=place)
+                counts = begun.setdefault(longer, {})
+                counts[now] = counts.get(now, 0.0) + mass * share
     return _largest_first(moved)
+
+
+def _move(masses: dict[bytes, float], start: bytes, end: bytes, mass: float) -> None:
+    """Take it from one candidate, as far as it is there, and give it to another."""
+    mass = min(mass, masses.get(start, 0.0))
+    if mass > 0:
+        masses[start] -= mass
+        masses[end] = masses.get(end, 0.0) + mass
 
 
 def _counted_at(piece: bytes, base: Prediction) -> bytes:
@@ -155,13 +156,11 @@ def _counted_at(piece: bytes, base: Prediction) -> bytes:
     return home if home is not None and home in base.candidates else piece
 
 
-def _beginnings(
-    said: bytes, aims: Iterable[bytes], helper: Prediction, reach: Reach, mass: float = 1.0
-) -> Iterable[tuple[bytes, float]]:
-    """Texts one token longer than `said` on the way to an aim, with their masses where these are heavy."""
+def _beginnings(said: bytes, aims: Iterable[bytes], helper: Prediction) -> list[tuple[bytes, float]]:
+    """Texts one token longer than `said` on the way to an aim, with the probabilities of these tokens."""
     texts = {s[:n] for s in aims for n in range(len(said) + 1, len(s))}
-    found = ((text, mass * (helper.probability(text[len(said) :]) or 0.0)) for text in sorted(texts))
-    return [(text, reached) for text, reached in found if reached > 0 and reached >= reach.beginning]
+    found = ((text, helper.probability(text[len(said) :])) for text in sorted(texts))
+    return [(text, p) for text, p in found if p]
 
 
 def _shares(said: bytes, aims: Iterable[bytes], further: Prediction) -> dict[bytes, float]:

@@ -1,6 +1,6 @@
 """What is said about an answer: `Step`, `Completion`, and folds over them.
 
-Here: the records every surface reads (terminal, JSON, HTML, trace) and their JSON form.
+Here: the records every surface reads (terminal, JSON, HTML, trace).
 Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
 The published schema is `docs/answer.schema.json`.
 """
@@ -58,12 +58,14 @@ class Heard:
             that it was to finish, or nothing.
         top: Its likeliest candidate there.
         candidates: All of them, largest first, where they were wanted.
+        confidence: Its top-1 probability at the temperature fitted for it, where there is one.
     """
 
     role: str
     after: bytes
     top: Candidate
     candidates: tuple[Candidate, ...] | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +164,9 @@ class Timings:
     threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers rounded to microseconds."""
-        threads = {
-            role: {str(n): times for n, times in counts.items()} for role, counts in self.threads.items()
-        }
-        numbers = {name: getattr(self, name) for name in self.__slots__ if name != "threads"}
-        return {**{name: round(value, 3) for name, value in numbers.items()}, "threads": threads}
+        """Milliseconds to three places."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value if name == "threads" else round(value, 3) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -213,89 +212,3 @@ def shortened(step: Step, n: int) -> Step:
         return replace(step, candidates=None, further=further)
     heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
     return replace(step, candidates=CandidateLists(*heads), further=further)
-
-
-def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
-    """`{text, bytes, p}`, or None."""
-    if candidate is None:
-        return None
-    return {"text": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
-
-
-def _list_to_json(candidates: Sequence[Candidate] | None) -> list[dict[str, Any] | None] | None:
-    return None if candidates is None else [candidate_to_json(c) for c in candidates]
-
-
-def step_to_json(step: Step) -> dict[str, Any]:
-    """The step record of `--json`, `--jsonl` and `--trace`."""
-    record: dict[str, Any] = {
-        "i": step.i,
-        "text": step.text,
-        "bytes": list(step.bytes),
-        "source": step.source,
-        "alpha": step.alpha,
-        "base_top": candidate_to_json(step.base_top),
-        "guide_top": candidate_to_json(step.guide_top),
-    }
-    if step.anti_top is not None:
-        record["anti_top"] = candidate_to_json(step.anti_top)
-    if step.candidates is not None:
-        lists = step.candidates
-        record["candidates"] = {
-            "base": _list_to_json(lists.base),
-            "guide": _list_to_json(lists.guide),
-            "blend": _list_to_json(lists.blend),
-        }
-    if step.further:
-        record["further"] = [_heard_to_json(heard) for heard in step.further]
-    return record
-
-
-def _heard_to_json(heard: Heard) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "role": heard.role,
-        "after": list(heard.after),
-        "top": candidate_to_json(heard.top),
-    }
-    if heard.candidates is not None:
-        record["candidates"] = _list_to_json(heard.candidates)
-    return record
-
-
-def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
-    """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage = completion.blend, completion.usage
-    settings = completion.signature.get("blend", {})
-    record: dict[str, Any] = {
-        "text": completion.text,
-        "finish_reason": completion.finish_reason,
-        "stopped_by": completion.stopped_by,
-        "usage": {
-            "base_prompt_tokens": usage.base_prompt_tokens,
-            "guide_prompt_tokens": usage.guide_prompt_tokens,
-            "completion_steps": summary.steps,
-            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
-        },
-        "timings": completion.timings.to_json(),
-        "blend": {
-            "method": settings.get("method"),
-            "threshold": settings.get("threshold"),
-            "alpha": settings.get("alpha"),
-            "top_k": settings.get("top_k"),
-            "steps": summary.steps,
-            "asked": summary.asked,
-            "changed": summary.changed,
-            "intervention_rate": summary.intervention_rate,
-            "changed_rate": summary.changed_rate,
-            "mean_alpha": summary.mean_alpha,
-            "guide_tokens_evaluated": usage.guide_tokens_evaluated,
-            "base_tokens_evaluated": usage.base_tokens_evaluated,
-            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
-        },
-        "signature": dict(completion.signature),
-        "notices": list(completion.notices),
-        "end": None if completion.end is None else step_to_json(completion.end),
-    }
-    if with_steps:
-        record["steps"] = [step_to_json(step) for step in completion.steps]
-    return record

@@ -6,16 +6,40 @@ Not here: the decision (`decode.respond`), deciding again out of what was kept (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.methods import Role
 from blendin_local.core.records import Candidate, CandidateLists, Heard, Step
 from blendin_local.decode.respond import Answer, Ending, Question
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
-Keep = Literal["no", "asked", "every"]
+Lists = Literal["no", "asked", "every"]
 Hearing = tuple[Question, Prediction]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept.
+
+    Attributes:
+        lists: Where all candidates are kept: nowhere, at steps that asked the guide, or at every step.
+        temperatures: By role, the temperature at which its confidence is kept beside the lists.
+    """
+
+    lists: Lists = "no"
+    temperatures: Mapping[Role, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> Keep:
+        """What deciding again needs, where that is wanted."""
+        if not answer.evidence:
+            return cls()
+        fitted: dict[Role, float | None] = {"base": blend.base_temperature, "guide": blend.guide_temperature}
+        temperatures = {role: value for role, value in fitted.items() if value is not None}
+        return cls("every" if sampling.temperature else "asked", temperatures)
 
 
 def with_evidence(answer: Answer, keep: Keep) -> Answer:
@@ -23,7 +47,7 @@ def with_evidence(answer: Answer, keep: Keep) -> Answer:
 
     Args:
         answer: A fresh `respond` generator.
-        keep: Where all candidates are kept: nowhere, at steps that asked the guide, or at every step.
+        keep: What is kept of it.
     """
     heard: list[Hearing] = []
     text = b""
@@ -47,23 +71,28 @@ def with_evidence(answer: Answer, keep: Keep) -> Answer:
 def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: Keep) -> Step:
     """`step`, which begins after `text`, with its evidence."""
     opening = {question.role: prediction for question, prediction in heard if question.text == text}
-    base, guide = opening.get("base"), opening.get("guide")
-    further = tuple(
-        _further(question, prediction, text, keep)
+    whole = keep.lists == "every" or (keep.lists == "asked" and bool(len(opening) > 1 or step.candidates))
+    further = [
+        _heard(question.role, question.text[len(text) :], prediction)
         for question, prediction in heard
-        if question.text != text or question.role not in {"base", "guide"}
-    )
-    step = replace(step, further=further)
-    if keep == "no" or (keep == "asked" and len(opening) < 2 and not step.candidates):
-        return step
+        if question.text != text
+    ]
+    anti = opening.get("anti")
+    if anti is not None:
+        further.append(replace(_heard("anti", b"", anti), candidates=_all(anti) if whole else None))
+    if not whole:
+        return replace(step, further=tuple(further))
+    for role, temperature in keep.temperatures.items():
+        if role in opening:
+            confidence = opening[role].confidence(temperature)
+            further.append(replace(_heard(role, b"", opening[role]), confidence=confidence))
     blended = step.candidates.blend if step.candidates else None
-    return replace(step, candidates=CandidateLists(_all(base), _all(guide), blended))
+    lists = CandidateLists(_all(opening.get("base")), _all(opening.get("guide")), blended)
+    return replace(step, candidates=lists, further=tuple(further))
 
 
-def _further(question: Question, prediction: Prediction, text: bytes, keep: Keep) -> Heard:
-    after = question.text[len(text) :]
-    top = Candidate(prediction.top, prediction.top_p)
-    return Heard(question.role, after, top, None if after or keep == "no" else _all(prediction))
+def _heard(role: Role, after: bytes, prediction: Prediction) -> Heard:
+    return Heard(role, after, Candidate(prediction.top, prediction.top_p))
 
 
 def _all(prediction: Prediction | None) -> tuple[Candidate, ...] | None:

@@ -71,8 +71,7 @@ class Task:
     def answer(self) -> Answer:
         """A fresh answer; it owns no model."""
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        keep: Keep = "no" if not answer.evidence else "every" if sampling.temperature else "asked"
-        return with_evidence(respond(blend, sampling, answer), keep)
+        return with_evidence(respond(blend, sampling, answer), Keep.of(blend, sampling, answer))
 
 
 def sit_down(task: Task, seats: Seats, *, anew: bool = False) -> Seats:

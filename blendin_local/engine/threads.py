@@ -23,7 +23,7 @@ from time import perf_counter, process_time
 
 import psutil
 
-WINDOW_S = 0.2  # the system counts in ticks of 1/100 s; two windows in a row decide
+WINDOW_S = 0.15  # the system counts in ticks of 1/100 s; two windows in a row decide
 SLACK = 0.4  # of a core that others may use before its thread is taken away
 TRIAL_S = 20.0  # programs that would give way (nice) look busy: now and then all threads are tried
 TRIAL_SHARE = 1 / 40  # of the time, at most, for trials

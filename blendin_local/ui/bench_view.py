@@ -64,7 +64,9 @@ def number(value: float) -> str:
 
 
 def shown(figure: Figure) -> Text:
-    """A median with its spread."""
+    """A median with its spread, if there is more than one trial."""
+    if len(figure.trials) == 1:
+        return Text(number(figure.median))
     return Text.assemble(number(figure.median), (f" ±{figure.spread * 100:.0f} %", "faint"))
 
 

@@ -1,7 +1,7 @@
 """`blendin eval`: methods, pairs and benchmarks side by side.
 
 Here: the command and its own options.
-Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how the report looks (`ui.eval_table`, ...).
+Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how it is shown (`ui.eval_grids`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,15 @@ class WhatOptions:
     ] = None
     sweep: Annotated[
         list[str] | None,
-        _what("--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."),
+        _what(
+            "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
+        ),
+    ] = None
+    check: Annotated[
+        list[Path] | None,
+        _what(
+            "--check", metavar="FILE", help="A record of blendin check --json, for figure 4 and calibration."
+        ),
     ] = None
     likelihood: Annotated[
         bool,
@@ -58,9 +66,11 @@ class ItemOptions:
     ] = None
     full: Annotated[bool, _items("--full", help="Every question there is; needs --data.")] = False
     data: Annotated[Path | None, _items("--data", help="A folder with the complete benchmarks.")] = None
-    seed: Annotated[int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")] = 609
+    seed: Annotated[
+        int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")
+    ] = 609
     max_tokens: Annotated[
-        int | None, _items("--max-tokens", "-n", min=1, help="Most steps of an answer, for all benchmarks.")
+        int | None, _items("--max-tokens", "-n", min=1, help="Fewer steps at most than the benchmarks allow.")
     ] = None
     parallel: Annotated[
         int | None, _items("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")
@@ -98,7 +108,9 @@ def evaluate(
     *,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="A folder for answers and report; go on if it is there.", show_default=False),
+        typer.Option(
+            "--out", "-o", help="A folder for answers and report; go on if it is there.", show_default=False
+        ),
     ],
     what: WhatOptions,
     items: ItemOptions,
@@ -109,6 +121,7 @@ def evaluate(
     report: ReportOptions,
 ) -> None:
     """Compare methods on benchmarks; stopped at any time, the same command goes on."""
-    from blendin_local.ui.eval_run import EvalCommand, run_eval  # noqa: PLC0415 - `--help` must not wait for it
+    from blendin_local.ui.eval_run import run_eval  # noqa: PLC0415 - `--help` must not wait for it
+    from blendin_local.ui.eval_setup import EvalCommand  # noqa: PLC0415
 
     run_eval(EvalCommand(out, what, items, models, runtime, blend, judge, report))

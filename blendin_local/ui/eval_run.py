@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import typer
 from rich.console import Console
@@ -17,16 +16,19 @@ from rich.console import Console
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.standing import BatchOptions
 from blendin_local.jobs.evaluation.answers import read_answers
-from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.folder import Folder, read_items, write_text
 from blendin_local.jobs.evaluation.judge import Judge, judge_answers
-from blendin_local.jobs.evaluation.plan import EvalPlan, keep_plan, read_plan
+from blendin_local.jobs.evaluation.lineup import Course
+from blendin_local.jobs.evaluation.plan import CHECK, EvalPlan, keep_plan, read_plan
 from blendin_local.jobs.evaluation.report import Report, build_report
 from blendin_local.jobs.evaluation.rubrics import RUBRICS
-from blendin_local.jobs.evaluation.run import Course, carry_out
+from blendin_local.jobs.evaluation.run import carry_out
+from blendin_local.jobs.evaluation.variants import ALIGNED
 from blendin_local.pair import Pair
 from blendin_local.ui.eval_html import report_html
 from blendin_local.ui.eval_markdown import report_markdown
+from blendin_local.ui.eval_plots import score_plot
 from blendin_local.ui.eval_progress import eval_progress
 from blendin_local.ui.eval_setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.ui.eval_table import report_tables
@@ -60,6 +62,7 @@ def run_eval(command: EvalCommand) -> None:
     judge = _judge(command)
     with stop_on_interrupt(terminate=True) as interrupt:
         plan = _kept_plan(run, judge) if command.report.score_only else _answer(run, interrupt)
+        plan = _keep_checks(run, plan)
         if judge is not None and not interrupt.requested:
             _have_judged(run, plan, judge, interrupt)
         report = build_report(run.folder)
@@ -86,7 +89,22 @@ def _kept_plan(run: _Run, judge: Judge | None) -> EvalPlan:
         raise UsageError(f"{run.folder.root} holds no evaluation", "begin one without --score-only")
     if judge is None:
         return plan
-    return keep_plan(run.folder, EvalPlan({"judge": judge.model}, {}, {}, {}, (), (), plan.versions))
+    return keep_plan(run.folder, replace(plan, protocol={**plan.protocol, "judge": judge.model}))
+
+
+def _keep_checks(run: _Run, plan: EvalPlan) -> EvalPlan:
+    """What was found out about the pairs, put beside them."""
+    checks = [read_check(path) for path in run.command.what.check or ()]
+    found = {}
+    for pair, facts in plan.pairs.items():
+        files = {role: model["file"] for role, model in facts["models"].items() if role != ALIGNED}
+        if (own := facts_of(checks, pair, files)) is not None:
+            found[pair] = {CHECK: own}
+    if checks and not found:
+        raise UsageError(
+            "no check belongs to a pair of this evaluation", f"its pairs are {', '.join(plan.pairs)}"
+        )
+    return keep_plan(run.folder, replace(plan, pairs=found)) if found else plan
 
 
 def _answer(run: _Run, interrupt: Interrupt) -> EvalPlan:
@@ -121,7 +139,9 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
     for number, names in enumerate(wanted, 1):
         run.say(f"judging {' · '.join(names)} ({number} of {len(wanted)})")
         answers = {
-            key: answer for key, answer in read_answers(run.folder.answers(*names)).items() if not answer.failed
+            key: answer
+            for key, answer in read_answers(run.folder.answers(*names)).items()
+            if not answer.failed
         }
         judge_answers(
             judge,
@@ -129,7 +149,7 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
             read_items(run.folder.items(names[1])),
             answers,
             run.folder.judged(*names),
-            lambda: interrupt.requested,
+            should_stop=lambda: interrupt.requested,
         )
 
 
@@ -138,6 +158,7 @@ def _write(folder: Folder, report: Report) -> None:
     write_text(folder.report("json"), report.text())
     write_text(folder.report("md"), report_markdown(report))
     write_text(folder.report("html"), report_html(report))
+    write_text(folder.report("svg"), score_plot(report))
 
 
 def _show(run: _Run, report: Report) -> None:
@@ -147,15 +168,5 @@ def _show(run: _Run, report: Report) -> None:
         out = make_console(sys.stdout)
         for part in report_tables(report):
             out.print(part)
-    names = ", ".join(str(run.folder.report(ending)) for ending in ("html", "md", "json"))
+    names = ", ".join(str(run.folder.report(ending)) for ending in ("html", "md", "svg", "json"))
     run.say(f"report: {names}")
-
-
-def known_benchmarks() -> str:
-    """Their names, for help texts."""
-    return ", ".join(BENCHMARKS)
-
-
-def folder_of(path: Path) -> Folder:
-    """The folder behind a path."""
-    return Folder(path)

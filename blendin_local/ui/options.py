@@ -105,7 +105,8 @@ class RuntimeOptions:
             own[name] = getattr(self, name) if value is None else value
         layers = number("--n-gpu-layers", own["n_gpu_layers"], {"auto": None, "all": None})
         threads = number("--threads", own["threads"], {"auto": None})
-        return chosen(
+        auto = {"threads": None} if own["threads"] == "auto" else {}  # wins over a count in models.toml
+        return auto | chosen(
             ctx_size=own["ctx_size"],
             n_gpu_layers=None if layers is None else whole("--n-gpu-layers", layers),
             threads=None if threads is None else whole("--threads", threads),

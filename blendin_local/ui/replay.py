@@ -62,7 +62,9 @@ def replay(
     report = ReplayReport(trace.name, replays, stored.torn)
     consoles = make_consoles(color)
     if stored.torn:
-        consoles.err.print(f"note: the last line of {trace} is cut off; it was left out", style="footer", soft_wrap=True)
+        consoles.err.print(
+            f"note: the last line of {trace} is cut off; it was left out", style="footer", soft_wrap=True
+        )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
     else:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from blendin_local.core.candidates import END
-from blendin_local.core.records import Completion, Step, completion_to_json, shortened
-from blendin_local.decode.evidence import with_evidence
+from blendin_local.core.record_json import completion_to_json
+from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.decode.evidence import Keep, with_evidence
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.recording import Recording
@@ -48,9 +49,8 @@ def answered(
     """What scripted models say, with all evidence."""
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
-    keep = "no" if not answer.evidence else "every" if sampling.temperature else "asked"
-    running = with_evidence(respond(blend, sampling, answer), keep)
-    scripts = {"base": base, "guide": guide}
+    running = with_evidence(respond(blend, sampling, answer), Keep.of(blend, sampling, answer))
+    scripts = {"base": base, "guide": guide, "anti": chatter(77, 0.5)}
     steps: list[Step] = []
     exchange = next(running)
     while True:
@@ -65,7 +65,7 @@ def answered(
             break
     signature = {
         "versions": {"blendin-local": "0.1.0"},
-        "blend": {**asdict(blend), "alpha": "auto" if blend.alpha is None else blend.alpha},
+        "blend": {**asdict(blend), "alpha": blend.alpha_name},
         "sampling": asdict(sampling),
         "answer": {**asdict(answer), "stop": list(answer.stop)},
     }

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS
-from blendin_local.core.records import step_to_json
+from blendin_local.core.record_json import step_from_json, step_to_json
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.reading import read_recordings
-from blendin_local.jobs.replay.recording import step_from_json
 from blendin_local.jobs.replay.replay import replay
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
@@ -22,10 +21,14 @@ from tests.scripted import spoken
 
 blends = st.builds(
     BlendSettings,
-    method=st.sampled_from(sorted(METHODS)),
+    method=st.sampled_from(sorted(set(METHODS) - {"proxy"})),
     threshold=st.sampled_from([0.0, 0.3, 0.4, 0.5, 0.7, 1.0]),
-    alpha=st.sampled_from([None, 0.0, 0.3, 0.5, 0.9, 1.0]),
+    alpha=st.sampled_from([None, "calibrated", 0.0, 0.3, 0.5, 0.9, 1.0]),
     top_k=st.sampled_from([3, 100]),
+    cap=st.sampled_from([0.0, 0.15, 0.5]),
+    filter_top_k=st.sampled_from([1, 3]),
+    base_temperature=st.just(1.4),
+    guide_temperature=st.just(2.5),
 )
 samplings = st.builds(
     SamplingSettings,
@@ -209,6 +212,42 @@ def test_an_answer_the_user_stopped_is_known_as_far_as_it_got(path):
 
     assert (again.outcome, again.i) == ("unknown", 2)
     assert again.reason == "the recorded answer was stopped here"
+
+
+@pytest.mark.parametrize(
+    "blend", [BlendSettings(method="proxy"), BlendSettings(bridge="prefix")], ids=["proxy", "prefix"]
+)
+def test_what_reads_whole_vocabularies_is_refused(path, blend):
+    """Such settings cannot be decided out of any record, and the error says what can."""
+    _, recording = trace_of(path)
+
+    with pytest.raises(UsageError, match="whole vocabularies") as caught:
+        replay(recording, blend)
+    assert "--bridge bytes" in caught.value.hint
+
+
+def test_a_proxy_answer_can_be_replayed_with_another_method(path):
+    """What base and guide said is in its trace like in any other."""
+    _, recording = trace_of(path, BlendSettings(method="proxy"), max_tokens=4)
+
+    again = replay(recording, BlendSettings(method="nudging", threshold=1.0))
+
+    assert again.outcome in {"same", "differs"}
+    assert again.now.intervention_rate == 1.0
+
+
+def test_calibrated_is_decided_where_temperatures_were_known(path):
+    """The fitted temperatures' confidences stand in the trace; at others they are not known."""
+    fitted = BlendSettings(base_temperature=1.3, guide_temperature=3.0)
+    _, recording = trace_of(path, fitted)
+
+    again = replay(recording, replace(fitted, alpha="calibrated"))
+    other = replay(recording, replace(fitted, alpha="calibrated", guide_temperature=4.0))
+
+    assert again.outcome == "same"
+    assert again.steps[0].alpha != recording.steps[0].alpha
+    assert (other.outcome, other.i) == ("unknown", 0)
+    assert "temperature 4" in other.reason
 
 
 def test_an_emoji_finished_by_the_guide_is_replayed(path):

@@ -159,6 +159,7 @@ def make_cell(
     benchmark: Benchmark,
     items: Sequence[Item],
     kept: Kept,
+    *,
     baselines: Mapping[str, Kept],
     seed: int,
     variant: Mapping[str, Any],
@@ -211,7 +212,9 @@ def _judged_metric(item: Item) -> str:
 
 def _with_judge(benchmark: Benchmark, verdicts: Verdicts) -> Benchmark:
     """The benchmark with a judge's figures behind its own; over two halves `judged` is their mean."""
-    found = {metric for verdict in verdicts.values() for metric in verdict.scores if metric.startswith(JUDGED)}
+    found = {
+        metric for verdict in verdicts.values() for metric in verdict.scores if metric.startswith(JUDGED)
+    }
     halves = tuple(sorted(found - {JUDGED}))
     figures = {**benchmark.figures, JUDGED: halves} if halves else benchmark.figures
     return replace(benchmark, metrics=(*benchmark.metrics, *sorted(found)), figures=figures)
@@ -270,7 +273,8 @@ def make_reading(
         read=len(verdicts),
         failed=sum("error" in lines[key] for key in verdicts),
         figures={
-            name: mean_interval([verdict.scores[name] for verdict in verdicts.values()], seed) for name in wanted
+            name: mean_interval([verdict.scores[name] for verdict in verdicts.values()], seed)
+            for name in wanted
         }
         if verdicts
         else {},

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 
 from blendin_local.jobs.evaluation.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.statistics import (
-    SEED,
     Difference,
     Discordance,
     Group,
@@ -20,6 +19,7 @@ from blendin_local.jobs.evaluation.statistics import (
     group_interval,
     mcnemar,
 )
+from blendin_local.settings import EVALUATION_SEED as SEED
 
 Verdicts = Mapping[str, Verdict]
 NO_PARSE = "none"

@@ -119,7 +119,9 @@ def read_items(path: Path) -> list[Item]:
     try:
         return [_item(json.loads(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{path} is not a file of questions: {error}", "bring it back, or begin anew") from None
+        raise UsageError(
+            f"{path} is not a file of questions: {error}", "bring it back, or begin anew"
+        ) from None
 
 
 def _item(values: dict[str, Any]) -> Item:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from blendin_local.jobs.evaluation.statistics import SEED
 from blendin_local.jobs.evaluation.tables import Row, Table
+from blendin_local.settings import EVALUATION_SEED as SEED
 
 Likelihood = Literal["", "text", "mc"]
 

@@ -2,8 +2,8 @@
 
 Here: `read_options`, which keeps what it reads, and `reading_verdict`, what a reading is worth.
 Not here: the log-likelihoods (`Pair.option_logprobs`), what they say about options (`scorers.likelihood`).
-The prompt is the benchmark's own: system line and question. Option texts are read after the question alone, letters
-after the question with its lettered options.
+The prompt is the benchmark's own: system line and question. Option texts are read after the question alone,
+letters after the question with its lettered options.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.errors import BlendinError
+from blendin_local.errors import ContextFullError
 from blendin_local.jobs.batch.results import GrowingFile, read_back
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
@@ -60,6 +60,7 @@ def read_options(
     benchmark: Benchmark,
     items: Iterable[Item],
     path: Path,
+    *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Read what is not read yet, a line an item.
@@ -94,8 +95,8 @@ def _reading(reader: OptionReader, role: Role, benchmark: Benchmark, item: Item)
     lettered = [*system, Message("user", item.prompt)]
     try:
         texts = reader.option_logprobs(role, plain, likelihood_texts(benchmark, item))
-        letters = reader.option_logprobs(role, lettered, LETTERS[: len(item.options)])
-    except BlendinError as error:
+        letters = reader.option_logprobs(role, lettered, list(LETTERS[: len(item.options)]))
+    except ContextFullError as error:
         return {"error": error.message}
     return {
         "texts": [[score.logprob, score.n_bytes] for score in texts],

@@ -16,8 +16,8 @@ from pathlib import Path
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.justeval_safe import JUSTEVAL_SAFE, SHIPPED_SOURCE
 from blendin_local.jobs.evaluation.items import Benchmark, Item, subset
-from blendin_local.jobs.evaluation.statistics import SEED
 from blendin_local.jobs.evaluation.tables import Row
+from blendin_local.settings import EVALUATION_SEED as SEED
 
 ROWS = 100
 

@@ -23,6 +23,7 @@ FIELDS: Mapping[str, str] = {
     "top-k": "top_k",
     "lambda": "agreement_bonus",
     "cap": "cap",
+    "filter-top-k": "filter_top_k",
 }
 CALIBRATED = "calibrated"
 
@@ -92,7 +93,9 @@ def _swept(sweep: str) -> list[Variant]:
     key, equals, values = sweep.partition("=")
     wanted = [value for value in values.split(",") if value.strip()]
     if not equals or not wanted:
-        raise UsageError(f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5")
+        raise UsageError(
+            f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5"
+        )
     return [_variant(SWEPT, {key.strip(): value}) for value in wanted]
 
 
@@ -114,7 +117,7 @@ def _value(key: str, text: str) -> float | int | str | None:
     if key == "alpha" and text == CALIBRATED:
         return text
     try:
-        return int(text) if key == "top-k" else float(text)
+        return int(text) if key.endswith("top-k") else float(text)
     except ValueError:
         raise UsageError(f"{key} is {text!r}", "give a number") from None
 

@@ -33,12 +33,20 @@ class Recorded(Prediction):
         top: The likeliest candidate.
         candidates: All of them, None where they were not kept.
         why_not: Why; empty to stand in with the likeliest alone, where nothing is decided by it.
+        confidences: By temperature, as far as they were kept.
     """
 
-    def __init__(self, top: Candidate, candidates: Distribution | None, why_not: str) -> None:
+    def __init__(
+        self,
+        top: Candidate,
+        candidates: Distribution | None,
+        why_not: str,
+        confidences: Mapping[float | None, float | None],
+    ) -> None:
         self.top, self.top_p = top.bytes, top.p
         self._kept = candidates
         self._why_not = why_not
+        self._confidences = confidences
 
     @property
     def candidates(self) -> Distribution:
@@ -49,10 +57,26 @@ class Recorded(Prediction):
             raise NotRecordedError(self._why_not)
         return {self.top: self.top_p}
 
+    def confidence(self, temperature: float) -> float:
+        """As of any prediction. NotRecordedError at other temperatures than the fitted ones."""
+        kept = self._confidences.get(temperature)
+        if kept is None:
+            raise NotRecordedError(f"a confidence at temperature {temperature:g} was not kept here")
+        return kept
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a live prediction knows
         if name.startswith("__"):
             raise AttributeError(name)
         raise NotRecordedError("a record does not keep what this setting needs of the whole vocabulary")
+
+
+def is_whole(text: bytes) -> bool:
+    """Whether a text ends with a character, not inside one."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Evidence:
@@ -66,6 +90,7 @@ class Evidence:
         self._recording = recording
         self._beginnings: dict[bytes, Step] = {}
         self._heard: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
+        self._confidences: dict[tuple[str, bytes], float] = {}
         text = b""
         for step in recording.decisions:
             self._beginnings[text] = step
@@ -78,7 +103,10 @@ class Evidence:
             if top is not None:
                 self._heard[role, text] = top, getattr(lists, role, None)
         for heard in step.further:
-            self._heard[heard.role, text + heard.after] = heard.top, heard.candidates
+            place = heard.role, text + heard.after
+            self._heard.setdefault(place, (heard.top, heard.candidates))
+            if heard.confidence is not None:
+                self._confidences[place] = heard.confidence
 
     def answer(self, question: Question, top_k: int, *, lenient: bool) -> Recorded:
         """What was predicted there.
@@ -96,9 +124,16 @@ class Evidence:
             raise NotRecordedError(self._why_missing(question))
         top, listed = heard
         why_not = self._why_partial(question.role, listed, top_k)
+        confidences = {
+            self._temperature(question.role): self._confidences.get((question.role, question.text))
+        }
         if listed is None or why_not:
-            return Recorded(top, None, "" if lenient else why_not)
-        return Recorded(top, {each.bytes: each.p for each in listed[:top_k]}, "")
+            return Recorded(top, None, "" if lenient else why_not, confidences)
+        return Recorded(top, {each.bytes: each.p for each in listed[:top_k]}, "", confidences)
+
+    def _temperature(self, role: str) -> float | None:
+        blend = self._recording.blend
+        return {"base": blend.base_temperature, "guide": blend.guide_temperature}.get(role)
 
     def _why_missing(self, question: Question) -> str:
         if question.text in self._beginnings:
@@ -107,6 +142,8 @@ class Evidence:
         recording = self._recording
         if question.text == b"".join(step.bytes for step in recording.decisions):
             return STOPPED.get(recording.stopped_by, "the recorded answer ended here")
+        if is_whole(question.text):
+            return f"what the {question.role} would say further on was not recorded"
         return f"how the {question.role} would finish this character was not recorded"
 
     def _why_partial(self, role: str, listed: tuple[Candidate, ...] | None, top_k: int) -> str:

@@ -82,8 +82,9 @@ def replay(recording: Recording, blend: BlendSettings) -> Replay:
         blend: The settings to decide it with.
 
     Raises:
-        UsageError: The record does not follow from its own settings.
+        UsageError: The record does not follow from its own settings, or the new ones need more than it keeps.
     """
+    _require_decidable(blend)
     _require_consistent(recording)
     steps, ended = _decide(recording, blend)
     i = _first_other(steps, recording.decisions)
@@ -100,6 +101,16 @@ def _differing(recording: Recording, blend: BlendSettings, steps: Sequence[Step]
     after = _shown(recording, blend, i) or steps[i]
     said = tuple(step for step in steps[: i + 1] if step.bytes)
     return Replay(recording, blend, "differs", i, said, before, after)
+
+
+def _require_decidable(blend: BlendSettings) -> None:
+    """Raise `UsageError` where a rule reads whole vocabularies: a record keeps the likeliest candidates."""
+    if blend.method == "proxy" or (blend.bridge == "prefix" and blend.method in {"blendin", "ensemble"}):
+        rule = "method proxy" if blend.method == "proxy" else "bridge prefix"
+        raise UsageError(
+            f"{rule} reads the whole vocabularies, which no record keeps",
+            "run the models with it, or replay with another method and --bridge bytes",
+        )
 
 
 def _require_consistent(recording: Recording) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from blendin_local.core.records import BlendSummary, step_to_json, summarize
+from blendin_local.core.record_json import step_to_json
+from blendin_local.core.records import BlendSummary, summarize
 from blendin_local.jobs.replay.replay import Replay
-from blendin_local.settings import AUTO_ALPHA, BlendSettings
+from blendin_local.settings import BlendSettings
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ReplayReport:
 
 def blend_to_json(blend: BlendSettings) -> dict[str, Any]:
     """Settings as they stand in a signature."""
-    return {**asdict(blend), "alpha": AUTO_ALPHA if blend.alpha is None else blend.alpha}
+    return {**asdict(blend), "alpha": blend.alpha_name}
 
 
 def _replay_to_json(one: Replay) -> dict[str, Any]:

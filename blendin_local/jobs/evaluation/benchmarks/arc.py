@@ -21,6 +21,8 @@ def item(row: Row, seed: int) -> Item:
         raise row.fault("choices is not an object with text and label")
     options = row.all_texts("choices.text", choices.get("text"))
     labels = row.all_texts("choices.label", choices.get("label"))
+    if len(options) != len(labels):
+        raise row.fault(f"choices has {len(options)} texts but {len(labels)} labels")
     right = row.text("answerKey")
     if right not in labels:
         raise row.fault(f"answerKey is {right!r}, which is none of the labels {', '.join(labels)}")

@@ -30,7 +30,7 @@ def choice_item(
 ) -> Item:
     """A question with its options in an order drawn by seed and key; `gold` counts in the stored order."""
     if not 0 <= gold < len(options) <= len(LETTERS):
-        raise row.fault(f"the right option is number {gold}, but there are {len(options)}")
+        raise row.fault(f"the right option has the index {gold}, but there are only {len(options)}")
     order = shuffled(len(options), seed, key)
     mixed = tuple(options[index].strip() for index in order)
     reference = {"question": question.strip()}

@@ -2,16 +2,19 @@ r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Chall
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
-The first rule that finds something decides; two different options found by it are no parse:
+A list of several options, one a line, is the question said again and is passed over. The first rule that
+finds something decides; two different options found by it are no parse. An answer that is an option's text
+and nothing else names that option; then come
 1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
-2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
-   letters too, it only repeats the options;
-3. letters set apart as options: `(B)`, `**B**`, or `B.` at the start of a line;
+2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`;
+3. letters set apart as options: `(B)`, `**B**`, `option B`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
 
 Agreement with a published reference: there is none to agree with, because lm-evaluation-harness scores these
 sets by log-likelihood and the paper by a judge. The rules are held to hand-made forms in the tests, and
-answers without a parse are counted apart, so what the rules miss is seen.
+answers without a parse are counted apart, so what the rules miss is seen. Of the 64,967 options of the three
+complete sets, 64,940 are read as themselves when their text is the whole answer; the others stand twice in
+their question, differ from another in case only, or are one letter.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ from typing import NamedTuple
 from blendin_local.jobs.evaluation.scorers.running_on import own_part
 from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
 
+ANSWER = re.compile(r"^[ \t*]*+answer[*]*+:", re.IGNORECASE | re.MULTILINE)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-OPEN, CLOSE = r"[\s*_`\"'$(\[{]*", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
-PUNCTUATION = re.compile(r"[^\w\s]|_")
+OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
 
 
 class Rules(NamedTuple):
@@ -34,8 +37,8 @@ class Rules(NamedTuple):
 
     verdict: re.Pattern[str]
     opening: re.Pattern[str]
-    line: re.Pattern[str]
     set_apart: re.Pattern[str]
+    listing: re.Pattern[str]
 
 
 def read_choice(answer: str, options: Sequence[str]) -> int | None:
@@ -45,15 +48,17 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
         answer: What was generated; only its part before a next question counts.
         options: The option texts in the order in which they were shown with letters.
     """
-    text = plain_quotes(own_part(answer)).strip()
+    text = _once(plain_quotes(own_part(answer))).strip()
     letters = LETTERS[: len(options)]
+    texts = [_plain(option) for option in options]
+    if texts.count(whole := _plain(text)) == 1 and text not in letters:
+        return texts.index(whole)
     rules = _rules(letters)
-    opening = _hits(rules.opening, text)
-    repeated = _hits(rules.line, text) if opening else set()
-    for found in (_hits(rules.verdict, text), opening | repeated, _hits(rules.set_apart, text)):
-        if found:
+    text = rules.listing.sub(_pass_over, text).strip()
+    for rule in (rules.verdict, rules.opening, rules.set_apart):
+        if found := _hits(rule, text):
             return letters.index(found.pop()) if len(found) == 1 else None
-    named = _named(text, options)
+    named = _named(_plain(text), texts)
     return named.pop() if len(named) == 1 else None
 
 
@@ -61,23 +66,41 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
 def _rules(letters: str) -> Rules:
     one = f"[{letters}]"
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
-    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
-    several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
-    is_ = r"(?i:\s+(?:is|would be|should be))?"
-    noun = r"(?i:\b(?:answer|choice|option|letter))"
-    said = rf"{noun}{is_}{OPEN}:?{OPEN}(?i:option )?{OPEN}({several})"
-    praised = rf"(?:\b|\()({one}){CLOSE}[.:]?\s+(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
-    boxed = rf"\\boxed{{(?:\\text{{)?\(?({one})\b"
-    opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
-    goes_on = rf"\A((?!A){one})\s+(?=[a-z(])"
-    alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
-    line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
-    return Rules(
-        re.compile("|".join((said, praised, boxed))),
-        re.compile("|".join((opens, goes_on, alone))),
-        re.compile(line, re.MULTILINE),
-        re.compile(rf"\(({one})\)|\*\*\(?({one})[).:]?\*\*|{line}", re.MULTILINE),
+    joined = rf"{CLOSE}\s*+(?:,|/|&|\bor\b|\band\b)\s*+(?:option )?{OPEN}"
+    whole = rf"{one}(?!\w|'\w)"
+    several = rf"{word_a}{whole}(?:{joined}{whole})*+"
+    noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
+    said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
+    praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
+    verdict = (
+        rf"{said}({several})",
+        rf"(?:\b|\()({one}){CLOSE}[.:]?\s+{praise}",
+        rf"\\boxed{{.{{0,7}}?({one})\b",
     )
+    opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
+    goes_on = rf"\A((?![AI]){one})\s+(?=[a-z(])"
+    alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
+    label = rf"^[ \t]*+\(?{one}"
+    line = rf"^[ \t]*+\(?({one})(?:[).:]|\s*$)"
+    apart = rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|\b(?i:option|choice) ({one})\b|{line}"
+    return Rules(
+        re.compile("|".join(verdict)),
+        re.compile("|".join((opens, goes_on, alone))),
+        re.compile(apart, re.MULTILINE),
+        re.compile(rf"(?:{label}(?:[).:][^\n]*+|[ \t]*+)(?:\n\s*+|\Z)){{2,}}", re.MULTILINE),
+    )
+
+
+def _once(text: str) -> str:
+    """The text up to its second `Answer:` line, where a model that never stops begins anew."""
+    starts = [hit.start() for hit in ANSWER.finditer(text)]
+    return text[: starts[1]] if len(starts) > 1 else text
+
+
+def _pass_over(lines: re.Match[str]) -> str:
+    """Nothing in place of a list of several options; one letter said again and again stays."""
+    labels = set(re.findall(r"^\s*\(?([A-Z])", lines[0], re.MULTILINE))
+    return "\n" if len(labels) > 1 else lines[0]
 
 
 def _hits(rule: re.Pattern[str], text: str) -> set[str]:
@@ -88,17 +111,17 @@ def _letters(group: str | None) -> list[str]:
     return [letter.upper() for letter in re.findall(r"\b[A-Za-z]\b", group)] if group else []
 
 
-def _named(text: str, options: Sequence[str]) -> set[int]:
-    rest = f" {_plain(text)} "
+def _named(rest: str, texts: Sequence[str]) -> set[int]:
+    """The options whose texts stand in `rest` for themselves; a longer one hides those inside it."""
     found = set()
-    for index in sorted(range(len(options)), key=lambda index: -len(options[index])):
-        wanted = f" {_plain(options[index])} "
-        if wanted.strip() and wanted in rest:
+    for index in sorted(range(len(texts)), key=lambda index: -len(texts[index])):
+        wanted = rf"(?<![\w+\-\u2212])(?<![0-9][.,]){re.escape(texts[index])}(?!\w|[.,][0-9])"
+        if texts[index] and re.search(wanted, rest):
             found.add(index)
-            rest = rest.replace(wanted, " \n ")
+            rest = re.sub(wanted, "\n", rest)
     return found
 
 
 def _plain(text: str) -> str:
-    """Lower case; punctuation and runs of white space as one space."""
-    return " ".join(PUNCTUATION.sub(" ", plain_quotes(text)).casefold().split())
+    """Lower case, single spaces, no quotation marks or asterisks, no full stop at the end."""
+    return " ".join(re.sub(r"[\"'*]", "", plain_quotes(text)).casefold().split()).rstrip(".")

@@ -3,12 +3,14 @@ r"""Instructions that a program can check (IFEval): how long, which words, which
 Here: `CHECKS`, one small function per kind of instruction; `follows`, strict or loose.
 Not here: which prompts drop out (`benchmarks.ifeval`), the detector of languages (`languages`).
 
-Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the
-behaviour of the program published with it, written anew. Two of its 25 kinds are missing,
-`number_sentences` and `capital_word_frequency`: both need the data of NLTK's sentence splitter, a download.
-Agreement with the published program: AGREEMENT
-Known differences: a "letter" that is none, as `#`, is counted here and replaced by a random letter there; a
-keyword is taken word for word here and as a pattern there (none in the data has a special character).
+Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the behaviour
+of the program published with it, written anew. Two of its 25 kinds are missing, `number_sentences` and
+`capital_word_frequency`: both need the data of NLTK's sentence splitter, a download.
+Agreement with the published program, as it is in lm-evaluation-harness 0.4.13: on 35,400 pairs of an
+instruction and a random answer, strict and loose, 26 pairs differ. 24 are the one prompt with the
+"letter" `#`, which is counted here and replaced by a random letter there; 2 are words whose vowel signs
+the newest NLTK counts as part of a word and `\w` does not. A keyword is taken word for word here and as a
+pattern there; none in the data has a special character.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 NEXT_QUESTION = re.compile(
-    r"^[ \t]*[*#]*[ \t]*(?:question|instruction|problem|user|human|q)[ \t]*(?:[0-9]+[ \t]*)?[*]*:",
+    r"^[ \t]*+[*#]*+[ \t]*+(?:question|instruction|problem|user|human|q)[ \t]*(?:[0-9]+[ \t]*)?[*]*:",
     re.IGNORECASE | re.MULTILINE,
 )
 CHAT_MARK = re.compile(

@@ -8,19 +8,28 @@ from blendin_local.jobs.evaluation.scorers.choices import LETTERS, read_choice
 
 OPTIONS = ("Red apples", "Green apples", "Apples", "A planet")
 B_FORMS = [
-    "B", "b", "(B)", "(b)", "B.", "B)", "“B”", "'B'", "**B**", "\n B \n", "B. Green apples", "B) Green apples",
-    "B because it is", "The answer is B", "The answer is (B).", "The answer is **B. Green apples**", "Answer: B",
+    "B", "b", "(B)", "(b)", "B.", "B)", "“B”", "'B'", "**B**", "\n B \n", "B. Green apples",
+    "B) Green apples", "B because it is", "The answer is B", "The answer is (B).",
+    "The answer is **B. Green apples**", "Answer: B",
     "Answer:\nB", "**Answer:** B", "**Answer: B**", "The correct answer is: B", "The best choice is B.",
     "Option B is correct.", "The correct option is B", "B is the right answer", "My answer would be B",
     "\\boxed{B}", "$\\boxed{\\text{B}}$", "the final answer is $B$", "Green apples", "green apples!",
     "It must be the green apples, of course", "Let us see. A is wrong. C is wrong. So the answer is B.",
     "B\n\nQuestion: which?\nAnswer: C", "Question: which?\nA. Red apples\nB. Green apples\nAnswer: B",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet\n\nThe answer is B.",
+    "Option B: Green apples.",
+    "Option A: too red. Option B: green. Option C: no. Therefore, the correct answer is B.",
+    "I choose option B", "B\nAnswer:\nB\nAnswer:\nB", "B\nB\nB",
+    "B. Green apples\n\nWhy? A. is too red.",
+    "1. Option A is wrong.\n2. Option C is wrong.\n\n**Final answer:** B", "$\\boxed{B. Green apples}$",
 ]  # fmt: skip
 NO_PARSE = [
-    "", "  \n", "I don't know", "E", "A or B", "A, B", "Both A and B", "The answer is A or B", "The answer is A and B",
+    "", "  \n", "I don't know", "E", "A or B", "A, B", "Both A and B", "The answer is A or B",
+    "The answer is A and B",
     "The answer is A. The answer is B.", "The answer is not B", "Red apples and green apples",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet", "Perhaps (A), perhaps (C)",
+    "Option A: too red. Option B: green.", "C. Apples\nD. A planet", "A\n\nB\n\nC",
+    "A. Red apples\nB. Green apples\nAnswer:\nA. Red apples\nB. Green apples\nAnswer:\nA. Red",
 ]  # fmt: skip
 
 

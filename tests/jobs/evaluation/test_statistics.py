@@ -1,0 +1,184 @@
+"""Intervals, tests and correlation against scipy and closed forms, and the laws they obey."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.statistics import (
+    Group,
+    group_difference,
+    group_interval,
+    mcnemar,
+    mean_interval,
+    paired_difference,
+    pearson,
+    resampled,
+    wilson,
+)
+
+SCORES = st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=200)
+SHARES = st.lists(st.floats(0, 1), min_size=5, max_size=60)
+
+
+@given(SCORES | SHARES)
+def test_an_interval_holds_its_mean_and_stays_in_range(values):
+    """Law: low <= mean <= high, for a bootstrap within the values' own range, for any scores."""
+    interval = mean_interval(values)
+    lowest, highest = (0, 1) if interval.kind == "wilson" else (min(values), max(values))
+
+    assert lowest - 1e-9 <= interval.low <= interval.value + 1e-9
+    assert interval.value - 1e-9 <= interval.high <= highest + 1e-9
+    assert interval.value == pytest.approx(np.mean(values))
+    assert interval.n == len(values)
+
+
+@given(SHARES, st.randoms())
+def test_order_and_repetition_do_not_matter(values, random):
+    """Law: the same scores in another order and the same call again give the same interval, bit for bit."""
+    mixed = random.sample(values, len(values))
+
+    assert mean_interval(values) == mean_interval(mixed) == mean_interval(values)
+
+
+def test_a_bootstrap_is_that_of_scipy():
+    """Percentiles and spread agree with scipy's bootstrap of the same scores, up to the lots drawn."""
+    values = np.random.default_rng(1).beta(2, 5, size=80)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", random_state=2)
+    ours = mean_interval(values)
+
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.003)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.003)
+    assert resampled([Group.of(values)]).std() == pytest.approx(theirs.standard_error, rel=0.05)
+
+
+def test_more_samples_make_it_narrower():
+    """Law: four times the samples of one kind, about half the width."""
+    few, many = mean_interval([0, 1, 1] * 20), mean_interval([0, 1, 1] * 80)
+
+    assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_in_twenty_intervals_misses():
+    """Of intervals around samples of a fair coin, about 95 % hold one half."""
+    generator = np.random.default_rng(3)
+    intervals = [mean_interval(generator.integers(0, 2, size=100)) for _ in range(300)]
+    held = np.mean([interval.low <= 0.5 <= interval.high for interval in intervals])
+
+    assert held == pytest.approx(0.95, abs=0.03)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_is_that_of_scipy(n, data):
+    """Wilson's interval equals scipy's for every proportion."""
+    k = data.draw(st.integers(0, n))
+    theirs = stats.binomtest(k, n).proportion_ci(method="wilson")
+    ours = wilson(k, n)
+
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    mirrored = wilson(n - k, n)
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((ours.low, ours.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_a_certain_score_still_has_a_width(score):
+    """All wrong or all right gets Wilson's interval: a bootstrap would have no width."""
+    interval = mean_interval([score] * 100)
+
+    assert interval == wilson(int(100 * score), 100)
+    assert interval.high - interval.low == pytest.approx(0.037, abs=0.001)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_a_binomial_test(b, c):
+    """McNemar's exact p is scipy's binomial test of a fair coin, and the same from both sides."""
+    assert mcnemar(b, c).p == mcnemar(c, b).p
+    if b + c:
+        assert mcnemar(b, c).p == pytest.approx(stats.binomtest(b, b + c).pvalue)
+    else:
+        assert mcnemar(b, c).p == 1
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=40))
+def test_pearson_is_that_of_scipy(points):
+    """R and p equal scipy's; r does not change when x and y are exchanged."""
+    x, y = zip(*points, strict=True)
+    assume(len(set(x)) > 1 and len(set(y)) > 1)
+    theirs, ours, turned = stats.pearsonr(x, y), pearson(x, y), pearson(y, x)
+
+    assert (ours.r, ours.p) == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-6)
+    assert turned.r == pytest.approx(ours.r)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [([], []), ([1, 2], [3, 4]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [5, 5, 5])]
+)
+def test_a_correlation_without_meaning_is_none(x, y):
+    """Two points, or a side that never varies, have no r."""
+    assert pearson(x, y) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=80))
+def test_a_paired_difference_turns_its_sign(pairs):
+    """Law: a - b is the mean difference, b - a its negative; p is the same up to the lots drawn."""
+    a, b = np.array(pairs, dtype=float).T
+    there, back = paired_difference(a, b), paired_difference(b, a)
+
+    assert there.value == pytest.approx(a.mean() - b.mean())
+    assert back.value == pytest.approx(-there.value)
+    assert back.p == pytest.approx(there.p, abs=0.05)
+    assert there.low - 1e-9 <= there.value <= there.high + 1e-9
+
+
+def test_a_paired_test_agrees_with_t_and_mcnemar():
+    """On a clear, a weak and no difference the bootstrap's p lies near that of a paired t-test."""
+    generator = np.random.default_rng(4)
+    for shift in (0.0, 0.02, 0.05, 0.2):
+        a, b = generator.normal(shift, 0.2, 200), generator.normal(0, 0.2, 200)
+        assert paired_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.03)
+    same = paired_difference([1, 0, 1], [1, 0, 1])
+    assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_weights_make_a_mean_of_totals():
+    """With weights the mean is the total over the total weight, as for IFEval's accuracy per instruction."""
+    group = Group.of([1 / 2, 1, 0], [2, 1, 3])
+
+    assert group.mean == pytest.approx(2 / 6)
+    assert group_interval([group]).value == pytest.approx(2 / 6)
+
+
+def test_groups_count_the_same_whatever_their_size():
+    """Balanced accuracy: the plain mean of two halves' means, each resampled for itself."""
+    safe, unsafe = Group.of([1] * 30 + [0] * 10), Group.of([1] * 5 + [0] * 5)
+    interval = group_interval([safe, unsafe])
+    spread = (0.75 * 0.25 / 40 + 0.25 / 10) ** 0.5 / 2
+
+    assert interval.value == pytest.approx((0.75 + 0.5) / 2)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+    assert group_difference([safe, unsafe]).value == pytest.approx(interval.value)
+
+
+def test_nothing_to_average_is_an_error():
+    """No values, unequal lengths and impossible counts are refused with a word."""
+    for call in (
+        lambda: mean_interval([]),
+        lambda: paired_difference([1], [1, 2]),
+        lambda: pearson([1, 2, 3], [1, 2]),
+        lambda: wilson(3, 2),
+        lambda: wilson(0, 0),
+    ):
+        with pytest.raises(UsageError):
+            call()
+
+
+def test_two_certain_halves_still_have_a_width():
+    """All right on one half, none on the other: the mean's arms are made of those of Wilson's intervals."""
+    interval = group_interval([Group.of([1.0] * 50), Group.of([0.0] * 30)])
+    right, wrong = wilson(50, 50), wilson(0, 30)
+
+    assert (interval.value, interval.n, interval.kind) == (0.5, 80, "wilson")
+    assert interval.low == pytest.approx(0.5 - (1 - right.low) / 2)
+    assert interval.high == pytest.approx(0.5 + wrong.high / 2)

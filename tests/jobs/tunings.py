@@ -1,0 +1,105 @@
+"""Trials on a pair that answers as it is told to: right by its settings, sure by a seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.jobs.batch.rows import RowDefaults
+from blendin_local.jobs.tune.own import own_set
+from blendin_local.jobs.tune.search import Search
+from blendin_local.jobs.tune.trials import Ground, Origin, Trial, conduct
+from blendin_local.pair import Request
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from tests.ui.answers import completion
+
+STEPS = 20
+Right = Callable[[BlendSettings, int], bool]
+
+
+@dataclass
+class SettledAnswers:
+    """Answers question `Q7` with `7` where it is right at these settings, else with `-1`.
+
+    Attributes:
+        right: Whether an answer is right.
+        stop_after: Answers after which somebody asks it to stop.
+        seen: Every question with its settings.
+    """
+
+    right: Right
+    stop_after: int | None = None
+    seen: list[tuple[str, BlendSettings]] = field(default_factory=list)
+
+    def answer_all(
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[Request, Completion | BlendinError]]:
+        for request in requests:
+            if should_stop() or self.stopped:
+                yield request, completion(stopped_by="user")
+                return
+            self.seen.append((request.key, request.blend))
+            yield request, self._answer(request)
+
+    @property
+    def tokens_evaluated(self) -> int:
+        return STEPS * len(self.seen)
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop_after is not None and len(self.seen) >= self.stop_after
+
+    def _answer(self, request: Request) -> Completion | BlendinError:
+        number = int(request.messages[-1].text[1:])
+        if number == 13:
+            return ContextFullError(n_prompt=9, n_ctx=8, role="base")
+        said = number if self.right(request.blend, number) else -1
+        draw = random.Random(number)
+        return completion(
+            *(_step(i, draw.random(), request.blend.threshold) for i in range(STEPS)), text=f"{said}"
+        )
+
+
+def _step(i: int, certainty: float, threshold: float) -> Step:
+    source = "changed" if certainty < threshold else "base"
+    return Step(i, b"w", source, base_top=Candidate(b"w", certainty))  # type: ignore[arg-type]
+
+
+def questions(folder: Path, n: int) -> Path:
+    path = folder / "questions.jsonl"
+    rows = [{"id": f"q{i}", "prompt": f"Q{i}", "answer": i} for i in range(n)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def ground(folder: Path, n: int = 60) -> Ground:
+    """Trials on `n` questions in `folder`/trials."""
+    path = questions(folder, n)
+    benchmark = own_set(path)
+    defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
+    origin = Origin({}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {})
+    return Ground(folder / "trials", benchmark, benchmark.load(path.parent), defaults, origin)
+
+
+@contextmanager
+def unwatched(*_: object) -> Iterator[Callable[[object], None]]:
+    yield lambda _: None
+
+
+def tried(
+    on: Ground, pair: SettledAnswers, *searches: Search, into: dict[BlendSettings, Trial] | None = None
+) -> dict[BlendSettings, Trial]:
+    """Conduct the searches; a pair that is stopped stops them."""
+    found = {} if into is None else into
+    conduct(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped, unwatched), found)
+    return found
