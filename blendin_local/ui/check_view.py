@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -46,8 +45,7 @@ def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
 
 
 def _parts(check: Check) -> Iterator[RenderableType]:
-    sheets = check.sheet.models.items()
-    yield Columns([fields(model_rows(sheet), title=role) for role, sheet in sheets], padding=(0, 4))
+    yield _models(check)
     yield fields(pair_rows(check.sheet), title="together")
     if check.answers is not None:
         yield fields(answer_rows(check.answers), title="answers")
@@ -62,6 +60,18 @@ def _parts(check: Check) -> Iterator[RenderableType]:
         yield Text(sentence(remark), style="notice")
     for verdict in check.verdicts:
         yield _verdict(verdict)
+
+
+def _models(check: Check) -> RenderableType:
+    """Both files side by side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(style="faint", no_wrap=True)
+    rows = [dict(model_rows(sheet)) for sheet in check.sheet.models.values()]
+    for role in check.sheet.models:
+        table.add_column(Text(role, style="heading"), overflow="fold")
+    for name in rows[0]:
+        table.add_row(name, *(row[name] for row in rows))
+    return table
 
 
 def _alpha(counts: Sequence[int]) -> RenderableType:

@@ -63,7 +63,7 @@ def model_rows(sheet: ModelSheet) -> Rows:
         ("ends with", " ".join(sheet.end_tokens) or "nothing: it has no end token"),
         ("context", context),
         ("rewind", sheet.rewind),
-        ("memory", f"{mebibytes(sheet.memory_bytes)} for one conversation"),
+        ("memory", f"{mebibytes(sheet.memory_bytes)}, one conversation"),
     ]
 
 

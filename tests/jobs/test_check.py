@@ -137,7 +137,7 @@ def test_vocabularies_meet_as_byte_strings():
 def sheet(template="own file"):
     model = ModelSheet(
         "m.gguf", "llama", 10, "Q4_0", 2048, 512, "BPE", 10, False, ("</s>",), template,
-        False, "plain", "", 9, 9,
+        False, False, "plain", "", 9, 9,
     )  # fmt: skip
     return PairSheet({"base": model, "guide": model}, VocabularyOverlap(1, 1, 1, 1, 1), "tiny", 2.0)
 

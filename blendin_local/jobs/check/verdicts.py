@@ -67,7 +67,9 @@ def _template(
     """The guide is not prompted as it was trained."""
     reasons = []
     if not sheet.models["guide"].template:
-        reasons.append(f"{sheet.models['guide'].file} has no chat template: it may not be an instruct model")
+        reasons.append(
+            f"the guide's file {sheet.models['guide'].file} has no chat template: it may not be an instruct model"
+        )
     if template_p is not None and template_p < limits.template_p:
         reasons.append(
             f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
@@ -139,6 +141,15 @@ def _healthy(answers: AnswerFigures, limits: CheckSettings) -> CheckVerdict:
     if answers.intervention_rate.high > limits.excessive_rate:
         reasons.append("the interval reaches above the limit: more prompts would tell")
     return CheckVerdict("healthy", tuple(reasons))
+
+
+def file_remarks(sheet: PairSheet) -> tuple[str, ...]:
+    """What the files alone make worth a sentence."""
+    if not sheet.models["base"].has_chat_template:
+        return ()
+    return (
+        "the base's file has a chat template: it may be aligned already, and leave a guide little to add",
+    )
 
 
 def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) -> tuple[str, ...]:
