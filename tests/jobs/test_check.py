@@ -170,7 +170,7 @@ def test_a_template_is_suspect_without_any_answer():
     """A file without a template says so by itself; so does a prompt that its model has never seen."""
     [verdict] = judge(sheet(template=""), None, None, LIMITS)
     assert verdict.name == "template suspect"
-    assert "no chat template" in verdict.reasons[0]
+    assert "m.gguf has no chat template" in verdict.reasons[0]
     [verdict] = judge(sheet(), figures(), 0.05, LIMITS)
     assert "0.05" in verdict.reasons[0]
     assert judge(sheet(), None, None, LIMITS) == ()
@@ -253,6 +253,7 @@ def test_a_check_on_toys_from_start_to_end(toy_plan):
         again = full_check(toy_plan, before, pair)
 
     assert before.sheet.overlap.share_of_base == 1.0
+    assert "may be aligned already" in check.remarks[0]
     assert check.answers.prompts == 4
     assert check.answers.steps == sum(check.answers.ended_by.values()) * 12
     assert check.answers.intervention_rate.value > 0.5

@@ -67,9 +67,8 @@ def _template(
     """The guide is not prompted as it was trained."""
     reasons = []
     if not sheet.models["guide"].template:
-        reasons.append(
-            f"the guide's file {sheet.models['guide'].file} has no chat template: it may not be an instruct model"
-        )
+        file = sheet.models["guide"].file
+        reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
     if template_p is not None and template_p < limits.template_p:
         reasons.append(
             f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
