@@ -64,7 +64,8 @@ def display_plots(display: Display) -> list[str]:
 
 def _heatmap(display: Display) -> str:
     points = display.points
-    return heatmap(f"{display.name}: {display.title}", points["rows"], points["columns"], points["values"])
+    title = f"{display.name}: {display.title}"
+    return heatmap(title, points["rows"], points["columns"], points["values"], around_zero=True)
 
 
 def _scatter(display: Display, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:
