@@ -24,10 +24,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from blendin_local.jobs.evaluation.scorers.running_on import own_part
+from blendin_local.jobs.evaluation.scorers.running_on import ANSWER, own_part
 from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
 
-ANSWER = re.compile(r"^[ \t*]*+answer[*]*+:", re.IGNORECASE | re.MULTILINE)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
 
