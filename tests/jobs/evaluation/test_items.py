@@ -20,7 +20,7 @@ def _items(sizes):
 
 @given(STRATA, st.integers(0, 120), st.integers(0, 3), st.randoms())
 def test_a_subset_is_fixed_in_proportion_and_nested(sizes, n, seed, random):
-    """Laws: n items, each stratum in proportion as far as rounding lets it, whatever the file's order; and it grows."""
+    """Laws: n items, strata in proportion up to rounding, whatever the file's order; and it grows."""
     items = _items(sizes)
     taken = subset(items, n, seed)
     mixed = subset(random.sample(items, len(items)), n, seed)
