@@ -191,7 +191,7 @@ def test_a_judge_is_asked_and_remembered(finished, cache, tmp_path):
 
 
 def test_a_check_of_the_pair_stands_beside_its_scores(finished, models, cache, tmp_path):
-    """The record of `blendin check --json` on the same models brings figure 4 and calibration into the report."""
+    """The record of `blendin check --json` on the same models brings figure 4 and calibration with it."""
     copy, record = tmp_path / "copy", tmp_path / "check.json"
     shutil.copytree(finished[0], copy)
     pair = ("--base", models / "base.gguf", "--guide", models / "guide.gguf")
