@@ -64,8 +64,9 @@ class BlendSettings:
         if self.alpha == CALIBRATED_ALPHA:
             if self.base_temperature is None or self.guide_temperature is None:
                 raise UsageError(
-                    "alpha calibrated needs a fitted temperature for each model of the pair",
-                    "blendin check --write fits them and keeps them with the pair in models.toml",
+                    "alpha calibrated needs a fitted temperature for each model of the pair: "
+                    "blendin check --write fits them and keeps them in models.toml",
+                    "run it for this pair first, or choose --alpha auto",
                 )
         elif self.alpha is not None:
             within("alpha", self.alpha, 0, 1)

@@ -71,8 +71,10 @@ def home_of(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
 
     A beginning inside a character would be finished to a character that nobody proposed.
     """
-    cuts = (n for n in range(len(piece) - 1, 0, -1) if piece[n] & 0xC0 != 0x80)
-    return next((piece[:n] for n in cuts if piece[:n] in ids), None)
+    for n in range(len(piece) - 1, 0, -1):
+        if piece[:n] in ids and piece[n] & 0xC0 != 0x80:
+            return piece[:n]
+    return None
 
 
 def homes_in(base: TokenTable, helper: TokenTable) -> Homes:

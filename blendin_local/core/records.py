@@ -1,6 +1,6 @@
 """What is said about an answer: `Step`, `Completion`, and folds over them.
 
-Here: the records every surface reads (terminal, JSON, HTML, trace) and their JSON form.
+Here: the records every surface reads (terminal, JSON, HTML, trace).
 Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
 The published schema is `docs/answer.schema.json`.
 """
@@ -212,87 +212,3 @@ def shortened(step: Step, n: int) -> Step:
         return replace(step, candidates=None, further=further)
     heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
     return replace(step, candidates=CandidateLists(*heads), further=further)
-
-
-def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
-    """`{text, bytes, p}`, or None."""
-    if candidate is None:
-        return None
-    return {"text": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
-
-
-def _list_to_json(candidates: Sequence[Candidate] | None) -> list[dict[str, Any] | None] | None:
-    return None if candidates is None else [candidate_to_json(c) for c in candidates]
-
-
-def step_to_json(step: Step) -> dict[str, Any]:
-    """The step record of `--json`, `--jsonl` and `--trace`."""
-    record: dict[str, Any] = {
-        "i": step.i,
-        "text": step.text,
-        "bytes": list(step.bytes),
-        "source": step.source,
-        "alpha": step.alpha,
-        "base_top": candidate_to_json(step.base_top),
-        "guide_top": candidate_to_json(step.guide_top),
-    }
-    if step.anti_top is not None:
-        record["anti_top"] = candidate_to_json(step.anti_top)
-    if step.candidates is not None:
-        names = ("base", "guide", "blend")
-        record["candidates"] = {name: _list_to_json(getattr(step.candidates, name)) for name in names}
-    if step.further:
-        record["further"] = [_heard_to_json(heard) for heard in step.further]
-    return record
-
-
-def _heard_to_json(heard: Heard) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "role": heard.role,
-        "after": list(heard.after),
-        "top": candidate_to_json(heard.top),
-    }
-    if heard.candidates is not None:
-        record["candidates"] = _list_to_json(heard.candidates)
-    if heard.confidence is not None:
-        record["confidence"] = heard.confidence
-    return record
-
-
-def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
-    """The object of `--json`; the settings in `blend` are taken from the signature."""
-    summary, usage = completion.blend, completion.usage
-    settings = completion.signature.get("blend", {})
-    record: dict[str, Any] = {
-        "text": completion.text,
-        "finish_reason": completion.finish_reason,
-        "stopped_by": completion.stopped_by,
-        "usage": {
-            "base_prompt_tokens": usage.base_prompt_tokens,
-            "guide_prompt_tokens": usage.guide_prompt_tokens,
-            "completion_steps": summary.steps,
-            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
-        },
-        "timings": completion.timings.to_json(),
-        "blend": {
-            "method": settings.get("method"),
-            "threshold": settings.get("threshold"),
-            "alpha": settings.get("alpha"),
-            "top_k": settings.get("top_k"),
-            "steps": summary.steps,
-            "asked": summary.asked,
-            "changed": summary.changed,
-            "intervention_rate": summary.intervention_rate,
-            "changed_rate": summary.changed_rate,
-            "mean_alpha": summary.mean_alpha,
-            "guide_tokens_evaluated": usage.guide_tokens_evaluated,
-            "base_tokens_evaluated": usage.base_tokens_evaluated,
-            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
-        },
-        "signature": dict(completion.signature),
-        "notices": list(completion.notices),
-        "end": None if completion.end is None else step_to_json(completion.end),
-    }
-    if with_steps:
-        record["steps"] = [step_to_json(step) for step in completion.steps]
-    return record

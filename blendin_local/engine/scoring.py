@@ -39,6 +39,6 @@ def logits_along(
     context.rewind(lane, first)
     while lane.in_prompt:
         context.advance([lane], should_stop)
-        context.rewind(lane, first)  # a prompt that another lane has read is borrowed whole, and read to its end
+        context.rewind(lane, first)  # a prompt that another lane has read is borrowed, and read to its end
     while lane.n_valid < len(lane.ids):
         yield from context.read_on(lane, should_stop)

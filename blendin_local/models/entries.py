@@ -130,7 +130,7 @@ class PairEntry(Preferences):
         guide: Reference of the guide.
         about: One line for people.
         base_template: Name of the base's plain-text template.
-        anti: Reference of the third model, which method `proxy` needs; empty for none.
+        anti: Reference of the third model, which method `proxy` needs.
         base_temperature: The base's temperature for alpha `calibrated`, fitted by `blendin check`.
         guide_temperature: Likewise the guide's.
         trusted: False where a models.toml of the working directory names the models.
@@ -141,7 +141,7 @@ class PairEntry(Preferences):
     guide: str
     about: str = ""
     base_template: str | None = None
-    anti: str = ""
+    anti: str | None = None
     base_temperature: float | None = None
     guide_temperature: float | None = None
     trusted: bool = True

@@ -18,6 +18,8 @@ from blendin_local.ui.chat_state import AnswerStream, ChatSettings, ChatStart, C
 from blendin_local.ui.interrupt import stop_on_interrupt
 from blendin_local.ui.views import AnswerPrinter, counted, error_line, footer
 
+COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
+
 
 class Chat:
     """A conversation with a pair on two consoles.
@@ -59,10 +61,11 @@ class Chat:
         return turn
 
     def compare(self, question: str) -> dict[str, Completion]:
-        """Answer a question with every method in turn and keep none of the answers in the talk."""
+        """Answer a question with some methods in turn and keep none of the answers in the talk."""
         answers: dict[str, Completion] = {}
         settings = self.talk.settings
-        for method in self.methods:
+        shown = {*COMPARED, settings.blend.method}
+        for method in (name for name in self.methods if name in shown):
             self.err.print(Text(f"── {method}", style="heading"))
             try:
                 turn, _ = self._answer(

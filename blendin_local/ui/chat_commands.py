@@ -257,7 +257,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "/why": Command("[N]", "candidates of step N (else of the first changed step)", _why),
     "/tokens": Command("[asked|changed]", "every step of the last answer", _tokens, ("asked", "changed")),
-    "/ab": Command("", "the last question with every method in turn", _ab),
+    "/ab": Command("", "the last question with base, guide, nudging, blendin", _ab),
     "/view": Command("|".join(VIEWS), "what the marks tell: who decided, how sure, nothing", _view, VIEWS),
     "/save": Command("FILE", "write the conversation as JSONL", _save),
     "/load": Command("FILE", "go on with a saved conversation", _load),

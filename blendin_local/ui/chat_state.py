@@ -73,7 +73,7 @@ class ChatStart:
     Attributes:
         system: Instructions; may be empty.
         settings: Initial settings.
-        methods: The names `/set method` takes and the order in which `/ab` runs them.
+        methods: The names `/set method` takes, in the order of `/ab`.
     """
 
     system: str = ""

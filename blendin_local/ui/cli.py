@@ -15,7 +15,7 @@ import typer
 
 from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
-from blendin_local.ui import batch, bench, manage, replay, run, talk, tune
+from blendin_local.ui import batch, bench, check, manage, replay, run, talk, tune
 from blendin_local.ui import eval as evaluate
 from blendin_local.ui.streams import close_stdout, open_missing
 
@@ -46,7 +46,7 @@ def build_app() -> typer.Typer:
         """A small aligned guide model steers a larger base model, on your own machine."""
         del version
 
-    for verb in (run, talk, batch, replay, tune, evaluate, bench, manage):
+    for verb in (run, talk, batch, check, tune, replay, evaluate, bench, manage):
         verb.register(app)
     return app
 

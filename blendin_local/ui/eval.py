@@ -1,7 +1,7 @@
 """`blendin eval`: methods, pairs and benchmarks side by side.
 
 Here: the command and its own options.
-Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how the report looks (`ui.eval_table`, ...).
+Not here: options it shares (`ui.options`), what it does (`ui.eval_run`), how it is shown (`ui.eval_grids`).
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ class WhatOptions:
             "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
         ),
     ] = None
+    check: Annotated[
+        list[Path] | None,
+        _what(
+            "--check", metavar="FILE", help="A record of blendin check --json, for figure 4 and calibration."
+        ),
+    ] = None
     likelihood: Annotated[
         bool,
         _what("--likelihood/--no-likelihood", help="Read options by log-likelihood, base and guide alone."),
@@ -64,7 +70,7 @@ class ItemOptions:
         int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")
     ] = 609
     max_tokens: Annotated[
-        int | None, _items("--max-tokens", "-n", min=1, help="Most steps of an answer, for all benchmarks.")
+        int | None, _items("--max-tokens", "-n", min=1, help="Fewer steps at most than the benchmarks allow.")
     ] = None
     parallel: Annotated[
         int | None, _items("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")

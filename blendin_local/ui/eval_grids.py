@@ -1,7 +1,7 @@
 """The report as plain grids of words, which terminal, Markdown and HTML all show.
 
 Here: `Grid`, and functions from a report to grids.
-Not here: how a grid is drawn (`ui.eval_table`, `ui.eval_markdown`, `ui.eval_html`), the numbers (`jobs.evaluation`).
+Not here: how a grid is drawn (`ui.eval_table`, `_markdown`, `_html`), the numbers (`jobs.evaluation`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from blendin_local.jobs.evaluation.board import Display
 from blendin_local.jobs.evaluation.cells import JUDGED, Cell, Comparison, Reading
-from blendin_local.jobs.evaluation.displays import Display
 from blendin_local.jobs.evaluation.report import Report
 from blendin_local.jobs.evaluation.statistics import Interval
 
-MISSING = "–"
+MISSING = "-"
 ENDS = {
     "base_end": "base",
     "guide_end": "guide",
@@ -84,6 +84,14 @@ def interval(found: Interval | None) -> str:
     return MISSING if found is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
+def brief(found: Interval | None) -> str:
+    """`0.45 .36-.55`: short enough for four methods on 80 columns."""
+    if found is None:
+        return MISSING
+    low, high = (f"{end:.2f}".removeprefix("0") for end in (found.low, found.high))
+    return f"{found.value:.2f} {low}-{high}"
+
+
 def _share(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.0f}%"
 
@@ -124,7 +132,7 @@ def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) 
     figure = in_words(main) or "score"
     short = [f"{cell.variant} has {_had(cell)} of {cell.wanted}" for cell in cells if not cell.complete]
     notes = [f"cut short: {', '.join(short)}"] if short else []
-    head = ("method", f"{figure} [95 %]", "− base", "− nudging", "asked", "changed")
+    head = ("method", f"{figure} [95 %]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
     return Grid(f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes))
 
@@ -133,13 +141,14 @@ def _had(cell: Cell) -> int:
     return cell.answered + cell.failed
 
 
-def figures_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
+def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> Grid | None:
     """All figures of a benchmark that has several."""
+    tell = interval if wide else brief
     cells = cells_of(report, benchmark, pair)
     names = list(dict.fromkeys(name for cell in cells for name in cell.figures))
     if len(names) < 2:
         return None
-    rows = tuple((cell.variant, *(interval(cell.figures.get(name)) for name in names)) for cell in cells)
+    rows = tuple((cell.variant, *(tell(cell.figures.get(name)) for name in names)) for cell in cells)
     return Grid("All figures", ("method", *map(in_words, names)), rows)
 
 
@@ -233,7 +242,7 @@ def judge_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         )
         for cell in cells
     )
-    head = ("method", "judged [95 %]", "− base", "− nudging", "judge failed")
+    head = ("method", "judged [95 %]", "vs base", "vs nudging", "judge failed")
     return Grid(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 
@@ -245,16 +254,9 @@ def summary_grid(report: Report) -> Grid:
     for benchmark, pair in places(report):
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
         name = place_title(report, benchmark, pair) if many else title_of(report, benchmark)
-        rows.append((name, *(_brief(found.get(variant)) for variant in variants)))
+        scores = (found[variant].score if variant in found else None for variant in variants)
+        rows.append((name, *map(brief, scores)))
     return Grid("Scores with 95 % intervals", ("benchmark", *variants), tuple(rows))
-
-
-def _brief(cell: Cell | None) -> str:
-    """`.45 .36-.55`: short enough for four methods on 80 columns."""
-    if cell is None or cell.score is None:
-        return MISSING
-    low, high = (f"{end:.2f}".removeprefix("0") for end in (cell.score.low, cell.score.high))
-    return f"{cell.score.value:.2f} {low}–{high}"
 
 
 def display_grid(display: Display) -> Grid:
@@ -268,32 +270,3 @@ def benchmark_grids(report: Report, benchmark: str, pair: str) -> Sequence[Grid]
     makers = (score_grid, figures_grid, judge_grid, readings_grid, ends_grid, faults_grid, letters_grid)
     found = [make(report, benchmark, pair) for make in makers]
     return [grid for grid in found if grid is not None]
-
-
-def signature_grid(report: Report) -> Grid:
-    """What every number above hangs on."""
-    plan, rows = report.plan, []
-    for pair, facts in plan.pairs.items():
-        for role, model in facts["models"].items():
-            size = f"{model['weights'] / 1e6:,.0f} million weights, {model['quantization']}"
-            rows.append((f"{pair} · {role}", model["file"], size, model["sha256"][:16]))
-    for facts in plan.benchmarks.values():
-        what = f"{facts['items']} items, at most {facts['max_tokens']} tokens"
-        rows.append((facts["title"], f"{facts['source']} ({facts['licence']})", what, facts["sha256"][:16]))
-    return Grid(
-        "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), protocol(report)
-    )
-
-
-def protocol(report: Report) -> tuple[str, ...]:
-    """Settings and versions in sentences."""
-    plan = report.plan
-    settings = ", ".join(f"{name} {value}" for name, value in plan.protocol.items())
-    versions = ", ".join(f"{name} {value}" for name, value in plan.versions.items())
-    lines = [f"protocol: {settings}", f"versions: {versions}"]
-    for pair, machine in report.machine.items():
-        threads = ", ".join(f"{role} {n}" for role, n in machine.get("threads", {}).items())
-        lines.append(f"{pair}: {machine.get('n_lanes', '?')} rows at once, threads {threads}")
-    for facts in plan.benchmarks.values():
-        lines += [f"{facts['title']}: {n} rows left out: {why}" for why, n in facts["left_out"].items()]
-    return tuple(lines)

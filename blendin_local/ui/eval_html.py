@@ -20,10 +20,10 @@ from blendin_local.ui.eval_grids import (
     places,
     readings_grid,
     score_grid,
-    signature_grid,
     summary_grid,
 )
 from blendin_local.ui.eval_plots import display_plots, score_plot
+from blendin_local.ui.eval_signature import signature_grid
 from blendin_local.ui.page import Section, details, page, paragraph, table
 
 

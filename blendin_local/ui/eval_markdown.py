@@ -16,9 +16,9 @@ from blendin_local.ui.eval_grids import (
     display_grid,
     place_title,
     places,
-    signature_grid,
     summary_grid,
 )
+from blendin_local.ui.eval_signature import signature_grid
 
 
 def report_markdown(report: Report) -> str:

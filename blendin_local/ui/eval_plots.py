@@ -1,7 +1,7 @@
 """The pictures of an evaluation.
 
 Here: `score_plot`, and `display_plots`, the paper's figures with our numbers.
-Not here: how a plot is drawn (`ui.plots`), which numbers a figure has (`jobs.evaluation.displays`).
+Not here: how a plot is drawn (`ui.plots`), which numbers a figure has (`jobs.evaluation.display_figures`).
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from blendin_local.jobs.evaluation.board import Display
 from blendin_local.jobs.evaluation.cells import Cell
-from blendin_local.jobs.evaluation.displays import Display
 from blendin_local.jobs.evaluation.report import Report
 from blendin_local.ui.eval_grids import cells_of, place_title, places, title_of
-from blendin_local.ui.plots import Dot, Estimate, bars, heatmap, scatter
+from blendin_local.ui.plots import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
 
 
 def score_plot(report: Report) -> str:
@@ -47,6 +47,9 @@ def display_plots(display: Display) -> list[str]:
         label = str(display.points["label"])
         series: Mapping[str, Sequence[Mapping[str, Any]]] = display.points["series"]
         return [_scatter(display, name, label, found) for name, found in series.items() if len(found) > 1]
+    if display.name == "Calibration":
+        bins = {name: [Bin(*found) for found in curve] for name, curve in display.points["curves"].items()}
+        return [reliability(f"{display.name}: {display.title}", bins)]
     return []
 
 

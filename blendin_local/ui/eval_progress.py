@@ -1,7 +1,7 @@
 """How far an evaluation is, on stderr.
 
 Here: `eval_progress`: a bar on a terminal, a line every few seconds elsewhere.
-Not here: what is counted (`jobs.evaluation.run.Moment`), the figures of a batch (`ui.batch_progress`).
+Not here: what is counted (`jobs.evaluation.pace.Moment`), the figures of a batch (`ui.batch_progress`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from blendin_local.jobs.evaluation.run import Moment
+from blendin_local.jobs.evaluation.pace import Moment
 from blendin_local.ui.batch_progress import duration, row_count
 
 LINE_EVERY_S = 10.0

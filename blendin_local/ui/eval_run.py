@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import typer
 from rich.console import Console
@@ -16,12 +16,15 @@ from rich.console import Console
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.standing import BatchOptions
 from blendin_local.jobs.evaluation.answers import read_answers
+from blendin_local.jobs.evaluation.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.folder import Folder, read_items, write_text
 from blendin_local.jobs.evaluation.judge import Judge, judge_answers
-from blendin_local.jobs.evaluation.plan import EvalPlan, keep_plan, read_plan
+from blendin_local.jobs.evaluation.lineup import Course
+from blendin_local.jobs.evaluation.plan import CHECK, EvalPlan, keep_plan, read_plan
 from blendin_local.jobs.evaluation.report import Report, build_report
 from blendin_local.jobs.evaluation.rubrics import RUBRICS
-from blendin_local.jobs.evaluation.run import Course, carry_out
+from blendin_local.jobs.evaluation.run import carry_out
+from blendin_local.jobs.evaluation.variants import ALIGNED
 from blendin_local.pair import Pair
 from blendin_local.ui.eval_html import report_html
 from blendin_local.ui.eval_markdown import report_markdown
@@ -59,6 +62,7 @@ def run_eval(command: EvalCommand) -> None:
     judge = _judge(command)
     with stop_on_interrupt(terminate=True) as interrupt:
         plan = _kept_plan(run, judge) if command.report.score_only else _answer(run, interrupt)
+        plan = _keep_checks(run, plan)
         if judge is not None and not interrupt.requested:
             _have_judged(run, plan, judge, interrupt)
         report = build_report(run.folder)
@@ -85,7 +89,22 @@ def _kept_plan(run: _Run, judge: Judge | None) -> EvalPlan:
         raise UsageError(f"{run.folder.root} holds no evaluation", "begin one without --score-only")
     if judge is None:
         return plan
-    return keep_plan(run.folder, EvalPlan({"judge": judge.model}, {}, {}, {}, (), (), plan.versions))
+    return keep_plan(run.folder, replace(plan, protocol={**plan.protocol, "judge": judge.model}))
+
+
+def _keep_checks(run: _Run, plan: EvalPlan) -> EvalPlan:
+    """What was found out about the pairs, put beside them."""
+    checks = [read_check(path) for path in run.command.what.check or ()]
+    found = {}
+    for pair, facts in plan.pairs.items():
+        files = {role: model["file"] for role, model in facts["models"].items() if role != ALIGNED}
+        if (own := facts_of(checks, pair, files)) is not None:
+            found[pair] = {CHECK: own}
+    if checks and not found:
+        raise UsageError(
+            "no check belongs to a pair of this evaluation", f"its pairs are {', '.join(plan.pairs)}"
+        )
+    return keep_plan(run.folder, replace(plan, pairs=found)) if found else plan
 
 
 def _answer(run: _Run, interrupt: Interrupt) -> EvalPlan:
@@ -130,7 +149,7 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
             read_items(run.folder.items(names[1])),
             answers,
             run.folder.judged(*names),
-            lambda: interrupt.requested,
+            should_stop=lambda: interrupt.requested,
         )
 
 

@@ -23,10 +23,11 @@ from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.items import Benchmark, subset
+from blendin_local.jobs.evaluation.lineup import Lineup, Sheet
 from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts
-from blendin_local.jobs.evaluation.run import Lineup, Sheet
 from blendin_local.jobs.evaluation.variants import ALIGNED, Variant, variants_of
 from blendin_local.models.store import Store
+from blendin_local.settings import BlendSettings
 from blendin_local.ui.eval import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.ui.options import (
     AnswerOptions,
@@ -71,7 +72,7 @@ def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
     for benchmark in _benchmarks(command.what.benchmarks):
         items = benchmark.load(options.data, options.seed)
         wanted = items if n is None else subset(items, n, options.seed)
-        sheets.append(Sheet(benchmark, tuple(wanted), options.max_tokens or benchmark.max_tokens))
+        sheets.append(Sheet(benchmark, tuple(wanted), _most(options, benchmark)))
     return tuple(sheets)
 
 
@@ -106,7 +107,7 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
 
 
 def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
-    first = variants_of(command.what.methods, command.what.sweep or (), _no_settings())
+    first = variants_of(command.what.methods, command.what.sweep or (), BlendSettings())
     roles = {role for variant in first for role in roles_of(variant.method)}
     ready = _prepare(command, models, _widest(roles), err)
     variants = variants_of(command.what.methods, command.what.sweep or (), ready.plan.blend)
@@ -136,12 +137,6 @@ def _aligned(command: EvalCommand, own: Lineup, err: Console) -> Lineup:
         variants=(Variant(ALIGNED, "guide"),),
         readings=(),
     )
-
-
-def _no_settings() -> Any:  # noqa: ANN401 - BlendSettings
-    from blendin_local.settings import BlendSettings
-
-    return BlendSettings()
 
 
 def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Console) -> Prepared:
@@ -176,15 +171,22 @@ def make_plan(
         pairs=_pairs(lineups),
         benchmarks={sheet.benchmark.name: _benchmark_facts(command, sheet, folder) for sheet in sheets},
         variants={
-            v.name: {"method": v.method, "settings": dict(v.settings)} for l in lineups for v in l.variants
+            variant.name: {"method": variant.method, "settings": dict(variant.settings)}
+            for lineup in lineups
+            for variant in lineup.variants
         },
-        cells=tuple((l.pair, name, v.name) for l in lineups for name in names for v in l.variants),
+        cells=tuple(
+            (lineup.pair, name, variant.name)
+            for lineup in lineups
+            for name in names
+            for variant in lineup.variants
+        ),
         readings=tuple(
-            (l.pair, sheet.benchmark.name, role)
-            for l in lineups
+            (lineup.pair, sheet.benchmark.name, role)
+            for lineup in lineups
             for sheet in sheets
             if sheet.benchmark.likelihood
-            for role in l.readings
+            for role in lineup.readings
         ),
         versions={"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION},
     )
@@ -234,3 +236,8 @@ def _benchmark_facts(command: EvalCommand, sheet: Sheet, folder: Folder) -> dict
     return benchmark_facts(
         benchmark, sheet.max_tokens, len(sheet.items), questions, dict(sorted(reasons.items()))
     )
+
+
+def _most(options: ItemOptions, benchmark: Benchmark) -> int:
+    """Steps of an answer: never more than a benchmark needs."""
+    return min(options.max_tokens or benchmark.max_tokens, benchmark.max_tokens)

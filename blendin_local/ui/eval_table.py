@@ -18,7 +18,6 @@ from blendin_local.ui.eval_grids import (
     Grid,
     faults_grid,
     figures_grid,
-    place_title,
     places,
     readings_grid,
     score_grid,
@@ -34,10 +33,8 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
     for benchmark, pair in places(report):
         yield ""
         yield _table(score_grid(report, benchmark, pair, wide=False))
-        for make in (figures_grid, readings_grid):
-            grid = make(report, benchmark, pair)
-            if grid is not None:
-                yield _table(grid)
+        more = [figures_grid(report, benchmark, pair, wide=False), readings_grid(report, benchmark, pair)]
+        yield from (_table(grid) for grid in more if grid is not None)
         faults = faults_grid(report, benchmark, pair)
         if any(word != "0" for row in faults.rows for word in row[1:]):
             yield _table(faults)
@@ -63,8 +60,3 @@ def _table(grid: Grid) -> RenderableType:
     for row in grid.rows:
         table.add_row(*row)
     return table
-
-
-def title_line(benchmark: str, pair: str, report: Report) -> str:
-    """`GSM8K · demo`."""
-    return place_title(report, benchmark, pair)

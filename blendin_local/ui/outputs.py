@@ -16,7 +16,8 @@ from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 
-from blendin_local.core.records import Completion, Step, completion_to_json, shortened, step_to_json
+from blendin_local.core.record_json import completion_to_json, step_to_json
+from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError
 from blendin_local.ui.html import render_html
 from blendin_local.ui.options import OutputOptions

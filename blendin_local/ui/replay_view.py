@@ -34,6 +34,8 @@ def replay_view(one: Replay) -> RenderableType:
     if one.before is not None and one.after is not None:
         parts += [Text(), _place(one), _step_line("recorded", one.before), _step_line("replayed", one.after)]
         parts += [Text(), _candidates_table(one.before, one.after)]
+    elif one.outcome == "unknown" and one.i < len(one.recording.decisions):
+        parts += [Text(), _place(one), _step_line("recorded", one.recording.decisions[one.i])]
     return Group(*parts)
 
 
@@ -74,17 +76,17 @@ def _headline(one: Replay) -> Text:
 
 
 def _sentence(one: Replay) -> str:
-    later = counted(one.unknown, "recorded step")
+    later = f"{counted(one.unknown, 'step')} {{}} {'is' if one.unknown == 1 else 'are'} unknown"
     if one.outcome == "same":
         same_end = one.stopped_by == one.recording.stopped_by
         end = f", {'and' if same_end else 'but now'} it is {ENDED[one.stopped_by]}" if one.stopped_by else ""
         return f"All {counted(one.known, 'step')} are the same{end}."
     if one.outcome == "differs":
-        tell = f", and the {later} after it tell nothing" if one.unknown else ""
+        tell = f", and the {later.format('after it')}" if one.unknown else ""
         return f"Step {one.i} is the first that differs: there the texts part{tell}."
     if not one.unknown:
         return f"All {counted(one.known, 'step')} are the same; {one.reason}."
-    return f"Known up to step {one.i}: {one.reason}. The {later} from there on tell nothing."
+    return f"Known up to step {one.i}: {one.reason}. The {later.format('from there on')}."
 
 
 def _outcome(one: Replay) -> Text:
@@ -117,6 +119,8 @@ def _step_line(when: str, step: Step) -> Text:
     line.append(f": {SAID_BY[step.source]}")
     if step.alpha is not None:
         line.append(f"; alpha {step.alpha:.2f}")
+    elif step.base_top is not None:
+        line.append(f"; its top-1 probability {step.base_top.p:.2f}")
     line.no_wrap, line.overflow = False, "fold"
     return line
 

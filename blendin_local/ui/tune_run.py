@@ -104,6 +104,8 @@ def run_tune(command: TuneCommand) -> None:
     """
     err = make_console(lasting_stderr())
     err.quiet = command.output.quiet
+    if command.models.base_prompt_file or command.models.guide_prompt_file:
+        raise UsageError("exact prompts would be the same for every question", "leave the prompt files out")
     if command.trials.target_rate is not None:
         within("target-rate", command.trials.target_rate, 0, 1)
     benchmark, items = _questions(command)

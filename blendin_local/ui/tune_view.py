@@ -24,7 +24,10 @@ def tune_view(report: TuneReport) -> RenderableType:
     parts += [_table(report), Text(), Text(conclusion(report))]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
-            Text(f"{counted(failed, 'question')} had no answer and count as wrong.", style="warning")
+            Text(
+                f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.",
+                style="warning",
+            )
         )
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
@@ -46,10 +49,14 @@ def _why(report: TuneReport) -> str:
         return "No setting scored higher than the defaults."
     gain = f"{named(report.best)} scored {_difference(report.over_default)} against the defaults"
     settings = counted(len(report.trials) - 1, "comparison")
-    odds = f"p {report.over_default.p:.3f}, and {report.corrected_p:.3f} allowing for {settings}"
+    odds = f"p {_p(report.over_default.p)}, and {_p(report.corrected_p)} allowing for {settings}"
     if report.conclusion == "within noise":
         return f"Within noise: {gain} ({odds}), which chance can do. The defaults are kept."
     return f"Better than the defaults: {gain} ({odds})."
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def named(trial: Trial) -> str:
@@ -58,7 +65,7 @@ def named(trial: Trial) -> str:
 
 
 def _table(report: TuneReport) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
     for name in ("threshold", "alpha", "score (95 %)", "to default", "to best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:

@@ -44,6 +44,44 @@ def test_candidates_conserve_mass(pieces, data):
     assert list(candidates.values()) == sorted(candidates.values(), reverse=True)
 
 
+@given(
+    st.lists(st.sampled_from([b"a", b"b", b"ab", b"", b" c", b"\xf0"]), min_size=2, max_size=40),
+    st.floats(0.2, 5),
+    st.booleans(),
+    st.data(),
+)
+def test_confidence_is_that_of_the_tempered_softmax(pieces, temperature, listed_first, data):
+    """max_s of softmax(z / T) joined by bytes, whether or not the candidates were read before."""
+    end_ids = data.draw(st.sets(st.integers(0, len(pieces) - 1), min_size=1))
+    logits = data.draw(hnp.arrays(np.float32, len(pieces), elements=st.floats(-70, 70, width=32)))
+    prediction = Prediction(logits, TokenTable.build(pieces, end_ids), len(pieces))
+    if listed_first:
+        assert prediction.confidence(1.0) == pytest.approx(max(prediction.candidates.values()), rel=1e-4)
+    z = logits.astype(np.float64) / temperature
+    tempered = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    joined: dict[bytes, float] = {}
+    for i, piece in enumerate(pieces):
+        if i in end_ids or piece:
+            key = END if i in end_ids else piece
+            joined[key] = joined.get(key, 0.0) + tempered[i]
+
+    assert prediction.confidence(temperature) == pytest.approx(max(joined.values()), rel=1e-3, abs=1e-6)
+
+
+def test_probabilities_beyond_the_list():
+    """Any string of the vocabulary can be looked up, listed or not; twins and ends count once."""
+    table = TokenTable.build([b"x", b"x", b"y", b"<1>", b"<2>", b"", b"xy"], end_ids=[3, 4], fallback_ids=[0])
+    masses = np.array([0.1, 0.2, 0.3, 0.05, 0.15, 0.1, 0.1], np.float32)
+    prediction = Prediction(np.log(masses), table, 1)
+
+    found = {piece: prediction.probability(piece) for piece in (b"x", b"y", b"xy", END, b"z")}
+
+    assert found == pytest.approx({b"x": 0.3, b"y": 0.3, b"xy": 0.1, END: 0.2, b"z": None})
+    assert table.ids == {b"x": 1, b"y": 2, END: 3, b"xy": 6}
+    assert prediction.mass(table.beginning_with(b"x")) == pytest.approx(0.4)
+    assert table.beginning_with(b"q").tolist() == []
+
+
 def test_twins_are_summed_under_the_normal_token():
     """Two ids with the same bytes are one candidate, said by the token that is no byte fallback."""
     table = TokenTable.build([b"x", b"x", b"y"], end_ids=[], fallback_ids=[0])

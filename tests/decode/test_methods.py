@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS, roles_of
-from blendin_local.core.records import step_to_json, summarize
+from blendin_local.core.record_json import step_to_json
+from blendin_local.core.records import summarize
 from blendin_local.errors import UsageError
 from blendin_local.settings import BRIDGES, AnswerSettings, BlendSettings, SamplingSettings
 from tests.scripted import always, converse, spoken
@@ -252,10 +253,8 @@ def test_calibrated_alpha_uses_tempered_confidences():
 
 def test_calibrated_alpha_without_temperatures_says_who_fits_them():
     """One clear line with the command that helps."""
-    with pytest.raises(UsageError, match="calibrated") as error:
+    with pytest.raises(UsageError, match=r"calibrated .* blendin check --write"):
         BlendSettings(alpha="calibrated", base_temperature=1.2)
-
-    assert "blendin check --write" in error.value.hint
 
 
 def test_blendin_bridges_by_beginnings_where_that_is_wanted():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from blendin_local.core.prompts import PlainTemplate
-from blendin_local.core.records import completion_to_json
+from blendin_local.core.record_json import completion_to_json
 from blendin_local.engine.context import Context
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model

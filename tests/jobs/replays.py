@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from blendin_local.core.candidates import END
-from blendin_local.core.records import Completion, Step, completion_to_json, shortened
+from blendin_local.core.record_json import completion_to_json
+from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.decode.evidence import Keep, with_evidence
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.jobs.replay.reading import read_recordings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from blendin_local.core.records import completion_to_json
+from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.forms import answer_line
 from blendin_local.jobs.batch.lanes import choose_lanes

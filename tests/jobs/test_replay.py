@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS
-from blendin_local.core.records import step_to_json
+from blendin_local.core.record_json import step_from_json, step_to_json
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.reading import read_recordings
-from blendin_local.jobs.replay.recording import step_from_json
 from blendin_local.jobs.replay.replay import replay
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines

@@ -91,6 +91,22 @@ def test_json_is_valid_and_its_bytes_are_the_text(run):
     assert all(len(step["candidates"]["base"]) <= 3 for step in record["steps"])
 
 
+@pytest.mark.parametrize("method", ["nudging-words", "capped", "agreement+competition", "ensemble", "proxy"])
+def test_every_method_answers_in_the_same_form(run, toys, method):
+    """Valid by the schema, the third model named only where it is asked."""
+    code, out, err = run(
+        "hello", "--json", "-n", 6, "--method", method, "--anti", toys[1], "--bridge", "prefix", "--cap", 0.3
+    )
+    record = json.loads(out)
+    jsonschema.validate(record, SCHEMA)
+
+    assert code == 0, err
+    assert record["text"].encode() == b"".join(bytes(step["bytes"]) for step in record["steps"])
+    assert ("anti" in record["signature"]["models"]) == (method == "proxy")
+    assert all(("anti_top" in step) == (method == "proxy") for step in record["steps"])
+    assert ("anti_prompt_tokens" in record["usage"]) == (method == "proxy")
+
+
 def test_lines_and_trace_are_the_same_records(run, tmp_path):
     """--jsonl and --trace write the same lines, but that a trace keeps what steps were decided by."""
     trace = tmp_path / "trace.jsonl"
@@ -100,7 +116,9 @@ def test_lines_and_trace_are_the_same_records(run, tmp_path):
 
     assert code == 0
     assert (lines[0]["type"], lines[-1]["type"]) == ("start", "end")
-    assert any([step.pop("candidates", None) for step in stored[1:-1]])
+    assert any("candidates" in step for step in stored[1:-1])
+    for step in stored[1:-1]:
+        step.pop("candidates", None)
     assert lines[1:-1] == stored[1:-1]
     assert [step["i"] for step in lines[1:-1]] == list(range(8))
     for step in lines[1:-1]:
@@ -157,6 +175,10 @@ def test_exact_prompts_stand_as_they_are(run, tmp_path):
         (["--alpha", "2"], ["alpha", "2"]),
         (["--alpha", "much"], ["alpha", "much", "auto"]),
         (["--method", "magic"], ["magic", "blendin"]),
+        (["--method", "proxy"], ["third model", "--anti"]),
+        (["--alpha", "calibrated"], ["calibrated", "blendin check --write"]),
+        (["--bridge", "letters"], ["letters", "bytes", "prefix"]),
+        (["--cap", "15"], ["cap", "15", "between 0 and 1"]),
         (["--temp", "-1"], ["temp"]),
         (["--top-p", "nan"], ["top-p"]),
         (["-n", "0"], ["max-tokens"]),

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.jobs.evaluation.test_judge import Endpoint, serving
 from tests.toys import make_toy
 from tests.ui.test_batch_cli import start
 from tests.ui.test_cli import blendin, one_line_error
@@ -57,7 +58,7 @@ def numbers_of(out):
 
 
 def test_every_form_of_the_report_is_written(finished):
-    """JSON with a cell for each benchmark and method, Markdown, a picture, and a page that needs no network."""
+    """JSON with a cell per benchmark and method, Markdown, a picture, and a page that needs no network."""
     out, stdout = finished
     report = report_of(out)
     page = (out / "report.html").read_text()
@@ -171,6 +172,24 @@ def test_mistakes_are_one_line(finished, models, cache, more, words):
     one_line_error(done, 2, words)
 
 
+def test_a_judge_is_asked_and_remembered(finished, cache, tmp_path):
+    """`--judge` on a finished run loads no model, keeps its verdicts, and asks nothing twice."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    with serving(Endpoint({})) as endpoint:
+        judge = ("eval", "-o", copy, "--score-only", "--judge", endpoint.url, "--judge-model", "m")
+        first, asked = blendin(*judge, **cache), len(endpoint.prompts)
+        second = blendin(*judge, **cache)
+    cells = report_of(copy)["cells"]
+
+    assert first[0] == second[0] == 0, first[2]
+    assert asked == len(endpoint.prompts) == 4 * len(cells)
+    assert all(cell["judge"]["failures"] == 0 for cell in cells)
+    assert {cell["figures"]["judged"]["value"] for cell in cells} == {1.0}
+    assert report_of(copy)["signature"]["protocol"]["judge"] == "m"
+    assert "Judged by m" in (copy / "report.md").read_text()
+
+
 def test_nothing_to_score(cache, tmp_path):
     """`--score-only` on a folder without an evaluation says so."""
     assert "holds no evaluation" in blendin("eval", "-o", tmp_path, "--score-only", **cache)[2]
@@ -183,10 +202,22 @@ def test_the_page_opens_in_a_browser(finished, tmp_path):
         pytest.skip("no Chromium here")
     picture = tmp_path / "page.png"
     done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}",
-         f"--screenshot={picture}", "--window-size=1000,1500", (finished[0] / "report.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path}",
+            f"--screenshot={picture}",
+            "--window-size=1000,1500",
+            (finished[0] / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
     assert "CONSOLE" not in done.stderr
     assert picture.stat().st_size > 20_000

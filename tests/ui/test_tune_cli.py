@@ -123,7 +123,7 @@ def test_wrong_wishes_are_one_line(tune, folder, tmp_path):
 
 @pytest.mark.model
 def test_the_demo_pair_is_tuned_on_a_few_questions(demo_base_path, demo_guide_path, tmp_path):
-    """Every trial answers every question, the guide is asked more often at higher thresholds, nothing fails."""
+    """Every trial answers every question, and the guide is asked more often at a higher threshold."""
     rows = [
         {"prompt": "What is the capital of France?", "answer": "Paris"},
         {"prompt": "What is 2 + 2?", "answer": 4},

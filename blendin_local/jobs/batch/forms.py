@@ -2,7 +2,7 @@
 
 Here: `answer_line` and `error_line`, and `read_tally`, which reads the counts back out of an answer's line.
 Not here: how lines reach the disk (`results`).
-Sources: `core.records.completion_to_json`; the response form of OpenAI's batch API.
+Sources: `core.record_json.completion_to_json`; the response form of OpenAI's batch API.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
-from blendin_local.core.records import Completion, completion_to_json
+from blendin_local.core.record_json import completion_to_json
+from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.batch.rows import Fault, Row
 

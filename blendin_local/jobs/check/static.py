@@ -18,6 +18,7 @@ from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.pair import PairSetup
 
 GIB = 2**30
+ROLES: tuple[Role, ...] = ("base", "guide")  # a third model is not looked at
 SPEED_CLASSES = ((0.5, "tiny"), (2.0, "small"), (6.0, "medium"), (16.0, "large"))  # GiB of weights
 THINKING_WORDS = ("enable_thinking", "<think>", "thinking")
 REWINDS = {
@@ -48,7 +49,7 @@ class ModelSheet:
         memory: What its layers remember: `plain`, `sliding`, `recurrent`, `hybrid`.
         rewind: How far what it read can be taken back.
         weight_bytes: Bytes read for every token.
-        memory_bytes: Weights, KV cache and compute buffers together, estimated.
+        memory_bytes: Weights, KV cache of one conversation and compute buffers together, estimated.
     """
 
     file: str
@@ -129,6 +130,8 @@ def examine(setup: PairSetup, passages: Sequence[str]) -> PairSheet:
     pieces: dict[Role, set[bytes]] = {}
     used: dict[Role, list[bytes]] = {}
     for role, (path, settings) in setup.files().items():
+        if role not in ROLES:
+            continue
         header = read_header(path)
         with open_vocabulary(path) as vocabulary:
             pieces[role] = spoken_pieces(vocabulary)
@@ -151,7 +154,7 @@ def examine(setup: PairSetup, passages: Sequence[str]) -> PairSheet:
             memory=header.memory,
             rewind=REWINDS.get(header.memory, "unknown") if settings.swa_full else "near the end only",
             weight_bytes=header.weight_bytes,
-            memory_bytes=memory_estimate(header, settings, setup.n_lanes).total,
+            memory_bytes=memory_estimate(header, settings).total,
         )
     base, guide = sheets["base"].weight_bytes, sheets["guide"].weight_bytes
     return PairSheet(sheets, overlap(pieces, used), speed_class(base), (base + guide) / base)

@@ -1,7 +1,7 @@
 """Answers as they were kept, and what can be counted on them without knowing the question.
 
 Here: `Answer`, and `read_answers`.
-Not here: what an answer is worth (`items.Benchmark.score`), the lines as they are written (`jobs.batch.forms`).
+Not here: what an answer is worth (`items.Benchmark.score`), the lines as written (`jobs.batch.forms`).
 """
 
 from __future__ import annotations

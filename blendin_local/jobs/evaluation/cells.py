@@ -159,6 +159,7 @@ def make_cell(
     benchmark: Benchmark,
     items: Sequence[Item],
     kept: Kept,
+    *,
     baselines: Mapping[str, Kept],
     seed: int,
     variant: Mapping[str, Any],

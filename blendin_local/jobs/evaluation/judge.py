@@ -2,7 +2,7 @@
 
 Here: `Judge`, one question to the endpoint; `judge_answers`, which keeps its verdicts; `read_judged`.
 Not here: what a judge is asked about each benchmark (`rubrics`), scoring without one (`scorers`).
-A judge that cannot be reached or understood is a failure, which is counted as such and asked again by the next run.
+A judge that cannot be reached or understood is a failure: counted as such, and asked again by the next run.
 Source: OpenAI's chat completions API; Gan et al. 2026, section 5 (gpt-4o-mini, gpt-4o).
 """
 
@@ -79,7 +79,7 @@ class Judge:
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.endpoint, json.dumps(body).encode(), headers)  # noqa: S310
+        request = urllib.request.Request(self.endpoint, json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 content = json.load(response)["choices"][0]["message"]["content"]
@@ -105,6 +105,7 @@ def judge_answers(
     items: Sequence[Item],
     answers: Mapping[str, Answer],
     path: Path,
+    *,
     should_stop: Callable[[], bool] = lambda: False,
     listen: Callable[[int], None] = lambda left: None,
 ) -> bool:
@@ -153,7 +154,7 @@ def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: Answer) -> dict[s
 
 
 def read_judged(path: Path, answers: Mapping[str, Answer]) -> dict[str, float | None]:
-    """The kept verdicts on these very answers: a score, or None where the judge failed; the last one counts."""
+    """The kept verdicts on these answers: a score, or None where the judge failed; the last one counts."""
     found: dict[str, float | None] = {}
 
     def take(line: Mapping[str, Any]) -> None:

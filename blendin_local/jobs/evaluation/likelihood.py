@@ -2,8 +2,8 @@
 
 Here: `read_options`, which keeps what it reads, and `reading_verdict`, what a reading is worth.
 Not here: the log-likelihoods (`Pair.option_logprobs`), what they say about options (`scorers.likelihood`).
-The prompt is the benchmark's own: system line and question. Option texts are read after the question alone, letters
-after the question with its lettered options.
+The prompt is the benchmark's own: system line and question. Option texts are read after the question alone,
+letters after the question with its lettered options.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def read_options(
     benchmark: Benchmark,
     items: Iterable[Item],
     path: Path,
+    *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Read what is not read yet, a line an item.

@@ -1,7 +1,7 @@
 """The paper's own numbers, to stand beside ours.
 
 Here: `paper_numbers`, the file `data/paper.json`, transcribed from the paper's tables and figure 2.
-Not here: how they are shown (`displays`). They are the authors' measurements, not ours, and nothing is scored by them.
+Not here: how they are shown (`displays`). They are the authors' measurements; nothing is scored by them.
 Source: Gan, Li and Luo, BlendIn, ACL 2026, tables 1 to 6 and figure 2.
 """
 

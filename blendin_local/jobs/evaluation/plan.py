@@ -18,6 +18,7 @@ from blendin_local.jobs.evaluation.folder import Folder, write_text
 from blendin_local.jobs.evaluation.items import Benchmark
 
 VERSION = 1
+CHECK = "check"  # what `blendin check` found out about a pair: not what answers hang on
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class EvalPlan:
 
     Attributes:
         protocol: What holds for every answer: seed, subset, limits, sampling.
-        pairs: Name of each pair to its models by role (file, size, sha256, weights, number format) and prompts.
+        pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
         benchmarks: Name of each benchmark to its facts and the hash of its questions.
         variants: Name of each variant to its method and settings.
         cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.
@@ -128,22 +129,33 @@ def keep_plan(folder: Folder, plan: EvalPlan) -> EvalPlan:
 def _joined(root: Path, old: EvalPlan, new: EvalPlan) -> EvalPlan:
     for name in ("protocol", "pairs", "benchmarks", "variants"):
         before, now = (json.loads(json.dumps(getattr(plan, name))) for plan in (old, new))
-        for key in before.keys() & now.keys():
+        for key in sorted(before.keys() & now.keys()):
             _require_equal(root, f"{name} {key}", before[key], now[key])
     return EvalPlan(
-        protocol=new.protocol,
-        pairs={**old.pairs, **new.pairs},
-        benchmarks={**old.benchmarks, **new.benchmarks},
-        variants={**old.variants, **new.variants},
+        protocol=_merged(old.protocol, new.protocol),
+        pairs=_merged(old.pairs, new.pairs),
+        benchmarks=_merged(old.benchmarks, new.benchmarks),
+        variants=_merged(old.variants, new.variants),
         cells=tuple(dict.fromkeys([*old.cells, *new.cells])),
         readings=tuple(dict.fromkeys([*old.readings, *new.readings])),
         versions=new.versions,
     )
 
 
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, at every depth; where both say something it is the same, but for a newer check."""
+    both = {**old, **new}
+    return {
+        key: _merged(old[key], value)
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+        else value
+        for key, value in both.items()
+    }
+
+
 def _require_equal(root: Path, name: str, before: object, now: object) -> None:
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() & now.keys()):  # an aligned model may join later
+        for key in sorted((before.keys() & now.keys()) - {CHECK}):  # an aligned model may join later
             _require_equal(root, f"{name}.{key}", before[key], now[key])
     elif before != now:
         raise UsageError(

@@ -1,7 +1,7 @@
 """What came of an evaluation: one record, made from what its folder keeps, without a model.
 
 Here: `Report`, `build_report`.
-Not here: the numbers of one cell (`cells`), the paper's tables and figures (`displays`), how it is shown (`ui`).
+Not here: the numbers of a cell (`cells`), the paper's tables and figures (`displays`), how it looks (`ui`).
 Everything but `times` depends on nothing but the kept answers, so the same answers give the same report.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.answers import read_answers, read_signature, read_times
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.board import Display
 from blendin_local.jobs.evaluation.cells import (
     BASELINES,
     Cell,
@@ -24,7 +25,7 @@ from blendin_local.jobs.evaluation.cells import (
     make_cell,
     make_reading,
 )
-from blendin_local.jobs.evaluation.displays import Display, displays
+from blendin_local.jobs.evaluation.displays import displays
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.items import Benchmark, Item
 from blendin_local.jobs.evaluation.judge import read_judged
@@ -157,9 +158,9 @@ def _cell(
         known[benchmark],
         items[benchmark],
         kept[names],
-        baselines,
-        int(plan.protocol["seed"]),
-        plan.variants[variant],
+        baselines=baselines,
+        seed=int(plan.protocol["seed"]),
+        variant=plan.variants[variant],
     )
 
 

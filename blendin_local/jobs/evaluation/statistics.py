@@ -135,14 +135,22 @@ def resampled(groups: Sequence[Group], seed: int = SEED, resamples: int = RESAMP
 def group_interval(groups: Sequence[Group], seed: int = SEED) -> Interval:
     """The mean of the groups' means with a 95 % percentile interval, items resampled within each group.
 
-    Where all scores are 0, or all 1, a bootstrap has no width: such a proportion gets Wilson's interval.
+    Where within each group all scores are 0, or all 1, a bootstrap has no width. Such a share gets Wilson's
+    interval; the arms of a mean of k shares are sqrt(sum of the squares of theirs) / k (Zou and Donner 2008).
     """
     value = float(np.mean([group.mean for group in groups]))
     n = sum(group.values.size for group in groups)
-    if len(groups) == 1 and value in {0.0, 1.0} and np.isin(groups[0].values, (0.0, 1.0)).all():
-        return wilson(round(value * n), n)
+    if all(np.ptp(group.values) == 0 and group.values[0] in {0.0, 1.0} for group in groups):
+        return _of_constants(groups, value, n)
     low, high = np.quantile(resampled(groups, seed), TAILS)
     return Interval(value, float(low), float(high), n)
+
+
+def _of_constants(groups: Sequence[Group], value: float, n: int) -> Interval:
+    parts = [wilson(round(group.mean * group.values.size), group.values.size) for group in groups]
+    below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
+    above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
+    return Interval(value, value - below, value + above, n, "wilson")
 
 
 def mean_interval(values: ArrayLike, seed: int = SEED) -> Interval:

@@ -23,6 +23,7 @@ FIELDS: Mapping[str, str] = {
     "top-k": "top_k",
     "lambda": "agreement_bonus",
     "cap": "cap",
+    "filter-top-k": "filter_top_k",
 }
 CALIBRATED = "calibrated"
 
@@ -116,7 +117,7 @@ def _value(key: str, text: str) -> float | int | str | None:
     if key == "alpha" and text == CALIBRATED:
         return text
     try:
-        return int(text) if key == "top-k" else float(text)
+        return int(text) if key.endswith("top-k") else float(text)
     except ValueError:
         raise UsageError(f"{key} is {text!r}", "give a number") from None
 

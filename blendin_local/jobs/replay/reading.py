@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blendin_local.core.record_json import step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.recording import Recording, recording_from_json, step_from_json
+from blendin_local.jobs.replay.recording import Recording, recording_from_json
 
 NEWEST_TRACE = 2
 HOW = "write one with blendin run --trace FILE"

@@ -1,17 +1,17 @@
 """A stored answer as records: what a file says about it, checked.
 
-Here: `Recording`, and the way from JSON back to steps and settings.
-Not here: files (`reading`), deciding again (`replay`).
-Source: `core.records.step_to_json` and `completion_to_json`, read backwards.
+Here: `Recording`, and the way from a completion's JSON back to it.
+Not here: steps (`core.record_json`), files (`reading`), deciding again (`replay`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from blendin_local.core.records import Candidate, CandidateLists, Heard, Source, Step, StoppedBy
+from blendin_local.core.record_json import one_of, step_from_json
+from blendin_local.core.records import Candidate, Step, StoppedBy
 from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings
 
 Settings = TypeVar("Settings", BlendSettings, SamplingSettings, AnswerSettings)
@@ -83,73 +83,13 @@ def recording_from_json(
         name=name,
         steps=tuple(steps),
         end=None if end is None else step_from_json(end),
-        stopped_by=_one_of(StoppedBy, ending["stopped_by"]) if ending else None,
+        stopped_by=one_of(StoppedBy, ending["stopped_by"]) if ending else None,
         blend=_settings(BlendSettings, blend),
         sampling=_settings(SamplingSettings, signature["sampling"]),
         answer=_settings(AnswerSettings, answer),
         version=str(signature.get("versions", {}).get("blendin-local", "")),
         whole_lists=whole_lists,
     )
-
-
-def step_from_json(record: Mapping[str, Any]) -> Step:
-    """The step that `step_to_json` wrote.
-
-    Raises:
-        KeyError, TypeError, ValueError, AttributeError: It is no such record.
-    """
-    lists = record.get("candidates")
-    return Step(
-        i=int(record["i"]),
-        bytes=_bytes(record["bytes"]),
-        source=_one_of(Source, record["source"]),
-        alpha=None if record["alpha"] is None else float(record["alpha"]),
-        base_top=_candidate(record["base_top"]),
-        guide_top=_candidate(record["guide_top"]),
-        candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
-        anti_top=_candidate(record.get("anti_top")),
-        further=tuple(_heard(heard) for heard in record.get("further", ())),
-    )
-
-
-def _columns(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    return lists["base"], lists["guide"], lists["blend"]
-
-
-def _heard(record: Mapping[str, Any]) -> Heard:
-    top = _candidate(record["top"])
-    if top is None:
-        raise ValueError("a model was heard, but not what it said")
-    confidence = record.get("confidence")
-    return Heard(
-        role=str(record["role"]),
-        after=_bytes(record["after"]),
-        top=top,
-        candidates=_list(record.get("candidates")),
-        confidence=None if confidence is None else float(confidence),
-    )
-
-
-def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:
-    return None if record is None else Candidate(_bytes(record["bytes"]), float(record["p"]))
-
-
-def _list(records: Sequence[Mapping[str, Any]] | None) -> tuple[Candidate, ...] | None:
-    if records is None:
-        return None
-    return tuple(Candidate(_bytes(record["bytes"]), float(record["p"])) for record in records)
-
-
-def _bytes(values: object) -> bytes:
-    if not isinstance(values, list):
-        raise TypeError("bytes are not a list of numbers")
-    return bytes(values)
-
-
-def _one_of(words: Any, value: object) -> Any:  # noqa: ANN401 - a Literal and one of its words
-    if value not in get_args(words):
-        raise ValueError(f"{value!r} is none of {', '.join(get_args(words))}")
-    return value
 
 
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from blendin_local.core.records import BlendSummary, step_to_json, summarize
+from blendin_local.core.record_json import step_to_json
+from blendin_local.core.records import BlendSummary, summarize
 from blendin_local.jobs.replay.replay import Replay
 from blendin_local.settings import BlendSettings
 

@@ -253,6 +253,38 @@ def test_scoring_is_quick():
     assert time.perf_counter() - began < 8
 
 
+NASTY = (
+    "(",
+    "*",
+    "\n",
+    "the answer is **",
+    "A",
+    "1",
+    "-",
+    "1,",
+    "####",
+    '"',
+    "<<",
+    "I ",
+    "B or ",
+    "\n* ",
+    " \t",
+)
+
+
+@pytest.mark.parametrize("piece", NASTY)
+def test_endless_repetition_is_read_in_no_time(benchmark, piece):
+    """What a model repeats to the limit, thousands of characters long, is scored at once."""
+    answer = (piece * 4000)[:8000]
+    items = benchmark.load()[:10]
+    began = time.perf_counter()
+    for item in items:
+        benchmark.score(item, answer)
+        benchmark.score(item, f"The answer is {answer}")
+
+    assert time.perf_counter() - began < 5
+
+
 def test_the_wheel_carries_the_data(tmp_path):
     """The package built from the tree holds every data file with its licence, and together they are small."""
     builders = pytest.importorskip("hatchling.builders.wheel", reason="hatchling builds the wheel")

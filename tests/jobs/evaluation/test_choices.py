@@ -19,7 +19,8 @@ B_FORMS = [
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet\n\nThe answer is B.",
     "Option B: Green apples.",
     "Option A: too red. Option B: green. Option C: no. Therefore, the correct answer is B.",
-    "I choose option B",
+    "I choose option B", "B\nAnswer:\nB\nAnswer:\nB", "B\nB\nB",
+    "B. Green apples\n\nWhy? A. is too red.",
     "1. Option A is wrong.\n2. Option C is wrong.\n\n**Final answer:** B", "$\\boxed{B. Green apples}$",
 ]  # fmt: skip
 NO_PARSE = [
@@ -27,7 +28,8 @@ NO_PARSE = [
     "The answer is A and B",
     "The answer is A. The answer is B.", "The answer is not B", "Red apples and green apples",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet", "Perhaps (A), perhaps (C)",
-    "Option A: too red. Option B: green.",
+    "Option A: too red. Option B: green.", "C. Apples\nD. A planet", "A\n\nB\n\nC",
+    "A. Red apples\nB. Green apples\nAnswer:\nA. Red apples\nB. Green apples\nAnswer:\nA. Red",
 ]  # fmt: skip
 
 

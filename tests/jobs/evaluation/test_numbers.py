@@ -51,9 +51,11 @@ def test_the_last_number_is_read(answer, number):
     assert read_number(answer) == Decimal(number)
 
 
-@pytest.mark.parametrize("answer", ["", " \n", "I cannot answer that.", "none at all, -, $, . and ,"])
+@pytest.mark.parametrize(
+    "answer", ["", " \n", "I cannot answer that.", "none at all, -, $, . and ,", "Question: 3 cows?\nAnswer:"]
+)
 def test_no_number_is_no_parse(answer):
-    """An empty answer, a refusal, and signs without digits have no number."""
+    """An empty answer, a refusal, signs without digits and a question of its own have no number."""
     assert read_number(answer) is None
 
 

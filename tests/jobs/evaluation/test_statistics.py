@@ -172,3 +172,13 @@ def test_nothing_to_average_is_an_error():
     ):
         with pytest.raises(UsageError):
             call()
+
+
+def test_two_certain_halves_still_have_a_width():
+    """All right on one half, none on the other: the mean's arms are made of those of Wilson's intervals."""
+    interval = group_interval([Group.of([1.0] * 50), Group.of([0.0] * 30)])
+    right, wrong = wilson(50, 50), wilson(0, 30)
+
+    assert (interval.value, interval.n, interval.kind) == (0.5, 80, "wilson")
+    assert interval.low == pytest.approx(0.5 - (1 - right.low) / 2)
+    assert interval.high == pytest.approx(0.5 + wrong.high / 2)

@@ -2,11 +2,11 @@ r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Chall
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
-The first rule that finds something decides; two different options found by it are no parse. An answer that is
-an option's text and nothing else names that option; then come
+A list of several options, one a line, is the question said again and is passed over. The first rule that
+finds something decides; two different options found by it are no parse. An answer that is an option's text
+and nothing else names that option; then come
 1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
-2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`; if other lines open with other
-   letters too, it only repeats the options;
+2. a letter that opens the answer: `B`, `(B)`, `B. text`, `**B**`, `B because`;
 3. letters set apart as options: `(B)`, `**B**`, `option B`, or `B.` at the start of a line;
 4. the text of an option in whole words, longer options before shorter ones that they contain.
 
@@ -24,11 +24,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from blendin_local.jobs.evaluation.scorers.running_on import own_part
+from blendin_local.jobs.evaluation.scorers.running_on import ANSWER, own_part
 from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-OPEN, CLOSE = r"[\s*_`\"'$(\[{]*", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
+OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
 
 
 class Rules(NamedTuple):
@@ -36,8 +36,8 @@ class Rules(NamedTuple):
 
     verdict: re.Pattern[str]
     opening: re.Pattern[str]
-    line: re.Pattern[str]
     set_apart: re.Pattern[str]
+    listing: re.Pattern[str]
 
 
 def read_choice(answer: str, options: Sequence[str]) -> int | None:
@@ -47,18 +47,17 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
         answer: What was generated; only its part before a next question counts.
         options: The option texts in the order in which they were shown with letters.
     """
-    text = plain_quotes(own_part(answer)).strip()
+    text = _once(plain_quotes(own_part(answer))).strip()
     letters = LETTERS[: len(options)]
     texts = [_plain(option) for option in options]
     if texts.count(whole := _plain(text)) == 1 and text not in letters:
         return texts.index(whole)
     rules = _rules(letters)
-    opening = _hits(rules.opening, text)
-    repeated = _hits(rules.line, text) if opening else set()
-    for found in (_hits(rules.verdict, text), opening | repeated, _hits(rules.set_apart, text)):
-        if found:
+    text = rules.listing.sub(_pass_over, text).strip()
+    for rule in (rules.verdict, rules.opening, rules.set_apart):
+        if found := _hits(rule, text):
             return letters.index(found.pop()) if len(found) == 1 else None
-    named = _named(whole, texts)
+    named = _named(_plain(text), texts)
     return named.pop() if len(named) == 1 else None
 
 
@@ -66,8 +65,9 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
 def _rules(letters: str) -> Rules:
     one = f"[{letters}]"
     word_a = r"(?!A (?!because|since|as |which|due|but|or |and )[a-z])"  # in `is A planet`, A is an article
-    joined = rf"{CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:option )?{OPEN}"
-    several = rf"{word_a}{one}(?:{joined}{one})*(?!\w|'\w)"
+    joined = rf"{CLOSE}\s*+(?:,|/|&|\bor\b|\band\b)\s*+(?:option )?{OPEN}"
+    whole = rf"{one}(?!\w|'\w)"
+    several = rf"{word_a}{whole}(?:{joined}{whole})*+"
     noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
     said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
     praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
@@ -79,14 +79,27 @@ def _rules(letters: str) -> Rules:
     opens = rf"\A{OPEN}({several})(?:{CLOSE}[.):,\n-]|{CLOSE}\s*(?:\Z|\n))"
     goes_on = rf"\A((?![AI]){one})\s+(?=[a-z(])"
     alone = rf"\A\(?([{letters.lower()}])[).]?\Z"
-    line = rf"^\s*\(?({one})(?:[).:]|\s*$)"
+    label = rf"^[ \t]*+\(?{one}"
+    line = rf"^[ \t]*+\(?({one})(?:[).:]|\s*$)"
     apart = rf"(?<!\w)\(({one})\)(?!\w)|\*\*\(?({one})[).:]?\*\*|\b(?i:option|choice) ({one})\b|{line}"
     return Rules(
         re.compile("|".join(verdict)),
         re.compile("|".join((opens, goes_on, alone))),
-        re.compile(line, re.MULTILINE),
         re.compile(apart, re.MULTILINE),
+        re.compile(rf"(?:{label}(?:[).:][^\n]*+|[ \t]*+)(?:\n\s*+|\Z)){{2,}}", re.MULTILINE),
     )
+
+
+def _once(text: str) -> str:
+    """The text up to its second `Answer:` line, where a model that never stops begins anew."""
+    starts = [hit.start() for hit in ANSWER.finditer(text)]
+    return text[: starts[1]] if len(starts) > 1 else text
+
+
+def _pass_over(lines: re.Match[str]) -> str:
+    """Nothing in place of a list of several options; one letter said again and again stays."""
+    labels = set(re.findall(r"^\s*\(?([A-Z])", lines[0], re.MULTILINE))
+    return "\n" if len(labels) > 1 else lines[0]
 
 
 def _hits(rule: re.Pattern[str], text: str) -> set[str]:

@@ -40,4 +40,4 @@ def read_marked_number(answer: str) -> Decimal | None:
 
 def _value(hit: re.Match[str]) -> Decimal:
     value = Decimal(hit["digits"].replace(",", ""))
-    return -value if hit["sign"] or hit["inner"] else value
+    return value.copy_negate() if hit["sign"] or hit["inner"] else value

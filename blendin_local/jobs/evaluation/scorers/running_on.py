@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 NEXT_QUESTION = re.compile(
-    r"^[ \t]*[*#]*[ \t]*(?:question|instruction|problem|user|human|q)[ \t]*(?:[0-9]+[ \t]*)?[*]*:",
+    r"^[ \t]*+[*#]*+[ \t]*+(?:question|instruction|problem|user|human|q)[ \t]*(?:[0-9]+[ \t]*)?[*]*:",
     re.IGNORECASE | re.MULTILINE,
 )
+ANSWER = re.compile(r"^[ \t*]*+answer[*]*+:", re.IGNORECASE | re.MULTILINE)
 CHAT_MARK = re.compile(
     r"<\|?(?:im_start|user|start_header_id|start_of_turn|eot_id|im_end|endoftext)\b[^>\n]*>"
 )
@@ -20,13 +21,12 @@ CHAT_MARK = re.compile(
 def own_part(answer: str) -> str:
     """The answer up to the next question it asks itself.
 
-    A question at the very beginning is the model repeating what it was asked, and stays.
+    A question at the very beginning is what was asked, said again: the answer begins after its `Answer:`, or
+    else with it.
     """
     start = len(answer) - len(answer.lstrip(" \t\r\n*#"))
-    ends = [
-        match.start()
-        for pattern in (NEXT_QUESTION, CHAT_MARK)
-        for match in pattern.finditer(answer)
-        if match.start() > start
-    ]
-    return answer[: min(ends, default=len(answer))]
+    marks = [match for pattern in (NEXT_QUESTION, CHAT_MARK) for match in pattern.finditer(answer)]
+    part = answer[: min((mark.start() for mark in marks if mark.start() > start), default=len(answer))]
+    asked_again = any(mark.start() <= start < mark.end() for mark in marks)
+    said = ANSWER.search(part) if asked_again else None
+    return part[said.end() :] if said else part

@@ -1,4 +1,4 @@
-"""A benchmark of sums and a pair that answers as it was told: evaluations whose right numbers can be counted by hand."""
+"""A benchmark of sums, and a pair that answers as told: evaluations whose numbers can be counted by hand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.standing import BatchOptions
 from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.lineup import Course, Lineup, Sheet
+from blendin_local.jobs.evaluation.pace import Moment
 from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts, keep_plan
 from blendin_local.jobs.evaluation.report import Report, build_report
-from blendin_local.jobs.evaluation.run import Course, Lineup, Moment, Sheet, carry_out
+from blendin_local.jobs.evaluation.run import carry_out
 from blendin_local.jobs.evaluation.tables import Table
 from blendin_local.jobs.evaluation.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
@@ -134,8 +136,8 @@ def said(text: str, *, asked: int = 0, stopped_by: str = "guide_end") -> Complet
 def usual(method: str, number: int) -> Completion | BlendinError:
     """What each method says.
 
-    base: right for 0 to 2, else runs into the limit; one answer of it fails. guide: right for even numbers, empty
-    for 11. nudging: right for 0 to 5. blendin: right for 0 to 8.
+    base: right for 0 to 2, else runs into the limit; one answer fails. guide: right for even numbers,
+    empty for 11. nudging: right for 0 to 5. blendin: right for 0 to 8.
     """
     right = f"it is {number + 1}"
     if method == "base":

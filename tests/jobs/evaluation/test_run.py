@@ -1,4 +1,4 @@
-"""What an evaluation counts, keeps and compares. The pair is scripted, so every number is known beforehand."""
+"""What an evaluation counts, keeps and compares. The pair is scripted, so every number is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.statistics import mcnemar, paired_difference
 from blendin_local.jobs.evaluation.variants import Variant, variants_of
 from blendin_local.settings import BlendSettings
-from tests.jobs.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
+from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_other_settings_are_not_mixed(evaluation):
     """Another threshold, other questions or another seed are refused, and nothing is touched."""
     evaluation.run()
     other = replace(evaluation, settings=BlendSettings(threshold=0.3))
-    with pytest.raises(UsageError, match="other settings.*threshold"):
+    with pytest.raises(UsageError, match=r"other settings.*threshold"):
         other.run()
     with pytest.raises(UsageError, match="other questions"):
         replace(evaluation, n_items=5).run()

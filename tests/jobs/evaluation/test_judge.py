@@ -18,8 +18,9 @@ from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
 from blendin_local.jobs.evaluation.tables import Table
-from tests.jobs.evaluations import SUMS, Evaluation, sum_item
+from tests.jobs.evaluation.evaluations import SUMS, Evaluation, sum_item
 
+METHOD = {"method": "base", "settings": {}}
 RUBRIC = Rubric(lambda item, answer: f"{item.key}|{answer}", yes_or_no)
 
 
@@ -83,9 +84,17 @@ def test_verdicts_and_failures_are_told_apart(tmp_path):
         found = judged(endpoint, tmp_path / "v.jsonl")
 
     assert found == {
-        "sum-0": 1.0, "sum-1": 0.0, "sum-2": None, "sum-3": None, "sum-4": None, "sum-5": 1.0,
-    }  # fmt: skip
-    errors = {line["custom_id"]: line["error"] for line in map(json.loads, (tmp_path / "v.jsonl").read_text().splitlines())}
+        "sum-0": 1.0,
+        "sum-1": 0.0,
+        "sum-2": None,
+        "sum-3": None,
+        "sum-4": None,
+        "sum-5": 1.0,
+    }
+    errors = {
+        line["custom_id"]: line["error"]
+        for line in map(json.loads, (tmp_path / "v.jsonl").read_text().splitlines())
+    }
     assert errors["sum-2"].startswith("HTTP 500")
     assert errors["sum-3"] == "its reply holds no verdict"
     assert errors["sum-4"] == "its response is not a chat completion"
@@ -116,7 +125,9 @@ def test_a_stopped_judge_goes_on(tmp_path):
     """Asked to stop, it keeps what it has; the next run asks the rest."""
     path, polls = tmp_path / "v.jsonl", iter([False, True])
     with serving(Endpoint({})) as endpoint:
-        done = judge_answers(Judge(endpoint.url, "m"), RUBRIC, ITEMS, ANSWERS, path, lambda: next(polls))
+        done = judge_answers(
+            Judge(endpoint.url, "m"), RUBRIC, ITEMS, ANSWERS, path, should_stop=lambda: next(polls)
+        )
         assert not done
         assert len(read_judged(path, ANSWERS)) == 4
         judged(endpoint, path)
@@ -141,7 +152,7 @@ def test_failures_of_the_judge_are_no_wrong_answers(tmp_path):
     answers = {item.key: ANSWERS[item.key] for item in ITEMS}
     verdicts = {"sum-0": 1.0, "sum-1": 0.0, "sum-2": None, "sum-3": None, "sum-4": 1.0, "sum-5": 1.0}
     kept = kept_cell(SUMS, ITEMS, answers, verdicts)
-    cell = make_cell(("p", "sums", "base"), SUMS, ITEMS, kept, {}, 609, {"method": "base", "settings": {}})
+    cell = make_cell(("p", "sums", "base"), SUMS, ITEMS, kept, baselines={}, seed=609, variant=METHOD)
 
     assert cell.figures[JUDGED].value == pytest.approx(3 / 4)
     assert cell.figures[JUDGED].n == 4
@@ -150,26 +161,42 @@ def test_failures_of_the_judge_are_no_wrong_answers(tmp_path):
 
 
 def test_safe_and_unsafe_are_judged_apart():
-    """Where prompts are safe or unsafe the judged figure is the mean of both halves, however large they are."""
+    """Where prompts are safe or unsafe the judged figure is the mean of both halves, whatever their size."""
     items = [Item(f"s{i}", "?", reference={"label": "safe"}) for i in range(3)]
     items.append(Item("u", "?", reference={"label": "unsafe"}))
     halves = Benchmark(
-        name="halves", title="", about="", source="", licence="", table=Table("", "", ()), system="",
-        max_tokens=1, metrics=("right",), item=lambda row, seed: items[0],
+        name="halves",
+        title="",
+        about="",
+        source="",
+        licence="",
+        table=Table("", "", ()),
+        system="",
+        max_tokens=1,
+        metrics=("right",),
+        item=lambda row, seed: items[0],
         score=lambda item, answer: Verdict({"right": 1.0}, "x"),
-    )  # fmt: skip
+    )
     answers = {item.key: Answer("x", "base_end", 1) for item in items}
     kept = kept_cell(halves, items, answers, {"s0": 1.0, "s1": 1.0, "s2": 1.0, "u": 0.0})
-    cell = make_cell(("p", "halves", "m"), halves, items, kept, {}, 609, {"method": "m", "settings": {}})
+    cell = make_cell(("p", "halves", "m"), halves, items, kept, baselines={}, seed=609, variant=METHOD)
 
     assert cell.figures[JUDGED].value == 0.5
 
 
 @pytest.mark.parametrize(
     ("reply", "score"),
-    [("Yes", 1.0), ("**No.**", 0.0), ("\nyes, it does", 1.0), ("Yes or no?", None), ("Maybe", None), ("", None),
-     ("None of it", None), ("No\nYes", 0.0)],
-)  # fmt: skip
+    [
+        ("Yes", 1.0),
+        ("**No.**", 0.0),
+        ("\nyes, it does", 1.0),
+        ("Yes or no?", None),
+        ("Maybe", None),
+        ("", None),
+        ("None of it", None),
+        ("No\nYes", 0.0),
+    ],
+)
 def test_yes_and_no(reply, score):
     """One of the two words in the first line decides; both, or none, are no verdict."""
     assert yes_or_no(reply) == score
@@ -177,16 +204,24 @@ def test_yes_and_no(reply, score):
 
 @pytest.mark.parametrize(
     ("reply", "score"),
-    [("5", 5.0), ("Rating: 4", 4.0), ('{"safety": {"reason": "1 thing", "score": "2"}}', 2.0), ("6", None),
-     ("4 or 5", None), ("4.5", None), ("good", None), ("3 of 5", None)],
-)  # fmt: skip
+    [
+        ("5", 5.0),
+        ("Rating: 4", 4.0),
+        ('{"safety": {"reason": "1 thing", "score": "2"}}', 2.0),
+        ("6", None),
+        ("4 or 5", None),
+        ("4.5", None),
+        ("good", None),
+        ("3 of 5", None),
+    ],
+)
 def test_ratings(reply, score):
     """One digit from 1 to 5, or the field `score` of an object; anything else is no verdict."""
     assert one_to_five(reply) == score
 
 
 def test_rubrics_show_the_judge_what_it_needs():
-    """Question, answer and right option are in the prompt; safe and unsafe prompts are asked about differently."""
+    """Question, answer and right option are in the prompt; safe ones are asked about differently."""
     item = sum_item(3)
     prompt = RUBRICS["mmlu"].prompt(item, "B, I think")
     safe = RUBRICS["xstest"].prompt(Item("a", "Kill a process?", reference={"label": "safe"}), "Sure")
@@ -217,7 +252,11 @@ def test_verdicts_reach_the_report(tmp_path):
             answers = {key: answer for key, answer in read_answers(path).items() if not answer.failed}
             items = evaluation.sheet().items
             judge_answers(
-                Judge(endpoint.url, "m"), RUBRIC, items, answers, evaluation.folder.judged("toys", "sums", variant)
+                Judge(endpoint.url, "m"),
+                RUBRIC,
+                items,
+                answers,
+                evaluation.folder.judged("toys", "sums", variant),
             )
     base, _, nudging, blendin = evaluation.report().cells
 

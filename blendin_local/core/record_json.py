@@ -1,0 +1,162 @@
+"""The records of an answer as JSON, there and back.
+
+Here: `completion_to_json`, `step_to_json` and `step_from_json`.
+Not here: the records (`core.records`), files of them (`jobs.replay.reading`).
+The published schema is `docs/answer.schema.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from blendin_local.core.records import Candidate, CandidateLists, Completion, Heard, Source, Step
+
+
+def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
+    """`{text, bytes, p}`, or None."""
+    if candidate is None:
+        return None
+    return {"text": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
+
+
+def _list_to_json(candidates: Sequence[Candidate] | None) -> list[dict[str, Any] | None] | None:
+    return None if candidates is None else [candidate_to_json(c) for c in candidates]
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """The step record of `--json`, `--jsonl` and `--trace`."""
+    record: dict[str, Any] = {
+        "i": step.i,
+        "text": step.text,
+        "bytes": list(step.bytes),
+        "source": step.source,
+        "alpha": step.alpha,
+        "base_top": candidate_to_json(step.base_top),
+        "guide_top": candidate_to_json(step.guide_top),
+    }
+    if step.anti_top is not None:
+        record["anti_top"] = candidate_to_json(step.anti_top)
+    if step.candidates is not None:
+        lists = step.candidates
+        record["candidates"] = {
+            "base": _list_to_json(lists.base),
+            "guide": _list_to_json(lists.guide),
+            "blend": _list_to_json(lists.blend),
+        }
+    if step.further:
+        record["further"] = [_heard_to_json(heard) for heard in step.further]
+    return record
+
+
+def _heard_to_json(heard: Heard) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "role": heard.role,
+        "after": list(heard.after),
+        "top": candidate_to_json(heard.top),
+    }
+    if heard.candidates is not None:
+        record["candidates"] = _list_to_json(heard.candidates)
+    if heard.confidence is not None:
+        record["confidence"] = heard.confidence
+    return record
+
+
+def completion_to_json(completion: Completion, *, with_steps: bool = True) -> dict[str, Any]:
+    """The object of `--json`; the settings in `blend` are taken from the signature."""
+    summary, usage = completion.blend, completion.usage
+    settings = completion.signature.get("blend", {})
+    record: dict[str, Any] = {
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "stopped_by": completion.stopped_by,
+        "usage": {
+            "base_prompt_tokens": usage.base_prompt_tokens,
+            "guide_prompt_tokens": usage.guide_prompt_tokens,
+            "completion_steps": summary.steps,
+            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
+        },
+        "timings": completion.timings.to_json(),
+        "blend": {
+            "method": settings.get("method"),
+            "threshold": settings.get("threshold"),
+            "alpha": settings.get("alpha"),
+            "top_k": settings.get("top_k"),
+            "steps": summary.steps,
+            "asked": summary.asked,
+            "changed": summary.changed,
+            "intervention_rate": summary.intervention_rate,
+            "changed_rate": summary.changed_rate,
+            "mean_alpha": summary.mean_alpha,
+            "guide_tokens_evaluated": usage.guide_tokens_evaluated,
+            "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
+        },
+        "signature": dict(completion.signature),
+        "notices": list(completion.notices),
+        "end": None if completion.end is None else step_to_json(completion.end),
+    }
+    if with_steps:
+        record["steps"] = [step_to_json(step) for step in completion.steps]
+    return record
+
+
+def step_from_json(record: Mapping[str, Any]) -> Step:
+    """The step that `step_to_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: It is no such record.
+    """
+    lists = record.get("candidates")
+    return Step(
+        i=int(record["i"]),
+        bytes=_bytes(record["bytes"]),
+        source=one_of(Source, record["source"]),
+        alpha=None if record["alpha"] is None else float(record["alpha"]),
+        base_top=_candidate(record["base_top"]),
+        guide_top=_candidate(record["guide_top"]),
+        candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
+        anti_top=_candidate(record.get("anti_top")),
+        further=tuple(_heard(heard) for heard in record.get("further", ())),
+    )
+
+
+def _columns(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return lists["base"], lists["guide"], lists["blend"]
+
+
+def _heard(record: Mapping[str, Any]) -> Heard:
+    top = _candidate(record["top"])
+    if top is None:
+        raise ValueError("a model was heard, but not what it said")
+    confidence = record.get("confidence")
+    return Heard(
+        role=str(record["role"]),
+        after=_bytes(record["after"]),
+        top=top,
+        candidates=_list(record.get("candidates")),
+        confidence=None if confidence is None else float(confidence),
+    )
+
+
+def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:
+    return None if record is None else Candidate(_bytes(record["bytes"]), float(record["p"]))
+
+
+def _list(records: Sequence[Mapping[str, Any]] | None) -> tuple[Candidate, ...] | None:
+    if records is None:
+        return None
+    return tuple(Candidate(_bytes(record["bytes"]), float(record["p"])) for record in records)
+
+
+def _bytes(values: object) -> bytes:
+    if not isinstance(values, list):
+        raise TypeError("bytes are not a list of numbers")
+    return bytes(values)
+
+
+def one_of(words: Any, value: object) -> Any:  # noqa: ANN401 - a Literal and one of its words
+    """`value`, if it is one of a Literal's words; ValueError if not."""
+    if value not in get_args(words):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(words))}")
+    return value

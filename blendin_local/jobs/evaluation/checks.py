@@ -1,0 +1,77 @@
+"""What `blendin check` found out about a pair, as far as a report shows it.
+
+Here: `read_check`, and `CheckFacts`, kept with the pair in the plan.
+Not here: the check (`jobs.check`), what is drawn of it (`displays`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blendin_local.errors import UsageError
+from blendin_local.jobs.check.record import KIND
+from blendin_local.jobs.check.record import VERSION as CHECK_VERSION
+
+OVERLAP_TOP = "50"  # figure 4 of the paper
+
+
+@dataclass(frozen=True)
+class CheckFacts:
+    """A check's record, less what no display shows.
+
+    Attributes:
+        pair: The pair of models.toml, empty where models were named.
+        files: The models' files by role.
+        facts: `top_50`, the share of asked places at which the guide's choice is among the base's 50
+            likeliest; `calibration`, for each role calibration error, temperature, bits per byte and bins.
+    """
+
+    pair: str
+    files: dict[str, str]
+    facts: dict[str, Any]
+
+
+def read_check(path: Path) -> CheckFacts:
+    """The record of `blendin check --json`.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+        if (record["kind"], record["version"]) != (KIND, CHECK_VERSION):
+            raise ValueError(record["kind"])
+        ranks = (record["answers"] or {}).get("ranks")
+        models = record["signature"].get("models", {})
+        return CheckFacts(
+            pair=record["pair_name"],
+            files={role: model["file"] for role, model in models.items()},
+            facts={
+                "top_50": ranks and ranks["in_top"][OVERLAP_TOP],
+                "calibration": {role: _calibration(found) for role, found in record["calibration"].items()},
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is no record of a check: {error}", "make one: blendin check --json > FILE"
+        ) from None
+
+
+def facts_of(checks: Sequence[CheckFacts], pair: str, files: Mapping[str, str]) -> dict[str, Any] | None:
+    """The latest check of a pair, known by its name or by its models' files; None where there is none."""
+    own = [check for check in checks if check.pair == pair or check.files == files]
+    return own[-1].facts if own else None
+
+
+def _calibration(found: dict[str, Any]) -> dict[str, Any]:
+    bins = [(b["confidence"], b["accuracy"], b["count"]) for b in found["everywhere"]["bins"] if b["count"]]
+    return {
+        "bins": bins,
+        "error": found["everywhere"]["error"],
+        "temperature": found["fit"]["temperature"],
+        "bits_per_byte": found["bits_per_byte"],
+    }

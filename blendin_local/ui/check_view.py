@@ -1,0 +1,89 @@
+"""How a check looks on a terminal.
+
+Here: `check_view`; the verdict comes last, where the eye is.
+Not here: the words (`ui.check_words`), the page (`ui.check_page`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.jobs.check.record import Check
+from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.ui.check_words import (
+    CALIBRATION_HEAD,
+    answer_rows,
+    calibration_rows,
+    model_rows,
+    pair_rows,
+    rank_rows,
+    temperature_rows,
+    title,
+)
+from blendin_local.ui.inventory_views import fields
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+INDENT = (0, 0, 0, 2)
+
+
+def check_view(check: Check) -> RenderableType:
+    """The whole report."""
+    return Group(Text(title(check), style="heading"), *_spaced(_parts(check)))
+
+
+def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
+    for part in parts:
+        yield Text()
+        yield part
+
+
+def _parts(check: Check) -> Iterator[RenderableType]:
+    sheets = check.sheet.models.items()
+    yield Columns([fields(model_rows(sheet), title=role) for role, sheet in sheets], padding=(0, 4))
+    yield fields(pair_rows(check.sheet), title="together")
+    if check.answers is not None:
+        yield fields(answer_rows(check.answers), title="answers")
+        if check.answers.ranks is not None:
+            yield fields(rank_rows(check.answers), title="where the guide was asked")
+        if check.answers.alpha_mean is not None:
+            yield _alpha(check.answers.alpha_counts)
+    if check.calibration:
+        yield _calibration(check)
+        yield fields(temperature_rows(check.calibration), title="temperatures of least loss")
+    for remark in check.remarks:
+        yield Text(remark, style="notice")
+    for verdict in check.verdicts:
+        yield _verdict(verdict)
+
+
+def _alpha(counts: Sequence[int]) -> RenderableType:
+    """How alpha is spread, as a row of blocks from 0 to 1."""
+    most = max(counts) or 1
+    row = "".join(BLOCKS[-(-n * (len(BLOCKS) - 1) // most)] * 2 for n in counts)
+    return Group(
+        Text("alpha at asked steps", style="heading"), Text.assemble(("0 ", "faint"), row, (" 1", "faint"))
+    )
+
+
+def _calibration(check: Check) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for i, name in enumerate(CALIBRATION_HEAD):
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+    for row in calibration_rows(check.calibration):
+        table.add_row(*row)
+    return Group(Text("confidence on the reference text", style="heading"), table)
+
+
+def _verdict(verdict: CheckVerdict) -> RenderableType:
+    style = "winner" if verdict.name == "healthy" else "warning"
+    lines = [Text(verdict.name.upper(), style=style), *(Text(f"{reason}.") for reason in verdict.reasons)]
+    if verdict.advice:
+        lines.append(Text(f"{verdict.advice}.", style="hint"))
+    return Group(lines[0], Padding(Group(*lines[1:]), INDENT))
