@@ -76,17 +76,23 @@ def _headline(one: Replay) -> Text:
 
 
 def _sentence(one: Replay) -> str:
-    later = f"{counted(one.unknown, 'step')} {{}} {'is' if one.unknown == 1 else 'are'} unknown"
     if one.outcome == "same":
         same_end = one.stopped_by == one.recording.stopped_by
         end = f", {'and' if same_end else 'but now'} it is {ENDED[one.stopped_by]}" if one.stopped_by else ""
         return f"All {counted(one.known, 'step')} are the same{end}."
     if one.outcome == "differs":
-        tell = f", and the {later.format('after it')}" if one.unknown else ""
-        return f"Step {one.i} is the first that differs: there the texts part{tell}."
+        return f"Step {one.i} is the first that differs: there the texts part. {_lost(one)}"
     if not one.unknown:
         return f"All {counted(one.known, 'step')} are the same; {one.reason}."
-    return f"Known up to step {one.i}: {one.reason}. The {later.format('from there on')}."
+    return f"Known up to step {one.i}: {one.reason}. {_lost(one)}"
+
+
+def _lost(one: Replay) -> str:
+    """How much of the record says nothing about the new settings."""
+    if not one.unknown:
+        return "It is the last of the record."
+    steps = counted(one.unknown, "recorded step")
+    return f"Of the {steps} {'after it' if one.outcome == 'differs' else 'from there on'} nothing is known."
 
 
 def _outcome(one: Replay) -> Text:

@@ -188,6 +188,20 @@ def test_an_end_that_loses_is_a_difference_at_the_end(path):
     assert again.before.bytes == END
 
 
+def test_an_end_that_wins_now_leaves_the_rest_unknown(path):
+    """Where END would win now and another candidate won then, the steps after that one are unknown."""
+    guide = lambda _: {END: 0.9}  # noqa: E731
+    blend = BlendSettings(alpha=0.0)
+    completion = answered(
+        lambda _: {b"x": 0.35}, guide, blend, answer=AnswerSettings(max_tokens=5, evidence=True)
+    )
+
+    again = replay(stored(path, completion), BlendSettings(alpha=1.0))
+
+    assert (again.outcome, again.i, again.known, again.unknown) == ("differs", 0, 0, 4)
+    assert (again.before.bytes, again.after.bytes) == (b"x", END)
+
+
 def test_a_wider_list_than_was_kept_is_not_made_up(path):
     """Replayed with more candidates than entered the blend, knowledge ends at the first asked step."""
     completion = answered(

@@ -60,8 +60,9 @@ class Replay:
 
     @property
     def unknown(self) -> int:
-        """Later steps of the record that say nothing about the new settings."""
-        return len(self.recording.steps) - self.known
+        """Steps of the record that say nothing about the new settings: those after the last decided."""
+        decided = self.i + 1 if self.outcome == "differs" else self.i
+        return max(0, len(self.recording.steps) - decided)
 
     @property
     def then(self) -> BlendSummary:
