@@ -38,7 +38,8 @@ def may_part(pair, prompt, steps, other, settings):
     margins = [abs(s.guide_top.p - s.base_top.p) for s in (step, other) if s.asked]
     if "competition" in settings.method and any(margin < 0.16 for margin in margins):
         return True
-    lists = [s.candidates.guide for s in (step, other) if s.asked]
+    asked = [s.candidates for s in (step, other) if s.asked]
+    lists = [kept for both in asked for kept in (both.base, both.guide)]  # a rejection falls back on the base
     return any(len(c) > 1 and c[0].p - c[1].p < 0.12 for c in lists) or (
         settings.method == "nudging-words" and draft_is_near_tie(pair, prompt, steps[:-1])
     )
