@@ -176,8 +176,10 @@ class LogprobsModel(ScoresModel):
     def candidates(self, text: bytes) -> Candidates:
         """The likeliest tokens after a text, by what a completion says of them."""
         done = self.llm.create_completion(text.decode(), max_tokens=1, temperature=0, logprobs=TOP_K)
-        [top] = done["choices"][0]["logprobs"]["top_logprobs"]
-        return {piece.encode(): float(np.exp(logprob)) for piece, logprob in top.items()}
+        tops = done["choices"][0]["logprobs"]["top_logprobs"]
+        if not tops:
+            return {b" ": 1.0}  # it has ended: a blank keeps the lengths equal
+        return {piece.encode(): float(np.exp(logprob)) for piece, logprob in tops[0].items()}
 
 
 def high_level(model: type[ScoresModel], most: int | None = None) -> Kind:

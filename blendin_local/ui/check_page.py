@@ -22,6 +22,7 @@ from blendin_local.ui.check_words import (
     model_rows,
     pair_rows,
     rank_rows,
+    sentence,
     temperature_rows,
     title,
 )
@@ -56,13 +57,13 @@ def _verdicts(check: Check) -> Iterator[str]:
     elif not check.verdicts:
         yield paragraph("Only the files were looked at; nothing in them hinders.")
     yield from (_verdict(verdict) for verdict in check.verdicts)
-    yield from (paragraph(remark, "notice") for remark in check.remarks)
+    yield from (paragraph(sentence(remark), "notice") for remark in check.remarks)
 
 
 def _verdict(verdict: CheckVerdict) -> str:
     kind = "good" if verdict.name == "healthy" else "warning"
-    reasons = "".join(f"<br>{escape(reason)}." for reason in verdict.reasons)
-    advice = f"<br><em>{escape(verdict.advice)}.</em>" if verdict.advice else ""
+    reasons = "".join(f"<br>{escape(sentence(reason))}" for reason in verdict.reasons)
+    advice = f"<br><em>{escape(sentence(verdict.advice))}</em>" if verdict.advice else ""
     return f'<p class="{kind}"><strong>{escape(verdict.name.capitalize())}</strong>{reasons}{advice}</p>'
 
 

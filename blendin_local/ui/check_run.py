@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from blendin_local.core.methods import Role
-from blendin_local.errors import PairError, UsageError, WriteError
+from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.jobs.batch.lanes import lanes_for
 from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
@@ -204,9 +204,14 @@ def _leave_if_unfinished(command: _Command, check: Check, interrupt: Interrupt) 
 def _write(command: _Command, check: Check, name: str) -> None:
     """Keep the temperatures; a pair that is not known by that name gets its models too."""
     if not check.temperatures:
-        raise UsageError("no temperatures could be fitted, so nothing was written", "see the remarks")
+        command.say("no temperatures could be fitted, so nothing was written", "none")
+        raise typer.Exit(PairError.exit_code)
     places = min(found.everywhere.places for found in check.calibration.values())
-    models: Mapping[str, str] = {} if name == check.pair_name else {**check.references}
+    models = {} if name == check.pair_name else {str(r): name for r, name in check.references.items()}
     comment = f"fitted by blendin check, {datetime.now(UTC):%Y-%m-%d}", f"{places} places"
-    write_pair(user_file(), name, {**check.temperatures, **models}, comment)
+    try:
+        write_pair(user_file(), name, {**check.temperatures, **models}, comment)
+    except BlendinError as error:  # the report is on stdout already
+        command.say(f"{error.message}: {error.hint}", "none")
+        raise typer.Exit(error.exit_code) from error
     command.say(f"pair {name}: temperatures written to {user_file()}; use them with --alpha calibrated")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -24,6 +23,7 @@ from blendin_local.ui.check_words import (
     model_rows,
     pair_rows,
     rank_rows,
+    sentence,
     temperature_rows,
     title,
 )
@@ -45,8 +45,7 @@ def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
 
 
 def _parts(check: Check) -> Iterator[RenderableType]:
-    sheets = check.sheet.models.items()
-    yield Columns([fields(model_rows(sheet), title=role) for role, sheet in sheets], padding=(0, 4))
+    yield _models(check)
     yield fields(pair_rows(check.sheet), title="together")
     if check.answers is not None:
         yield fields(answer_rows(check.answers), title="answers")
@@ -58,9 +57,21 @@ def _parts(check: Check) -> Iterator[RenderableType]:
         yield _calibration(check)
         yield fields(temperature_rows(check.calibration), title="temperatures of least loss")
     for remark in check.remarks:
-        yield Text(remark, style="notice")
+        yield Text(sentence(remark), style="notice")
     for verdict in check.verdicts:
         yield _verdict(verdict)
+
+
+def _models(check: Check) -> RenderableType:
+    """Both files side by side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(style="faint", no_wrap=True)
+    rows = [dict(model_rows(sheet)) for sheet in check.sheet.models.values()]
+    for role in check.sheet.models:
+        table.add_column(Text(role, style="heading"), overflow="fold")
+    for name in rows[0]:
+        table.add_row(name, *(row[name] for row in rows))
+    return table
 
 
 def _alpha(counts: Sequence[int]) -> RenderableType:
@@ -83,7 +94,7 @@ def _calibration(check: Check) -> RenderableType:
 
 def _verdict(verdict: CheckVerdict) -> RenderableType:
     style = "winner" if verdict.name == "healthy" else "warning"
-    lines = [Text(verdict.name.upper(), style=style), *(Text(f"{reason}.") for reason in verdict.reasons)]
+    lines = [Text(verdict.name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
     if verdict.advice:
-        lines.append(Text(f"{verdict.advice}.", style="hint"))
+        lines.append(Text(sentence(verdict.advice), style="hint"))
     return Group(lines[0], Padding(Group(*lines[1:]), INDENT))

@@ -33,6 +33,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence of their own."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def rate_words(rate: Rate) -> str:
     """A share with its 95 % interval."""
     return f"{percent(rate.value)} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
@@ -58,7 +63,7 @@ def model_rows(sheet: ModelSheet) -> Rows:
         ("ends with", " ".join(sheet.end_tokens) or "nothing: it has no end token"),
         ("context", context),
         ("rewind", sheet.rewind),
-        ("memory", f"{mebibytes(sheet.memory_bytes)} for one conversation"),
+        ("memory", f"{mebibytes(sheet.memory_bytes)}, one conversation"),
     ]
 
 

@@ -27,11 +27,11 @@ def report_markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {report.title}"
+    yield f"# {_plain(report.title)}"
     yield ""
     yield from _grid(summary_grid(report), level=2)
     for benchmark, pair in places(report):
-        yield f"## {place_title(report, benchmark, pair)}"
+        yield f"## {_plain(place_title(report, benchmark, pair))}"
         yield ""
         for grid in benchmark_grids(report, benchmark, pair):
             yield from _grid(grid, level=3)
@@ -48,7 +48,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _grid(grid: Grid, level: int) -> Iterator[str]:
-    yield f"{'#' * level} {grid.title}"
+    yield f"{'#' * level} {_plain(grid.title)}"
     yield ""
     yield _row(grid.head)
     yield _row(["---", *["---:"] * (len(grid.head) - 1)])

@@ -15,18 +15,27 @@ from blendin_local.jobs.evaluation.report import Report
 from blendin_local.ui.eval_grids import cells_of, place_title, places, title_of
 from blendin_local.ui.plots import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
 
+MOST_SERIES = 6
+
 
 def score_plot(report: Report) -> str:
     """Every method's main figure on every benchmark, with intervals; also a file of its own."""
     spots = list(places(report))
     many = len(report.plan.pairs) > 1
     names = [place_title(report, b, p) if many else title_of(report, b) for b, p in spots]
-    series: dict[str, list[Estimate | None]] = {variant: [] for variant in report.plan.variants}
+    series: dict[str, list[Estimate | None]] = {variant: [] for variant in _shown(report)}
     for benchmark, pair in spots:
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
         for variant, row in series.items():
             row.append(_estimate(found.get(variant)))
     return bars(_title(report), names, series, top=1.0, label="main figure with its 95 % interval")
+
+
+def _shown(report: Report) -> list[str]:
+    """The methods; those with settings of their own too where that makes few enough."""
+    variants = report.plan.variants
+    plain = [name for name, variant in variants.items() if not variant["settings"]]
+    return list(variants) if len(variants) <= MOST_SERIES or not plain else plain
 
 
 def _title(report: Report) -> str:
@@ -55,7 +64,8 @@ def display_plots(display: Display) -> list[str]:
 
 def _heatmap(display: Display) -> str:
     points = display.points
-    return heatmap(f"{display.name}: {display.title}", points["rows"], points["columns"], points["values"])
+    title = f"{display.name}: {display.title}"
+    return heatmap(title, points["rows"], points["columns"], points["values"], around_zero=True)
 
 
 def _scatter(display: Display, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:

@@ -25,9 +25,8 @@ from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.items import Benchmark, subset
 from blendin_local.jobs.evaluation.lineup import Lineup, Sheet
 from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts
-from blendin_local.jobs.evaluation.variants import ALIGNED, Variant, variants_of
+from blendin_local.jobs.evaluation.variants import ALIGNED, Variant, named_variants, variants_of
 from blendin_local.models.store import Store
-from blendin_local.settings import BlendSettings
 from blendin_local.ui.eval import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.ui.options import (
     AnswerOptions,
@@ -107,8 +106,8 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
 
 
 def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
-    first = variants_of(command.what.methods, command.what.sweep or (), BlendSettings())
-    roles = {role for variant in first for role in roles_of(variant.method)}
+    named = named_variants(command.what.methods, command.what.sweep or ())
+    roles = {role for variant in named for role in roles_of(variant.method)}
     ready = _prepare(command, models, _widest(roles), err)
     variants = variants_of(command.what.methods, command.what.sweep or (), ready.plan.blend)
     paths = fetch_files(ready, models, roles, err)

@@ -24,12 +24,15 @@ from blendin_local.ui.eval_grids import (
     summary_grid,
 )
 
+MOST_COLUMNS = 4
+WIDTH, GAP, LEAST_NAME = 80, 3, 7
+
 
 def report_tables(report: Report) -> Iterator[RenderableType]:
     """Title, a summary, then for each benchmark its scores, figures, readings and faults."""
     yield Text(report.title, style="heading" if report.complete else "warning")
     yield ""
-    yield _table(summary_grid(report))
+    yield from map(_table, _in_parts(summary_grid(report)))
     for benchmark, pair in places(report):
         yield ""
         yield _table(score_grid(report, benchmark, pair, wide=False))
@@ -43,9 +46,17 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
     )
 
 
+def _in_parts(grid: Grid) -> Iterator[Grid]:
+    """A grid too wide for 80 columns as several, each with the names of its rows."""
+    for first in range(1, len(grid.head), MOST_COLUMNS):
+        kept = slice(first, first + MOST_COLUMNS)
+        rows = tuple((row[0], *row[kept]) for row in grid.rows)
+        yield Grid(grid.title if first == 1 else "", (grid.head[0], *grid.head[kept]), rows, grid.notes)
+
+
 def _table(grid: Grid) -> RenderableType:
     table = Table(
-        title=grid.title,
+        title=grid.title or None,
         title_justify="left",
         title_style="heading",
         caption="\n".join(grid.notes) or None,
@@ -55,8 +66,18 @@ def _table(grid: Grid) -> RenderableType:
         pad_edge=False,
         header_style="faint",
     )
-    for number, name in enumerate(grid.head):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+    least = [_least(grid, i) for i in range(1, len(grid.head))]
+    left = WIDTH - sum(least) - GAP * len(least) - 2
+    fits = left >= LEAST_NAME  # then names fold, and numbers do not
+    table.add_column(grid.head[0], overflow="fold", max_width=left if fits else None)
+    for name, width in zip(grid.head[1:], least, strict=True):
+        table.add_column(name, justify="right", overflow="fold", min_width=width if fits else None)
     for row in grid.rows:
         table.add_row(*row)
     return table
+
+
+def _least(grid: Grid, column: int) -> int:
+    """The width at which no cell of a column is folded, and no word of its name."""
+    words = [row[column] for row in grid.rows] + grid.head[column].split()
+    return max(map(len, words))

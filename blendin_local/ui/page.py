@@ -96,13 +96,12 @@ def paragraph(words: str, kind: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """A table of plain texts; cells that begin with a digit, a sign or a dash are set to the right."""
+    """A table of plain texts; numbers are set so that they align, and a head of empty cells is left out."""
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(f"<tr>{''.join(_cell(cell, i) for i, cell in enumerate(row))}</tr>" for row in rows)
     name = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="scroll"><table>{name}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    names = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
+    return f'<div class="scroll"><table>{name}{names}<tbody>{body}</tbody></table></div>'
 
 
 def _cell(words: str, column: int) -> str:

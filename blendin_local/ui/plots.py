@@ -142,10 +142,15 @@ def heatmap(
     values: Sequence[Sequence[float | None]],
     *,
     percent: bool = False,
+    around_zero: bool = False,
 ) -> str:
-    """A table of shaded cells with their numbers; the stronger, the larger. None leaves a cell empty."""
+    """A table of shaded cells with their numbers; the stronger, the larger. None leaves a cell empty.
+
+    With `around_zero`, for differences: the stronger, the farther from 0; losses have a colour of their own.
+    """
     known = [v for row in values for v in row if v is not None and isfinite(v)]
     low, high = min(known, default=0.0), max(known, default=1.0)
+    most = max(map(abs, known), default=0.0) or 1.0
     margin = _margin(rows)
     width = min(96.0, max(46.0, (WIDTH - margin - 18) / max(1, len(columns))))
     scale = Scale(0, 1, 0, 1, percent)
@@ -159,17 +164,20 @@ def heatmap(
         for c, value in enumerate(values[r]):
             if value is not None and isfinite(value):
                 words.append(f"{name}, {columns[c]}: {number(value, scale)}")
-                share = (value - low) / (high - low) if high > low else 0.5
-                body.append(_cell(margin + c * width, at, width, share, number(value, scale)))
+                between = (value - low) / (high - low) if high > low else 0.5
+                share = abs(value) / most if around_zero else between
+                kind = "cell loss" if around_zero and value < 0 else "cell"
+                body.append(_cell(kind, (margin + c * width, at, width), share, number(value, scale)))
     full = max(WIDTH, margin + width * len(columns) + 18)
     return document(title, words, body, width=full, height=86 + CELL * len(rows))
 
 
-def _cell(left: float, at: float, width: float, share: float, told: str) -> str:
+def _cell(kind: str, place: tuple[float, float, float], share: float, told: str) -> str:
+    left, at, width = place
     shade = 0.08 + 0.84 * share
     ink = "over" if shade > 0.62 else "under"
     box = (
-        f'<rect class="cell" x="{left + 1:.1f}" y="{at + 1:g}" width="{width - 2:.1f}" '
+        f'<rect class="{kind}" x="{left + 1:.1f}" y="{at + 1:g}" width="{width - 2:.1f}" '
         f'height="{CELL - 2:g}" rx="3" fill-opacity="{shade:.2f}"/>'
     )
     return box + text(left + width / 2, at + 21, told, f"cellnumber {ink}", anchor="middle")

@@ -190,6 +190,21 @@ def test_a_judge_is_asked_and_remembered(finished, cache, tmp_path):
     assert "Judged by m" in (copy / "report.md").read_text()
 
 
+def test_a_check_of_the_pair_stands_beside_its_scores(finished, models, cache, tmp_path):
+    """The record of `blendin check --json` on the same models brings figure 4 and calibration with it."""
+    copy, record = tmp_path / "copy", tmp_path / "check.json"
+    shutil.copytree(finished[0], copy)
+    pair = ("--base", models / "base.gguf", "--guide", models / "guide.gguf")
+    checked = blendin("check", "--json", *pair, "--limit", "2", "-n", "8", "-t", "1", **cache)
+    record.write_text(checked[1])
+    done = blendin("eval", "-o", copy, "--score-only", "--check", record, **cache)
+    names = {display["name"] for display in report_of(copy)["displays"]}
+
+    assert done[0] == 0, done[2]
+    assert {"Figure 4", "Calibration"} <= names
+    assert report_of(copy)["cells"] == report_of(finished[0])["cells"]
+
+
 def test_nothing_to_score(cache, tmp_path):
     """`--score-only` on a folder without an evaluation says so."""
     assert "holds no evaluation" in blendin("eval", "-o", tmp_path, "--score-only", **cache)[2]

@@ -115,3 +115,11 @@ def test_a_page_is_self_contained_and_escaped():
     assert "<script" not in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert 'class="number">12 %' in text
+
+
+def test_differences_are_shaded_by_their_distance_from_zero():
+    """Around zero a loss is as strong as a gain of the same size, and has a colour of its own."""
+    picture = heatmap("x", ["r"], ["a", "b", "c"], [[-0.5, 0.0, 0.5]], around_zero=True)
+
+    found = re.findall(r'<rect class="(cell[^"]*)"[^>]*fill-opacity="([^"]+)"', picture)
+    assert found == [("cell loss", "0.92"), ("cell", "0.08"), ("cell", "0.92")]

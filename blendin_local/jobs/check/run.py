@@ -21,9 +21,9 @@ from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.check.answers import AnswerFigures, figures_of
 from blendin_local.jobs.check.record import Check
-from blendin_local.jobs.check.reference import Reader, calibrate
+from blendin_local.jobs.check.reference import Reader, RoleCalibration, calibrate
 from blendin_local.jobs.check.static import examine
-from blendin_local.jobs.check.verdicts import judge, remarks
+from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
 from blendin_local.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
@@ -75,8 +75,10 @@ def static_check(plan: CheckPlan) -> Check:
     """What the files alone say; no weights are loaded."""
     began = monotonic()
     sheet = examine(plan.setup, plan.passages)
-    verdicts = judge(sheet, None, None, plan.limits)
-    return Check(plan.references, plan.pair_name, sheet, verdicts=verdicts, seconds=monotonic() - began)
+    verdicts, found = judge(sheet, None, None, plan.limits), file_remarks(sheet)
+    return Check(
+        plan.references, plan.pair_name, sheet, verdicts=verdicts, remarks=found, seconds=monotonic() - began
+    )
 
 
 def full_check(
@@ -116,7 +118,7 @@ def full_check(
         template_p=template_p,
         calibration=text,
         verdicts=judge(before.sheet, answers, template_p, plan.limits),
-        remarks=remarks(text, plan.limits),
+        remarks=(*before.remarks, *remarks(text, plan.limits), *_unread(text)),
         seconds=before.seconds + monotonic() - began,
     )
 
@@ -141,6 +143,10 @@ def _answers(
         return None, {}
     figures = figures_of(ordered, seconds=seconds, lanes=plan.setup.n_lanes, seed=plan.seed, failed=failed)
     return figures, ordered[0].signature
+
+
+def _unread(text: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
+    return () if text else ("no passage of the reference text fits into the context: raise --ctx-size",)
 
 
 def template_probability(

@@ -23,7 +23,7 @@ SPEED_CLASSES = ((0.5, "tiny"), (2.0, "small"), (6.0, "medium"), (16.0, "large")
 THINKING_WORDS = ("enable_thinking", "<think>", "thinking")
 REWINDS = {
     "plain": "exact, to any place",
-    "sliding": "exact, to any place: every position is kept",
+    "sliding": "exact, to any place",
     "recurrent": "no: back to a checkpoint of its state, then read again",
     "hybrid": "no: back to a checkpoint of its state, then read again",
 }
@@ -45,6 +45,7 @@ class ModelSheet:
         adds_bos: Whether its texts begin with a BOS token.
         end_tokens: Every token that ends an answer, as its own string.
         template: How it is prompted: `plain NAME`, `own file`, `given`, or empty for a guide without one.
+        has_chat_template: Whether its file has a chat template.
         thinks: Whether its chat template knows of thinking.
         memory: What its layers remember: `plain`, `sliding`, `recurrent`, `hybrid`.
         rewind: How far what it read can be taken back.
@@ -63,6 +64,7 @@ class ModelSheet:
     adds_bos: bool
     end_tokens: tuple[str, ...]
     template: str
+    has_chat_template: bool
     thinks: bool
     memory: str
     rewind: str
@@ -150,6 +152,7 @@ def examine(setup: PairSetup, passages: Sequence[str]) -> PairSheet:
             adds_bos=bos,
             end_tokens=ends,
             template=_template(role, header, setup),
+            has_chat_template=header.chat_template is not None,
             thinks=role == "guide" and _thinks(header, setup),
             memory=header.memory,
             rewind=REWINDS.get(header.memory, "unknown") if settings.swa_full else "near the end only",

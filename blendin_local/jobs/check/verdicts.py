@@ -67,7 +67,8 @@ def _template(
     """The guide is not prompted as it was trained."""
     reasons = []
     if not sheet.models["guide"].template:
-        reasons.append(f"{sheet.models['guide'].file} has no chat template: it may not be an instruct model")
+        file = sheet.models["guide"].file
+        reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
     if template_p is not None and template_p < limits.template_p:
         reasons.append(
             f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
@@ -96,7 +97,7 @@ def _excess(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerd
     if rate.value <= limits.excessive_rate:
         return
     reasons = [
-        f"the guide was asked at {spoken(rate)} of the steps, more than {limits.excessive_rate:.0%}; "
+        f"the guide was asked at {spoken(rate)} of the steps, more than {percent(limits.excessive_rate)}; "
         "the paper finds that guidance tends to hurt there"
     ]
     if rate.low <= limits.excessive_rate:
@@ -124,7 +125,7 @@ def _alone(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdi
             "guide alone is as good",
             (
                 f"the guide was asked at {spoken(rate)} of the steps",
-                f"where the models differed, its choice was taken {ranks.guide_wins:.0%} of the time",
+                f"where the models differed, its choice was taken {percent(ranks.guide_wins)} of the time",
             ),
             "use --method guide: it is faster and says nearly the same",
         )
@@ -133,12 +134,21 @@ def _alone(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdi
 def _healthy(answers: AnswerFigures, limits: CheckSettings) -> CheckVerdict:
     reasons = [
         f"the guide was asked at {spoken(answers.intervention_rate)} of the steps, "
-        f"not more than {limits.excessive_rate:.0%}",
+        f"not more than {percent(limits.excessive_rate)}",
         f"guidance changed {spoken(answers.changed_rate)} of them",
     ]
     if answers.intervention_rate.high > limits.excessive_rate:
         reasons.append("the interval reaches above the limit: more prompts would tell")
     return CheckVerdict("healthy", tuple(reasons))
+
+
+def file_remarks(sheet: PairSheet) -> tuple[str, ...]:
+    """What the files alone make worth a sentence."""
+    if not sheet.models["base"].has_chat_template:
+        return ()
+    return (
+        "the base's file has a chat template: it may be aligned already, and leave a guide little to add",
+    )
 
 
 def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) -> tuple[str, ...]:
@@ -154,11 +164,17 @@ def _confidence(role: Role, found: RoleCalibration, limits: CheckSettings) -> It
         yield f"the {role}'s temperature lies outside the range that was searched; it is not to be trusted"
     elif there is not None and there.error - there.chance > limits.calibration_gap:
         tendency = "too sure of itself" if there.confidence > there.accuracy else "not sure enough"
+        sure, right = percent(there.confidence), percent(there.accuracy)
         yield (
-            f"where the base is uncertain the {role} is {tendency}: {there.confidence:.0%} sure on average, "
-            f"right {there.accuracy:.0%} of the time (calibration error {there.error:.3f}, of which "
-            f"{there.chance:.3f} may be chance; {there.error_tempered:.3f} at the fitted temperature)"
+            f"where the base is uncertain the {role} is {tendency}: {sure} sure on average, right {right} of "
+            f"the time (calibration error {there.error:.3f}, of which {there.chance:.3f} may be chance; "
+            f"{there.error_tempered:.3f} at the fitted temperature)"
         )
+
+
+def percent(share: float) -> str:
+    """A share for a sentence."""
+    return f"{100 * share:.0f} %"
 
 
 def spoken(rate: Rate) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.answers import read_answers, read_signature, read_times
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
@@ -85,7 +86,8 @@ class Report:
         plan = value.pop("plan")
         times = value.pop("times")
         head = {"version": VERSION, "title": self.title, "complete": self.complete}
-        return {**head, "signature": {**plan, "machine": value.pop("machine")}, **value, "times": times}
+        signature = {**plan, "machine": value.pop("machine"), "scored_with": __version__}
+        return {**head, "signature": signature, **value, "times": times}
 
     def text(self) -> str:
         """`report.json` as it is written."""

@@ -67,15 +67,19 @@ def variants_of(
     Raises:
         UsageError: A method, a setting or a value is unknown, or nothing is left to compare.
     """
-    named = [_named(word) for word in re.split(r",(?![^\[]*\])", methods) if word.strip()]
-    swept = [variant for sweep in sweeps for variant in _swept(sweep)]
     distinct: dict[str, Variant] = {}
-    for variant in [*named, *swept]:
+    for variant in named_variants(methods, sweeps):
         distinct.setdefault(repr(variant.blend(own)), variant)
     found = [*distinct.values(), *([Variant(ALIGNED, "guide")] if aligned else [])]
     if not found:
         raise UsageError("no method was named", f"choose some of {', '.join(METHODS)}")
     return tuple(found)
+
+
+def named_variants(methods: str, sweeps: Iterable[str]) -> list[Variant]:
+    """The variants as they are named, before it is known which are the same for a pair; errors as above."""
+    named = [_named(word) for word in re.split(r",(?![^\[]*\])", methods) if word.strip()]
+    return named + [variant for sweep in sweeps for variant in _swept(sweep)]
 
 
 def _named(word: str) -> Variant:

@@ -204,3 +204,15 @@ def test_answers_without_a_word_are_empty_and_wrong(evaluation):
 
     assert [cell.score.value for cell in evaluation.report().cells] == [0.0] * 4
     assert {cell.faults["empty"] for cell in evaluation.report().cells} == {12}
+
+
+def test_calibrated_alpha_needs_the_pairs_own_temperatures():
+    """It is a variant of a pair whose temperatures were fitted, and is refused for others."""
+    fitted = BlendSettings(base_temperature=1.2, guide_temperature=0.9)
+    [own, calibrated] = variants_of("blendin", ["alpha=calibrated"], fitted)
+
+    assert calibrated.name == "blendin[alpha=calibrated]"
+    assert calibrated.blend(fitted).alpha == "calibrated"
+    assert own.blend(fitted).alpha is None
+    with pytest.raises(UsageError, match="fitted temperature"):
+        variants_of("blendin", ["alpha=calibrated"], BlendSettings())

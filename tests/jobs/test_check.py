@@ -1,0 +1,325 @@
+"""What a check measures and how it judges: on steps and figures written by hand, and on toy models."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blendin_local.core.places import Place, place_of
+from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.records import Candidate, CandidateLists, Completion, Step
+from blendin_local.errors import ContextFullError
+from blendin_local.jobs.check.answers import (
+    AnswerFigures,
+    RankFigures,
+    Rate,
+    figures_of,
+    nucleus,
+    rank_figures,
+    rank_of,
+    ratio,
+)
+from blendin_local.jobs.check.record import check_to_json
+from blendin_local.jobs.check.reference import calibrate
+from blendin_local.jobs.check.run import CheckPlan, full_check, static_check, template_probability
+from blendin_local.jobs.check.static import ModelSheet, PairSheet, VocabularyOverlap, overlap, speed_class
+from blendin_local.jobs.check.texts import prompts_file, reference_passages
+from blendin_local.jobs.check.verdicts import judge, remarks
+from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.settings import AnswerSettings, BlendSettings, CheckSettings, ModelSettings
+from tests.toys import make_toy
+
+LIMITS = CheckSettings()
+
+
+def listed(*pieces):
+    """Candidates of falling probability: 0.5, 0.25, ..."""
+    return tuple(Candidate(piece, 0.5 ** (i + 1)) for i, piece in enumerate(pieces))
+
+
+def asked(i, said, base, guide, alpha=0.5):
+    """An asked step with both lists."""
+    lists = CandidateLists(listed(*base), listed(*guide), None)
+    source = "kept" if said == base[0] else "changed"
+    return Step(i, said, source, alpha, lists.base[0], lists.guide[0], lists)
+
+
+def plain(i, said=b" x"):
+    return Step(i, said, "base", base_top=Candidate(said, 0.9))
+
+
+def answer(*steps, stopped_by="max_tokens", end=None):
+    return Completion("".join(s.text for s in steps), steps, stopped_by, end)
+
+
+def test_the_guides_choice_is_ranked_among_the_bases():
+    """Ranks, heads, the nucleus and who won, by hand."""
+    steps = [
+        asked(0, b"a", [b"a", b"b"], [b"a"]),  # same choice
+        asked(1, b"b", [b"a", b"b"], [b"b"]),  # the guide's, rank 2
+        asked(2, b"a", [b"a", b"b"], [b"z"]),  # the base's; the guide's is nowhere
+        asked(3, b"c", [b"a", b"b", b"c", b"d", b"e", b"f"], [b"f"]),  # a third; rank 6
+    ]
+    found = rank_figures(steps)
+
+    assert found.places == 4
+    assert found.in_top == {"10": 0.75, "50": 0.75, "100": 0.75}
+    assert found.in_nucleus == 0.5  # 0.5 + 0.25 + 0.125 + 0.0625 reaches 0.9: the sixth is outside
+    assert found.mean_rank == pytest.approx((1 + 2 + 6) / 3)
+    assert found.median_rank == 4
+    assert found.agree == 0.25
+    assert (found.guide_wins, found.base_wins) == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_a_finished_character_still_counts_as_the_candidate_it_began_with():
+    """A step that completes half a character was won by the model whose half it was."""
+    whole = "é".encode()
+    found = rank_figures([asked(0, whole, [b"a"], [whole[:1]])])
+
+    assert found.guide_wins == 1
+
+
+def test_the_end_takes_part():
+    """An answer that the guide ends is an asked place too, and its end is not any other word."""
+    end = replace(asked(2, b"", [b"a", b""], [b""]), bytes=b"")
+    figures = figures_of(
+        [answer(plain(0), plain(1), stopped_by="guide_end", end=end)], seconds=2.0, lanes=3, seed=0
+    )
+
+    assert figures.ranks.guide_wins == 1
+    assert figures.ended_by == {"guide_end": 1}
+    assert (figures.steps, figures.intervention_rate.value) == (2, 0.0)
+    assert figures.tokens_per_second == 1.0
+
+
+def test_the_nucleus_is_the_smallest_head_of_enough_mass():
+    """It stops at the candidate that reaches the mass, and is everything where none does."""
+    assert nucleus(listed(b"a", b"b", b"c"), 0.75) == {b"a", b"b"}
+    assert nucleus(listed(b"a", b"b", b"c"), 0.76) == {b"a", b"b", b"c"}
+    assert nucleus(listed(b"a"), 0.9) == {b"a"}
+    assert rank_of(b"z", listed(b"a")) is None
+
+
+def test_an_interval_counts_answers_not_steps():
+    """Answers that are all asked or all not give a wide interval, though there are many steps."""
+    even = ratio([20] * 20, [100] * 20, 0)
+    uneven = ratio([100] * 4 + [0] * 16, [100] * 20, 0)
+
+    assert (even.value, even.low, even.high) == pytest.approx((0.2, 0.2, 0.2))
+    assert uneven.value == pytest.approx(0.2)
+    assert uneven.low < 0.06
+    assert uneven.high > 0.35
+    assert ratio([0], [0], 0) == Rate(0, 0, 0)
+
+
+def test_alpha_is_counted_in_ten_bins():
+    """Every asked step falls into one bin."""
+    steps = [asked(i, b"a", [b"a"], [b"b"], alpha) for i, alpha in enumerate((0.05, 0.55, 0.55, 1.0))]
+    figures = figures_of([answer(*steps)], seconds=1, lanes=1, seed=0)
+
+    assert figures.alpha_counts == (1, 0, 0, 0, 0, 2, 0, 0, 0, 1)
+    assert figures.alpha_mean == pytest.approx(2.15 / 4)
+
+
+def test_vocabularies_meet_as_byte_strings():
+    """Shares count kinds; use counts occurrences."""
+    pieces = {"base": {b"a", b"b", b"c", b"d"}, "guide": {b"a", b"x"}}
+    found = overlap(pieces, {"base": [b"a", b"a", b"a", b"b"], "guide": [b"x"]})
+
+    assert (found.shared, found.share_of_base, found.share_of_guide) == (1, 0.25, 0.5)
+    assert (found.base_use, found.guide_use) == (0.75, 0.0)
+    assert [speed_class(int(g * 2**30)) for g in (0.1, 1, 4, 10, 40)] == [
+        "tiny", "small", "medium", "large", "very large",
+    ]  # fmt: skip
+
+
+def sheet(template="own file"):
+    model = ModelSheet(
+        "m.gguf", "llama", 10, "Q4_0", 2048, 512, "BPE", 10, False, ("</s>",), template,
+        False, False, "plain", "", 9, 9,
+    )  # fmt: skip
+    return PairSheet({"base": model, "guide": model}, VocabularyOverlap(1, 1, 1, 1, 1), "tiny", 2.0)
+
+
+def figures(rate=0.1, changed=0.05, *, guide_wins=0.6, agree=0.2, ended=None, prompts=20, width=0.02):
+    ranks = RankFigures(50, {"10": 0.9}, 0.9, 2.0, 1.0, agree, guide_wins, 1 - guide_wins)
+    rates = (Rate(r, r - width, r + width) for r in (rate, changed))
+    ended = ended or {"guide_end": prompts}
+    return AnswerFigures(prompts, {}, 1000, *rates, ranks, 0.5, (0,) * 10, ended, 1.0, 1000.0, 1)
+
+
+def names(*args, **kwargs):
+    return [verdict.name for verdict in judge(sheet(), figures(*args, **kwargs), 0.99, LIMITS)]
+
+
+def test_verdicts_on_figures_written_by_hand():
+    """Each verdict where its figures say so, and healthy only where no other holds."""
+    assert names() == ["healthy"]
+    assert names(0.2) == ["healthy"]
+    assert names(0.21) == ["over-intervening"]
+    assert names(changed=0.01) == ["base alone is as good"]
+    assert names(0.7, 0.5) == ["over-intervening"]
+    assert names(0.7, 0.5, guide_wins=0.95) == ["over-intervening", "guide alone is as good"]
+    assert names(ended={"repetition": 10, "max_tokens": 10}) == ["template suspect"]
+    assert names(ended={"repetition": 10, "guide_end": 1, "max_tokens": 9}) == ["healthy"]
+    assert names(ended={"repetition": 2, "max_tokens": 18}) == ["healthy"]
+
+
+def test_a_template_is_suspect_without_any_answer():
+    """A file without a template says so by itself; so does a prompt that its model has never seen."""
+    [verdict] = judge(sheet(template=""), None, None, LIMITS)
+    assert verdict.name == "template suspect"
+    assert "m.gguf has no chat template" in verdict.reasons[0]
+    [verdict] = judge(sheet(), figures(), 0.05, LIMITS)
+    assert "0.05" in verdict.reasons[0]
+    assert judge(sheet(), None, None, LIMITS) == ()
+
+
+def test_an_interval_across_the_limit_is_said():
+    """Where the interval reaches over the limit, more prompts are recommended, on either side."""
+    for rate in (0.19, 0.21):
+        [verdict] = judge(sheet(), figures(rate, width=0.05), 0.99, LIMITS)
+        assert any("more prompts" in reason for reason in verdict.reasons)
+
+
+class ScriptedReader:
+    """Both are 70 % sure at every fourth letter, and right at every other of these; else 90 %, and right."""
+
+    def read(self, role, prompt, *, tempering, should_stop):
+        del should_stop
+        assert tempering
+        if "long" in prompt:
+            raise ContextFullError(n_prompt=9, n_ctx=3)
+        width = 1 if role == "base" else 2
+        for i in range(0, len(prompt), width):
+            unsure = i % 4 == 0
+            yield place(
+                i, prompt[i : i + width].encode(), 0.3 if unsure else 0.9, hit=i % 8 == 0 or not unsure
+            )
+
+
+def place(start, piece, top_p, *, hit):
+    logits = np.log(np.array([top_p, 0.95 - top_p, 0.05], dtype=np.float32))
+    return place_of(logits, int(logits.argmax()) if hit else 2, start, piece, tempering=True)
+
+
+def test_uncertain_places_are_the_bases_at_shared_boundaries():
+    """The guide's uncertain places are those of the base where a token of its own begins."""
+    found = calibrate(ScriptedReader(), ["a" * 64, "too long"], 0.75)
+
+    assert found["base"].everywhere.places == 64
+    assert found["guide"].everywhere.places == 32
+    assert found["base"].uncertain.places == 16
+    assert found["guide"].uncertain.places == 16
+    assert isinstance(next(ScriptedReader().read("base", "a", tempering=True, should_stop=bool)), Place)
+    assert calibrate(ScriptedReader(), ["too long"], 0.75) == {}
+
+
+def test_untrustworthy_confidence_is_remarked():
+    """At uncertain places both are sure of 70 % and right half of the time."""
+    found = calibrate(ScriptedReader(), ["a" * 640], 0.75)
+
+    assert [("too sure" in remark, "base is uncertain" in remark) for remark in remarks(found, LIMITS)] == [
+        (True, True)
+    ] * 2
+
+
+TEMPLATE = PlainTemplate("t", "hello {text}.", "{text}\n")
+
+
+@pytest.fixture(scope="module")
+def toy_plan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("check")
+    settings = ModelSettings(ctx_size=512, threads=1)
+    base, guide = (make_toy(folder / f"{i}.gguf", "plain", seed=i) for i in (1, 2))
+    setup = PairSetup(base, guide, TEMPLATE, settings, settings, n_lanes=2)
+    answer = AnswerSettings(max_tokens=12, top_logprobs=100)
+    blend = BlendSettings(threshold=0.5)
+    requests = [
+        Request(str(i), [Message("user", f"the world {word}")], blend, answer=answer)
+        for i, word in enumerate(("hello", "a", "hell", "door"))
+    ]
+    passages = ["hello the world. a door", "the hello world or the a door."]
+    return CheckPlan(setup, {"base": "a", "guide": "b"}, "", requests, passages, 0.5)
+
+
+def test_a_check_on_toys_from_start_to_end(toy_plan):
+    """Everything is measured; the same check again says the same; its JSON is plain."""
+    stages = []
+    before = static_check(toy_plan)
+    with Pair(toy_plan.setup) as pair:
+        check = full_check(toy_plan, before, pair, listen=lambda *stage: stages.append(stage))
+        again = full_check(toy_plan, before, pair)
+
+    assert before.sheet.overlap.share_of_base == 1.0
+    assert "may be aligned already" in check.remarks[0]
+    assert check.answers.prompts == 4
+    assert check.answers.steps == sum(check.answers.ended_by.values()) * 12
+    assert check.answers.intervention_rate.value > 0.5
+    assert check.verdicts
+    assert check.complete
+    assert stages[-1] == ("text", 2, 2)
+    assert again.answers.intervention_rate == check.answers.intervention_rate
+    assert again.calibration == check.calibration
+    record = json.loads(json.dumps(check_to_json(check)))
+    assert (record["kind"], record["version"]) == ("blendin-check", 1)
+    assert record["temperatures"] == check.temperatures
+
+
+def test_a_stopped_check_is_no_verdict(toy_plan):
+    """What was measured until then is kept, marked as incomplete, and not judged."""
+    calls = iter(range(1000))
+    with Pair(toy_plan.setup) as pair:
+        check = full_check(toy_plan, static_check(toy_plan), pair, lambda: next(calls) > 40)
+
+    assert not check.complete
+    assert check.verdicts == ()
+    assert check.calibration == {}
+
+
+def test_the_words_after_the_question_are_read(toy_plan):
+    """The template's probability is that of the tokens after the question, less the one that ends it."""
+    with Pair(toy_plan.setup) as pair:
+        found = template_probability(pair, toy_plan.requests[:1])
+        text = pair.prompts(toy_plan.requests[0].messages)["guide"]
+        places = list(pair.read("guide", pair.prompt_spans("guide", toy_plan.requests[0].messages)))
+
+    tail = text.split("hello")[1]
+    begin = len(text.encode()) - len(tail.encode())
+    logprobs = [p.logprob for p in places if p.start >= begin][1:]
+    assert tail.strip() == "[assistant]"
+    assert found == pytest.approx(2.718281828 ** (sum(logprobs) / len(logprobs)), rel=1e-2)
+
+
+def test_the_shipped_texts_are_what_they_should_be():
+    """Enough prompts, all different, and passages that fit into a small context."""
+    prompts = prompts_file().read_text(encoding="utf-8").splitlines()
+
+    assert 20 <= len(set(prompts)) == len(prompts) <= 40
+    passages = reference_passages()
+    assert 1400 < sum(len(passage.split()) for passage in passages) < 2500
+    assert max(len(passage) for passage in passages) < 2000
+    assert all(passage.strip() for passage in passages)
+
+
+@pytest.mark.model
+def test_the_demo_pair_is_over_intervening(demo_base_path, demo_guide_path):
+    """The demo pair asks too often, its template fits, and both temperatures are near 1."""
+    from blendin_local.models.registry import load_registry
+
+    template = load_registry().templates["qa"]
+    settings = ModelSettings(ctx_size=512)
+    setup = PairSetup(demo_base_path, demo_guide_path, template, settings, settings, n_lanes=6)
+    answer = AnswerSettings(max_tokens=24, top_logprobs=100)
+    prompts = prompts_file().read_text(encoding="utf-8").splitlines()[:6]
+    requests = [Request(p, [Message("user", p)], BlendSettings(), answer=answer) for p in prompts]
+    plan = CheckPlan(setup, {"base": "b", "guide": "g"}, "", requests, reference_passages()[:2], 0.4)
+    with Pair(setup) as pair:
+        check = full_check(plan, static_check(plan), pair)
+
+    assert "over-intervening" in [verdict.name for verdict in check.verdicts]
+    assert check.template_p > 0.9
+    assert check.sheet.overlap.guide_use > 0.9
+    assert all(0.8 < t < 1.3 for t in check.temperatures.values())
+    assert check.calibration["base"].bits_per_byte < 2
