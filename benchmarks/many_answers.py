@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -52,6 +52,8 @@ QUESTIONS = (
 )
 CTX_SIZE = 1024
 LOOP = "respond"
+CHUNK = 4  # rows that one way answers before it is the other's turn
+Way = Callable[[Pair, list[Request]], list[Completion]]
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,25 @@ def _completed(result: Completion | BlendinError) -> Completion:
     return result
 
 
-def measure(
-    answer: Callable[[Pair, list[Request]], list[Completion]], pair: Pair, rows: list[Request]
-) -> Figures:
-    """Answer all rows once."""
-    started = perf_counter()
-    completions = answer(pair, rows)
-    wall_s = perf_counter() - started
+def measure(ways: Mapping[str, Way], pair: Pair, rows: list[Request], chunk: int) -> dict[str, Figures]:
+    """Answer all rows in every way, chunk by chunk in turns, so that a machine that drifts drifts for all."""
+    seconds = dict.fromkeys(ways, 0.0)
+    completions: dict[str, list[Completion]] = {name: [] for name in ways}
+    for i in range(0, len(rows), chunk):
+        names = sorted(ways, reverse=bool(i // chunk % 2))  # neither way always runs first
+        for name in names:
+            started = perf_counter()
+            completions[name] += ways[name](pair, rows[i : i + chunk])
+            seconds[name] += perf_counter() - started
+    return {name: fold(completions[name], seconds[name]) for name in ways}
+
+
+def fold(completions: Sequence[Completion], wall_s: float) -> Figures:
+    """The figures of one way."""
     n_steps = sum(len(completion.steps) for completion in completions)
     llama_s = sum(completion.timings.llama_decode_ms for completion in completions) / 1000
     return Figures(
-        rows_per_s=len(rows) / wall_s,
+        rows_per_s=len(completions) / wall_s,
         tokens_per_s=n_steps / wall_s,
         python_share=1 - llama_s / wall_s,
         asked=sum(completion.blend.asked for completion in completions) / n_steps,
@@ -105,20 +115,20 @@ def measure(
 
 
 def run(lanes: list[int], rounds: int, rows: list[Request]) -> dict[str, list[Figures]]:
-    """Measure every number of lanes in every round."""
+    """Measure every number of lanes in every round; beside one lane, the loop in turns with it."""
     figures: dict[str, list[Figures]] = {}
     settings = {"ctx_size": CTX_SIZE}
-    for i in range(rounds):
+    for _ in range(rounds):
         for n in lanes:
-            ways = {str(n): together}
+            ways: dict[str, Way] = {str(n): together}
             if n == 1:
                 ways[LOOP] = one_by_one
             with open_pair(
                 "demo", pull=True, base_settings=settings, guide_settings=settings, n_lanes=n
             ) as pair:
                 together(pair, rows[:n])  # warm up
-                for name in sorted(ways, reverse=bool(i % 2)):  # neither way always runs first
-                    figures.setdefault(name, []).append(measure(ways[name], pair, rows))
+                for name, measured in measure(ways, pair, rows, CHUNK if n == 1 else len(rows)).items():
+                    figures.setdefault(name, []).append(measured)
     return figures
 
 

@@ -16,8 +16,8 @@ from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import available_memory
 from blendin_local.settings import ModelSettings
 
-PER_CORE = 8  # a cautious start: 16 at once on two cores gave twice the rows of one; more was not measured
-MOST = 32  # likewise not measured beyond 16
+PER_CORE = 8  # on two cores 16 at once gave twice the rows of one, and 32 no more than 16
+MOST = 32  # a machine with many cores was not measured
 SHARE = 0.5  # of the memory that weights and one conversation leave
 
 
