@@ -29,12 +29,12 @@ from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
-from blendin_local.pair import MAX_LANES, Pair
+from blendin_local.pair import MAX_LANES
 from blendin_local.ui.batch import ReportOptions, RowOptions
 from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
-from blendin_local.ui.session import Prepared, fetch_files, prepare
+from blendin_local.ui.session import Prepared, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
 
@@ -166,7 +166,7 @@ def _answer(
     )
     setup = replace(ready.plan.setup(paths), n_lanes=lanes)
     with (
-        Pair(setup, lambda: interrupt.requested) as pair,
+        open_for_rows(setup, lambda: interrupt.requested) as pair,
         batch_progress(command.err, standing) as listen,
     ):
         return batch.answer(pair, lambda: interrupt.requested, listen)

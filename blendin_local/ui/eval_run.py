@@ -25,7 +25,6 @@ from blendin_local.jobs.evaluation.report import Report, build_report
 from blendin_local.jobs.evaluation.rubrics import RUBRICS
 from blendin_local.jobs.evaluation.run import carry_out
 from blendin_local.jobs.evaluation.variants import ALIGNED
-from blendin_local.pair import Pair
 from blendin_local.ui.eval_html import report_html
 from blendin_local.ui.eval_markdown import report_markdown
 from blendin_local.ui.eval_plots import score_plot
@@ -33,6 +32,7 @@ from blendin_local.ui.eval_progress import eval_progress
 from blendin_local.ui.eval_setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.ui.eval_table import report_tables
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
+from blendin_local.ui.session import open_for_rows
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
 
@@ -124,7 +124,7 @@ def _answer(run: _Run, interrupt: Interrupt) -> EvalPlan:
                 sheets,
                 run.folder,
                 course,
-                open_pair=Pair,
+                open_pair=open_for_rows,
                 should_stop=lambda: interrupt.requested,
                 listen=listen,
             )

@@ -23,6 +23,7 @@ from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
+from blendin_local.pair_setup import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
 from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions
@@ -170,3 +171,14 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
         return reply.strip().lower() in {"y", "yes"}
 
     return ask
+
+
+def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
+    """A pair for many rows: a guide without a template is refused here, not once for every row."""
+    pair = Pair(setup, should_stop)
+    try:
+        pair.prompts("?")
+    except BaseException:
+        pair.close()
+        raise
+    return pair

@@ -49,7 +49,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.ui.session import Prepared, fetch_files, prepare
+from blendin_local.ui.session import Prepared, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
 from blendin_local.ui.tune import TrialOptions, TuneOutputOptions
@@ -182,7 +182,7 @@ def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
 
         @cache
         def pair() -> Pair:
-            return stack.enter_context(Pair(_setup(ready), stopped))
+            return stack.enter_context(open_for_rows(_setup(ready), stopped))
 
         @contextmanager
         def watch(blend: BlendSettings, standing: Standing) -> Iterator[Listener]:

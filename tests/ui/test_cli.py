@@ -267,6 +267,22 @@ def test_a_guide_without_template_is_refused(toys, tmp_path):
     one_line_error(blendin("run", "--base", toys[0], "--guide", bare, "x"), 5, "no chat template")
 
 
+@pytest.mark.parametrize("verb", [("batch",), ("tune", "--data"), ("eval", "-b", "xstest")])
+def test_a_guide_without_template_is_refused_before_any_row(toys, tmp_path, verb):
+    """What would fail for every row fails once, in one line, and nothing is answered."""
+    bare = make_toy(tmp_path / "bare.gguf", "plain", template=None)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "x", "answer": "y"}\n' * 3)
+    source = () if verb[0] == "eval" else (rows,)
+    out = tmp_path / "out"
+
+    done = blendin(*verb, *source, "-o", out, "--base", toys[0], "--guide", bare)
+
+    assert done[0] == 5
+    assert "no chat template" in done[2]
+    assert not [path for path in tmp_path.rglob("*.jsonl") if '"text"' in path.read_text()]
+
+
 @pytest.mark.parametrize(
     ("template", "word"),
     [
