@@ -6,9 +6,8 @@ Not here: equal strings (`bytes`), which meet by being equal; the formulas that 
 
 Two vocabularies cut text differently: "123" may be one token of the guide and three of the base. By equal
 strings alone such words never meet. To credit every candidate with all of the other model's mass on texts
-that
-begin with it does not do either: a one-letter candidate would take nearly everything, and win every greedy
-step. So each of the helper's texts counts once, where the base would begin to say it:
+that begin with it does not do either: a one-letter candidate would take nearly everything, and win every
+greedy step. So each of the helper's texts counts once, where the base would begin to say it:
 
 - A token that both have is itself.
 - One that the base lacks counts for its home, the longest token of the base it begins with, where the base
