@@ -1,6 +1,6 @@
 """The comparisons of `benchmarks/` run: every kind continues a text by as many tokens as were asked for."""
 
-import importlib.util
+import importlib
 import sys
 
 import pytest
@@ -11,26 +11,26 @@ from tests.toys import make_toy
 KINDS = ["base, ours", "base, plain", "pair, ours", "pair, scores", "pair, logprobs", "pair, re-reading"]
 
 
-@pytest.fixture(scope="module")
-def comparisons():
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("comparisons", ROOT / "benchmarks" / "comparisons.py")
-    module = sys.modules["comparisons"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["comparisons"]
+@pytest.fixture
+def comparisons(monkeypatch):
+    """The script as a module; its neighbours are found as they are when it is run."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    yield importlib.import_module("comparisons")
+    for name in ("comparisons", "ways"):
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_makes_the_tokens(comparisons, monkeypatch, tmp_path, kind):
     """Seconds, and as many tokens as wanted; completions with logprobs stop at the few that are measured."""
-    monkeypatch.setattr(comparisons, "usable_threads", lambda: 1)
+    ways = sys.modules["ways"]
+    monkeypatch.setattr(ways, "usable_threads", lambda: 1)
     paths = {role: make_toy(tmp_path / f"{role}.gguf", "plain") for role in ("base", "guide")}
-    seconds, n = comparisons.KINDS[kind](paths, comparisons.Case("the hello world", 5, 10))
+    seconds, n = ways.WAYS[kind](paths, ways.Case("the hello world", 5, 10))
 
-    assert list(comparisons.KINDS) == KINDS
+    assert list(ways.WAYS) == KINDS
     assert seconds > 0
-    assert n == (comparisons.LOGPROBS_TOKENS if kind == "pair, logprobs" else 10)
+    assert n == (ways.LOGPROBS_TOKENS if kind == "pair, logprobs" else 10)
 
 
 def test_a_prompt_has_about_the_length_asked_for(comparisons, tmp_path):
