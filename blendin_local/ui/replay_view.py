@@ -18,7 +18,7 @@ from rich.text import Text
 from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replay import Replay
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
-from blendin_local.ui.tables import SAID_BY, lists_of, shown_bytes, winner
+from blendin_local.ui.tables import SAID_BY, candidate_cells, lists_of, shown_bytes, winner
 from blendin_local.ui.views import ENDED, counted, percent
 from blendin_local.ui.visible import escape_controls
 
@@ -141,7 +141,7 @@ def _candidates_table(before: Step, after: Step) -> Table:
     worth = [[c for c in listed if c.p >= WORTH_SHOWING] for _, _, listed, _ in columns]
     for row in list(zip_longest(*worth))[:SHOWN_CANDIDATES]:
         cells = zip(row, (won for _, _, _, won in columns), strict=True)
-        table.add_row(*(cell for candidate, won in cells for cell in _cells(candidate, won)))
+        table.add_row(*(cell for each, won in cells for cell in candidate_cells(each, won, percent)))
     return table
 
 
@@ -157,17 +157,6 @@ def _columns(before: Step, after: Step) -> Iterator[tuple[str, str, tuple[Candid
         listed = blended or ((top,) if top else ())
         if listed:
             yield name, "role.blend", listed, winner(step, listed)
-
-
-def _cells(candidate: Candidate | None, won: bytes | None) -> tuple[Text, Text]:
-    if candidate is None:
-        return Text(), Text()
-    name, p = shown_bytes(candidate.bytes), Text(percent(candidate.p))
-    if candidate.bytes == won:
-        name = Text.assemble("▸", name, no_wrap=True, overflow="ellipsis")
-        name.stylize("winner")
-        p.stylize("winner")
-    return name, p
 
 
 def _table() -> Table:

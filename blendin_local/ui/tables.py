@@ -6,7 +6,7 @@ Not here: the answer itself and its footer (`ui.views`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from rich import box
@@ -126,14 +126,17 @@ def why_table(step: Step, limit: int = 10) -> RenderableType:
         table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
         table.add_column("", justify="right", no_wrap=True)
     for row in list(zip_longest(*filled.values()))[:limit]:
-        table.add_row(*(cell for candidate in row for cell in _candidate_cells(candidate, won)))
+        table.add_row(*(cell for candidate in row for cell in candidate_cells(candidate, won, _short)))
     return Group(why_headline(step), table)
 
 
-def _candidate_cells(candidate: Candidate | None, won: bytes | None) -> tuple[Text, Text]:
+def candidate_cells(
+    candidate: Candidate | None, won: bytes | None, shown: Callable[[float], str]
+) -> tuple[Text, Text]:
+    """A candidate and its probability in the words of `shown`, the winner marked; two blanks for none."""
     if candidate is None:
         return Text(), Text()
-    name, p = shown_bytes(candidate.bytes), Text(_short(candidate.p))
+    name, p = shown_bytes(candidate.bytes), Text(shown(candidate.p))
     if candidate.bytes == won:
         name = Text.assemble("▸", name, no_wrap=True, overflow="ellipsis")
         name.stylize("winner")
