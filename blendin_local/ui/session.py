@@ -92,7 +92,9 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
     answer = AnswerSettings(**{**given, **options.answer.settings()})
     system = options.answer.system_text() or opened.system
     if opened.chosen_for_user:
-        models_of_it = " guided by ".join(opened.references.values())
+        names = dict(opened.references)
+        against = f" against {names.pop('anti')}" if "anti" in names else ""
+        models_of_it = " guided by ".join(names.values()) + against
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
     return Prepared(registry, opened, system, sampling, answer)
 
