@@ -54,7 +54,7 @@ class Seat:
             prompt: The rendered prompt.
             top_k: Length of the candidate lists.
             anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
-                kept of the last is only what would be read in the same shapes.
+                what is kept of the last is up to `Lane.begin_anew`.
         """
         text = "".join(span.text for span in prompt)
         rest = text[len(self._prompt) :].encode() if self._prompt and text.startswith(self._prompt) else b""

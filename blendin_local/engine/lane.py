@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
-WORTH_LENDING = 16  # tokens; fewer are read again sooner than copied
+WORTH_LENDING = 16  # tokens; fewer are not worth the call that copies them (not measured)
 
 
 class Tokenizer(Protocol):
@@ -111,9 +111,10 @@ class Lane:
         self.begin(self.ids[: self.n_prompt])
 
     def begin_anew(self, prompt_ids: list[int]) -> None:
-        """Start an answer whose bits are those of a fresh lane, whatever conversation was here before.
+        """Start an answer that does not depend on how a conversation here was read.
 
-        The prompt of a conversation that went on was read in other shapes than one read at once.
+        The prompt of one that went on was read in other shapes than one read at once, so nothing of it stays.
+        In a lane alone in its context the bits are then those of a fresh one.
         """
         if self._n_portioned != self.n_prompt:
             self.n_valid = 0
