@@ -1,12 +1,19 @@
 """The number an answer ends with: signs, thousands, decimals, currency, answers that run on."""
 
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.jobs.evaluation.scorers.numbers import read_marked_number, read_number
+
+LABELLED = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "gsm8k_labelled" / "solutions.jsonl").read_text("utf-8").splitlines()
+]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +70,12 @@ def test_no_number_is_no_parse(answer):
 def test_the_strict_form_needs_its_mark(answer, number):
     """The strict form is #### and a number, nothing else."""
     assert read_marked_number(answer) == number
+
+
+@pytest.mark.parametrize("row", LABELLED)
+def test_published_labels_are_met(row):
+    """A solution that OpenAI's file calls right gives the right number, one that it calls wrong another."""
+    assert (read_number(row["solution"]) == row["gold"]) is row["correct"]
 
 
 @given(
