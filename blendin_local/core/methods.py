@@ -236,6 +236,9 @@ ROLES: Mapping[str, tuple[Role, ...]] = {
 }
 """The models a method needs, where these are not base and guide."""
 
+UNGATED = ("ensemble", "proxy")
+"""The methods that ask at every step by what they are, however sure the base is."""
+
 
 def roles_of(method: str) -> tuple[Role, ...]:
     """The roles that `method` may ask."""

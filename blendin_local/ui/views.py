@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.segment import Segments
 from rich.text import Text
 
+from blendin_local.core.methods import UNGATED
 from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
@@ -165,8 +166,12 @@ def footer(completion: Completion, width: int = 0) -> Text:
 
 
 def excess_warning(completion: Completion) -> str:
-    """What more than 20 % of asked steps means (paper, section 3.2); empty where there were fewer."""
-    if completion.blend.intervention_rate <= EXCESSIVE_INTERVENTION_RATE:
+    """What more than 20 % of asked steps means (paper, section 3.2); empty where there were fewer.
+
+    It speaks of methods with a gate: one without it asks at every step, and no threshold changes that.
+    """
+    gated = completion.signature.get("blend", {}).get("method") not in UNGATED
+    if not gated or completion.blend.intervention_rate <= EXCESSIVE_INTERVENTION_RATE:
         return ""
     limit = f"{EXCESSIVE_INTERVENTION_RATE * 100:.0f} %"
     return (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -116,6 +117,13 @@ def test_the_footer_gives_asked_and_changed_together():
 def test_the_warning_comes_above_a_fifth():
     """More than 20 % asked brings the paper's warning, and 20 % does not."""
     assert "Warning: over 20 % of the steps asked the guide" in footer(completion(asked_step(0))).plain
+
+
+@pytest.mark.parametrize(("method", "warned"), [("ensemble", False), ("proxy", False), ("blendin", True)])
+def test_the_warning_speaks_of_methods_with_a_gate(method, warned):
+    """A method that asks at every step by what it is cannot be told to ask less."""
+    answer = replace(completion(asked_step(0)), signature={"blend": {"method": method}})
+    assert ("Warning" in footer(answer).plain) is warned
 
 
 def test_a_narrow_footer_breaks_between_facts():
