@@ -132,7 +132,7 @@ def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) 
     figure = in_words(main) or "score"
     short = [f"{cell.variant} has {_had(cell)} of {cell.wanted}" for cell in cells if not cell.complete]
     notes = [f"cut short: {', '.join(short)}"] if short else []
-    head = ("method", f"{figure} [95 %]", "vs base", "vs nudging", "asked", "changed")
+    head = ("method", f"{figure} [95%]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
     return Grid(f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes))
 
@@ -242,7 +242,7 @@ def judge_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         )
         for cell in cells
     )
-    head = ("method", "judged [95 %]", "vs base", "vs nudging", "judge failed")
+    head = ("method", "judged [95%]", "vs base", "vs nudging", "judge failed")
     return Grid(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 

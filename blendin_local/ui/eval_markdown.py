@@ -10,14 +10,7 @@ from collections.abc import Iterator
 
 from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.report import Report
-from blendin_local.ui.eval_grids import (
-    Grid,
-    benchmark_grids,
-    display_grid,
-    place_title,
-    places,
-    summary_grid,
-)
+from blendin_local.ui.eval_grids import Grid, benchmark_grids, display_grid, places, summary_grid
 from blendin_local.ui.eval_signature import signature_grid
 
 
@@ -31,9 +24,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from _grid(summary_grid(report), level=2)
     for benchmark, pair in places(report):
-        yield f"## {_plain(place_title(report, benchmark, pair))}"
-        yield ""
-        for grid in benchmark_grids(report, benchmark, pair):
+        scores, *more = benchmark_grids(report, benchmark, pair)
+        yield from _grid(scores, level=2)
+        for grid in more:
             yield from _grid(grid, level=3)
     if report.displays:
         yield "## Beside the paper"

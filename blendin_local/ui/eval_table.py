@@ -25,7 +25,7 @@ from blendin_local.ui.eval_grids import (
 )
 
 MOST_COLUMNS = 4
-WIDTH, GAP, LEAST_NAME = 80, 3, 7
+WIDTH, GAP, LEAST_NAME = 80, 2, 7
 
 
 def report_tables(report: Report) -> Iterator[RenderableType]:
@@ -64,6 +64,7 @@ def _table(grid: Grid) -> RenderableType:
         caption_style="footer",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         header_style="faint",
     )
     least = [_least(grid, i) for i in range(1, len(grid.head))]

@@ -18,7 +18,9 @@ from blendin_local.jobs.evaluation.folder import Folder, write_text
 from blendin_local.jobs.evaluation.items import Benchmark
 
 VERSION = 1
-CHECK = "check"  # what `blendin check` found out about a pair: not what answers hang on
+CHECK = "check"  # what `blendin check` found out about a pair
+FREE = frozenset({CHECK, "figures", "title", "about", "source", "licence", "in_paper"})
+"""Facts that answers do not hang on: they may be others in a later run, whose words then count."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 def _require_equal(root: Path, name: str, before: object, now: object) -> None:
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted((before.keys() & now.keys()) - {CHECK}):  # an aligned model may join later
+        for key in sorted((before.keys() & now.keys()) - FREE):  # an aligned model may join later
             _require_equal(root, f"{name}.{key}", before[key], now[key])
     elif before != now:
         raise UsageError(

@@ -9,6 +9,7 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.folder import Folder, read_items
+from blendin_local.jobs.evaluation.plan import keep_plan, read_plan
 from blendin_local.jobs.evaluation.statistics import mcnemar, paired_difference
 from blendin_local.jobs.evaluation.variants import Variant, variants_of
 from blendin_local.settings import BlendSettings
@@ -107,6 +108,18 @@ def test_other_settings_are_not_mixed(evaluation):
     with pytest.raises(UsageError, match="other questions"):
         replace(evaluation, n_items=5).run()
     assert evaluation.report().complete
+
+
+def test_figures_may_change_between_runs(evaluation):
+    """Scoring can be redone: a later run whose benchmark has another figure goes on, and its word counts."""
+    evaluation.run()
+    plan = read_plan(evaluation.folder)
+    facts = {**plan.benchmarks["sums"], "figures": ["accuracy", "new"], "about": "One more, said anew"}
+    keep_plan(evaluation.folder, replace(plan, benchmarks={"sums": facts}))
+
+    assert read_plan(evaluation.folder).benchmarks["sums"] == facts
+    with pytest.raises(UsageError, match=r"sums\.max_tokens"):
+        keep_plan(evaluation.folder, replace(plan, benchmarks={"sums": {**facts, "max_tokens": 9}}))
 
 
 def test_questions_are_kept_as_they_were_asked(evaluation):
