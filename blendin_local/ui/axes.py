@@ -191,8 +191,10 @@ class Estimate:
 
 
 def number(value: float, scale: Scale) -> str:
-    """A measured number as people read it."""
-    return f"{100 * value:.1f} %" if scale.percent else f"{value:.3g}"
+    """A measured number as people read it: shares of one with two decimals, others with three digits."""
+    if scale.percent:
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}" if 0.005 <= abs(value) < 1 else f"{value:.3g}"
 
 
 def said(found: Estimate, scale: Scale) -> str:

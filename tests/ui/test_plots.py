@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.ui.axes import Scale, round_step, spread
+from blendin_local.ui.axes import Scale, number, round_step, spread
 from blendin_local.ui.page import Section, details, page, paragraph, preformatted, table
 from blendin_local.ui.plots import (
     Bin,
@@ -67,6 +67,15 @@ def test_pictures_of_different_numbers_have_different_names():
     names = re.findall(r'<title id="(\w+)"', "".join(draw("same") for draw in PICTURES.values()))
 
     assert len(set(names)) == len(PICTURES)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0, "0"), (0.2, "0.20"), (0.5222, "0.52"), (-0.1, "-0.10"), (0.0012, "0.0012"), (12.34, "12.3")],
+)
+def test_numbers_below_one_have_two_decimals(value, told):
+    """Scores stand below each other with as many digits each."""
+    assert number(value, Scale(0.0, 1.0, 0.0, 100.0)) == told
 
 
 def test_a_longer_bar_is_a_larger_number():
