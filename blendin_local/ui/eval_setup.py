@@ -59,20 +59,27 @@ def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
     """The questions of each benchmark.
 
     Raises:
-        UsageError: A benchmark is unknown, or its data cannot be read.
+        UsageError: A benchmark is unknown, its data cannot be read, or holds too few questions.
     """
     options = command.items
-    if options.full and options.data is None:
-        raise UsageError(
-            "--full needs all questions, but only some are shipped", "name their folder with --data"
-        )
-    n = None if options.full else options.limit or SHIPPED
+    n = _how_many(options)
     sheets = []
     for benchmark in _benchmarks(command.what.benchmarks):
         items = benchmark.load(options.data, options.seed)
         wanted = items if n is None else subset(items, n, options.seed)
         sheets.append(Sheet(benchmark, tuple(wanted), _most(options, benchmark)))
     return tuple(sheets)
+
+
+def _how_many(options: ItemOptions) -> int | None:
+    """How many questions of each benchmark; None for all."""
+    if options.full and options.limit is not None:
+        raise UsageError(f"--full contradicts --limit {options.limit}", "leave one of them out")
+    n = None if options.full else options.limit or SHIPPED
+    if options.data is None and (n is None or n > SHIPPED):
+        wanted = "--full" if n is None else f"--limit {n}"
+        raise UsageError(f"{wanted}: only {SHIPPED} questions of each are shipped", "name a folder by --data")
+    return n
 
 
 def _benchmarks(words: str | None) -> list[Benchmark]:

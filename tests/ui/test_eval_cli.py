@@ -159,7 +159,8 @@ def test_an_aligned_model_runs_alone(finished, models, cache):
         (["--method", "base"], "--methods"),
         (["--seed", "1"], "other questions"),
         (["--max-tokens", "13"], "other settings"),
-        (["--full"], "--data"),
+        (["--limit", "101"], "only 100 questions"),
+        (["--full"], "contradicts --limit 4"),
         (["--judge-model", "m"], "--judge"),
         (["--judge", "nowhere", "--judge-model", "m"], "--judge"),
         (["--data", "/nonexistent"], "cannot be read"),
@@ -170,6 +171,14 @@ def test_mistakes_are_one_line(finished, models, cache, more, words):
     done = blendin(*arguments(models, finished[0], *more), **cache)
 
     one_line_error(done, 2, words)
+
+
+def test_all_questions_need_the_complete_data(cache, tmp_path):
+    """`--full` alone says how many questions are shipped, and that a folder with all of them is wanted."""
+    done = blendin("eval", "-o", tmp_path / "out", "--full", **cache)
+
+    one_line_error(done, 2, "--full: only 100 questions")
+    assert "--data" in done[2]
 
 
 def test_a_judge_is_asked_and_remembered(finished, cache, tmp_path):
