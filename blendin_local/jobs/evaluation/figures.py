@@ -45,7 +45,8 @@ def compare(
 ) -> Difference | None:
     """How far `figure` of `a` lies above that of `b`, over the items both have; None where it has none."""
     found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
-    return group_difference(found, seed) if found else None
+    binary = discordance(benchmark, figure, a, b) is not None
+    return group_difference(found, seed, binary=binary) if found else None
 
 
 def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> Discordance | None:

@@ -135,22 +135,27 @@ def resampled(groups: Sequence[Group], seed: int = SEED, resamples: int = RESAMP
 def group_interval(groups: Sequence[Group], seed: int = SEED) -> Interval:
     """The mean of the groups' means with a 95 % percentile interval, items resampled within each group.
 
-    Where within each group all scores are 0, or all 1, a bootstrap has no width. Such a share gets Wilson's
-    interval; the arms of a mean of k shares are sqrt(sum of the squares of theirs) / k (Zou and Donner 2008).
+    Where within each group all scores are 0, or all 1, a bootstrap has no width: Wilson's interval of each
+    group's share is taken, and these are joined.
     """
     value = float(np.mean([group.mean for group in groups]))
     n = sum(group.values.size for group in groups)
-    if all(np.ptp(group.values) == 0 and group.values[0] in {0.0, 1.0} for group in groups):
-        return _of_constants(groups, value, n)
+    if all(_constant(group) and group.values[0] in {0.0, 1.0} for group in groups):
+        parts = [wilson(round(group.mean * group.values.size), group.values.size) for group in groups]
+        low, high = _joined(value, [(part.value - part.low, part.high - part.value) for part in parts])
+        return Interval(value, low, high, n, "wilson")
     low, high = np.quantile(resampled(groups, seed), TAILS)
     return Interval(value, float(low), float(high), n)
 
 
-def _of_constants(groups: Sequence[Group], value: float, n: int) -> Interval:
-    parts = [wilson(round(group.mean * group.values.size), group.values.size) for group in groups]
-    below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
-    above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
-    return Interval(value, value - below, value + above, n, "wilson")
+def _constant(group: Group) -> bool:
+    return bool(np.ptp(group.values) == 0)
+
+
+def _joined(value: float, arms: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Ends of a mean of k figures: its arms are sqrt(sum of squares of theirs) / k (Zou and Donner 2008)."""
+    below, above = (math.sqrt(sum(arm * arm for arm in side)) / len(arms) for side in zip(*arms, strict=True))
+    return value - below, value + above
 
 
 def mean_interval(values: ArrayLike, seed: int = SEED) -> Interval:
@@ -177,32 +182,28 @@ def wilson(k: int, n: int) -> Interval:
     return Interval(share, low, high, n, "wilson")
 
 
-def group_difference(groups: Sequence[Group], seed: int = SEED) -> Difference:
+def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> Difference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
     The interval is the percentile interval of the bootstrap. The p-value counts how often a copy lies as far
     from the difference as the difference lies from 0: `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`.
+
+    Args:
+        groups: The differences, each group resampled for itself.
+        seed: Seed of the bootstrap.
+        binary: Whether they come from scores that are right or wrong. If then all d in a group are the same,
+            where a bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still
+            be otherwise: the ends are `d - w (1 + d)` and `d + w (1 - d)`.
     """
     value = float(np.mean([group.mean for group in groups]))
     copies = resampled(groups, seed)
-    low, high = np.quantile(copies, TAILS)
+    low, high = (float(end) for end in np.quantile(copies, TAILS))
+    if binary and all(map(_constant, groups)):
+        shares = [(wilson(0, group.values.size).high, group.mean) for group in groups]
+        low, high = _joined(value, [(w * (1 + d), w * (1 - d)) for w, d in shares])
     far = np.abs(copies - value) >= abs(value) - 1e-12
     p = (1 + int(far.sum())) / (1 + copies.size)
-    return Difference(value, float(low), float(high), p, sum(group.values.size for group in groups))
-
-
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = SEED) -> Difference:
-    """Mean of `a_i - b_i` over the same items, with a 95 % bootstrap interval and a two-sided p-value.
-
-    Raises:
-        UsageError: The series have different lengths, or no values.
-    """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
-        raise UsageError(
-            f"{first.size} scores cannot be paired with {second.size}", "compare methods on the same items"
-        )
-    return group_difference([Group.of(first - second)], seed)
+    return Difference(value, low, high, p, sum(group.values.size for group in groups))
 
 
 def mcnemar(b: int, c: int) -> Discordance:

@@ -10,7 +10,7 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.plan import keep_plan, read_plan
-from blendin_local.jobs.evaluation.statistics import mcnemar, paired_difference
+from blendin_local.jobs.evaluation.statistics import Group, group_difference, mcnemar
 from blendin_local.jobs.evaluation.variants import Variant, variants_of
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
@@ -49,10 +49,10 @@ def test_differences_are_paired_and_tested(evaluation):
     """Blendin against base and nudging: the difference over the same items, with McNemar's exact p."""
     evaluation.run()
     blendin = evaluation.report().cells[3]
-    ours, base = [1.0] * 9 + [0.0] * 3, [1.0] * 3 + [0.0] * 9
+    differences = Group.of([1.0] * 6 + [0.0] * 6)
 
     against = blendin.comparisons["base"]["accuracy"]
-    assert against.difference == paired_difference(ours, base)
+    assert against.difference == group_difference([differences])
     assert against.p == mcnemar(6, 0).p == pytest.approx(2 / 2**6)
     assert blendin.comparisons["nudging"]["accuracy"].p == mcnemar(3, 0).p
     assert not evaluation.report().cells[0].comparisons.get("base")

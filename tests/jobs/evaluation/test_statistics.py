@@ -13,7 +13,6 @@ from blendin_local.jobs.evaluation.statistics import (
     group_interval,
     mcnemar,
     mean_interval,
-    paired_difference,
     pearson,
     resampled,
     wilson,
@@ -21,6 +20,10 @@ from blendin_local.jobs.evaluation.statistics import (
 
 SCORES = st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=200)
 SHARES = st.lists(st.floats(0, 1), min_size=5, max_size=60)
+
+
+def paired_difference(a, b, binary=False):
+    return group_difference([Group.of(np.subtract(a, b))], binary=binary)
 
 
 @given(SCORES | SHARES)
@@ -138,8 +141,20 @@ def test_a_paired_test_agrees_with_t_and_mcnemar():
     for shift in (0.0, 0.02, 0.05, 0.2):
         a, b = generator.normal(shift, 0.2, 200), generator.normal(0, 0.2, 200)
         assert paired_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.03)
-    same = paired_difference([1, 0, 1], [1, 0, 1])
+    same = paired_difference([2.5, 1, 4], [2.5, 1, 4])
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("n", [3, 100])
+def test_answers_that_never_differ_leave_room_for_some_that_do(n):
+    """Of n right-or-wrong pairs none differs: in each direction up to Wilson's share of 0 in n may differ."""
+    share = wilson(0, n).high
+    same = paired_difference([1] * n, [1] * n, binary=True)
+    better, worse = (paired_difference([k] * n, [1 - k] * n, binary=True) for k in (1, 0))
+
+    assert (same.value, same.low, same.high, same.p) == (0, -share, share, 1)
+    assert (better.value, better.low, better.high) == (1, pytest.approx(1 - 2 * share), 1)
+    assert (worse.low, worse.high) == (-better.high, pytest.approx(-better.low))
 
 
 def test_weights_make_a_mean_of_totals():
@@ -165,7 +180,6 @@ def test_nothing_to_average_is_an_error():
     """No values, unequal lengths and impossible counts are refused with a word."""
     for call in (
         lambda: mean_interval([]),
-        lambda: paired_difference([1], [1, 2]),
         lambda: pearson([1, 2, 3], [1, 2]),
         lambda: wilson(3, 2),
         lambda: wilson(0, 0),
@@ -182,3 +196,10 @@ def test_two_certain_halves_still_have_a_width():
     assert (interval.value, interval.n, interval.kind) == (0.5, 80, "wilson")
     assert interval.low == pytest.approx(0.5 - (1 - right.low) / 2)
     assert interval.high == pytest.approx(0.5 + wrong.high / 2)
+
+
+def test_two_halves_that_never_differ_still_have_a_width():
+    """Over two halves the arms are joined as those of a score are: sqrt(sum of squares) / 2."""
+    same = group_difference([Group.of([0.0] * 50), Group.of([0.0] * 30)], binary=True)
+
+    assert same.high == -same.low == pytest.approx(np.hypot(wilson(0, 50).high, wilson(0, 30).high) / 2)
