@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ways import WAYS, Case
+from comparison_kinds import KINDS, Case
 
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
@@ -78,7 +78,7 @@ def run(cases: list[Case], kinds: list[str], rounds: int) -> list[dict[str, Any]
         steps = dict.fromkeys(kinds, 0)
         for i in range(rounds):
             for kind in kinds if i % 2 == 0 else reversed(kinds):
-                seconds, steps[kind] = WAYS[kind](paths, case)
+                seconds, steps[kind] = KINDS[kind](paths, case)
                 found[kind].append(seconds / max(1, steps[kind]))
                 said = f"{case.n_prompt}:{case.n_tokens} {kind}: {steps[kind]} tokens in {seconds:.1f} s"
                 print(said, file=sys.stderr, flush=True)
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--cases", nargs="+", default=["20:64", "20:256", "300:64", "300:256"])
-    parser.add_argument("--kinds", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     base = ensure_local(["demo-base"], load_registry(), pull=True)["demo-base"]

@@ -16,21 +16,21 @@ def comparisons(monkeypatch):
     """The script as a module; its neighbours are found as they are when it is run."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     yield importlib.import_module("comparisons")
-    for name in ("comparisons", "ways"):
+    for name in ("comparisons", "comparison_kinds"):
         del sys.modules[name]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_makes_the_tokens(comparisons, monkeypatch, tmp_path, kind):
     """Seconds, and as many tokens as wanted; completions with logprobs stop at the few that are measured."""
-    ways = sys.modules["ways"]
-    monkeypatch.setattr(ways, "usable_threads", lambda: 1)
+    kinds = sys.modules["comparison_kinds"]
+    monkeypatch.setattr(kinds, "usable_threads", lambda: 1)
     paths = {role: make_toy(tmp_path / f"{role}.gguf", "plain") for role in ("base", "guide")}
-    seconds, n = ways.WAYS[kind](paths, ways.Case("the hello world", 5, 10))
+    seconds, n = kinds.KINDS[kind](paths, kinds.Case("the hello world", 5, 10))
 
-    assert list(ways.WAYS) == KINDS
+    assert list(kinds.KINDS) == KINDS
     assert seconds > 0
-    assert n == (ways.LOGPROBS_TOKENS if kind == "pair, logprobs" else 10)
+    assert n == (kinds.LOGPROBS_TOKENS if kind == "pair, logprobs" else 10)
 
 
 def test_a_prompt_has_about_the_length_asked_for(comparisons, tmp_path):

@@ -30,6 +30,11 @@ def split_characters(data: bytes) -> tuple[bytes, bytes]:
     return text.encode(), decoder.getstate()[0]
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether `data` is whole characters and nothing else: valid UTF-8."""
+    return split_characters(data) == (data, b"")
+
+
 def continues(unfinished: bytes, following: bytes) -> bool:
     """Whether the first byte of `following` carries an unfinished character on."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")

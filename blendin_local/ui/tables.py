@@ -24,6 +24,7 @@ from blendin_local.core.records import (
     StoppedBy,
     summarize,
 )
+from blendin_local.core.text import is_whole
 from blendin_local.ui.views import percent, speed
 from blendin_local.ui.visible import visible
 
@@ -76,16 +77,8 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
     proposed = {candidate.bytes for candidate in candidates}
     if step.bytes in proposed:
         return step.bytes
-    begun = [data for data in proposed if data and step.bytes.startswith(data) and not _is_whole(data)]
+    begun = [data for data in proposed if data and step.bytes.startswith(data) and not is_whole(data)]
     return max(begun, key=len, default=None)
-
-
-def _is_whole(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def lists_of(step: Step) -> CandidateLists:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.core.records import Step
-from blendin_local.core.text import HoldBack, continues, find_stop, repeats, split_characters
+from blendin_local.core.text import HoldBack, continues, find_stop, is_whole, repeats, split_characters
 
 EMOJI = "😊".encode()
 LONG = "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
@@ -19,6 +19,17 @@ def test_split_gives_valid_text_and_a_short_rest(data):
     whole.decode()
     assert len(rest) <= 3
     assert data.endswith(rest)
+
+
+@given(st.binary(max_size=8) | st.text(max_size=4).map(str.encode))
+def test_whole_is_what_can_be_decoded(data):
+    """Bytes are whole exactly where Python reads them as UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert not is_whole(data)
+    else:
+        assert is_whole(data)
 
 
 @given(st.text(max_size=8), st.integers(0, 8))

@@ -12,6 +12,7 @@ from typing import Any
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
 from blendin_local.jobs.replay.recording import Recording
 
@@ -68,15 +69,6 @@ class Recorded(Prediction):
         if name.startswith("__"):
             raise AttributeError(name)
         raise NotRecordedError("a record does not keep what this setting needs of the whole vocabulary")
-
-
-def is_whole(text: bytes) -> bool:
-    """Whether a text ends with a character, not inside one."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class Evidence:

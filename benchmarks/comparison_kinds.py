@@ -1,6 +1,6 @@
-"""The ways that `comparisons.py` compares: ours, and what one would otherwise do.
+"""The kinds that `comparisons.py` compares: ours, and what one would otherwise do.
 
-Here: `WAYS`. Each loads its models, warms up, and continues a prompt by so many tokens under the clock.
+Here: `KINDS`. Each loads its models, warms up, and continues a prompt by so many tokens under the clock.
 Not here: in which order they are measured, and the table (`comparisons.py`).
 """
 
@@ -20,6 +20,7 @@ from blendin_local.core.blending import auto_alpha, blend
 from blendin_local.core.candidates import Distribution, TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question, respond
 from blendin_local.engine.context import Context
 from blendin_local.engine.library import library
@@ -46,7 +47,7 @@ class Case:
 
 
 Seconds = float
-Way = Callable[[Mapping[str, Path], Case], tuple[Seconds, int]]
+Kind = Callable[[Mapping[str, Path], Case], tuple[Seconds, int]]
 
 
 def seconds_of(work: Callable[[], int]) -> tuple[Seconds, int]:
@@ -56,10 +57,10 @@ def seconds_of(work: Callable[[], int]) -> tuple[Seconds, int]:
     return perf_counter() - started, n
 
 
-def ours(method: str) -> Way:
+def ours(method: str) -> Kind:
     """A pair as the program runs it, on as many threads as the others."""
 
-    def way(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
+    def kind(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
         settings = ModelSettings(ctx_size=CTX_SIZE, threads=usable_threads())
         setup = PairSetup(
             paths["base"],
@@ -75,7 +76,7 @@ def ours(method: str) -> Way:
             chosen = BlendSettings(method=method)
             return seconds_of(lambda: len(pair.respond(case.prompt, blend=chosen, answer=limits).steps))
 
-    return way
+    return kind
 
 
 def plain_loop(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
@@ -148,10 +149,10 @@ class LogprobsModel(ScoresModel):
         return {piece.encode(): float(np.exp(logprob)) for piece, logprob in tops[0].items()}
 
 
-def high_level(model: type[ScoresModel], most: int | None = None) -> Way:
+def high_level(model: type[ScoresModel], most: int | None = None) -> Kind:
     """Algorithm 1 written down in a dozen lines, over the text."""
 
-    def way(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
+    def kind(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
         base, guide = model(paths["base"]), model(paths["guide"])
 
         def work(prompt: str, n_tokens: int) -> int:
@@ -162,7 +163,7 @@ def high_level(model: type[ScoresModel], most: int | None = None) -> Way:
                 if max(b.values()) < BlendSettings().threshold:
                     g = guide.candidates(text)
                     choice = blend(b, g, auto_alpha(b, g, BlendSettings().agreement_bonus))
-                whole = [piece for piece in choice if piece and _is_text(piece)]
+                whole = [piece for piece in choice if piece and is_whole(piece)]
                 text += max(whole, key=lambda piece: choice[piece])
             return n_tokens
 
@@ -175,15 +176,7 @@ def high_level(model: type[ScoresModel], most: int | None = None) -> Way:
             base.llm.close()
             guide.llm.close()
 
-    return way
-
-
-def _is_text(piece: bytes) -> bool:
-    try:
-        piece.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return kind
 
 
 class ReReader:
@@ -237,7 +230,7 @@ def re_reading(paths: Mapping[str, Path], case: Case) -> tuple[Seconds, int]:
             reader.close()
 
 
-WAYS: Mapping[str, Way] = {
+KINDS: Mapping[str, Kind] = {
     "base, ours": ours("base"),
     "base, plain": plain_loop,
     "pair, ours": ours("blendin"),
