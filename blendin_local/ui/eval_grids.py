@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blendin_local.jobs.evaluation.board import Display
-from blendin_local.jobs.evaluation.cells import JUDGED, Cell, Comparison, Reading
+from blendin_local.jobs.evaluation.cells import JUDGED, Cell, Reading
+from blendin_local.jobs.evaluation.figures import Comparison
 from blendin_local.jobs.evaluation.report import Report
 from blendin_local.jobs.evaluation.statistics import Interval
 

@@ -1,6 +1,6 @@
 """One cell of the report: a pair, a benchmark, a method, and everything that is counted on its answers.
 
-Here: `Cell`, `Reading`, `Comparison`, and the functions that make them from what a folder keeps.
+Here: `Cell`, `Reading`, and the functions that make them from what a folder keeps.
 Not here: which cells there are (`report`), tables and figures made of many cells (`displays`).
 An item whose row failed is scored like an empty answer: no row is dropped.
 """
@@ -13,36 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blendin_local.jobs.evaluation.answers import Answer
-from blendin_local.jobs.evaluation.figures import Verdicts, compare, discordance, figures, histogram
+from blendin_local.jobs.evaluation.figures import Comparison, Verdicts, compare, figures, histogram
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.likelihood import FIGURES, LETTERS, reading_verdict
-from blendin_local.jobs.evaluation.statistics import Difference, Interval, mean_interval
+from blendin_local.jobs.evaluation.statistics import Interval, mean_interval
 
 BASELINES = ("base", "nudging")
 JUDGED = "judged"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A figure against that of another method, on the same items.
-
-    Attributes:
-        difference: With interval and the p-value of a paired bootstrap.
-        mcnemar_p: Of McNemar's exact test, where every score is right or wrong.
-    """
-
-    difference: Difference
-    mcnemar_p: float | None
-
-    @property
-    def p(self) -> float:
-        """McNemar's where it applies, else the bootstrap's."""
-        return self.difference.p if self.mcnemar_p is None else self.mcnemar_p
-
-    @property
-    def clear(self) -> bool:
-        """Whether the test tells the two apart at 5 %."""
-        return self.p < 0.05
 
 
 @dataclass(frozen=True)
@@ -221,13 +198,8 @@ def _with_judge(benchmark: Benchmark, verdicts: Verdicts) -> Benchmark:
 
 
 def _comparisons(benchmark: Benchmark, a: Verdicts, b: Verdicts, seed: int) -> dict[str, Comparison]:
-    found: dict[str, Comparison] = {}
-    for figure in benchmark.parts:
-        difference = compare(benchmark, figure, a, b, seed)
-        if difference is not None:
-            test = discordance(benchmark, figure, a, b)
-            found[figure] = Comparison(difference, test.p if test else None)
-    return found
+    found = {figure: compare(benchmark, figure, a, b, seed) for figure in benchmark.parts}
+    return {figure: comparison for figure, comparison in found.items() if comparison is not None}
 
 
 def _faults(kept: Kept) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `compare`, `discordance`, and the histogram of what was read out of answers.
+Here: `figures`, `Comparison` and `compare`, `discordance`, and the histogram of what was read out of answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from blendin_local.jobs.evaluation.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.statistics import (
@@ -23,6 +24,29 @@ from blendin_local.settings import EVALUATION_SEED as SEED
 
 Verdicts = Mapping[str, Verdict]
 NO_PARSE = "none"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure against that of another method, on the same items.
+
+    Attributes:
+        difference: With interval and the p-value of a paired bootstrap.
+        mcnemar_p: Of McNemar's exact test, where every score is right or wrong.
+    """
+
+    difference: Difference
+    mcnemar_p: float | None
+
+    @property
+    def p(self) -> float:
+        """McNemar's where it applies, else the bootstrap's."""
+        return self.difference.p if self.mcnemar_p is None else self.mcnemar_p
+
+    @property
+    def clear(self) -> bool:
+        """Whether the test tells the two apart at 5 %."""
+        return self.p < 0.05
 
 
 def figures(benchmark: Benchmark, verdicts: Verdicts, seed: int = SEED) -> dict[str, Interval]:
@@ -42,11 +66,13 @@ def figures(benchmark: Benchmark, verdicts: Verdicts, seed: int = SEED) -> dict[
 
 def compare(
     benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts, seed: int = SEED
-) -> Difference | None:
+) -> Comparison | None:
     """How far `figure` of `a` lies above that of `b`, over the items both have; None where it has none."""
     found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
-    binary = discordance(benchmark, figure, a, b) is not None
-    return group_difference(found, seed, binary=binary) if found else None
+    if not found:
+        return None
+    test = discordance(benchmark, figure, a, b)
+    return Comparison(group_difference(found, seed, binary=test is not None), test.p if test else None)
 
 
 def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> Discordance | None:

@@ -147,7 +147,7 @@ def judge(
 def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> Difference:
     found = compare(benchmark, benchmark.main_figure, trial.verdicts, other.verdicts)
     assert found is not None, "a trial without a main figure is refused when it is scored"
-    return found
+    return found.difference
 
 
 def _settings(trial: Trial) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_figures_equal_a_hand_count():
 
     assert figures(GSM8K, a)["accuracy"].value == 0.75
     assert "strict" not in figures(GSM8K, a)
-    assert compare(GSM8K, "accuracy", a, b).value == 0.25
+    assert compare(GSM8K, "accuracy", a, b).difference.value == 0.25
     assert compare(GSM8K, "accuracy", a, {}) is None
     test = discordance(GSM8K, "accuracy", a, b)
     assert (test.b, test.c) == (2, 1)
@@ -100,7 +100,7 @@ def test_only_shared_items_are_compared():
     a = {key: Verdict({"accuracy": 1.0}, "1") for key in "abcd"}
     b = {key: Verdict({"accuracy": 0.0}, "1") for key in "ab"}
 
-    assert compare(GSM8K, "accuracy", a, b).n == 2
+    assert compare(GSM8K, "accuracy", a, b).difference.n == 2
 
 
 def test_instructions_weigh_by_their_number():
