@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "blendin_local"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +97,21 @@ def test_the_llama_version_is_pinned_as_the_engine_expects():
 
 def test_the_documents_name_what_exists():
     """Every module named in docs/architecture.md exists, and every method is in the README."""
-    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    architecture = ARCHITECTURE.read_text()
     for name in set(re.findall(r"`((?:core|engine|decode|models|jobs|ui)/\w+\.py)`", architecture)):
         assert (PACKAGE / name).is_file(), name
     readme = (ROOT / "README.md").read_text()
     assert [method for method in METHODS if f"`{method}`" not in readme] == []
+
+
+def test_the_drawing_of_the_folders_is_complete():
+    """The tree in docs/architecture.md names every module, if by a pattern, and only what is there."""
+    drawing = ARCHITECTURE.read_text().split("```")[1]
+    patterns = re.findall(r"[\w*/]+\.py", drawing)
+    modules = [path for path in SOURCES if not path.name.startswith("_")]
+
+    assert [str(path) for path in modules if not any(path.match(pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(path.match(pattern) for path in modules)] == []
 
 
 def test_the_error_tree_is_drawn_as_it_is():
