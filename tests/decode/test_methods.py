@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blendin_local.core.candidates import END
-from blendin_local.core.methods import METHODS, roles_of
+from blendin_local.core.methods import METHODS, UNGATED, roles_of
 from blendin_local.core.record_json import step_to_json
 from blendin_local.core.records import summarize
 from blendin_local.errors import UsageError
@@ -174,6 +174,15 @@ def test_an_ensemble_blends_where_the_base_is_sure_too():
     assert [(step.bytes, step.source) for step in steps] == [(b"a", "kept")] * 2
     assert steps[0].alpha == pytest.approx(0.4)
     assert blend == pytest.approx({b"a": 0.54 / 0.81, b"b": 0.27 / 0.81})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_methods_without_a_gate_intervene_where_the_base_is_sure(method):
+    """With a base that is always sure the intervention rate is 0, and 1 for the methods named ungated."""
+    steps, ending, _ = run(method, always(a=SURE), always(a=SURE), n=3)
+
+    assert summarize(steps).intervention_rate == float(method in UNGATED)
+    assert ending.stopped_by == "max_tokens"
 
 
 def test_proxy_tuning_moves_the_base_as_tuning_moved_the_small_model():
