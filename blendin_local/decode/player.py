@@ -1,6 +1,7 @@
 """A model ready to play a role: weights, context, byte table and chat template together.
 
-Here: `Player`, and the loading of several with one check of the memory they need together.
+Here: `Player`, the loading of several with one check of the memory they need together, and whether a file can
+be prompted as a guide.
 Not here: conversations (`decode.seat`), which role asks what (`decode.respond`).
 """
 
@@ -23,6 +24,26 @@ from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.threads import Pace
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
+
+
+def guide_template(path: Path, own: str | None, given: str | None) -> str:
+    """The chat template that a guide is prompted with.
+
+    Args:
+        path: The guide's file.
+        own: The template in it, None if it has none.
+        given: One that stands for it.
+
+    Raises:
+        PairError: There is neither.
+    """
+    text = given or own
+    if text is None:
+        raise PairError(
+            f"{path} has no chat template, so it cannot be the guide",
+            "use an instruct model, or give a template with --guide-chat-template-file",
+        )
+    return text
 
 
 class Player:
@@ -100,12 +121,7 @@ class Player:
         """
         key = (source, thinking)
         if key not in self._templates:
-            text = source or self.model.chat_template
-            if text is None:
-                raise PairError(
-                    f"{self.path} has no chat template, so it cannot be the guide",
-                    "use an instruct model, or give a template with --guide-chat-template-file",
-                )
+            text = guide_template(self.path, self.model.chat_template, source)
             self._templates[key] = ChatTemplate(text, self.model.vocabulary, thinking=thinking)
         return self._templates[key]
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.decode.player import guide_template
 from blendin_local.engine.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
@@ -96,6 +97,7 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
     Raises:
         UsageError: A name or a setting is wrong.
         ModelNotFoundError: A file is not here.
+        PairError: A guide cannot be prompted.
     """
     if command.models.base_prompt_file or command.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every question", "leave the prompt files out")
@@ -118,6 +120,7 @@ def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
     ready = _prepare(command, models, _widest(roles), err)
     variants = variants_of(command.what.methods, command.what.sweep or (), ready.plan.blend)
     paths = fetch_files(ready, models, roles, err)
+    _require_template(ready, paths)
     alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
     return Lineup(
         pair=ready.plan.pair_name or _pair_name(paths),
@@ -135,6 +138,7 @@ def _aligned(command: EvalCommand, own: Lineup, err: Console) -> Lineup:
     models = replace(command.models, pair=None, base=None, guide=command.what.aligned)
     ready = _prepare(command, models, "guide", err)
     paths = fetch_files(ready, models, ["guide"], err)
+    _require_template(ready, paths)
     return replace(
         own,
         plan=ready.plan,
@@ -143,6 +147,12 @@ def _aligned(command: EvalCommand, own: Lineup, err: Console) -> Lineup:
         variants=(Variant(ALIGNED, "guide"),),
         readings=(),
     )
+
+
+def _require_template(ready: Prepared, paths: Mapping[Role, Path]) -> None:
+    """Refuse a guide that cannot be prompted before anything runs, not when its turn comes."""
+    if "guide" in paths:
+        guide_template(paths["guide"], read_header(paths["guide"]).chat_template, ready.plan.guide_template)
 
 
 def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Console) -> Prepared:

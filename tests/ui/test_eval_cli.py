@@ -173,6 +173,16 @@ def test_mistakes_are_one_line(finished, models, cache, more, words):
     one_line_error(done, 2, words)
 
 
+@pytest.mark.parametrize("role", ["--guide", "--aligned"])
+def test_a_guide_without_a_template_is_refused_before_anything_runs(models, cache, tmp_path, role):
+    """Not when its turn comes, after other pairs have run: the folder is not even begun."""
+    bare = make_toy(tmp_path / "bare.gguf", "plain", template=None)
+    done = blendin(*arguments(models, tmp_path / "out", role, bare), **cache)
+
+    one_line_error(done, 5, "bare.gguf has no chat template")
+    assert not (tmp_path / "out").exists()
+
+
 def test_all_questions_need_the_complete_data(cache, tmp_path):
     """`--full` alone says how many questions are shipped, and that a folder with all of them is wanted."""
     done = blendin("eval", "-o", tmp_path / "out", "--full", **cache)
