@@ -16,6 +16,7 @@ from zlib import crc32
 
 CHAR = 6.7  # mean width of a character, pixels
 N_COLOURS = 6
+LEGEND_LINE = 18.0  # pixels
 WIDTH, HEIGHT = 520.0, 340.0
 Point = tuple[float, float]
 
@@ -133,27 +134,37 @@ def document(
         words: What it shows, number by number: the text alternative.
         body: SVG elements.
         width: Pixels; the picture shrinks with its page.
-        height: Pixels.
+        height: Pixels, with one line of legend; further lines push the plot down.
         legend: Names of the series, in the order of their colours; left out for a single one.
     """
     drawn, told = "".join(body), escape("; ".join(words))
+    names, pushed = _legend(legend, width)
+    if pushed:
+        drawn, height = f'<g transform="translate(0 {pushed:g})">{drawn}</g>', height + pushed
     name = f"p{crc32((title + told + drawn).encode()):08x}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" aria-labelledby="{name}t {name}d">'
         f'<title id="{name}t">{escape(title)}</title><desc id="{name}d">{told}</desc>'
         f'<style>{_style()}</style><rect class="ground" width="{width:g}" height="{height:g}" rx="8"/>'
-        f"{text(18, 26, title, 'title')}{_legend(legend)}{drawn}</svg>"
+        f"{text(18, 26, title, 'title')}{names}{drawn}</svg>"
     )
 
 
-def _legend(names: Sequence[str]) -> str:
-    parts, at = [], 18.0
+def _legend(names: Sequence[str], width: float) -> tuple[str, float]:
+    """Names beside their colours, in as many lines as they need; what the lines after the first take."""
+    parts, at, down = [], 18.0, 0.0
     for i, name in enumerate(names if len(names) > 1 else ()):
-        box = f'<rect class="{series_class(i)} fill" x="{at:.1f}" y="36" width="11" height="11" rx="2"/>'
-        parts += [box, text(at + 17, 46, name, "tick", anchor="start")]
-        at += 34 + len(name) * CHAR
-    return "".join(parts)
+        wide = 17 + len(name) * CHAR
+        if at > 18 and at + wide > width:
+            at, down = 18.0, down + LEGEND_LINE
+        size = f'x="{at:.1f}" y="{36 + down:g}" width="11" height="11"'
+        parts += [
+            f'<rect class="{series_class(i)} fill" {size} rx="2"/>',
+            text(at + 17, 46 + down, name, "tick", anchor="start"),
+        ]
+        at += wide + 17
+    return "".join(parts), down
 
 
 def _style() -> str:

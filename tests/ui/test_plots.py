@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.ui.axes import Scale, number, round_step, spread
+from blendin_local.ui.axes import CHAR, LEGEND_LINE, Scale, number, round_step, spread
 from blendin_local.ui.page import Section, details, page, paragraph, preformatted, table
 from blendin_local.ui.plots import (
     Bin,
@@ -60,6 +60,21 @@ def test_marks_lie_inside_the_picture(draw):
         for name, bound in (("x", width), ("x1", width), ("cx", width), ("y", height), ("cy", height)):
             if element.get(name):
                 assert 0 <= float(element.get(name)) <= bound
+
+
+def test_a_long_legend_goes_on_in_the_next_line():
+    """Names of many series stay inside the picture, and the plot makes room below them."""
+    names = [f"blendin[threshold=0.{i}]" for i in range(6)]
+    drawn = [bars("b", ["x"], {name: [Estimate(1)] for name in many}) for many in (["a"], names)]
+    few, many = (ElementTree.fromstring(picture) for picture in drawn)
+    places = [(float(e.get("x")), float(e.get("y"))) for e in many.findall(f"{SVG}text") if e.text in names]
+    pushed = float(re.findall(r"translate\(0 (\d+)\)", drawn[1])[0])
+
+    assert len(places) == len(set(places)) == len(names)
+    assert max(x for x, _ in places) + CHAR * len(names[0]) <= float(many.get("width"))
+    assert len({y for _, y in places}) == 1 + pushed / LEGEND_LINE > 1
+    assert float(many.get("height")) > float(few.get("height")) + pushed
+    assert "translate" not in drawn[0]
 
 
 def test_pictures_of_different_numbers_have_different_names():
