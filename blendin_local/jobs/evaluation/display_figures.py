@@ -61,7 +61,7 @@ def figure_3(cells: Cells) -> Display | None:
         (),
         (
             "the paper finds r < 0 with p < 0.05 on GSM8K, TruthfulQA and XSTest",
-            "r needs three pairs; the paper has fifteen",
+            "r needs three pairs that differ; the paper has fifteen",
         ),
         {"label": "intervention rate", "series": {cells.title(b): found for b, found in points.items()}},
     )

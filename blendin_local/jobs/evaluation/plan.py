@@ -7,6 +7,7 @@ Not here: how it is carried out (`run`), what came of it (`report`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.folder import Folder, write_text
 from blendin_local.jobs.evaluation.items import Benchmark
+from blendin_local.jobs.evaluation.variants import ALIGNED
 
 VERSION = 1
 CHECK = "check"  # what `blendin check` found out about a pair
@@ -71,15 +73,21 @@ class EvalPlan:
             versions=self.versions,
         )
 
-    def _rank(self, name: str) -> tuple[int, bool, str]:
+    def _rank(self, name: str) -> tuple[int, bool, list[str | float]]:
         method = self.variants[name]["method"]
         known = list(METHODS)
         place = known.index(method) if method in known else len(known)
         return (
-            (2 * place + 1 if name == "aligned" else 2 * place),
+            (2 * place + 1 if name == ALIGNED else 2 * place),
             bool(self.variants[name]["settings"]),
-            name,
+            _by_numbers(name),
         )
+
+
+def _by_numbers(name: str) -> list[str | float]:
+    """What sorts `top-k=5` before `top-k=50`, and both before `top-k=100`."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def benchmark_facts(

@@ -53,16 +53,13 @@ class Variant:
         return replace(own, method=self.method, **chosen)
 
 
-def variants_of(
-    methods: str, sweeps: Iterable[str], own: BlendSettings, *, aligned: bool = False
-) -> tuple[Variant, ...]:
+def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tuple[Variant, ...]:
     """All variants that a command line asks for.
 
     Args:
         methods: Names with commas, each with settings in brackets where wanted: `base,capped[cap=0.1]`.
         sweeps: `threshold=0.3,0.4,0.5` each; variants of blendin.
         own: The pair's settings; a swept value that equals its own is no variant of its own.
-        aligned: Whether an aligned model runs too.
 
     Raises:
         UsageError: A method, a setting or a value is unknown, or nothing is left to compare.
@@ -70,10 +67,9 @@ def variants_of(
     distinct: dict[str, Variant] = {}
     for variant in named_variants(methods, sweeps):
         distinct.setdefault(repr(variant.blend(own)), variant)
-    found = [*distinct.values(), *([Variant(ALIGNED, "guide")] if aligned else [])]
-    if not found:
+    if not distinct:
         raise UsageError("no method was named", f"choose some of {', '.join(METHODS)}")
-    return tuple(found)
+    return tuple(distinct.values())
 
 
 def named_variants(methods: str, sweeps: Iterable[str]) -> list[Variant]:

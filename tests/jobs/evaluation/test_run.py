@@ -141,6 +141,15 @@ def test_a_sweep_runs_models_alone_once(evaluation):
     assert sum(method == "blendin" for method, _ in pair.asked) == 3 * N_ITEMS
 
 
+def test_swept_values_stand_by_number(evaluation):
+    """5 before 50 before 100, and 0 before 0.3, in whatever order they were wanted or spelt."""
+    evaluation.variants = variants_of("blendin", ["top-k=50,5,200", "lambda=0.3,0"], BlendSettings())
+    evaluation.run()
+    swept = [f"blendin[{s}]" for s in ("lambda=0", "lambda=0.3", "top-k=5", "top-k=50", "top-k=200")]
+
+    assert list(read_plan(evaluation.folder).variants) == ["blendin", *swept]
+
+
 def test_more_methods_may_join_later(evaluation):
     """A later run into the same folder adds methods to the report and asks only them."""
     evaluation.variants = variants_of("base", (), BlendSettings())
