@@ -7,11 +7,41 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.ledger import Ledger
 from tests.toys import KINDS, make_toy
 
 ROOT = Path(__file__).parents[1]
 VOCABS = Path(os.environ.get("BLENDIN_TEST_VOCABS", ROOT.parent / "shared" / "vocabs"))
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
+
+LEDGER = pytest.StashKey[Ledger]()
+
+
+def pytest_addoption(parser):
+    """`--faults full` makes every fault trial."""
+    parser.addoption(
+        "--faults", choices=("small", "full"), default="small", help="how many fault trials to make"
+    )
+
+
+def pytest_configure(config):
+    """One ledger for the whole run."""
+    config.stash[LEDGER] = Ledger(full=config.getoption("--faults") == "full")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After all fault trials, what they came to."""
+    ledger = config.stash[LEDGER]
+    if ledger.full and ledger.kinds:
+        terminalreporter.section("fault trials")
+        for line in ledger.table():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def ledger(request) -> Ledger:
+    """Where fault trials are recorded, and how many to make."""
+    return request.config.stash[LEDGER]
 
 
 def _demo_file(name: str, file: str) -> Path:
