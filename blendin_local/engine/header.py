@@ -1,7 +1,8 @@
 """What a model file says about itself: shape, vocabulary, memory kind, chat template.
 
 Here: `Header`, `read_header`, and the checks that a file is a whole GGUF before llama.cpp is asked.
-Not here: the C functions (`engine.gguf`), how much memory it takes (`engine.memory`).
+Not here: the bytes of the file (`engine.gguf`), which values make sense (`engine.header_bounds`), how much
+memory it takes (`engine.memory`).
 Source: the GGUF key names of llama.cpp (`src/llama-arch.cpp`).
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from blendin_local.engine.gguf import GgufFile
+from blendin_local.engine.header_bounds import require_bounds
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 
@@ -110,6 +112,8 @@ def check_whole_file(path: Path) -> None:
         raise LoadError(f"{path} does not exist", "check the path")
     if path.is_dir():
         raise LoadError(f"{path} is a directory, not a model file", "name the .gguf file inside it")
+    if not path.is_file():  # a pipe or a device may never end
+        raise LoadError(f"{path} is no regular file", "name a .gguf file")
     try:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
@@ -133,7 +137,7 @@ def read_header(path: Path) -> Header:
         path: A GGUF file; of a split model its first part, whose other parts must lie next to it.
 
     Raises:
-        LoadError: It is missing, empty, a directory, not a GGUF, or cut short.
+        LoadError: It is missing, empty, a directory, not a GGUF, cut short, or a value in it cannot be.
     """
     header = _read_one(path)
     parts = split_parts(path, header.n_parts)
@@ -164,8 +168,9 @@ def split_parts(path: Path, count: int) -> list[Path]:
 def _read_one(path: Path) -> Header:
     check_whole_file(path)
     with GgufFile(path) as file:
+        require_bounds(file)
         header = _header(path, file)
-        _, _, expected = file.tensors()
+        expected = file.least_size
     if header.file_size < expected:
         raise LoadError(
             f"{path} is cut short: {header.file_size:,} bytes of {expected:,}",
@@ -211,7 +216,6 @@ class _Keys:
 
 def _header(path: Path, file: GgufFile) -> Header:
     keys = _Keys(file)
-    parameters, weight_bytes, _ = file.tensors()
     n_layers, n_embd = keys.own("block_count"), keys.own("embedding_length")
     n_heads = keys.own("attention.head_count")
     head_length = n_embd // n_heads if n_heads else 0
@@ -222,10 +226,10 @@ def _header(path: Path, file: GgufFile) -> Header:
         architecture=keys.architecture,
         name=keys.text("general.name"),
         license=keys.text("general.license"),
-        parameters=parameters,
+        parameters=file.parameters(),
         quantization=QUANTIZATIONS.get(keys.number("general.file_type", -1), "unknown"),
         file_size=path.stat().st_size,
-        weight_bytes=weight_bytes,
+        weight_bytes=file.weight_bytes(),
         n_layers=n_layers,
         ctx_train=keys.own("context_length"),
         n_embd=n_embd,
