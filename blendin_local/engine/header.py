@@ -71,6 +71,7 @@ class Header:
         end_tokens: The tokens it declares as ends (llama.cpp may know more).
         n_parts: Files it is split into.
         unusable: Why it cannot write text; empty where it can.
+        repacked_bytes: Bytes of weights that llama.cpp copies into another layout, over all parts.
     """
 
     path: Path
@@ -98,6 +99,7 @@ class Header:
     end_tokens: tuple[str, ...]
     n_parts: int
     unusable: str
+    repacked_bytes: int = 0
 
     def kv_bytes_per_token(self, kv_type: KvType = "f16") -> int:
         """Bytes of KV cache that one token takes over all layers, every position kept."""

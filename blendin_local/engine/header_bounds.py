@@ -101,7 +101,7 @@ def _numbers(file: GgufFile, key: str, bounds: Interval) -> Iterator[tuple[str, 
 
 
 def _layers(file: GgufFile, prefix: str) -> Iterator[tuple[str, str]]:
-    """Arrays with an entry for each layer have enough of them, and no more experts are used than there are."""
+    """Arrays with an entry for each layer have enough of them; no more experts are used than there are."""
     n_layers = _largest(file, prefix + "block_count")
     for suffix in _PER_LAYER:
         length = file.length(prefix + suffix)
