@@ -188,7 +188,16 @@ def _require_usable(header: Header) -> Header:
 def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
     """What a model with its context, which has room for so many conversations, will take."""
     cells = context_size(header, settings) * n_lanes
-    return estimate(header, cells, settings.kv_type, n_outputs=n_outputs(n_lanes), n_sequences=n_lanes)
+    return estimate(
+        header,
+        cells,
+        settings.kv_type,
+        n_outputs=n_outputs(n_lanes),
+        n_sequences=n_lanes,
+        flash_attention=settings.flash_attention != "off",
+        swa_full=settings.swa_full,
+        mmap=settings.mmap,
+    )
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

@@ -40,6 +40,7 @@ WALL_S, WALL_BYTES_PER_S = 120, 2**22  # a slow disk is waited for
 MOST_THREADS = 4  # each reserves address space
 CTX_SIZE = 64
 TEXT = "Hello, world"
+LONGEST_MESSAGE = 1000
 DAMAGED = "the file is damaged, or llama.cpp cannot run it; fetch it again from a place you trust"
 
 
@@ -100,7 +101,8 @@ def _try(
         ) from error
     refusal = json.loads(answer)
     if refusal:
-        raise {"PairError": PairError}.get(refusal["error"], LoadError)(refusal["message"], refusal["hint"])
+        kind = PairError if refusal["error"] == "PairError" else LoadError
+        raise kind(_one_line(refusal["message"]), refusal["hint"])
 
 
 def _reason(error: ChildError) -> str:
@@ -109,7 +111,12 @@ def _reason(error: ChildError) -> str:
         return "it took too long"
     lines = [line.strip() for line in error.log.splitlines() if line.strip()]
     asserts = [line for line in lines if "GGML_ASSERT" in line]
-    return ": ".join([str(error), *(asserts or lines)[-1:]])
+    return _one_line(": ".join([str(error), *(asserts or lines)[-1:]]))
+
+
+def _one_line(text: str) -> str:
+    """What llama.cpp says, which may quote the file, as a line to be shown."""
+    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_MESSAGE]
 
 
 def _answer(request: bytes) -> bytes:

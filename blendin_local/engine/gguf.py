@@ -41,6 +41,7 @@ _TENSOR_NAME_BYTES = 63  # GGML_MAX_NAME, with its final zero
 _MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 _MOST_WEIGHTS = 2**48  # of one tensor
 _DEFAULT_ALIGNMENT = 32
+_SHOWN = 80  # characters of a name in a message
 _MOST_NUMBERS = 4096  # per-layer arrays are short; longer ones belong to the vocabulary
 
 
@@ -147,12 +148,12 @@ class GgufFile:
             kind, count = self._unpack("IQ", place)
             place += 12
         if key in self.entries:
-            raise _DamagedError(f"the key {key!r} comes twice")
+            raise _DamagedError(f"the key {shown(key)} comes twice")
         self.entries[key] = Entry(kind, count, place, array)
         if kind == _STRING:
             return self._past_strings(place, count)
         if kind not in _SCALARS:
-            raise _DamagedError(f"{key!r} has the unknown type {kind}")
+            raise _DamagedError(f"{shown(key)} has the unknown type {kind}")
         end = place + count * struct.calcsize("<" + _SCALARS[kind])
         if end > len(self._data):
             raise _TooShortError
@@ -184,14 +185,14 @@ class GgufFile:
         for _ in range(count):
             name, place = self._text(place, _TENSOR_NAME_BYTES, "a tensor's name")
             if name in names:
-                raise _DamagedError(f"the tensor {name!r} comes twice")
+                raise _DamagedError(f"the tensor {shown(name)} comes twice")
             names.add(name)
             [n_dimensions] = self._unpack("I", place)
-            _require(f"the number of dimensions of {name!r}", n_dimensions, _MOST_DIMENSIONS)
+            _require(f"the number of dimensions of {shown(name)}", n_dimensions, _MOST_DIMENSIONS)
             *shape, kind, offset = self._unpack("Q" * n_dimensions + "IQ", place + 4)
             place += 4 + 8 * n_dimensions + 12
             if offset != self._end:
-                raise _DamagedError(f"the tensor {name!r} lies at {offset:,} instead of {self._end:,}")
+                raise _DamagedError(f"the tensor {shown(name)} lies at {offset:,} instead of {self._end:,}")
             tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind))
             self.tensors.append(tensor)
             self._end = _padded(offset + tensor.size, alignment)
@@ -262,15 +263,22 @@ class GgufFile:
         return sum(tensor.size for tensor in self.tensors)
 
 
+def shown(text: str) -> str:
+    """A name of a file for a message: one line, however long it is and whatever is in it."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
 def _size(name: str, shape: Sequence[int], kind: int) -> int:
     """Bytes of a tensor; its rows are whole blocks."""
     if kind not in TENSOR_TYPES:
-        raise _DamagedError(f"the tensor {name!r} has the unknown type {kind}")
+        raise _DamagedError(f"the tensor {shown(name)} has the unknown type {kind}")
     if any(not 0 < length <= _MOST_WEIGHTS for length in shape) or math.prod(shape) > _MOST_WEIGHTS:
-        raise _DamagedError(f"the tensor {name!r} has the shape {tuple(shape)}")
+        raise _DamagedError(f"the tensor {shown(name)} has the shape {tuple(shape)}")
     block, size = TENSOR_TYPES[kind]
     if shape and shape[0] % block:
-        raise _DamagedError(f"a row of the tensor {name!r} has {shape[0]} weights, no multiple of {block}")
+        raise _DamagedError(
+            f"a row of the tensor {shown(name)} has {shape[0]} weights, no multiple of {block}"
+        )
     return math.prod(shape) // block * size
 
 

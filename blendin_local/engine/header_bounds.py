@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from blendin_local.engine.gguf import GgufFile
+from blendin_local.engine.gguf import GgufFile, shown
 from blendin_local.errors import LoadError
 
 Interval = tuple[float, float]
@@ -61,6 +61,8 @@ _PER_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_cou
 _VOCABULARY = "tokenizer.ggml."
 _AS_LONG_AS_TOKENS = ("scores", "token_type")
 _MOST_TOKENS = 2**22
+_NAMES = ("general.architecture", f"{_VOCABULARY}model", f"{_VOCABULARY}pre")
+_LONGEST_NAME = 256
 _LONGEST_TEXT = 2**20  # bytes of a text that is read or shown
 
 
@@ -68,7 +70,7 @@ def require_bounds(file: GgufFile) -> None:
     """Raise `LoadError` where a value of the header cannot be; the message names file, key and value."""
     for key, problem in _problems(file):
         raise LoadError(
-            f"{file.path} is damaged: {key} is {problem}",
+            f"{file.path} is damaged: {shown(key)[1:-1]} is {problem}",
             "fetch the file again, or name another one",
         )
 
@@ -85,10 +87,11 @@ def _problems(file: GgufFile) -> Iterator[tuple[str, str]]:
 
 def _texts(file: GgufFile) -> Iterator[tuple[str, str]]:
     for key, entry in file.entries.items():
-        read = key.startswith("general.") or key in {"tokenizer.chat_template", f"{_VOCABULARY}model"}
+        read = key.startswith("general.") or key in {"tokenizer.chat_template", *_NAMES}
         size = file.text_bytes(key) if read and not entry.array else 0
-        if size > _LONGEST_TEXT:
-            yield key, f"a text of {size:,} bytes, more than {_LONGEST_TEXT:,}"
+        most = _LONGEST_NAME if key in _NAMES else _LONGEST_TEXT
+        if size > most:
+            yield key, f"a text of {size:,} bytes, more than {most:,}"
 
 
 def _numbers(file: GgufFile, key: str, bounds: Interval) -> Iterator[tuple[str, str]]:
