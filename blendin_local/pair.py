@@ -28,6 +28,7 @@ from blendin_local.decode.task import Request, Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
+from blendin_local.models.store import Store
 from blendin_local.pair_setup import MAX_LANES, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -53,7 +54,9 @@ class Pair:
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         started = perf_counter()
-        self._players: dict[Role, Player] = Player.load_all(setup.files(), should_stop, setup.n_lanes)
+        self._players: dict[Role, Player] = Player.load_all(
+            setup.files(), Store.default().verdicts, should_stop, setup.n_lanes
+        )
         self.load_ms = (perf_counter() - started) * 1000
         self._places: list[dict[Role, Seat]] = [
             {role: Seat(p.context, p.context.lanes[i], p.table) for role, p in self._players.items()}

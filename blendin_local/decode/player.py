@@ -16,12 +16,14 @@ from typing import Any, Self
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
 from blendin_local.engine.context import Context, n_outputs
+from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.threads import Pace
+from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
@@ -84,10 +86,17 @@ class Player:
     def load_all(
         cls,
         files: Mapping[Role, tuple[Path, ModelSettings]],
-        should_stop: Callable[[], bool],
+        verdicts: Verdicts,
+        should_stop: Callable[[], bool] = lambda: False,
         n_lanes: int = 1,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
+
+        Args:
+            files: The models, and how they are run.
+            verdicts: Which files have been loaded well before; others are tried in a child first.
+            should_stop: Polled while weights are read.
+            n_lanes: How many conversations each has room for.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
@@ -98,6 +107,9 @@ class Player:
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
+        require_loadable(
+            [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
+        )
         players: dict[Role, Self] = {}
         pace = Pace(usable_threads())
         try:
@@ -176,7 +188,16 @@ def _require_usable(header: Header) -> Header:
 def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
     """What a model with its context, which has room for so many conversations, will take."""
     cells = context_size(header, settings) * n_lanes
-    return estimate(header, cells, settings.kv_type, n_outputs=n_outputs(n_lanes), n_sequences=n_lanes)
+    return estimate(
+        header,
+        cells,
+        settings.kv_type,
+        n_outputs=n_outputs(n_lanes),
+        n_sequences=n_lanes,
+        flash_attention=settings.flash_attention != "off",
+        swa_full=settings.swa_full,
+        mmap=settings.mmap,
+    )
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

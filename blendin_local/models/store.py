@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import filelock
 import platformdirs
 
+from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import FetchError
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
 
@@ -64,6 +65,11 @@ class Store:
                 folder = repo.replace("/", "--") + (f"@{revision.replace('/', '--')}" if revision else "")
                 inside = [step for step in PurePosixPath(file).parts if step not in {"..", "/"}]
                 return (self.models / "hub" / folder).joinpath(*inside)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Which files llama.cpp has loaded well before."""
+        return Verdicts(self.root / "first-loads")
 
     def workshop(self, target: Path) -> Path:
         """The directory for the unfinished parts of a file; it survives an interruption."""
