@@ -96,7 +96,7 @@ class Removal:
 
 
 def expand(names: Iterable[str], registry: Registry) -> dict[str, Path | None]:
-    """References of models, a pair standing for all of its own, each with the untrusted file that names it."""
+    """References of models, a pair standing for all of its own, each with the untrusted file it is from."""
     found: dict[str, Path | None] = {}
     for name in names:
         pair = registry.pairs.get(name)

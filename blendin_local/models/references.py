@@ -153,13 +153,14 @@ def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> R
 
 def local_file(source: Source, store: Store) -> Path | None:
     """The file of a source where it is on this machine: in the store, or in the hub's own cache."""
+    named = source if not isinstance(source, HubSource) or source.file else replace(source, file="x")
     try:
-        path = store.place(source if not isinstance(source, HubSource) else replace(source, file="x"))
+        path = store.place(named)
     except FetchError:  # a link leads out of the store: what is there is not the store's
         return None
     if not isinstance(source, HubSource):
         return path if os.path.isfile(path) else None
-    folder = path.parent
+    folder = store.place(replace(source, file="x")).parent
     here = {file.relative_to(folder).as_posix(): file for file in store.files(folder)}
     if source.file in here:
         return here[source.file]

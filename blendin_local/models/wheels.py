@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CHUNK = 2**20
@@ -21,13 +21,14 @@ ENCRYPTED = 1
 _END, _END64 = b"PK\x05\x06", b"PK\x06\x06"
 _FAULTS = (
     zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,  # an offset that no file can have
     KeyError,
+    IndexError,
     EOFError,
     RuntimeError,
     ValueError,
-    zlib.error,
-    struct.error,
-    IndexError,
 )
 
 
@@ -41,6 +42,15 @@ def copy_member(wheel: Path, member: str, most: int, write: Callable[[bytes], ob
     Raises:
         WheelError: The wheel is damaged, lacks the member, or holds more of it.
     """
+    copied = 0
+    for chunk in _chunks(wheel, member, most):
+        write(chunk)
+        copied += len(chunk)
+    return copied
+
+
+def _chunks(wheel: Path, member: str, most: int) -> Iterator[bytes]:
+    left = 0
     try:
         _require_small_directory(wheel)
         with zipfile.ZipFile(wheel) as archive:
@@ -49,20 +59,15 @@ def copy_member(wheel: Path, member: str, most: int, write: Callable[[bytes], ob
                 raise WheelError(f"{member} has {info.file_size:,} bytes, but at most {most:,} were expected")
             if info.compress_type not in METHODS or info.flag_bits & ENCRYPTED:
                 raise WheelError(f"{member} is packed in a way that wheels do not use")
-            return _copy(archive, info, write)
+            left = info.file_size
+            with archive.open(info) as source:
+                while chunk := source.read(CHUNK):
+                    left -= len(chunk)
+                    yield chunk
     except _FAULTS as error:
-        raise WheelError(str(error) or type(error).__name__) from error
-
-
-def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, write: Callable[[bytes], object]) -> int:
-    copied = 0
-    with archive.open(info) as source:
-        while chunk := source.read(CHUNK):
-            copied += len(chunk)
-            write(chunk)
-    if copied != info.file_size:
-        raise WheelError(f"{info.filename} has {copied:,} bytes, but announces {info.file_size:,}")
-    return copied
+        raise WheelError(" ".join(str(error).split()) or type(error).__name__) from error
+    if left:
+        raise WheelError(f"{member} does not have the number of bytes that it announces")
 
 
 def _require_small_directory(wheel: Path) -> None:
