@@ -22,11 +22,11 @@ def most(announced: int) -> int:
     return announced + SLACK if announced else LARGEST_UNANNOUNCED
 
 
-def too_large(what: str, limit: int) -> FetchError:
+def too_large(what: str, limit: int, hint: str) -> FetchError:
     """The error for a transfer that was stopped."""
     return FetchError(
-        f"{what} sends more than the {limit:,} bytes that were expected, and was stopped",
-        "if that is its true size, say so as size in models.toml; nothing of it was kept",
+        f"{what}: more than the {limit:,} bytes that were expected came, so the transfer was stopped",
+        f"nothing of it was kept; {hint}",
     )
 
 

@@ -99,7 +99,7 @@ class Hub:
             source.repo, name, revision=source.revision or None, endpoint=self.endpoint
         )
 
-        with self.refusals(source, name), self._reached(source), self._understood(source):
+        with self.refusals(source, name), self._reached(source), self.understood(source):
             found = self._library.get_hf_file_metadata(url, timeout=METADATA_SECONDS, endpoint=self.endpoint)
         if not found.etag or not found.size or not 0 < found.size <= LARGEST_SIZE:
             raise FetchError(
@@ -120,7 +120,7 @@ class Hub:
         """An answer whose body is neither read nor packed; refusals are errors, whatever their bodies say."""
         sent = {**self._utils.build_hf_headers(), "Accept-Encoding": "identity", **headers}
         with ExitStack() as stack:
-            with self.refusals(source, name), self._understood(source):
+            with self.refusals(source, name), self.understood(source):
                 session = self._library.get_session()
                 request = session.stream("GET", url, headers=sent, timeout=METADATA_SECONDS)
                 response = stack.enter_context(request)
@@ -129,7 +129,7 @@ class Hub:
             yield response
 
     @contextmanager
-    def _understood(self, source: HubSource) -> Iterator[None]:
+    def understood(self, source: HubSource) -> Iterator[None]:
         """Turn what the HTTP library says of answers and addresses that make no sense into one line."""
         library = importlib.import_module(self.transport_error.__module__.partition(".")[0])
         try:
@@ -140,9 +140,11 @@ class Hub:
             ) from error
         except library.ProxyError as error:
             raise FetchError(f"{source.repo}: the proxy refuses: {_line(error)}", PROXY) from error
-        except (library.InvalidURL, library.DecodingError, ValueError) as error:
-            raise FetchError(
-                f"{source.repo}: an address or answer on the way to the hub makes no sense: {_line(error)}",
+        except self._errors.HfHubHTTPError:
+            raise  # some of them are a ValueError too
+        except (library.InvalidURL, library.DecodingError, ValueError, ImportError) as error:
+            raise FetchError(  # an address that is none, an answer without sense, a proxy that needs more
+                f"{source.repo}: the hub cannot be asked: {_line(error)}",
                 "are HF_ENDPOINT and the proxy settings right?",
             ) from error
 
@@ -179,11 +181,12 @@ class Hub:
             ) from error
         except errors.RevisionNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no revision {source.revision}", "check the part after @"
+                f"{source.repo} has no revision {source.revision or 'main'}", "check the part after @"
             ) from error
         except errors.EntryNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no file {name}", f"blendin pull {source.repo} chooses one that is there"
+                f"{source.repo} has no file {name or 'at all'}",
+                f"blendin pull {source.repo} chooses one that is there",
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise FetchError(
@@ -262,7 +265,8 @@ def read_bounded(response: Any, most: int) -> bytes:  # noqa: ANN401 - the libra
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _import(module: str = "") -> Any:  # noqa: ANN401 - the library has no types
@@ -285,7 +289,8 @@ def hub_answers(env: Mapping[str, str] | None = None) -> bool:
     hub = Hub(env)
     endpoint = hub.endpoint or _import(".constants").ENDPOINT
     try:
-        _import("").get_session().head(endpoint, timeout=REACH_SECONDS)
-    except (hub.transport_error, OSError):
+        with hub.understood(HubSource(endpoint)):
+            _import().get_session().head(endpoint, timeout=REACH_SECONDS)
+    except (hub.transport_error, OSError, FetchError):
         return False
     return True

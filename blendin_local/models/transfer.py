@@ -16,7 +16,7 @@ from typing import Any
 from blendin_local.errors import FetchError
 from blendin_local.models import arrivals
 from blendin_local.models.entries import HubSource, ModelEntry
-from blendin_local.models.hub import Hub, HubFile, unreachable
+from blendin_local.models.hub import Hub, HubFile, no_hub, unreachable
 from blendin_local.models.store import Store, make_directory
 
 Progress = Callable[[int, int], None]
@@ -24,6 +24,7 @@ ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
 PARTIAL = 206
 WHOLE = 200
+MARKS = b"\xff\xfe\xef\xbb\xbf\0\t\r\n "  # byte order marks and white space before a web page
 
 
 def fetch_hub(
@@ -109,7 +110,7 @@ class _Transfer:
                     progress(start, self._file.size)
         if start > self._file.size:
             self._part.unlink()
-            raise arrivals.too_large(f"the hub's file {self._file.name}", self._file.size)
+            raise arrivals.too_large(self._file.name, self._file.size, "the hub announced no more")
         if start != self._file.size:
             raise ConnectionError(f"{start} bytes came, {self._file.size} were announced")
 
@@ -128,6 +129,8 @@ class _Transfer:
         """Whether the first bytes are a GGUF's; what is none is not fetched to its end."""
         if end == len(chunk) and not chunk.startswith(arrivals.MAGIC[: len(chunk)]):
             self._part.unlink()
+            if chunk.lstrip(MARKS).startswith(b"<"):
+                raise no_hub(self._source)
             raise FetchError(
                 f"{self._file.name} was not fetched: it is not a GGUF file (it begins with {chunk[:16]!r})",
                 "try again; nothing of it was kept",

@@ -69,7 +69,7 @@ def raw_server(answer):
 def head(status=200, *, reason="OK", version="HTTP/1.1", **headers):
     """The first lines of an answer; `Content_Length=3` becomes a header."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([f"{version} {status} {reason}", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{version} {status} {reason}", *lines, "", ""]).encode("latin-1", "replace")
 
 
 def endless(piece=bytes(2**16)):

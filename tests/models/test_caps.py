@@ -135,7 +135,7 @@ def test_what_is_no_model_is_not_fetched_to_its_end(hub, store):
     def answer(request):
         yield head(200, Content_Length=2**28, **announced(2**28))
         if request.startswith(b"GET"):
-            yield from endless(b"<xml" * 2**14)
+            yield from endless(b"GGML" * 2**14)
 
     with raw_server(answer) as server:
         hub(server)
