@@ -17,6 +17,7 @@ from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
 from blendin_local.models.local import ensure_local
+from blendin_local.models.reading import read_small_text
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
 from blendin_local.pair import Pair, PairSetup
@@ -172,7 +173,9 @@ def open_pair(
     registry = load_registry(models_file)
     request.setdefault("both", True)
     opened = plan(PairRequest(pair=pair, base=base, guide=guide, **request), registry)
-    paths = ensure_local(list(opened.references.values()), registry, pull=pull, offline=offline)
+    wanted = list(opened.references.values())
+    distrusted = registry.distrusted(opened.pair_name)
+    paths = ensure_local(wanted, registry, pull=pull, offline=offline, distrusted=distrusted)
     by_role = {role: paths[reference] for role, reference in opened.references.items()}
     return Pair(opened.setup(by_role), should_stop)
 
@@ -241,10 +244,7 @@ def _template(
 
 def _chat_template(guide: ModelEntry | None) -> str | None:
     path = guide.chat_template if guide else None
-    try:
-        return path.read_text(encoding="utf-8") if path else None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "check models.toml") from error
+    return read_small_text(path) if path else None
 
 
 def _model_settings(

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.registry import REFERENCE_KEYS, looks_like_path
 from blendin_local.models.schema import VERSION, Table, check_file
 
@@ -36,7 +37,7 @@ def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequen
         UsageError: The file is not valid, or a key or value is not allowed; it is left as it was.
         WriteError: The disk refuses; the file is left as it was.
     """
-    path = path.expanduser().resolve()
+    path = absolute(path, "the file to write")
     document = _read(path)
     pair = _table(_table(document, "pairs", path), name, path)
     for i, (key, value) in enumerate(values.items()):
@@ -50,16 +51,16 @@ def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequen
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
-    try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_symlink() and not path.exists():
         document = tomlkit.document()
         document["version"] = VERSION
         return document
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    except ParseError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", "mend it, then write again") from error
+    text = read_small_text(path)
+    parse_toml(text, path)
+    try:
+        return tomlkit.parse(text)
+    except (TOMLKitError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be extended: {error}", "write the pair by hand") from error
 
 
 def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit's containers
@@ -73,7 +74,7 @@ def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit'
 
 def _portable(key: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value
     if key in REFERENCE_KEYS and isinstance(value, str) and looks_like_path(value):
-        return str(Path(value).expanduser().resolve())
+        return str(absolute(Path(value), key))
     return value
 
 

@@ -7,7 +7,6 @@ Not here: options (`ui.options`), what a request means (`opening`).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.pair_setup import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions
 from blendin_local.ui.progress import download_bars
@@ -85,7 +85,7 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
         err: Is told which pair was taken where none was named.
         both: Whether both models are meant where the method needs only one.
     """
-    registry = load_registry(options.models.models)
+    registry = load_registry(options.models.models, accept=acceptance(err))
     opened = plan(_request(options, both=both), registry)
     sampling = SamplingSettings(**options.sampling.settings())
     given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
@@ -113,6 +113,7 @@ def fetch_files(
             ask=_asker(err),
             progress=bars.listener,
             note=bars.note,
+            distrusted=prepared.registry.distrusted(prepared.plan.pair_name),
         )
     return {role: paths[reference] for role, reference in references.items()}
 
@@ -160,19 +161,21 @@ def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
 
 def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
     """A question on the terminal, or None where nobody could answer."""
-    if not (sys.stdin.isatty() and err.is_terminal):
+    if not can_ask(err):
         return None
 
-    def ask(missing: Sequence[Resolved]) -> bool:
+    def asker(missing: Sequence[Resolved]) -> bool:
         if not missing:
             return False
+        for item in missing:
+            if not item.trusted:
+                err.print(fetch_text(item), style="warning", markup=False, highlight=False)
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        reply = err.input(f"Not on this machine: {names}{size}. Fetch now? [y/N] ", markup=False)
-        return reply.strip().lower() in {"y", "yes"}
+        return ask(f"Not on this machine: {names}{size}. Fetch now?", err)
 
-    return ask
+    return asker
 
 
 def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
