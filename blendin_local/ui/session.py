@@ -61,9 +61,9 @@ class Session:
         """The same, with answers that can be decided again."""
         return replace(self, answer=replace(self.answer, evidence=True))
 
-    def prompts(self, question: str) -> Mapping[str, str]:
+    def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
         """The rendered prompt of each role."""
-        return self.pair.prompts(question, self.system)
+        return self.pair.prompts(question, self.system, should_stop)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
     """A pair for many rows: a guide without a template is refused here, not once for every row."""
     pair = Pair(setup, should_stop)
     try:
-        pair.prompts("?")
+        pair.prompts("?", should_stop=should_stop)
     except BaseException:
         pair.close()
         raise
