@@ -16,6 +16,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from time import monotonic
 
 from blendin_local.engine.renderer import Rendering, TemplateRaisedError, renderer, unusable
@@ -125,9 +126,7 @@ class ChatTemplate:
         plain, shape, *seen = renderer().render(
             self._rendering, conversations, deadline - monotonic(), should_stop
         )
-        if any(
-            need and turn["content"].strip() not in shape for need, turn in zip(needed, numbers, strict=True)
-        ):
+        if not all(_core(turn["content"]) in shape for turn in compress(numbers, needed)):
             raise TemplateRaisedError("it leaves out the system text")
         spans = joined(list(marked.spans(seen[0]))) if marked else ()
         if "".join(span.text for span in spans) != plain:
@@ -194,6 +193,11 @@ class ChatTemplate:
 def _number(content: str) -> str:
     """Text that no template, tokenizer or user knows; as empty as the content."""
     return str(10**11 + secrets.randbelow(10**11)) if content.strip() else content
+
+
+def _core(number: str) -> str:
+    """What is left of a number where a template trims or cuts a little."""
+    return number.strip()[2:-2]
 
 
 def fold_system(turns: Sequence[Turn]) -> tuple[list[Turn], int | None]:

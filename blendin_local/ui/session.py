@@ -7,6 +7,7 @@ Not here: options (`ui.options`), what a request means (`opening`).
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from blendin_local.settings import AnswerSettings, SamplingSettings
 from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions
 from blendin_local.ui.progress import download_bars
-from blendin_local.ui.values import read_text
+from blendin_local.ui.values import day, read_text
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
     return Prepared(registry, opened, system, sampling, answer)
 
 
+def as_begun(prepared: Prepared, date: datetime.date | None) -> Prepared:
+    """The settings with the date of the first run, None where there was none, unless the user named one."""
+    if date is None or prepared.plan.request.date is not None:
+        return prepared
+    return replace(prepared, plan=replace(prepared.plan, date=date))
+
+
 def fetch_files(
     prepared: Prepared, models: ModelOptions, roles: Collection[Role], err: Console
 ) -> dict[Role, Path]:
@@ -146,6 +154,7 @@ def _request(options: SessionOptions, *, both: bool) -> PairRequest:
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),
         thinking=models.think,
+        date=day("--date", models.date),
         base_settings=runtime.settings("base"),
         guide_settings=runtime.settings("guide"),
         blend=options.blend.settings(),

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,19 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
     if not isinstance(value, dict) or value.get("version") != VERSION:
         raise UsageError(f"{path} is not a manifest of this version", "choose another -o")
     return value
+
+
+def begun_on(path: Path) -> date | None:
+    """The date that the guide's template was told in an earlier run; None where there was none.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    settings = (read_manifest(path) or {}).get("settings")
+    try:
+        return date.fromisoformat(settings["date"]) if isinstance(settings, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
