@@ -7,6 +7,7 @@ Which value wins: what was asked for, then the pair's, then `[defaults]`, then t
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class PairRequest:
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         both: Whether to open every model that is named, also where the method needs fewer.
         n_lanes: How many answers may be made at once.
+        date: What a guide's template that asks for the date is told; None is today's.
     """
 
     pair: str | None = None
@@ -68,6 +70,7 @@ class PairRequest:
     blend: Mapping[str, Any] = field(default_factory=dict)
     both: bool = False
     n_lanes: int = 1
+    date: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Plan:
         max_tokens: Length limit of the pair, if it has one.
         pair_name: The pair whose settings were taken, empty if two models were named.
         chosen_for_user: Whether nothing was named, so that the default pair was taken.
+        date: What a guide's template that asks for the date is told.
     """
 
     request: PairRequest
@@ -96,6 +100,7 @@ class Plan:
     max_tokens: int | None = None
     pair_name: str = ""
     chosen_for_user: bool = False
+    date: datetime.date = field(default_factory=datetime.date.today)
 
     def setup(self, paths: Mapping[Role, Path]) -> PairSetup:
         """The setup of the pair, once its files are here."""
@@ -110,6 +115,7 @@ class Plan:
             thinking=self.thinking,
             exact_prompts=self.request.exact_prompts,
             n_lanes=self.request.n_lanes,
+            date=self.date,
         )
 
 
@@ -138,6 +144,7 @@ def plan(request: PairRequest, registry: Registry) -> Plan:
         max_tokens=_first("max_tokens", entry, registry.defaults),
         pair_name=entry.name if entry else "",
         chosen_for_user=unnamed,
+        date=request.date or datetime.date.today(),
     )
 
 

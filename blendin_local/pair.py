@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from time import perf_counter
 from typing import Any
@@ -23,9 +23,11 @@ from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
 from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
+from blendin_local.decode.spans import digest_of, text_of
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.decode.task import Request, Settings, Task, sit_down
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
@@ -35,6 +37,12 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 __all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
 
 Conversation = str | Sequence[Message]
+Stop = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nobody asked to stop."""
+    return False
 
 
 class Pair:
@@ -75,23 +83,31 @@ class Pair:
         for player in self._players.values():
             player.close()
 
-    def prompts(self, conversation: Conversation, system: str = "") -> dict[str, str]:
+    def prompts(
+        self, conversation: Conversation, system: str = "", should_stop: Stop = never
+    ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
-        spans = self._spans(_messages(conversation, system), tuple(self._players))
-        return {role: "".join(span.text for span in prompt) for role, prompt in spans.items()}
+        spans = self._spans(_messages(conversation, system), tuple(self._players), should_stop)
+        return {role: text_of(prompt) for role, prompt in spans.items()}
 
-    def _spans(self, messages: Sequence[Message], roles: Sequence[Role]) -> dict[Role, tuple[Span, ...]]:
-        return {role: self._prompt(role, messages) for role in roles}
+    def _spans(
+        self, messages: Sequence[Message], roles: Sequence[Role], should_stop: Stop = never
+    ) -> dict[Role, tuple[Span, ...]]:
+        return {role: self._prompt(role, messages, should_stop) for role in roles}
 
-    def _prompt(self, role: Role, messages: Sequence[Message]) -> tuple[Span, ...]:
+    def _prompt(self, role: Role, messages: Sequence[Message], should_stop: Stop = never) -> tuple[Span, ...]:
         plain = role != "guide"  # the anti reads what the base reads
         exact = self.setup.exact_prompts.get("base" if plain else "guide")
         if exact is not None:
             return (Span(exact, trusted=True),)
         if plain:
             return (Span(self.setup.template.render(messages), trusted=False),)
-        template = self._players[role].chat_template(self.setup.guide_template, self.setup.thinking)
-        return template.render([{"role": m.speaker, "content": m.text} for m in messages])
+        turns = [{"role": message.speaker, "content": message.text} for message in messages]
+        return self._chat_template().render(turns, should_stop)
+
+    def _chat_template(self) -> ChatTemplate:
+        setup = self.setup
+        return self._players["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
 
     def stream(
         self,
@@ -118,13 +134,10 @@ class Pair:
             UsageError: An unknown method, or nothing to answer.
             PairError: A model that the method needs is missing, or a prompt cannot be rendered.
             ContextFullError: A prompt is longer than its context.
+            KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
-        task = self._task(
-            _messages(conversation, system),
-            blend or BlendSettings(),
-            sampling or SamplingSettings(),
-            answer or AnswerSettings(),
-        )
+        wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
+        task = self._task(_messages(conversation, system), wish, should_stop)
         return AnswerStream(task, sit_down(task, self._places[0]), should_stop)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
@@ -153,7 +166,9 @@ class Pair:
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        return answer_many(requests, self._task_of, self._places, should_stop, watch)
+        return answer_many(
+            requests, lambda request: self._task_of(request, should_stop), self._places, should_stop, watch
+        )
 
     @property
     def tokens_evaluated(self) -> int:
@@ -184,27 +199,24 @@ class Pair:
             raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
         return self._places[0][role]
 
-    def _task_of(self, request: Request) -> Task:
-        return self._task(request.messages, request.blend, request.sampling, request.answer)
+    def _task_of(self, request: Request, should_stop: Stop) -> Task:
+        wish = Settings(request.blend, request.sampling, request.answer)
+        return self._task(request.messages, wish, should_stop)
 
-    def _task(
-        self,
-        messages: Sequence[Message],
-        blend: BlendSettings,
-        sampling: SamplingSettings,
-        answer: AnswerSettings,
-    ) -> Task:
+    def _task(self, messages: Sequence[Message], wish: Settings, should_stop: Stop) -> Task:
         """Check a wish and fill in what it leaves open."""
-        roles = self._require_roles(blend.method)
+        roles = self._require_roles(wish.blend.method)
         if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
             _require_question(messages)
+        sampling = wish.sampling
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))
-        settings = Settings(blend, sampling, self._with_template_stops(answer, roles))
+        settings = Settings(wish.blend, sampling, self._with_template_stops(wish.answer, roles))
+        prompts = self._spans(messages, roles, should_stop)
         return Task(
-            self._spans(messages, roles),
+            prompts,
             settings,
-            signature=self._signature(roles, settings),
+            signature=self._signature(prompts, settings),
             notices=self._notices(roles),
             load_ms=self.load_ms,
         )
@@ -241,7 +253,8 @@ class Pair:
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
         return tuple(notice for role in roles for notice in self._players[role].notices(role))
 
-    def _signature(self, roles: Sequence[Role], settings: Settings) -> dict[str, Any]:
+    def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
+        own = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
             "versions": {
                 "blendin-local": __version__,
@@ -249,10 +262,10 @@ class Pair:
                 "python": platform.python_version(),
                 "machine": platform.machine(),
             },
-            "models": {role: self._players[role].signature() for role in roles},
-            "template": self.setup.template.name,
-            "exact_prompts": sorted(self.setup.exact_prompts),
-            "thinking": self.setup.thinking,
+            "models": {role: self._players[role].signature() for role in prompts},
+            "prompts": {role: digest_of(prompt) for role, prompt in prompts.items()},
+            **self.setup.prompt_facts(),
+            "guide_template": self._chat_template().digest if own else None,
             "n_lanes": self.setup.n_lanes,
             "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
             "sampling": asdict(settings.sampling),

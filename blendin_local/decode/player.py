@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,7 @@ from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
+from blendin_local.engine.renderer import renderer
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.threads import Pace
 from blendin_local.engine.verdicts import Verdicts
@@ -110,6 +112,8 @@ class Player:
         require_loadable(
             [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
         )
+        if "guide" in files:
+            renderer().start()  # it is ready when the weights are
         players: dict[Role, Self] = {}
         pace = Pace(usable_threads())
         try:
@@ -122,19 +126,25 @@ class Player:
         return players
 
     @cached_property
-    def _templates(self) -> dict[tuple[str | None, bool], ChatTemplate]:
+    def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
         return {}
 
-    def chat_template(self, source: str | None, thinking: bool) -> ChatTemplate:
+    def chat_template(self, source: str | None, thinking: bool, today: date) -> ChatTemplate:
         """The chat template of this model, or one given instead.
+
+        Args:
+            source: One given instead, None for the model's own.
+            thinking: Whether the model may think aloud.
+            today: The date that the template is told.
 
         Raises:
             PairError: The file has none and none was given.
         """
-        key = (source, thinking)
+        key = (source, thinking, today)
         if key not in self._templates:
             text = guide_template(self.path, self.model.chat_template, source)
-            self._templates[key] = ChatTemplate(text, self.model.vocabulary, thinking=thinking)
+            template = ChatTemplate(text, self.model.vocabulary, thinking=thinking, date=today)
+            self._templates[key] = template
         return self._templates[key]
 
     def notices(self, role: Role) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
 from blendin_local.jobs.batch.lanes import lanes_for
-from blendin_local.jobs.batch.manifest import Identity, model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import Identity, begun_on, model_facts, settings_facts
 from blendin_local.jobs.batch.places import Places, remove_results
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
 from blendin_local.jobs.batch.run import Batch
@@ -34,7 +34,7 @@ from blendin_local.ui.batch import ReportOptions, RowOptions
 from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
-from blendin_local.ui.session import Prepared, fetch_files, open_for_rows, prepare
+from blendin_local.ui.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
 
@@ -77,6 +77,7 @@ def run_batch(
         return
     if rows.restart:
         _restart(command)
+    ready = as_begun(ready, begun_on(command.places.manifest))
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
     paths = fetch_files(ready, session.models, roles, err)
     identity = _identity(command, ready, paths, scan)

@@ -61,6 +61,10 @@ class ModelOptions:
         Path | None, _models(help="A Jinja template instead of the guide's own.")
     ] = None
     think: Annotated[bool, _models("--think", help="Let a thinking guide think.")] = False
+    date: Annotated[
+        str | None,
+        _models("--date", metavar="YYYY-MM-DD", help="The date a guide's template is told. (default today)"),
+    ] = None
 
 
 @dataclass(frozen=True)

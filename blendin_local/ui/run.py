@@ -67,7 +67,7 @@ def run(
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
             session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
-                show_prompts(outputs.console, session.prompts(text))
+                show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
             outputs.begin(session.prompts(text), stream.signature)
             for step, shown in stream.shown():

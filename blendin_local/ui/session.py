@@ -7,6 +7,7 @@ Not here: options (`ui.options`), what a request means (`opening`).
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from blendin_local.ui.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions
 from blendin_local.ui.progress import download_bars
-from blendin_local.ui.values import read_text
+from blendin_local.ui.values import day, read_text
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class Session:
         """The same, with answers that can be decided again."""
         return replace(self, answer=replace(self.answer, evidence=True))
 
-    def prompts(self, question: str) -> Mapping[str, str]:
+    def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
         """The rendered prompt of each role."""
-        return self.pair.prompts(question, self.system)
+        return self.pair.prompts(question, self.system, should_stop)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,13 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
         models_of_it = " guided by ".join(names.values()) + against
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
     return Prepared(registry, opened, system, sampling, answer)
+
+
+def as_begun(prepared: Prepared, date: datetime.date | None) -> Prepared:
+    """The settings with the date of the first run, None where there was none, unless the user named one."""
+    if date is None or prepared.plan.request.date is not None:
+        return prepared
+    return replace(prepared, plan=replace(prepared.plan, date=date))
 
 
 def fetch_files(
@@ -147,6 +155,7 @@ def _request(options: SessionOptions, *, both: bool) -> PairRequest:
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),
         thinking=models.think,
+        date=day("--date", models.date),
         base_settings=runtime.settings("base"),
         guide_settings=runtime.settings("guide"),
         blend=options.blend.settings(),
@@ -182,7 +191,7 @@ def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
     """A pair for many rows: a guide without a template is refused here, not once for every row."""
     pair = Pair(setup, should_stop)
     try:
-        pair.prompts("?")
+        pair.prompts("?", should_stop=should_stop)
     except BaseException:
         pair.close()
         raise

@@ -7,6 +7,7 @@ Not here: which options there are (`ui.options`), intervals (`blendin_local.sett
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +49,16 @@ def one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None
     if value is not None and value not in choices:
         raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(choices)}")
     return value
+
+
+def day(name: str, text: str | None) -> date | None:
+    """A date. UsageError if it is none."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r:.60}", "give a date such as 2026-03-31") from None
 
 
 def read_text(path: Path | None) -> str | None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
         "template": asdict(plan.template),
         "guide_template": plan.guide_template and hashlib.sha256(plan.guide_template.encode()).hexdigest(),
         "thinking": plan.thinking,
+        "date": plan.date.isoformat(),
         "base": _memory_settings(plan.base_settings),
         "guide": _memory_settings(plan.guide_settings),
         **more,
@@ -124,6 +126,19 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
     if not isinstance(value, dict) or value.get("version") != VERSION:
         raise UsageError(f"{path} is not a manifest of this version", "choose another -o")
     return value
+
+
+def begun_on(path: Path) -> date | None:
+    """The date that the guide's template was told in an earlier run; None where there was none.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    settings = (read_manifest(path) or {}).get("settings")
+    try:
+        return date.fromisoformat(settings["date"]) if isinstance(settings, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
