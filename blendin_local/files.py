@@ -2,7 +2,7 @@
 
 Here: `private_fd`, `open_private` and `write_private` for files that hold conversations: they are the user's
 alone (0600), also where they were there before; `replace_whole`: a reader finds the old file or the new one;
-`lock`, `same_file`, `patiently`, `sync_directory`.
+`lock`, `same_file`, `patiently`, `write_all`, `sync_directory`.
 Not here: what is in the files, and what is said where the disk refuses: all of this raises OSError.
 Windows keeps a user's files private by the rights of their directory; modes are left alone there.
 """
@@ -108,11 +108,13 @@ def replace_whole(
     try:
         temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(private_fd(temporary, flags), "wb") as file:
+        fd = private_fd(temporary, flags)
+        try:
             for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+                write_all(fd, chunk)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         if mode != PRIVATE:
             temporary.chmod(mode)
         temporary.replace(path)
@@ -121,6 +123,13 @@ def replace_whole(
             temporary.unlink()
         raise
     sync_directory(path)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte; raises OSError where the disk takes only a part."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def sync_directory(path: Path) -> None:

@@ -109,7 +109,7 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
         "models": {role: _model(identity, role) for role in identity.models},
     }
     was = _common(signature, wanted)
-    return list(differences_of("", was, _common(wanted, was)))
+    return [difference.removeprefix(".") for difference in differences_of("", was, _common(wanted, was))]
 
 
 def _model(identity: Identity, role: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.files import lock, private_fd, same_file, sync_directory
+from blendin_local.files import lock, private_fd, same_file, sync_directory, write_all
 from blendin_local.jobs.batch.results import Content, cannot_write, encode, read_back
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -59,11 +59,22 @@ class GrowingFile:
         """
         file = cls(path)
         try:
-            if make or path.exists():
+            if make or file._is_there():
                 file._hold()
             yield file
         finally:
             file._close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is there, and held."""
+        return self._fd >= 0
+
+    def _is_there(self) -> bool:
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def _hold(self) -> None:
         try:
@@ -130,7 +141,7 @@ class GrowingFile:
             self._hold()
         try:
             self._require_untouched()
-            _write_all(self._fd, data)
+            write_all(self._fd, data)
             os.fsync(self._fd)
         except OSError as error:
             self._take_back()
@@ -208,9 +219,3 @@ class GrowingFile:
                 self.path.unlink()
         os.close(self._fd)
         self._fd = -1
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -35,15 +35,22 @@ class Places:
         """
         stem = out.name.removesuffix(".jsonl")
         names = [out.name, f"{stem}.errors.jsonl", f"{stem}.manifest.json"]
-        places = cls(source, *(out.with_name(name) for name in names))
-        for path in (places.answers, places.errors, places.manifest):
-            if path.exists() and source.exists() and os.path.samefile(path, source):
+        try:
+            places = cls(source, *(out.with_name(name) for name in names))
+            places._require_usable()
+        except (OSError, ValueError) as error:  # ValueError: no name at all, such as /
+            why = error.strerror if isinstance(error, OSError) else "it has no name"
+            raise UsageError(f"{out} cannot be written: {why}", "choose another -o") from error
+        return places
+
+    def _require_usable(self) -> None:
+        for path in (self.answers, self.errors, self.manifest):
+            if path.exists() and self.source.exists() and os.path.samefile(path, self.source):
                 raise UsageError(f"{path} is the input itself", "choose another -o")
             if path.exists() and not path.is_file():
                 raise UsageError(f"{path} is not a regular file", "choose another -o")
-        if not out.parent.is_dir():
-            raise UsageError(f"there is no directory {out.parent}", "make it, or choose another -o")
-        return places
+        if not self.answers.parent.is_dir():
+            raise UsageError(f"there is no directory {self.answers.parent}", "make it, or choose another -o")
 
 
 def remove_results(places: Places) -> None:
@@ -67,10 +74,19 @@ def remove_results(places: Places) -> None:
                 raise cannot_write(path, error) from error
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "choose another -o") from error
+
+
 def require_new(places: Places) -> None:
     """Raise `UsageError` where answers lie that nobody knows the settings of."""
     for path in (places.answers, places.errors):
-        if path.exists() and path.stat().st_size:
+        if _size(path):
             raise UsageError(
                 f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
                 "choose another -o, move the file away, or make the manifest anew with --adopt "

@@ -67,7 +67,7 @@ def forget_failures(places: Places) -> None:
         if line["error"]["code"] == BAD_ROW:
             kept.append(encode(line))
 
-    if places.errors.exists():
-        with GrowingFile.held(places.errors):
-            read_back(places.errors, take)
+    with GrowingFile.held(places.errors, make=False) as held:
+        read_back(places.errors, take)
+        if held.is_open:
             replace_file(places.errors, kept, one_writer=True)

@@ -83,11 +83,11 @@ class Batch:
         self._finished_now = 0
         self._tokens_now = 0
         self._began = self._told = monotonic()
-        self.notes = tuple(
+        self.notes = [
             f"the last line of {file.path} was torn and cut off ({file.torn:,} bytes); its row is asked again"
             for file in files
             if file.torn
-        )
+        ]
 
     @classmethod
     @contextmanager
@@ -134,6 +134,12 @@ class Batch:
         standing, state = self.standing(), found.get("state")
         was = {name: found.get("counts", {}).get(name) for name in COUNTED}
         now = {name: getattr(standing, name) for name in COUNTED}
+        counted = was["answered"] if was["wanted"] == now["wanted"] else 0
+        if isinstance(counted, int) and counted > now["answered"]:
+            self.notes.append(
+                f"{self.places.answers} holds {now['answered']} of the {counted} answers that its manifest "
+                "counts: the others are asked again"
+            )
         if state == ADOPTED or (found and not standing.left and (state, was) != ("finished", now)):
             self.manifest.write("stopped" if standing.left else "finished", standing.to_json())
 
