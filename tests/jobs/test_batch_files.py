@@ -181,6 +181,79 @@ def test_fewer_answers_than_the_manifest_counts_are_told(source, out):
         assert ["holds 1 of the 10 answers" in note for note in batch.notes] == [True]
 
 
+@pytest.mark.parametrize("meddle", MEDDLING)
+def test_no_row_is_asked_for_a_file_that_is_no_longer_ours(source, out, meddle):
+    """The check comes before each line: after the row at which it happens one more is asked, and no other."""
+    pair = ScriptedAnswers()
+    with opened(source, out) as batch, pytest.raises(WriteError):
+        batch.answer(pair, lambda: False, lambda now: meddle(out) if now.finished_now == 3 else None)
+    assert len(pair.seen) == 4
+
+
+def test_a_cut_between_check_and_failed_write_leaves_no_hole(source, out, monkeypatch):
+    """Taking back half a line never makes a file longer."""
+    real = os.write
+
+    def cut_and_fail(fd, data):
+        if os.fstat(fd).st_size > 3000:
+            os.truncate(out, 100)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", cut_and_fail)
+    with pytest.raises(WriteError, match="No space"):
+        run(source, out)
+    assert out.stat().st_size == 100
+
+
+def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out, monkeypatch):
+    """What is locked is what the path leads to."""
+    from blendin_local.jobs.batch import growing
+
+    replaced = []
+
+    def replace_and_lock(fd):
+        if not replaced:
+            replaced.append(out.rename(out.with_name("elsewhere")))
+        return growing_lock(fd)
+
+    growing_lock = growing.lock
+    monkeypatch.setattr(growing, "lock", replace_and_lock)
+    run(source, out)
+    require_all(out)
+    assert replaced[0].read_bytes() == b""
+
+
+def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypatch):
+    """Nothing is cut off or written behind lines that were not read."""
+    from blendin_local.jobs.batch import growing
+
+    run(source, out, ScriptedAnswers(stop_after=3))
+    line = out.read_bytes().splitlines(keepends=True)[0].replace(b"id-0", b"id-9")
+    with out.open("ab") as file:
+        file.write(b'{"custom')  # torn: what would be cut off
+    real = growing.read_back
+
+    def read_then_add(path, take):
+        content = real(path, take)
+        if path == out:
+            with out.open("ab") as file:
+                file.write(line)
+        return content
+
+    monkeypatch.setattr(growing, "read_back", read_then_add)
+    with pytest.raises(WriteError, match="something else"):
+        run(source, out)
+    assert out.read_bytes().endswith(line)
+
+
+def test_what_a_kill_left_of_a_manifest_is_used_again(source, out):
+    """The half-written new file is neither in the way nor left behind."""
+    (out.parent / ".a.manifest.json.new").write_text('{"vers')
+    run(source, out)
+    assert {path.name for path in out.parent.iterdir()} == {out.name, errors_of(out).name, "a.manifest.json"}
+
+
 def test_a_new_time_or_mode_alone_is_no_meddling(source, out):
     """Backups and `touch` do not end a night's run."""
 
@@ -319,7 +392,8 @@ class Signed(ScriptedAnswers):
             if hasattr(outcome, "signature"):
                 blend = {"method": "blendin", "threshold": self.threshold, "alpha": "auto", "of_later": 1}
                 models = {"base": {"file": "b.gguf", "size": 5}}
-                signature = {"blend": blend, "answer": {"stop": ["\nQuestion:"]}, "models": models}
+                answer, sampling = {"stop": ["\nQuestion:"]}, {"seed": 77}  # added by a pair, drawn by it
+                signature = {"blend": blend, "answer": answer, "sampling": sampling, "models": models}
                 outcome = replace(outcome, signature=signature)  # noqa: PLW2901
             yield request, outcome
 

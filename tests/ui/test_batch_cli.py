@@ -277,7 +277,7 @@ def test_nothing_left_loads_nothing(arguments, cache):
 
 
 def test_a_lost_manifest_is_made_anew(arguments, cache, tmp_path):
-    """Where it is torn, the error names --adopt, which shows what is there and wants a yes; then all goes on."""
+    """Torn, it is an error that names --adopt, which shows what is there and wants a yes; then it goes on."""
     assert blendin(*arguments("--limit", 3), **cache)[0] == 0
     manifest = tmp_path / "a.manifest.json"
     whole = json.loads(manifest.read_text())
