@@ -22,7 +22,7 @@ from typing import TextIO, TypeVar
 PRIVATE = 0o600
 OTHERS = 0o077
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # between attempts to open a file
-NO_MODES = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+NO_MODES = frozenset({errno.EPERM, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", 0), errno.ENOSYS})
 LOCKED_BYTE = 2**31 - 2  # Windows locks bytes, not files: one that is hardly ever read
 
 Result = TypeVar("Result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from blendin_local.jobs.batch.standing import BatchOptions
 from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, lines, opened, questions, run, scan, write_rows
 
+fcntl = pytest.importorskip("fcntl")
 ROWS = 30
 FAILING = (4, 11, 29)
 WANTED = [f"id-{i}" for i in range(ROWS)]

@@ -136,7 +136,8 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
     if not _is_whole(value):
         raise DamagedManifestError(
             f"{path} is not a whole manifest of blendin batch",
-            "make it anew with --adopt (which shows first what it would take over), or choose another -o",
+            "choose another -o, or let blendin batch --adopt make it anew (which shows first what it would "
+            "take over)",
         )
     if value["version"] != VERSION:
         raise UsageError(

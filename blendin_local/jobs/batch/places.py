@@ -89,6 +89,6 @@ def require_new(places: Places) -> None:
         if _size(path):
             raise UsageError(
                 f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
-                "choose another -o, move the file away, or make the manifest anew with --adopt "
+                "choose another -o, move the file away, or let blendin batch --adopt make it anew "
                 "(which shows first what it would take over)",
             )

@@ -69,5 +69,6 @@ def forget_failures(places: Places) -> None:
 
     with GrowingFile.held(places.errors, make=False) as held:
         read_back(places.errors, take)
-        if held.is_open:
-            replace_file(places.errors, kept, one_writer=True)
+        there = held.is_open
+    if there:  # closed again: Windows replaces no open file
+        replace_file(places.errors, kept, one_writer=True)
