@@ -6,10 +6,8 @@ Not here: how files are read and merged (`models.registry`), which keys there ar
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.files import PRIVATE, replace_whole
 from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.registry import REFERENCE_KEYS, looks_like_path
 from blendin_local.models.schema import VERSION, Table, check_file
@@ -91,14 +90,9 @@ def _require_sound(text: str, name: str, values: Mapping[str, Any], path: Path) 
 
 
 def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        if path.exists():
-            beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
+        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE
+        replace_whole(path, [text.encode()], mode=mode)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise WriteError(f"{path} cannot be written: {error.strerror or error}", "check the disk") from error

@@ -7,12 +7,12 @@ Not here: the records of single steps (`--trace`).
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError
+from blendin_local.files import replace_whole
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.ui.chat_state import ChatSettings, Talk, Turn
 
@@ -39,11 +39,7 @@ def save(talk: Talk, path: Path) -> None:
     try:
         if path.exists() and path.stat().st_size and not _is_ours(path):
             raise UsageError(f"{path} exists and is not a saved chat", "choose another name")
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        beside.write_text(
-            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
-        )
-        beside.replace(path)
+        replace_whole(path, [(json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines])
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 

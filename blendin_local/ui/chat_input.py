@@ -22,6 +22,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 
 from blendin_local.errors import UsageError
+from blendin_local.files import private_fd
 
 PROMPT, CONTINUED = "> ", "… "
 BLOCK = '"""'
@@ -169,7 +170,7 @@ def open_history() -> History:
         return InMemoryHistory()
     try:
         path = Path(user_state_path("blendin-local", appauthor=False, ensure_exists=True)) / "chat_history"
-        path.touch(mode=0o600)
+        os.close(private_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))  # a history is a conversation
     except OSError:
         return InMemoryHistory()
     return FileHistory(path)

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
+from blendin_local.files import write_private
 from blendin_local.jobs.batch.lanes import lanes_for
 from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
@@ -180,7 +181,7 @@ def _give(command: _Command, check: Check) -> None:
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text)
     except OSError as error:
         raise WriteError(
             f"{path} cannot be written: {error.strerror or error}", "choose another place"

@@ -19,6 +19,7 @@ from rich.console import Console
 from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError
+from blendin_local.files import open_private, write_private
 from blendin_local.ui.html import render_html
 from blendin_local.ui.options import OutputOptions
 from blendin_local.ui.streams import close_stdout
@@ -134,7 +135,7 @@ class Page:
 
     def finish(self, completion: Completion) -> None:
         """Write the file."""
-        self._path.write_text(self._render(self._prompts, completion), encoding="utf-8")
+        write_private(self._path, self._render(self._prompts, completion))
 
 
 class Outputs:
@@ -222,7 +223,7 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
         yield None
         return
     try:
-        stream = path.open("w", encoding="utf-8")
+        stream = open_private(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "check the path") from error
     with stream:

@@ -106,8 +106,13 @@ def error_line(number: int, failed: Row | Fault, error: BlendinError | None = No
     return line if form == "own" else {"id": f"blendin-{failed.line}", **line, "response": None}
 
 
+def record_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record within the line of an answer, whichever its form."""
+    record: Mapping[str, Any] = line["response"]["body"] if "response" in line else line
+    return record
+
+
 def blend_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The counts within the line of an answer, whichever its form."""
-    record = line["response"]["body"] if "response" in line else line
-    blend: Mapping[str, Any] = record["blend"]
+    """The counts within the line of an answer."""
+    blend: Mapping[str, Any] = record_of(line)["blend"]
     return blend
