@@ -59,7 +59,9 @@ def main() -> None:
     except BlendinError as error:
         _report(error.message, error.hint, error.code)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):  # what was stopped, where nothing on the screen says so
+            sys.stderr.write(f"blendin: {stop}\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         close_stdout()
