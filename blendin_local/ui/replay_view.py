@@ -107,9 +107,13 @@ def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
     table.add_column("", style="heading", no_wrap=True)
     for name in (over, "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
+    silent = any(blend.guide_silent for blend in rows.values())
+    if silent:
+        table.add_column("guide silent", justify="right", no_wrap=True)
     for name, blend in rows.items():
         asked, changed = percent(blend.intervention_rate), percent(blend.changed_rate)
-        table.add_row(name, str(blend.steps), asked, changed)
+        more = [str(blend.guide_silent)] if silent else []
+        table.add_row(name, str(blend.steps), asked, changed, *more)
     return table
 
 
