@@ -27,6 +27,7 @@ from blendin_local.decode.stream import AnswerStream
 from blendin_local.decode.task import Request, Settings, Task
 from blendin_local.decode.turns import Turns
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.pair_setup import MAX_LANES, PairSetup
@@ -260,7 +261,8 @@ class Pair:
         }
 
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
-        return tuple(notice for role in roles for notice in self._players[role].notices(role))
+        of_models = (notice for role in roles for notice in self._players[role].notices(role))
+        return tuple(filter(None, (library().notice, *of_models)))
 
     def _signature(self, roles: Sequence[Role], settings: Settings) -> dict[str, Any]:
         return {

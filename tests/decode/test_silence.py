@@ -183,7 +183,7 @@ def test_silence_is_told_in_words():
 @given(st.integers(0, 999), st.sampled_from(GUIDED))
 @settings(deadline=None)
 def test_silence_is_kept_in_json(seed, method):
-    """Steps come back from their records, the summary counts them; a step without silence has no word of it."""
+    """Steps come back from their records, the summary counts them, others do not mention it."""
     limits = AnswerSettings(max_tokens=12, evidence=True)
     blend = BlendSettings(method=method)
     completion = answered(chatter(seed, 0.4, 0.2), chatter(seed + 1, 0.4, 0.5), blend, answer=limits)
