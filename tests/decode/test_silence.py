@@ -20,6 +20,7 @@ from blendin_local.core.record_json import completion_to_json, step_from_json, s
 from blendin_local.core.records import BlendSummary, silence_notices, summarize
 from blendin_local.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+from blendin_local.ui.tables import said_by, why_headline
 from tests.conftest import ROOT
 from tests.jobs.replays import answered, chatter
 from tests.prompts import TEMPLATE
@@ -168,6 +169,13 @@ def test_a_model_alone_says_its_likeliest_and_is_counted():
         assert told(steps) == [(b"x", method, (method,))] * 3
         [notice] = silence_notices(summarize(steps))
         assert notice.startswith(f"the {method} made no suggestion at 3 of 3 steps")
+
+
+def test_a_step_says_who_was_silent():
+    """Where a step is explained, in a chat, a page or a replay."""
+    steps, _, _ = run("nudging", always(a=0.3, b=0.2), mute, n=1)
+    assert said_by(steps[0]).endswith("; the guide made no suggestion")
+    assert "the guide made no suggestion" in why_headline(steps[0]).plain
 
 
 def test_silence_is_told_in_words():

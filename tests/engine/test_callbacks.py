@@ -15,7 +15,10 @@ from blendin_local.engine.callbacks import Question
 from blendin_local.engine.context import Context
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
+from blendin_local.pair import Pair, PairSetup
 from blendin_local.settings import ModelSettings
+from blendin_local.ui import cli
+from tests.prompts import TEMPLATE
 from tests.toys import KINDS, make_toy
 
 SETTINGS = ModelSettings(threads=1)
@@ -167,3 +170,55 @@ def test_ctrl_c_stops_an_answer_of_the_python_api(tmp_path):
         assert said.split("\n")[0] == "interrupted True", noise
         assert "ignored" not in noise
         assert child.returncode == 0, noise
+
+
+def test_a_load_that_was_stopped_says_that_it_was_you(tmp_path, monkeypatch, capsys):
+    """Ctrl-C while models load: exit code 130 and one line, whoever noticed it."""
+    toy = make_toy(tmp_path / "toy.gguf", "plain")
+    init = Pair.__init__
+    for stop in (lambda: True, raising(KeyboardInterrupt())):
+        with pytest.raises(KeyboardInterrupt, match="stopped by you while the models were loaded"):
+            Pair(PairSetup(toy, None, TEMPLATE, SETTINGS), stop)
+
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setattr(sys, "argv", ["blendin", "run", "hello", "--base", str(toy), "--method", "base"])
+    monkeypatch.setattr(Pair, "__init__", lambda self, setup, _: init(self, setup, lambda: True))
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "blendin: stopped by you while the models were loaded\n"
+
+
+BENCH_IN_A_CHILD = """
+import os, signal, sys, threading
+from blendin_local.jobs.bench import run
+from blendin_local.ui import cli
+
+delay = float(sys.argv.pop())
+
+def soon(*_):
+    threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    return measure(*_)
+
+measure, run.run_bench = run.run_bench, soon
+cli.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent to a process")
+def test_ctrl_c_stops_a_benchmark(tmp_path):
+    """A real SIGINT at any time of a benchmark: exit code 130, and one line that says why."""
+    toy = make_toy(tmp_path / "toy.gguf", "plain")
+    for delay in ("0.01", "0.2", "0.5"):
+        command = ["bench", "--base", str(toy), "-c", "512", "--rounds", "60", delay]
+        done = subprocess.run(
+            [sys.executable, "-c", BENCH_IN_A_CHILD, *command],
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 130, done.stderr
+        assert done.stderr.splitlines()[-1] == "blendin: the benchmark was stopped by you"
+        assert "ignored" not in done.stderr

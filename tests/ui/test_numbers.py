@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import types
 import typing
@@ -26,6 +27,7 @@ from blendin_local.settings import (
     ModelSettings,
     SamplingSettings,
 )
+from blendin_local.ui.cli import build_app
 from blendin_local.ui.grouped import grouped
 from blendin_local.ui.options import (
     AnswerOptions,
@@ -34,6 +36,7 @@ from blendin_local.ui.options import (
     RuntimeOptions,
     SamplingOptions,
 )
+from tests.toys import make_toy
 
 HOSTILE = (
     *("nan", "NaN", "-nan", "inf", "-inf", "Infinity", "1e400", "-1e400", "1e-320", "-0.0", "-0", "0", ""),
@@ -218,6 +221,20 @@ def test_switches_win_over_the_pair_either_way(registry):
     assert plan(PairRequest(pair="own"), registry).thinking
     assert not plan(PairRequest(pair="own", thinking=False), registry).thinking
     assert ModelOptions().think is None
+
+
+def test_small_windows_can_be_chosen_and_are_told(tmp_path):
+    """`--no-swa-full` reaches llama.cpp: the cache cannot go back as far, and the answer says so."""
+    toy = str(make_toy(tmp_path / "toy.gguf", "sliding"))
+    command = ["run", "hello", "--base", toy, "--method", "base", "-c", "256", "-n", "3", "--json"]
+    small, full = (
+        json.loads(CliRunner().invoke(build_app(), [*command, *more], catch_exceptions=False).stdout)
+        for more in (["--no-swa-full"], [])
+    )
+    assert small["signature"]["models"]["base"]["swa_full"] is False
+    assert any("sliding-window cache is small" in notice for notice in small["notices"])
+    assert full["signature"]["models"]["base"]["swa_full"] is True
+    assert not full["notices"]
 
 
 def test_an_empty_system_text_is_one(tmp_path):
