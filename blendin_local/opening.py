@@ -49,7 +49,8 @@ class PairRequest:
         exact_prompts: Prompts that stand for rendered ones.
         guide_template: A Jinja template instead of the guide's own.
         thinking: Whether a thinking guide may think.
-        base_settings: Fields of `ModelSettings` for the base.
+        base_settings: Fields of `ModelSettings` for the base; None for a number: choose it, whatever
+            models.toml says.
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         both: Whether to open every model that is named, also where the method needs fewer.
@@ -64,7 +65,7 @@ class PairRequest:
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
-    thinking: bool = False
+    thinking: bool | None = None
     base_settings: Mapping[str, Any] = field(default_factory=dict)
     guide_settings: Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +140,7 @@ def plan(request: PairRequest, registry: Registry) -> Plan:
         base_settings=_model_settings(request.base_settings, entry, registry.defaults, "base"),
         guide_settings=_model_settings(request.guide_settings, entry, registry.defaults, "guide"),
         guide_template=request.guide_template or _chat_template(guide_entry),
-        thinking=request.thinking or bool(guide_entry and guide_entry.think),
+        thinking=bool(guide_entry and guide_entry.think) if request.thinking is None else request.thinking,
         system=_first("system", entry, registry.defaults) or "",
         max_tokens=_first("max_tokens", entry, registry.defaults),
         pair_name=entry.name if entry else "",
@@ -257,7 +258,8 @@ def _chat_template(guide: ModelEntry | None) -> str | None:
 def _model_settings(
     given: Mapping[str, Any], entry: PairEntry | None, defaults: Defaults, role: Role
 ) -> ModelSettings:
-    chosen = {name: _first(name, entry, defaults) for name in ("ctx_size", "n_gpu_layers", "threads")}
+    names = ("ctx_size", "n_gpu_layers", "threads", "swa_full")
+    chosen = {name: _first(name, entry, defaults) for name in names}
     if role == "guide":
         own = {name: _first(f"guide_{name}", entry, defaults) for name in ("ctx_size", "n_gpu_layers")}
         chosen |= {name: value for name, value in own.items() if value is not None}

@@ -25,8 +25,10 @@ from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
 from blendin_local.decode.spans import digest_of, text_of
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Request, Settings, Task, sit_down
+from blendin_local.decode.task import Request, Settings, Task
+from blendin_local.decode.turns import Turns
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.library import library
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
@@ -48,7 +50,10 @@ def never() -> bool:
 class Pair:
     """Two loaded models, or three, that answer together. A context manager; close it when done.
 
-    Drive it from one thread: llama.cpp keeps a team of workers for each thread that calls it.
+    It makes one answer, or one `answer_all`, at a time (`decode.turns`): a thread that asks while another
+    thread's answer is unfinished gets a `PairError`; in one thread the later answer ends the earlier. Closing
+    breaks off an answer that another thread is making. After that every use raises `PairError`. One thread is
+    best: llama.cpp keeps a team of workers for each thread that calls it.
 
     Args:
         setup: Files and settings.
@@ -57,14 +62,14 @@ class Pair:
     Raises:
         LoadError: A file cannot be loaded, or there is too little memory.
         PairError: A model cannot play its role.
+        KeyboardInterrupt: The user stopped it, through `should_stop` or Ctrl-C; nothing stays loaded.
     """
 
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
+        self._turns = Turns()
         started = perf_counter()
-        self._players: dict[Role, Player] = Player.load_all(
-            setup.files(), Store.default().verdicts, should_stop, setup.n_lanes
-        )
+        self._players: dict[Role, Player] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
         self._places: list[dict[Role, Seat]] = [
             {role: Seat(p.context, p.context.lanes[i], p.table) for role, p in self._players.items()}
@@ -78,7 +83,12 @@ class Pair:
         self.close()
 
     def close(self) -> None:
-        """Free the models; calling it twice is harmless."""
+        """Free the models, once nobody uses them; calling it twice is harmless.
+
+        Raises:
+            PairError: The call comes from inside an answer of this pair.
+        """
+        self._turns.close()
         self._places = []
         for player in self._players.values():
             player.close()
@@ -87,7 +97,8 @@ class Pair:
         self, conversation: Conversation, system: str = "", should_stop: Stop = never
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
-        spans = self._spans(_messages(conversation, system), tuple(self._players), should_stop)
+        with self._turns.visit():
+            spans = self._spans(_messages(conversation, system), tuple(self._players), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
@@ -132,13 +143,15 @@ class Pair:
 
         Raises:
             UsageError: An unknown method, or nothing to answer.
-            PairError: A model that the method needs is missing, or a prompt cannot be rendered.
+            PairError: A model that the method needs is missing, a prompt cannot be rendered, another thread
+                is making an answer, or the pair is closed.
             ContextFullError: A prompt is longer than its context.
             KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
         wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
-        task = self._task(_messages(conversation, system), wish, should_stop)
-        return AnswerStream(task, sit_down(task, self._places[0]), should_stop)
+        with self._turns.visit():
+            task = self._task(_messages(conversation, system), wish, should_stop)
+        return AnswerStream(task, self._places[0], should_stop, self._turns)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
         """Answer in one piece; arguments and errors are those of `stream`."""
@@ -166,9 +179,13 @@ class Pair:
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        return answer_many(
-            requests, lambda request: self._task_of(request, should_stop), self._places, should_stop, watch
-        )
+        self._turns.require_open()
+        stop = self._turns.stopping(should_stop)
+
+        def prepare(request: Request) -> Task:
+            return self._task_of(request, stop)
+
+        return self._turns.each(lambda: answer_many(requests, prepare, self._places, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
@@ -178,11 +195,14 @@ class Pair:
     def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
         """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
-        return read_text(self._seat(role), spans, **how)
+        seat = self._seat(role)
+        stop = self._turns.stopping(how.pop("should_stop", lambda: False))
+        return self._turns.each(lambda: read_text(seat, spans, should_stop=stop, **how))
 
     def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
-        return self._prompt(role, messages)
+        with self._turns.visit():
+            return self._prompt(role, messages)
 
     def option_logprobs(
         self,
@@ -192,9 +212,13 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
-        return score_options(self._seat(role), self._prompt(role, messages), options, should_stop)
+        seat, turn = self._seat(role), self._turns.begin()
+        with self._turns.playing(turn):
+            prompt = self._prompt(role, messages)
+            return score_options(seat, prompt, options, self._turns.stopping(should_stop))
 
     def _seat(self, role: Role) -> Seat:
+        self._turns.require_open()
         if role not in self._players:
             raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
         return self._places[0][role]
@@ -239,7 +263,8 @@ class Pair:
 
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""
-        lines: dict[str, str] = {role: player.describe() for role, player in self._players.items()}
+        with self._turns.visit():
+            lines: dict[str, str] = {role: player.describe() for role, player in self._players.items()}
         lines["template"] = self.setup.template.name
         return lines
 
@@ -251,7 +276,8 @@ class Pair:
         }
 
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
-        return tuple(notice for role in roles for notice in self._players[role].notices(role))
+        of_models = (notice for role in roles for notice in self._players[role].notices(role))
+        return tuple(filter(None, (library().notice, *of_models)))
 
     def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
         own = "guide" in prompts and "guide" not in self.setup.exact_prompts
@@ -271,6 +297,13 @@ class Pair:
             "sampling": asdict(settings.sampling),
             "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         }
+
+
+def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, Player]:
+    try:
+        return Player.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_lanes)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop
 
 
 def _messages(conversation: Conversation, system: str) -> list[Message]:

@@ -78,7 +78,7 @@ class Player:
         try:
             size = context_size(header, settings)
             self.context = Context(self.model, size, self.threads, n_lanes, self.pace)
-        except Exception:
+        except BaseException:
             self.model.close()
             raise
         vocabulary = self.model.vocabulary

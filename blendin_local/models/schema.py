@@ -86,6 +86,7 @@ BLEND_KEYS: Mapping[str, Kind] = {
     "n_gpu_layers": WHOLE,
     "guide_n_gpu_layers": WHOLE,
     "threads": WHOLE,
+    "swa_full": SWITCH,
     "system": TEXT,
     "max_tokens": WHOLE,
 }

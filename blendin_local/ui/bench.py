@@ -85,7 +85,10 @@ def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
     name = ready.plan.pair_name or " guided by ".join(path.name for path in paths.values())
     wish = Wish(name, ready.plan.setup(paths), ready.plan.blend, replace(Sizes(), rounds=rounds))
     with ordinary_interrupts(), err.status("bench", spinner_style="footer") as status:
-        return run_bench(wish, lambda what: status.update(f"measuring: {what}"))
+        try:
+            return run_bench(wish, lambda what: status.update(f"measuring: {what}"))
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("the benchmark was stopped by you") from stop
 
 
 def _show(found: Bench, console: Console, old: object) -> None:

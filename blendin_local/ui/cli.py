@@ -59,7 +59,11 @@ def main() -> None:
     except BlendinError as error:
         _report(error.message, error.hint, error.code)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as leaving:
+        _tell_stop(leaving)
+        raise
+    except KeyboardInterrupt as stop:
+        _tell_stop(stop)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         close_stdout()
@@ -72,6 +76,14 @@ def main() -> None:
             "bug",
         )
         sys.exit(1)
+
+
+def _tell_stop(error: BaseException | None) -> None:
+    """What the user stopped, where nothing on the screen says so; typer turns Ctrl-C into an exit code."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    if error is not None and str(error):
+        sys.stderr.write(f"blendin: {error}\n")
 
 
 def _report(message: str, hint: str, code: str) -> None:

@@ -119,7 +119,8 @@ def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
     """What `show` tells about a pair, above its two models."""
     names = (
         "method threshold alpha agreement_bonus top_k_blend cap bridge base_temperature guide_temperature "
-        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads system max_tokens"
+        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads swa_full system "
+        "max_tokens"
     )
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("anti", pair.anti)] if pair.anti else []

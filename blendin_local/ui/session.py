@@ -91,7 +91,8 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
     sampling = SamplingSettings(**options.sampling.settings())
     given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
     answer = AnswerSettings(**{**given, **options.answer.settings()})
-    system = options.answer.system_text() or opened.system
+    said = options.answer.system_text()
+    system = opened.system if said is None else said
     if opened.chosen_for_user:
         names = dict(opened.references)
         against = f" against {names.pop('anti')}" if "anti" in names else ""

@@ -163,7 +163,8 @@ def _ground(ready: _Ready) -> Ground:
     answer = ready.prepared.answer
     if command.answer.max_tokens is None:
         answer = replace(answer, max_tokens=benchmark.max_tokens)
-    system = command.answer.system_text() or benchmark.system or plan.system
+    said = command.answer.system_text()
+    system = (benchmark.system or plan.system) if said is None else said
     defaults = RowDefaults(plan.blend, ready.prepared.sampling, answer, system)
     origin = Origin(
         models=model_facts(ready.paths, Store.default()),

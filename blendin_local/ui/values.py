@@ -6,6 +6,7 @@ Not here: which options there are (`ui.options`), intervals (`blendin_local.sett
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from blendin_local.errors import UsageError
 from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, CalibratedAlpha
 
 Value = TypeVar("Value")
+WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
 ALPHA_WORDS: Mapping[str, CalibratedAlpha | None] = {AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA}
 
 
@@ -32,16 +34,23 @@ def number(name: str, text: str | None, words: Mapping[str, Value]) -> float | V
         raise UsageError(f"{name} is {text!r}", f"give a number or {' or '.join(words)}") from None
 
 
+def whole(name: str, text: str, words: Mapping[str, Value]) -> int | Value:
+    """A whole number in plain digits, or one of a few words.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text in words:
+        return words[text]
+    if not WHOLE.fullmatch(text):
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise UsageError(f"{name} is {shown!r}", f"give a whole number or {' or '.join(words)}")
+    return int(text)
+
+
 def chosen(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of many types
     """Those that are not None."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def whole(name: str, value: float) -> int:
-    """A number that must be whole. UsageError if it is not."""
-    if value != int(value):
-        raise UsageError(f"{name} is {value}", "give a whole number")
-    return int(value)
 
 
 def one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None:

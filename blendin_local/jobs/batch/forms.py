@@ -30,6 +30,7 @@ class Tally:
     changed: int = 0
     base_tokens: int = 0
     guide_tokens: int = 0
+    guide_silent: int = 0
 
     def add(self, blend: Mapping[str, Any]) -> None:
         """Count one answer's part `blend`."""
@@ -38,6 +39,7 @@ class Tally:
         self.changed += blend.get("changed", 0)
         self.base_tokens += blend.get("base_tokens_evaluated", 0)
         self.guide_tokens += blend.get("guide_tokens_evaluated", 0)
+        self.guide_silent += blend.get("guide_silent", 0)
 
     def to_json(self) -> dict[str, Any]:
         """The counts with their rates."""
@@ -50,6 +52,7 @@ class Tally:
             "changed_rate": self.changed / steps,
             "base_tokens_evaluated": self.base_tokens,
             "guide_tokens_evaluated": self.guide_tokens,
+            "guide_silent": self.guide_silent,
         }
 
 

@@ -81,6 +81,8 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
 
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
+    if not settings.swa_full:
+        facts["swa_full"] = False  # what is read again is read in other shapes
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}
