@@ -15,8 +15,8 @@ from typing import Any
 
 from blendin_local.errors import UsageError
 
-LARGEST_TEXT = 2**20
-MOST_KEYS_IN_A_CHAIN = 16  # `a.b.c`: tomllib takes quadratic time for it
+LARGEST_TEXT = 2**18
+MOST_KEYS_IN_A_CHAIN = 8  # `a.b.c`: tomllib takes quadratic time for it
 _LINK = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
 _CHAIN = re.compile(rf"(?<![\w-])(?:{_LINK}){{{MOST_KEYS_IN_A_CHAIN}}}")
 

@@ -202,6 +202,7 @@ class _Merged:
     def __init__(self) -> None:
         self.tables: dict[Name, dict[str, Any]] = {}
         self.origins: dict[Place, RegistryFile] = {}
+        self.files: dict[Name, list[str]] = {}
 
     def add(self, file: RegistryFile, content: Table) -> None:
         self._put("defaults", "", content.get("defaults", {}), file)
@@ -213,6 +214,7 @@ class _Merged:
 
     def _put(self, section: str, name: str, table: Table, file: RegistryFile) -> None:
         known = self.tables.setdefault((section, name), {})
+        self.files.setdefault((section, name), []).append(str(file.path))
         for key, value in table.items():
             if key not in known or known[key] != value:  # an equal value stays the farther file's
                 known[key] = value
@@ -271,8 +273,8 @@ class _Merged:
         return PlainTemplate(name=name, stop=tuple(table.get("stop", ())), **fields)
 
     def _missing(self, section: str, name: str, what: str) -> None:
-        files = {str(file.path) for place, file in self.origins.items() if place[:2] == (section, name)}
-        raise UsageError(f"[{section}.{name}] lacks {what}", f"add it in {' or '.join(sorted(files))}")
+        files = " or ".join(self.files[section, name])
+        raise UsageError(f"{files}: [{section}.{name}] lacks {what}", "add it there")
 
 
 def _sources(table: Table) -> Iterator[Source]:

@@ -42,6 +42,7 @@ def _listed(value: object, fits: Callable[[object], bool]) -> bool:
 
 
 TEXT = _text("a text without NUL", grammar.is_text)
+NAME = _text("a name", lambda value: not value or grammar.is_name(value))
 REFERENCE = _text("a name, path or repository", grammar.is_path)
 PATH = _text("a path of printable characters", grammar.is_path)
 MODEL_FILE = _text("a plain file name that ends in .gguf", grammar.is_model_file)
@@ -74,7 +75,7 @@ SHA256 = _text(
 )
 
 BLEND_KEYS: Mapping[str, Kind] = {
-    "method": TEXT,
+    "method": NAME,
     "threshold": NUMBER,
     "alpha": ALPHA,
     "agreement_bonus": NUMBER,
@@ -99,7 +100,7 @@ MODEL_KEYS: Mapping[str, Kind] = {
     "notice": TEXT,
     "size": SIZE,
     "sha256": SHA256,
-    "template": TEXT,
+    "template": NAME,
     "chat_template": PATH,
     "think": SWITCH,
     "path": PATH,
@@ -113,7 +114,7 @@ PAIR_KEYS: Mapping[str, Kind] = {
     "anti": REFERENCE,
     "base_temperature": NUMBER,
     "guide_temperature": NUMBER,
-    "base_template": TEXT,
+    "base_template": NAME,
     "tuned": TABLE,
     **BLEND_KEYS,
 }
@@ -125,7 +126,7 @@ TEMPLATE_KEYS: Mapping[str, Kind] = {
     "preamble": TEXT,
     "stop": STOPS,
 }
-DEFAULTS_KEYS: Mapping[str, Kind] = {"pair": TEXT, "template": TEXT, **BLEND_KEYS}
+DEFAULTS_KEYS: Mapping[str, Kind] = {"pair": NAME, "template": NAME, **BLEND_KEYS}
 SECTIONS: Mapping[str, Mapping[str, Kind]] = {
     "models": MODEL_KEYS,
     "pairs": PAIR_KEYS,

@@ -55,7 +55,7 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
         document["version"] = VERSION
         return document
     text = read_small_text(path)
-    parse_toml(text, path)
+    check_file(parse_toml(text, path), path)
     try:
         return tomlkit.parse(text)
     except (TOMLKitError, RecursionError) as error:
