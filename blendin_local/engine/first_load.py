@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -101,8 +101,12 @@ def _try(
         ) from error
     refusal = json.loads(answer)
     if refusal:
-        kind = PairError if refusal["error"] == "PairError" else LoadError
-        raise kind(_one_line(refusal["message"]), refusal["hint"])
+        raise _refused(refusal)
+
+
+def _refused(refusal: Mapping[str, str]) -> BlendinError:
+    kind = PairError if refusal["error"] == "PairError" else LoadError
+    return kind(_one_line(refusal["message"]), refusal["hint"])
 
 
 def _reason(error: ChildError) -> str:
@@ -110,7 +114,7 @@ def _reason(error: ChildError) -> str:
     if "SIGXCPU" in str(error):
         return "it took too long"
     lines = [line.strip() for line in error.log.splitlines() if line.strip()]
-    asserts = [line for line in lines if "GGML_ASSERT" in line]
+    asserts = [line[line.index("GGML_ASSERT") :] for line in lines if "GGML_ASSERT" in line]
     return _one_line(": ".join([str(error), *(asserts or lines)[-1:]]))
 
 
