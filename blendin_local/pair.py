@@ -189,7 +189,9 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
-        return score_options(self._seat(role), self._prompt(role, messages), options, should_stop)
+        return score_options(
+            self._seat(role), self._prompt(role, messages, should_stop), options, should_stop
+        )
 
     def _seat(self, role: Role) -> Seat:
         if role not in self._players:
