@@ -212,10 +212,9 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
-        seat, turn = self._seat(role), self._turns.begin()
+        seat, turn, stop = self._seat(role), self._turns.begin(), self._turns.stopping(should_stop)
         with self._turns.playing(turn):
-            prompt = self._prompt(role, messages)
-            return score_options(seat, prompt, options, self._turns.stopping(should_stop))
+            return score_options(seat, self._prompt(role, messages, stop), options, stop)
 
     def _seat(self, role: Role) -> Seat:
         self._turns.require_open()
