@@ -27,11 +27,11 @@ def adoption_lines(found: Adoption) -> Iterator[str]:
         yield f"  {role}: {model['file']} ({model['size']:,} bytes)"
     yield f"  settings of this run: {_settings(found.identity.settings)}"
     if found.silent:
-        yield f"  {row_count(found.silent)} carry no settings to compare"
+        yield f"  no settings to compare in {row_count(found.silent)}"
     if not found.differing:
         yield "  no row carries other settings" if found.answered > found.silent else "  nothing was compared"
         return
-    yield f"  {row_count(len(found.differing))} carry other settings:"
+    yield f"  other settings in {row_count(len(found.differing))}:"
     for key in list(found.differing)[:MOST_IDS]:
         yield f"    {key}: {found.differing[key]}"
     if len(found.differing) > MOST_IDS:

@@ -306,3 +306,39 @@ def _meddled(source, out, meddle, moment) -> str | None:
     counts = json.loads(out.with_name("a.manifest.json").read_text())["counts"]
     same = (counts["answered"], counts["failed"]) == (kept.answered, kept.failed)
     return None if same else f"the manifest says {counts}, the files hold {kept.answered} and {kept.failed}"
+
+
+def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
+    """While answers are made nothing has to be opened, so no row fails for it."""
+    import resource
+
+    from blendin_local.pair import Pair
+    from blendin_local.pair_setup import PairSetup
+    from blendin_local.settings import ModelSettings
+    from tests.prompts import TEMPLATE
+    from tests.toys import make_toy
+
+    base = make_toy(tmp_path / "base.gguf", "sliding")
+    guide = make_toy(tmp_path / "guide.gguf", "plain", seed=1)
+    rows = [{**row, "max_tokens": 4} for row in questions(6)]
+    source, out = write_rows(tmp_path / "q.jsonl", rows), new_folder(tmp_path, 0)
+    model = ModelSettings(ctx_size=512, threads=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def listen(standing):
+        if standing.finished_now == 1:
+            lowest = os.dup(0)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        elif standing.finished_now == 5:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    try:
+        with (
+            Pair(PairSetup(base, guide, TEMPLATE, model, model, n_lanes=2)) as pair,
+            opened(source, out) as batch,
+        ):
+            standing = batch.answer(pair, lambda: False, listen)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (standing.answered, standing.failed) == (6, 0)

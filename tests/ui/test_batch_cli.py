@@ -301,9 +301,7 @@ def test_answers_of_other_settings_are_shown_before_adopting(folder, arguments, 
     (tmp_path / "a.manifest.json").unlink()
     result = blendin(*arguments("--limit", 2, "--adopt", "--threshold", 0.9), **cache)
 
-    one_line_error(
-        result, 2, "2 rows carry other settings", "id-0: blend.threshold was 0.4, now 0.9", "--yes"
-    )
+    one_line_error(result, 2, "other settings in 2 rows", "id-0: blend.threshold was 0.4, now 0.9", "--yes")
     both = blendin(*arguments("--adopt", "--restart"), **cache)
     one_line_error(both, 2, "--restart throws away what --adopt takes over")
 
