@@ -48,17 +48,18 @@ def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return survivors[np.argsort(-values[survivors], kind="stable")[:k]]
 
 
-def silent_mass(weights: NDArray[np.float32], table: TokenTable) -> float:
-    """The share of a distribution that lies on silent tokens: their weight over that of all.
+def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -> float:
+    """The share of a distribution that lies on silent tokens: their weight over that of all, `total`.
 
     Such tokens have no bytes and do not end the answer: control tokens. They drop out of the candidates;
     where they have the weight, what is left is what the model would hardly say.
 
     Args:
-        weights: Shape (n_vocab,), not negative, not all 0; they need not sum to 1.
+        weights: Shape (n_vocab,), not negative.
         table: The bytes behind the ids, same length.
+        total: Their sum, above 0; it need not be 1.
     """
-    return float(weights[table.silent_ids].sum()) / float(weights.sum())
+    return float(weights[table.silent_ids].sum()) / total
 
 
 class Prediction:
@@ -90,7 +91,7 @@ class Prediction:
         """Whether the model makes no suggestion: more than half of its weight is on silent tokens."""
         if self.top_p >= 1 - NOTHING_TO_SAY:
             return False
-        return silent_mass(self._weights, self.table) > NOTHING_TO_SAY
+        return silent_mass(self._weights, self.table, self._total) > NOTHING_TO_SAY
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate, where a control token is likelier still."""
