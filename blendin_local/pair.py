@@ -19,6 +19,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.places import OptionScore, Place
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
+from blendin_local.core.text import require_text
 from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
 from blendin_local.decode.reading import read_text, score_options
@@ -83,8 +84,10 @@ class Pair:
     def _prompt(self, role: Role, messages: Sequence[Message]) -> tuple[Span, ...]:
         plain = role != "guide"  # the anti reads what the base reads
         exact = self.setup.exact_prompts.get("base" if plain else "guide")
+        for message in messages:
+            require_text(message.text, f"the text of the {message.speaker}")
         if exact is not None:
-            return (Span(exact, trusted=True),)
+            return (Span(require_text(exact, "the exact prompt"), trusted=True),)
         if plain:
             return (Span(self.setup.template.render(messages), trusted=False),)
         template = self._players[role].chat_template(self.setup.guide_template, self.setup.thinking)
@@ -159,6 +162,8 @@ class Pair:
 
     def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
         """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        if isinstance(prompt, str):
+            require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         return read_text(self._seat(role), spans, **how)
 
@@ -174,6 +179,8 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
+        for option in options:
+            require_text(option, "an option")
         return score_options(self._seat(role), self._prompt(role, messages), options, should_stop)
 
     def _seat(self, role: Role) -> Seat:
@@ -195,6 +202,8 @@ class Pair:
         roles = self._require_roles(blend.method)
         if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
             _require_question(messages)
+        for stop in answer.stop:
+            require_text(stop, "a stop string")
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))
         settings = Settings(blend, sampling, self._with_template_stops(answer, roles))

@@ -10,9 +10,12 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
+from blendin_local.paths import read_bytes, require_file
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.ui.chat_state import ChatSettings, Talk, Turn
 
@@ -36,6 +39,7 @@ def save(talk: Talk, path: Path) -> None:
     }
     head: dict[str, Any] = {"type": KIND, "version": 1, "settings": settings}
     lines = [head, *({"role": m.speaker, "content": m.text} for m in talk.messages())]
+    require_file(path)
     try:
         if path.exists() and path.stat().st_size and not _is_ours(path):
             raise UsageError(f"{path} exists and is not a saved chat", "choose another name")
@@ -46,6 +50,8 @@ def save(talk: Talk, path: Path) -> None:
         beside.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # a path that ends in no name
+        raise UsageError(f"{path} is not the name of a file", "choose another name") from error
 
 
 def _is_ours(path: Path) -> bool:
@@ -62,7 +68,7 @@ def load(path: Path, settings: ChatSettings) -> Talk:
         UsageError: The file cannot be read, or a line of it is not right (its number is named).
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -80,7 +86,7 @@ def load(path: Path, settings: ChatSettings) -> Talk:
 def _record(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", "load a file written by /save") from error
     if not isinstance(record, dict):
         raise UsageError(f"{where} is not a JSON object", "load a file written by /save")
@@ -95,6 +101,7 @@ def _take(talk: Talk, record: dict[str, Any], waiting: str | None, where: str) -
     role, content = record.get("role"), record.get("content")
     if not isinstance(content, str):
         raise UsageError(f"{where} has no text in 'content'")
+    require_text(content, f"{where}: the content")
     if role == "system" and not talk.turns and waiting is None:
         talk.system = content
         return None
@@ -106,12 +113,29 @@ def _take(talk: Talk, record: dict[str, Any], waiting: str | None, where: str) -
     raise UsageError(f"{where} has role {role!r} where another was due", "user and assistant take turns")
 
 
+def _require_kinds(saved: dict[str, dict[str, Any]]) -> None:
+    """Raise TypeError where a saved value is of another kind than the default of its setting."""
+    for part, default in (
+        ("blend", BlendSettings()),
+        ("sampling", SamplingSettings()),
+        ("answer", AnswerSettings()),
+    ):
+        for name, value in saved[part].items():
+            usual = getattr(default, name)
+            kinds: Any = {float: (int, float), tuple: list, NoneType: (int, float, str, NoneType)}
+            kind = kinds.get(type(usual), type(usual))
+            texts = not isinstance(value, list) or all(isinstance(text, str) for text in value)
+            if not isinstance(value, kind) or isinstance(value, bool) != isinstance(usual, bool) or not texts:
+                raise TypeError(name)
+
+
 def _settings(settings: ChatSettings, saved: object, where: str) -> ChatSettings:
     try:
         parts = {part: dict(saved[part]) for part in _SAVED}  # type: ignore[index]
         known = {
             part: {n: parts[part][n] for n in names if n in parts[part]} for part, names in _SAVED.items()
         }
+        _require_kinds(known)
         known["answer"]["stop"] = tuple(known["answer"].get("stop", ()))
         top_logprobs = settings.answer.top_logprobs
         return replace(

@@ -6,7 +6,6 @@ Not here: how things look (`ui.views`, `ui.html`), the records (`core.records`).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,10 +20,12 @@ from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError
 from blendin_local.ui.html import render_html
 from blendin_local.ui.options import OutputOptions
+from blendin_local.ui.printing import print_json
 from blendin_local.ui.streams import close_stdout
 from blendin_local.ui.svg import render_svg
 from blendin_local.ui.theme import make_console
 from blendin_local.ui.views import AnswerPrinter, footer
+from blendin_local.ui.visible import label
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
 
@@ -64,7 +65,7 @@ class Screen:
         self._printer.finish()
         self._err.print(footer(completion))
         for notice in completion.notices:
-            self._err.print(f"note: {notice}", style="footer")
+            self._err.print(label(f"note: {notice}"), style="footer")
 
 
 class JsonObject:
@@ -211,8 +212,7 @@ def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
 
 
 def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
-    stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-    stream.flush()
+    print_json(record, stream)
 
 
 @contextmanager
