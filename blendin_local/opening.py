@@ -20,6 +20,7 @@ from blendin_local.models.local import ensure_local
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
 from blendin_local.pair import Pair, PairSetup
+from blendin_local.paths import read_bytes
 from blendin_local.settings import AUTO_ALPHA, BlendSettings, ModelSettings
 
 WANTED: Mapping[Role, str] = {
@@ -242,9 +243,11 @@ def _template(
 def _chat_template(guide: ModelEntry | None) -> str | None:
     path = guide.chat_template if guide else None
     try:
-        return path.read_text(encoding="utf-8") if path else None
+        return read_bytes(path).decode() if path else None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check models.toml") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason}", "check models.toml") from error
 
 
 def _model_settings(

@@ -28,6 +28,7 @@ from blendin_local.models.entries import (
     Source,
 )
 from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
+from blendin_local.paths import from_home, working_directory
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -86,7 +87,7 @@ def load_registry(
         UsageError: A file is missing, is not TOML, or has an unknown key.
     """
     merged = _Merged()
-    files = list(_files(explicit, os.environ if env is None else env, cwd or Path.cwd()))
+    files = list(_files(explicit, os.environ if env is None else env, cwd or working_directory()))
     for file in reversed(files):
         merged.add(file)
     return merged.registry(tuple(file.path for file in files))
@@ -104,12 +105,12 @@ def user_file() -> Path:
     return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / FILE_NAME
 
 
-def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Iterator[RegistryFile]:
+def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> Iterator[RegistryFile]:
     """The files that apply, nearest first."""
     seen: set[Path] = set()
     named = [(explicit, "--models")]
     if env.get("BLENDIN_MODELS"):
-        named.append((Path(env["BLENDIN_MODELS"]).expanduser(), "BLENDIN_MODELS"))
+        named.append((from_home(env["BLENDIN_MODELS"]), "BLENDIN_MODELS"))
     for path, option in named:
         if path is None:
             continue
@@ -119,13 +120,21 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Iterator
             seen.add(path.resolve())
             yield RegistryFile(path.resolve())
     trusted = {user_file().resolve(), shipped_file().resolve()}
-    local = (cwd / FILE_NAME).resolve()
-    if local.is_file() and local not in seen | trusted:
+    local = (cwd / FILE_NAME).resolve() if cwd else user_file().resolve()  # the directory may be gone
+    if _is_there(local) and local not in seen | trusted:
         yield RegistryFile(local, trusted=False)
     for path in (user_file().resolve(), shipped_file().resolve()):
         if path.is_file() and path not in seen:
             seen.add(path)
             yield RegistryFile(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; one in a directory that may not be entered is not, for us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read_file(path: Path) -> Table:
@@ -149,7 +158,7 @@ def read_file(path: Path) -> Table:
 def _make_absolute(table: dict[str, Any], directory: Path) -> None:
     for key, value in table.items():
         if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)):
-            table[key] = str((directory / Path(value).expanduser()).resolve())
+            table[key] = str((directory / from_home(value)).resolve())
 
 
 def looks_like_path(reference: str) -> bool:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ import platformdirs
 
 from blendin_local.errors import FetchError
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
+from blendin_local.paths import from_home
 
 APPLICATION = "blendin-local"
 CHUNK = 2**20
@@ -44,7 +45,7 @@ class Store:
         """The store of this user: `BLENDIN_CACHE`, or the system's place for caches."""
         chosen = (os.environ if env is None else env).get("BLENDIN_CACHE")
         if chosen:
-            return cls(Path(chosen).expanduser().absolute())
+            return cls(from_home(chosen).absolute())
         return cls(Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)))
 
     @property
@@ -70,7 +71,9 @@ class Store:
         return self.root / "unfinished" / _digest(str(target))
 
     def files(self) -> list[Path]:
-        """All model files here, sorted."""
+        """All model files here, sorted; OSError where they may not be listed."""
+        with suppress(FileNotFoundError):
+            os.scandir(self.models).close()
         return sorted(path for path in self.models.rglob("*.gguf") if path.is_file())
 
     def owns(self, path: Path) -> bool:

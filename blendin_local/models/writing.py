@@ -20,6 +20,7 @@ from tomlkit.items import Item
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.models.registry import REFERENCE_KEYS, looks_like_path
 from blendin_local.models.schema import VERSION, Table, check_file
+from blendin_local.paths import from_home
 
 
 def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequence[str] = ()) -> None:
@@ -36,7 +37,7 @@ def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequen
         UsageError: The file is not valid, or a key or value is not allowed; it is left as it was.
         WriteError: The disk refuses; the file is left as it was.
     """
-    path = path.expanduser().resolve()
+    path = from_home(path).resolve()
     document = _read(path)
     pair = _table(_table(document, "pairs", path), name, path)
     for i, (key, value) in enumerate(values.items()):
@@ -73,7 +74,7 @@ def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit'
 
 def _portable(key: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value
     if key in REFERENCE_KEYS and isinstance(value, str) and looks_like_path(value):
-        return str(Path(value).expanduser().resolve())
+        return str(from_home(value).resolve())
     return value
 
 

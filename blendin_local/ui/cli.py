@@ -18,7 +18,7 @@ from blendin_local.errors import BlendinError
 from blendin_local.ui import batch, bench, check, manage, replay, run, talk, tune
 from blendin_local.ui import eval as evaluate
 from blendin_local.ui.printing import print_data, print_error, print_json
-from blendin_local.ui.streams import close_stdout, forgive_encodings, open_missing
+from blendin_local.ui.streams import STDOUT, close_stdout, forgive_encodings, open_missing
 from blendin_local.ui.trouble import as_error, cannot_write
 
 INTERRUPTED = 130
@@ -88,7 +88,7 @@ def _named(error: Exception) -> BlendinError:
     except OSError:
         close_stdout()
         if isinstance(error, OSError) and error.filename is None:
-            return cannot_write("standard output", error)
+            return cannot_write(STDOUT, error)
     return as_error(error)
 
 

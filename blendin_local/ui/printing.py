@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import IO, Any
 
-from blendin_local.ui.streams import write_utf8
+from blendin_local.ui.streams import naming_stdout, write_utf8
 from blendin_local.ui.visible import escape_controls, message_line
 
 # Outside strings JSON has none of these, and within them an escape says the same.
@@ -29,11 +29,12 @@ def print_data(text: str, stream: IO[str] | None = None, *, end: str = "\n") -> 
         end: What follows.
     """
     stream = stream or sys.stdout
-    if stream.isatty():
-        stream.write(escape_controls(text) + end)
-        stream.flush()
-    else:
-        write_utf8(stream, text + end)
+    with naming_stdout():
+        if stream.isatty():
+            stream.write(escape_controls(text) + end)
+            stream.flush()
+        else:
+            write_utf8(stream, text + end)
 
 
 def print_error(message: str, hint: str) -> None:

@@ -9,14 +9,27 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, TextIO
+
+STDOUT = "standard output"
 
 
 def close_stdout() -> None:
     """Nobody reads stdout any more, or it is full: let Python flush it into nothing at exit."""
     with suppress(OSError):  # a stream without a number
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """A write that fails within the block says where: the system names no file for it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or STDOUT
+        raise
 
 
 def write_utf8(stream: IO[str], text: str) -> None:

@@ -19,7 +19,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 from rich.theme import Theme
 
-from blendin_local.ui.streams import lasting_stderr
+from blendin_local.ui.streams import lasting_stderr, naming_stdout
 from blendin_local.ui.visible import escape_controls
 
 ColorChoice = Literal["auto", "on", "off"]
@@ -86,6 +86,11 @@ PICTURE = TerminalTheme(
 
 class SafeConsole(Console):
     """A console that writes no control sequence but its own, whatever the texts hold that it is given."""
+
+    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 - rich's own arguments
+        """What rich prints; where that fails the error says on which stream (stderr never fails)."""
+        with naming_stdout():
+            super().print(*objects, **how)
 
     def input(self, prompt: str | Text = "", **how: Any) -> str:  # noqa: ANN401 - rich's own arguments
         """A line that the user types; nothing in the question is read as markup."""
