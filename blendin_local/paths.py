@@ -61,6 +61,14 @@ def from_home(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there for us: one in a directory that may not be entered is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def working_directory() -> Path | None:
     """The working directory; None where it was removed."""
     try:

@@ -261,6 +261,8 @@ def _offload(reference: str, registry: Registry, store: Store, free: int) -> tup
         header = read_header(path)
     except BlendinError as error:
         return Offload(reference, 0, 0, error.message), 0
+    except OSError as error:
+        return Offload(reference, 0, 0, f"cannot be read: {error.strerror or error}"), 0
     if free <= 0:
         return Offload(reference, header.n_layers, 0, "runs on the processor"), 0
     needed = estimate(header, DEFAULT_CTX_SIZE).total

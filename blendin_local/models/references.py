@@ -22,7 +22,7 @@ from blendin_local.models.quantizations import choose
 from blendin_local.models.registry import Registry, looks_like_path
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
-from blendin_local.paths import from_home
+from blendin_local.paths import from_home, is_file
 
 _HUB_FILE = re.compile(
     r"hf://(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>.+\.gguf)", re.I
@@ -85,7 +85,7 @@ def resolve(
     """
     path = from_home(reference)
     entry = registry.models.get(reference)
-    if path.is_file() or (entry is None and path.is_dir()):
+    if is_file(path) or (entry is None and path.is_dir()):  # names hold where the directory may not be read
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:

@@ -28,7 +28,7 @@ from blendin_local.models.entries import (
     Source,
 )
 from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
-from blendin_local.paths import from_home, working_directory
+from blendin_local.paths import from_home, is_file, working_directory
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -121,20 +121,12 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
             yield RegistryFile(path.resolve())
     trusted = {user_file().resolve(), shipped_file().resolve()}
     local = (cwd / FILE_NAME).resolve() if cwd else user_file().resolve()  # the directory may be gone
-    if _is_there(local) and local not in seen | trusted:
+    if is_file(local) and local not in seen | trusted:
         yield RegistryFile(local, trusted=False)
     for path in (user_file().resolve(), shipped_file().resolve()):
         if path.is_file() and path not in seen:
             seen.add(path)
             yield RegistryFile(path)
-
-
-def _is_there(path: Path) -> bool:
-    """Whether a file is there; one in a directory that may not be entered is not, for us."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def read_file(path: Path) -> Table:

@@ -10,13 +10,12 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.paths import read_bytes, require_file
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_kinds
 from blendin_local.ui.chat_state import ChatSettings, Talk, Turn
 
 KIND = "blendin-chat"
@@ -113,30 +112,19 @@ def _take(talk: Talk, record: dict[str, Any], waiting: str | None, where: str) -
     raise UsageError(f"{where} has role {role!r} where another was due", "user and assistant take turns")
 
 
-def _require_kinds(saved: dict[str, dict[str, Any]]) -> None:
-    """Raise TypeError where a saved value is of another kind than the default of its setting."""
-    for part, default in (
-        ("blend", BlendSettings()),
-        ("sampling", SamplingSettings()),
-        ("answer", AnswerSettings()),
-    ):
-        for name, value in saved[part].items():
-            usual = getattr(default, name)
-            kinds: Any = {float: (int, float), tuple: list, NoneType: (int, float, str, NoneType)}
-            kind = kinds.get(type(usual), type(usual))
-            texts = not isinstance(value, list) or all(isinstance(text, str) for text in value)
-            if not isinstance(value, kind) or isinstance(value, bool) != isinstance(usual, bool) or not texts:
-                raise TypeError(name)
-
-
 def _settings(settings: ChatSettings, saved: object, where: str) -> ChatSettings:
     try:
         parts = {part: dict(saved[part]) for part in _SAVED}  # type: ignore[index]
         known = {
             part: {n: parts[part][n] for n in names if n in parts[part]} for part, names in _SAVED.items()
         }
-        _require_kinds(known)
         known["answer"]["stop"] = tuple(known["answer"].get("stop", ()))
+        for kind, part in (
+            (BlendSettings, "blend"),
+            (SamplingSettings, "sampling"),
+            (AnswerSettings, "answer"),
+        ):
+            require_kinds(kind, known[part])
         top_logprobs = settings.answer.top_logprobs
         return replace(
             settings,
