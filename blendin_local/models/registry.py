@@ -124,7 +124,7 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
     if is_file(local) and local not in seen | trusted:
         yield RegistryFile(local, trusted=False)
     for path in (user_file().resolve(), shipped_file().resolve()):
-        if path.is_file() and path not in seen:
+        if is_file(path) and path not in seen:
             seen.add(path)
             yield RegistryFile(path)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ NO_PROC = f"import psutil; psutil.PROCFS_PATH = '/no-proc'; {MAIN}"
 GONE = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {MAIN}"
 POOR = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ANSWER = 12  # tokens
+AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Case:
     env: dict = field(default_factory=dict)
     program: str = MAIN
     answered: bool = False
+    shut: bool = False
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,8 @@ def place(tmp_path_factory):
     make_toy(folder / "base.gguf", "plain")
     make_toy(folder / "guide.gguf", "plain", seed=1)
     (folder / "folder").mkdir()
+    (folder / "shut" / "models").mkdir(parents=True)
+    (folder / "shut").chmod(0o700)
     os.mkfifo(folder / "pipe")
     (folder / "rows.jsonl").write_text('{"prompt": "\\ud800"}\n')
     (folder / "good.jsonl").write_text('{"prompt": "hello"}\n')
@@ -174,7 +179,14 @@ STILL_WORKS = [
     Case("no directory, doctor", ["doctor", "--offline"], (0, 4), program=GONE),
     Case("no directory, a relative file", ["show", "base.gguf"], (2, 3, 4), program=GONE),
 ]
-CASES = [*FULL, *HALF, *STILL_WORKS, *NO_HOME, *NO_WRITING, *NO_FILES]
+SHUT = [  # as a user who may read neither the working directory nor the cache
+    Case("a shut cache, ls", ["ls"], (2,), ("Permission denied",), shut=True),
+    Case("a shut cache, doctor", ["doctor", "--offline"], (0, 4), shut=True),
+    Case("a shut cache, run", ["run", "hello"], (2,), ("Permission denied",), shut=True),
+    Case("a shut cache, rm", ["rm", "demo-guide"], (2,), ("Permission denied",), shut=True),
+    Case("a shut directory, show", ["show", "base.gguf"], (2,), ("Permission denied",), shut=True),
+]
+CASES = [*SHUT, *FULL, *HALF, *STILL_WORKS, *NO_HOME, *NO_WRITING, *NO_FILES]
 
 
 def problem_of(case, place):
@@ -182,12 +194,13 @@ def problem_of(case, place):
     ends = {name: path for name in ("stdout", "stderr") if (path := getattr(case, name))}
     streams = {name: Path(path).open("wb") for name, path in ends.items()}  # noqa: SIM115
     arguments = [word if isinstance(word, bytes) else str(word) for word in case.arguments]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "BLENDIN_CACHE": str(place / "cache"), **case.env}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **case.env}
+    env.setdefault("BLENDIN_CACHE", str(place / ("shut" if case.shut else "cache")))
     try:
         done = subprocess.run(
-            [sys.executable, "-c", case.program, *arguments],
+            [*(AS_NOBODY if case.shut else []), sys.executable, "-c", case.program, *arguments],
             input=case.stdin,
-            cwd=place,
+            cwd=place / "shut" if case.shut else place,
             env=env,
             timeout=TIME_S,
             check=False,
@@ -219,9 +232,19 @@ def _answered(out, case):
     return out.endswith(b"\n") and len(out) > 1
 
 
+def _may_be_nobody():
+    """Whether the program can be run here as a user without rights."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    command = [*AS_NOBODY, sys.executable, "-c", "import blendin_local.ui.cli, rich, psutil"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=env, cwd="/", capture_output=True, check=False).returncode == 0
+
+
 def test_ordinary_trouble_is_one_line(ledger, place):
     """Whatever the system refuses ends as one line with a next step and the exit code of its kind."""
-    share = CASES[:: max(1, len(CASES) // ledger.count(10, len(CASES)))]
+    cases = CASES if _may_be_nobody() else [case for case in CASES if not case.shut]
+    share = cases[:: max(1, len(cases) // ledger.count(10, len(cases)))]
     with ledger.kind("ordinary trouble") as trials:
         for case in share:
             trials.record(case.name, problem_of(case, place))
