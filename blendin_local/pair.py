@@ -19,6 +19,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.places import OptionScore, Place
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
+from blendin_local.core.text import require_text
 from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
 from blendin_local.decode.reading import read_text, score_options
@@ -109,8 +110,10 @@ class Pair:
     def _prompt(self, role: Role, messages: Sequence[Message], should_stop: Stop = never) -> tuple[Span, ...]:
         plain = role != "guide"  # the anti reads what the base reads
         exact = self.setup.exact_prompts.get("base" if plain else "guide")
+        for message in messages:
+            require_text(message.text, f"the text of the {message.speaker}")
         if exact is not None:
-            return (Span(exact, trusted=True),)
+            return (Span(require_text(exact, "the exact prompt"), trusted=True),)
         if plain:
             return (Span(self.setup.template.render(messages), trusted=False),)
         turns = [{"role": message.speaker, "content": message.text} for message in messages]
@@ -194,6 +197,8 @@ class Pair:
 
     def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
         """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        if isinstance(prompt, str):
+            require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         seat = self._seat(role)
         stop = self._turns.stopping(how.pop("should_stop", lambda: False))
@@ -212,6 +217,8 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
+        for option in options:
+            require_text(option, "an option")
         seat, turn, stop = self._seat(role), self._turns.begin(), self._turns.stopping(should_stop)
         with self._turns.playing(turn):
             return score_options(seat, self._prompt(role, messages, stop), options, stop)
@@ -231,6 +238,8 @@ class Pair:
         roles = self._require_roles(wish.blend.method)
         if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
             _require_question(messages)
+        for stop in wish.answer.stop:
+            require_text(stop, "a stop string")
         sampling = wish.sampling
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))

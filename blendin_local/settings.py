@@ -8,9 +8,11 @@ Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import Literal
+from types import NoneType
+from typing import Any, Literal
 
 from blendin_local.errors import UsageError
 
@@ -41,6 +43,22 @@ def count_within(name: str, value: int, low: float, high: float) -> None:
 
 def _shown(value: float) -> str:
     return "a number of more than 30 digits" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
+
+
+def require_kinds(settings: type, values: Mapping[str, Any]) -> None:
+    """Raise TypeError unless values out of a file are of the kinds that the defaults of these settings have.
+
+    Args:
+        settings: A class of settings.
+        values: Some of its fields.
+    """
+    usual = {field.name: field.default for field in fields(settings)}
+    open_kinds: Any = {float: (int, float), NoneType: (int, float, str, NoneType)}
+    for name, value in values.items():
+        kind = type(usual[name])
+        right = isinstance(value, open_kinds.get(kind, kind)) and isinstance(value, bool) == (kind is bool)
+        if not right or (kind is tuple and not all(isinstance(text, str) for text in value)):
+            raise TypeError(f"{name} is {value!r:.40}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 from blendin_local.core.records import Candidate, CandidateLists, Completion, Heard, Source, Step
 
+ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
+
 
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
     """`{text, bytes, p}`, or None."""
@@ -148,13 +150,20 @@ def _heard(record: Mapping[str, Any]) -> Heard:
 
 
 def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:
-    return None if record is None else Candidate(_bytes(record["bytes"]), float(record["p"]))
+    return None if record is None else Candidate(_bytes(record["bytes"]), _probability(record["p"]))
+
+
+def _probability(value: Any) -> float:  # noqa: ANN401 - whatever JSON can say
+    p = float(value)
+    if not 0 <= p <= 1 + ROUNDING:
+        raise ValueError(f"{p} is no probability")
+    return p
 
 
 def _list(records: Sequence[Mapping[str, Any]] | None) -> tuple[Candidate, ...] | None:
     if records is None:
         return None
-    return tuple(Candidate(_bytes(record["bytes"]), float(record["p"])) for record in records)
+    return tuple(Candidate(_bytes(record["bytes"]), _probability(record["p"])) for record in records)
 
 
 def _bytes(values: object) -> bytes:

@@ -8,6 +8,7 @@ tests compare. Layers on a GPU are not told apart.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ CHECKPOINTS = 3  # of a recurrent state, kept for each conversation (`engine.rew
 FLOAT = 4
 HALF = 2
 MIB = 2**20
+UNKNOWN_MEMORY = 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def available_memory(
         cgroup: Where the control groups are mounted.
         membership: The file that names this process's groups.
     """
-    free = system() if system else int(psutil.virtual_memory().available)
+    free = system() if system else _of_system("available", "SC_AVPHYS_PAGES")
     for group in groups("memory", cgroup, membership):
         room = _room(group, "memory.max", "memory.current")
         if room is None:
@@ -121,6 +123,11 @@ def available_memory(
         if room is not None:
             free = min(free, room)
     return free
+
+
+def total_memory() -> int:
+    """Bytes of memory the machine has."""
+    return _of_system("total", "SC_PHYS_PAGES")
 
 
 def require_memory(needs: Sequence[tuple[str, MemoryEstimate]], available: int) -> None:
@@ -149,6 +156,18 @@ def mebibytes(size: int) -> str:
     return f"{-(-size // MIB):,} MiB"
 
 
+def _of_system(name: str, pages: str) -> int:
+    """A figure of the machine's memory; where nothing tells it, nothing can be refused for lack of memory."""
+    try:
+        return int(getattr(psutil.virtual_memory(), name))
+    except (OSError, RuntimeError, psutil.Error):  # Linux without /proc
+        pass
+    try:
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return UNKNOWN_MEMORY
+
+
 def _room(group: Path, limit_name: str, usage_name: str) -> int | None:
     """What a control group has left; its page cache can be given back and does not count as used."""
     limit, usage = _number(group / limit_name), _number(group / usage_name)
@@ -162,7 +181,7 @@ def _reclaimable(stat: Path) -> int:
     """Page cache that the system can drop at once; a start maps files, and the next one finds them active."""
     try:
         pairs = dict(line.split()[:2] for line in stat.read_text().splitlines() if " " in line)
-    except OSError:
+    except (OSError, ValueError):
         return 0
     total = "total_" if "total_inactive_file" in pairs else ""  # version 1 counts the groups below apart
 

@@ -8,6 +8,7 @@ Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -73,7 +74,7 @@ class Model:
             progress_callback=go_on.function,
         )
         library().forget_errors()
-        handle = self._api.llama_model_load_from_file(str(self.path).encode(), parameters)
+        handle = self._api.llama_model_load_from_file(os.fsencode(self.path), parameters)
         try:
             go_on.raise_again()
         except BaseException:
@@ -143,7 +144,7 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
     parameters = api.llama_model_default_params()
     set_fields(parameters, vocab_only=True)
     library().forget_errors()
-    handle = api.llama_model_load_from_file(str(path).encode(), parameters)
+    handle = api.llama_model_load_from_file(os.fsencode(path), parameters)
     if handle is None:
         raise LoadError(
             f"{path} cannot be loaded: {library().reason('llama.cpp gave no reason')}",

@@ -23,6 +23,7 @@ from blendin_local.models.quantizations import choose
 from blendin_local.models.registry import FILE_NAME, Registry, looks_like_path
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
+from blendin_local.paths import from_home
 
 _HUB_FILE = re.compile(
     r"hf://(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>.+\.gguf)", re.I
@@ -95,7 +96,7 @@ def resolve(
         FetchError: The file is here but is not the one its entry describes.
         LoadError: The path leads to a directory, an empty file, or something that is no GGUF.
     """
-    path = _as_path(reference)
+    path = from_home(reference)
     entry = registry.models.get(reference)
     if os.path.isfile(path) or (entry is None and os.path.isdir(path)):  # these never raise
         check_whole_file(path)

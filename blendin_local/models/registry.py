@@ -156,10 +156,7 @@ def _in_directory(cwd: Path | None) -> Path | None:
     try:
         path = (cwd or Path.cwd()) / FILE_NAME
         return path.resolve() if path.is_symlink() or path.exists() else None
-    except (
-        OSError,
-        RuntimeError,
-    ):  # the directory is gone or may not be entered, or links go round in circles
+    except (OSError, RuntimeError):  # it is gone or may not be entered, or links go round in circles
         return None
 
 

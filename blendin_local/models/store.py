@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from blendin_local.models.grammar import (
     is_step,
     is_version,
 )
+from blendin_local.paths import from_home
 
 APPLICATION = "blendin-local"
 CHUNK = 2**20
@@ -53,7 +54,7 @@ class Store:
         """The store of this user: `BLENDIN_CACHE`, or the system's place for caches."""
         chosen = (os.environ if env is None else env).get("BLENDIN_CACHE")
         if chosen:
-            return cls(Path(chosen).expanduser().absolute())
+            return cls(from_home(chosen).absolute())
         return cls(Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)))
 
     @property
@@ -102,9 +103,15 @@ class Store:
         return self.inside(self.root / "unfinished" / _digest(str(target)))
 
     def files(self, folder: Path | None = None) -> list[Path]:
-        """All model files here or in one folder, sorted; what only a link brings in is not among them."""
-        found = (folder or self.models).rglob("*.gguf")
-        return sorted(path for path in found if path.is_file() and self.owns(path))
+        """All model files here or in one folder, sorted; what only a link brings in is not among them.
+
+        Raises:
+            OSError: They may not be listed.
+        """
+        folder = folder or self.models
+        with suppress(FileNotFoundError):
+            os.scandir(folder).close()
+        return sorted(path for path in folder.rglob("*.gguf") if path.is_file() and self.owns(path))
 
     def owns(self, path: Path) -> bool:
         """Whether a file was fetched by this program, and so may be removed by it."""

@@ -59,9 +59,9 @@ def batch_progress(err: Console, standing: Standing) -> Iterator[Listener]:
         yield _Lines(err)
         return
     columns = (
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as progress:

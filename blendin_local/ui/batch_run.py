@@ -6,7 +6,6 @@ Not here: the command (`ui.batch`), rows and files (`jobs.batch`), progress (`ui
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -37,6 +36,7 @@ from blendin_local.ui.batch_adoption import adoption_lines
 from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
+from blendin_local.ui.printing import print_json
 from blendin_local.ui.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
@@ -225,7 +225,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
     places = command.places
     stopped = bool(interrupt.requested and standing.left)
     if command.report.json:
-        _print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
+        print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
     done = standing.answered + standing.failed
     if standing.finished_now:
         command.say(
@@ -269,7 +269,7 @@ def _summary(places: Places, scan: Scan, standing: Standing, state: str) -> dict
 
 def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
     if command.report.json:
-        _print_json(_summary(command.places, scan, standing, "dry run"))
+        print_json(_summary(command.places, scan, standing, "dry run"))
         return
     bad = f", {scan.bad} of them bad" if scan.bad else ""
     lines = [
@@ -279,7 +279,3 @@ def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
     ]
     for line in lines:
         command.say(line, "none")
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

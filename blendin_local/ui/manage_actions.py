@@ -6,7 +6,6 @@ Not here: options (`ui.manage`), records (`jobs.inventory`, `jobs.doctor`), tabl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from blendin_local.models.store import Store
 from blendin_local.ui.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.ui.doctor_view import diagnosis_view
 from blendin_local.ui.inventory_views import ListingView, facts_view, megabytes, pair_view, removal_view
+from blendin_local.ui.printing import print_data, print_json
 from blendin_local.ui.progress import Bars, download_bars
 from blendin_local.ui.theme import make_consoles
 
@@ -100,7 +100,7 @@ def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool
         return
     if quiet:
         for row in rows:
-            typer.echo(row.reference)
+            print_data(row.reference)
         return
     if rows:
         consoles.out.print(ListingView(rows))
@@ -154,7 +154,7 @@ def _print_template(facts: inventory.ModelFacts) -> None:
         raise ModelNotFoundError(f"{facts.reference} is not on this machine", facts.command)
     if facts.header.chat_template is None:
         raise ModelNotFoundError(f"{facts.reference} has no chat template", "a base usually has none")
-    typer.echo(facts.header.chat_template)
+    print_data(facts.header.chat_template)
 
 
 def rm(
@@ -214,4 +214,4 @@ def _require_yes(question: str, err: Console, flag: str) -> None:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    print_json(value, indent=2)

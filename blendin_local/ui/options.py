@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from blendin_local.settings import BRIDGES
-from blendin_local.ui.values import ALPHA_WORDS, chosen, number, one_of, read_text, whole
+from blendin_local.ui.values import ALPHA_WORDS, chosen, number, one_of, read_text, typed, whole
 
 _models = partial(typer.Option, rich_help_panel="Models")
 _runtime = partial(typer.Option, rich_help_panel="Runtime")
@@ -246,14 +246,14 @@ class AnswerOptions:
         """The fields of `AnswerSettings` that were given."""
         return chosen(
             max_tokens=self.max_tokens,
-            stop=tuple(self.stop) if self.stop else None,
+            stop=tuple(typed(stop, "--stop") for stop in self.stop) if self.stop else None,
             loop_guard=False if self.no_loop_guard else None,
             top_logprobs=self.top_logprobs,
         )
 
     def system_text(self) -> str | None:
         """The system text, from the option or its file; None where neither was given."""
-        return self.system if self.system is not None else read_text(self.system_file)
+        return typed(self.system, "--system") if self.system is not None else read_text(self.system_file)
 
 
 @dataclass(frozen=True)

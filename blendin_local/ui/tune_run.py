@@ -50,6 +50,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.ui.printing import print_json
 from blendin_local.ui.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
@@ -227,7 +228,7 @@ def _setup(ready: _Ready) -> Any:  # noqa: ANN401
 
 def _show(command: TuneCommand, report: TuneReport) -> None:
     if command.output.json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+        print_json(report.to_json())
     else:
         make_console(sys.stdout).print(tune_view(report))
 

@@ -12,7 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
+from blendin_local.paths import read_bytes
 from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, CalibratedAlpha
 
 Value = TypeVar("Value")
@@ -70,6 +72,20 @@ def day(name: str, text: str | None) -> date | None:
         raise UsageError(f"{name} is {text!r:.60}", "give a date such as 2026-03-31") from None
 
 
+def typed(text: str, name: str) -> str:
+    """A text from the command line, the environment or a terminal.
+
+    In a locale without UTF-8 its bytes come as half characters; where they are UTF-8 they are put together.
+
+    Raises:
+        UsageError: They are not; see `core.text.require_text`.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        return require_text(text, name)
+
+
 def read_text(path: Path | None) -> str | None:
     """A UTF-8 file's text, None for no file.
 
@@ -79,7 +95,7 @@ def read_text(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return decode(path.read_bytes(), str(path))
+        return decode(read_bytes(path), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message, Speaker
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.intake import RawRow
 from blendin_local.pair import Request
@@ -280,8 +281,4 @@ def _text(name: str, value: object) -> str:
 def _characters(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} is not a text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"{name} has half of a character (a lone surrogate)") from None
-    return value
+    return require_text(value, name)
