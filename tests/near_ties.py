@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blendin_local.core.records import Step
+from blendin_local.core.records import Completion, Step
 
 THRESHOLD_MARGIN, BLEND_MARGIN = 0.08, 0.12  # what llama.cpp's batch shapes alone can move
 
@@ -19,6 +19,22 @@ def is_near_tie(step: Step, threshold: float) -> bool:
 
 
 def parting(ours: Sequence[Step], theirs: Sequence[Step]) -> tuple[Step, Step] | None:
-    """The first step at which two answers differ, None where one is the beginning of the other."""
-    pairs = zip(ours, theirs, strict=False)
-    return next(((a, b) for a, b in pairs if (a.bytes, a.asked) != (b.bytes, b.asked)), None)
+    """The first step at which two answers differ, None where they are the same.
+
+    Args:
+        ours: All steps of an answer and, where END ended it, the decision for END; `whole` gives them.
+        theirs: Those of the other.
+
+    Raises:
+        AssertionError: One is only the beginning of the other, which no near-tie explains.
+    """
+    for a, b in zip(ours, theirs, strict=False):
+        if (a.bytes, a.asked) != (b.bytes, b.asked):
+            return a, b
+    assert len(ours) == len(theirs), "one answer stops where the other goes on"
+    return None
+
+
+def whole(completion: Completion) -> tuple[Step, ...]:
+    """The steps of an answer, and the decision that ended it."""
+    return (*completion.steps, *([completion.end] if completion.end else []))

@@ -61,8 +61,9 @@ class _Tensors:
     def __init__(self, writer: gguf.GGUFWriter, rng: np.random.Generator) -> None:
         self._writer, self._rng = writer, rng
 
-    def add(self, name: str, *shape: int, scale: float = 0.2) -> None:
-        self._writer.add_tensor(name, (self._rng.normal(size=shape) * scale).astype(np.float32))
+    def add(self, name: str, *shape: int, scale: float = 0.2, shift: float = 0.0) -> None:
+        values = self._rng.normal(size=shape) * scale + shift
+        self._writer.add_tensor(name, values.astype(np.float32))
 
     def ones(self, name: str, *shape: int) -> None:
         self._writer.add_tensor(name, np.ones(shape, np.float32))
@@ -142,7 +143,7 @@ def _recurrent(writer: gguf.GGUFWriter, tensors: _Tensors) -> None:
         tensors.add(prefix + "ssm_conv1d.bias", inner)
         tensors.add(prefix + "ssm_x.weight", rank + 2 * state, inner)
         tensors.add(prefix + "ssm_dt.weight", inner, rank)
-        tensors.add(prefix + "ssm_dt.bias", inner)
+        tensors.add(prefix + "ssm_dt.bias", inner, shift=-4)  # small steps: the state remembers
         writer.add_tensor(prefix + "ssm_a", -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1)))
         tensors.ones(prefix + "ssm_d", inner)
         tensors.add(prefix + "ssm_out.weight", WIDTH, inner)

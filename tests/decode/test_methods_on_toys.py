@@ -8,8 +8,9 @@ from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.core.prompts import Message
 from blendin_local.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
-from tests.decode.test_real_pair import slow_twin
+from tests.near_ties import whole
 from tests.prompts import TEMPLATE
+from tests.slow_twin import slow_twin
 from tests.toys import KINDS, make_toy
 
 EXACT = ModelSettings(ctx_size=512, threads=1, kv_type="f32", flash_attention="off")
@@ -35,7 +36,7 @@ def test_every_method_equals_its_slow_twin(trio):
     """Whatever was read ahead and taken back: the same as reading everything anew before each prediction."""
     for blend in WAYS:
         for text in TEXTS[:2]:
-            steps = trio.respond(text, blend=blend, answer=LIMITS).steps
+            steps = whole(trio.respond(text, blend=blend, answer=LIMITS))
 
             assert_same(steps, slow_twin(trio, text, blend, LIMITS), blend)
 
@@ -52,7 +53,7 @@ def test_every_method_in_a_crowd(trio):
 
     for row in rows:
         alone = trio.respond(row.messages, blend=row.blend, answer=LIMITS)
-        assert_same(results[row].steps, alone.steps, row.blend)
+        assert_same(whole(results[row]), whole(alone), row.blend)
         assert results[row].stopped_by == alone.stopped_by
         asked_anti = results[row].usage.anti_prompt_tokens > 0
         assert asked_anti == ("anti" in roles_of(row.blend.method))

@@ -9,9 +9,9 @@ from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message
 from blendin_local.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
-from tests.decode.test_real_pair import slow_twin
-from tests.near_ties import is_near_tie, parting
+from tests.near_ties import is_near_tie, parting, whole
 from tests.prompts import PROMPTS, TEMPLATE
+from tests.slow_twin import slow_twin
 
 pytestmark = pytest.mark.model
 
@@ -78,7 +78,7 @@ def test_every_method_equals_its_slow_twin(trio, settings):
     """Reading everything anew before each prediction gives the same answer, up to partings at near-ties."""
     answer = AnswerSettings(max_tokens=8, loop_guard=False, top_logprobs=6)
     for prompt in FEW:
-        fast = trio.respond(prompt, blend=settings, answer=answer).steps
+        fast = whole(trio.respond(prompt, blend=settings, answer=answer))
         slow = slow_twin(trio, prompt, settings, answer)
         parted = parting(fast, slow)
 
@@ -114,8 +114,8 @@ def test_the_second_driver_asks_ahead_and_asks_a_third_model(trio):
         together = {request.key: result for request, result in trio.answer_all(wanted)}
 
         for i, prompt in enumerate(FEW):
-            alone = trio.respond(prompt, blend=blend, answer=answer).steps
-            steps = together[str(i)].steps
+            alone = whole(trio.respond(prompt, blend=blend, answer=answer))
+            steps = whole(together[str(i)])
             parted = parting(alone, steps)
 
             assert steps

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.decode.drive import drive
-from blendin_local.decode.respond import respond
 from blendin_local.engine.context import BATCH_TOKENS
 from blendin_local.engine.library import library
 from blendin_local.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
-from tests.near_ties import is_near_tie, parting
+from tests.near_ties import is_near_tie, parting, whole
 from tests.prompts import PROMPTS, TEMPLATE
+from tests.slow_twin import slow_twin
 
 pytestmark = pytest.mark.model
 
@@ -32,8 +31,8 @@ def limits(n, **more):
     return AnswerSettings(max_tokens=n, loop_guard=False, **more)
 
 
-def plain_greedy(player, prompt_ids, n):
-    """Greedy decoding with llama.cpp's functions and nothing else.
+def plain_greedy(player, prompt_ids, n_bytes):
+    """Greedy decoding with llama.cpp's functions and nothing else, to the end or so many bytes and a token.
 
     The prompt is read as our contexts read a short one, its last token apart, so that shapes are equal.
     """
@@ -52,14 +51,17 @@ def plain_greedy(player, prompt_ids, n):
 
     if len(prompt_ids) > 1:
         likeliest_after(prompt_ids[:-1], 0)
-    said = [likeliest_after(prompt_ids[-1:], len(prompt_ids) - 1)]
-    while said[-1] not in player.model.vocabulary.end_ids and len(said) < n:
-        said.append(likeliest_after(said[-1:], len(prompt_ids) + len(said) - 1))
+    said, at, ends = b"", len(prompt_ids), player.model.vocabulary.end_ids
+    token = likeliest_after(prompt_ids[-1:], at - 1)
+    while token not in ends and len(said) < n_bytes:
+        said += player.table.pieces[token]
+        token = likeliest_after([token], at)
+        at += 1
     api.llama_batch_free(batch)
     api.llama_memory_clear(api.llama_get_memory(handle), False)
     for lane in player.context.lanes:
         lane.shrink_to(0)
-    return b"".join(player.table.pieces[token] for token in said)
+    return said, token in ends
 
 
 @pytest.mark.parametrize("role", ["base", "guide"])
@@ -69,45 +71,26 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
     for prompt in PROMPTS:
         pair._places[0][role].begin(pair._spans([Message("user", prompt)], (role,))[role], 1)
         ids = list(pair._places[0][role].lane.ids)
-        expected = plain_greedy(player, ids, LENGTH)
 
         completion = pair.respond(prompt, blend=BlendSettings(method=role), answer=limits(LENGTH))
 
         said = b"".join(step.bytes for step in completion.steps)
-        longer, shorter = max(said, expected, key=len), min(said, expected, key=len)
-        assert longer.startswith(shorter)
-        if completion.stopped_by in {"base_end", "guide_end"}:
-            assert said == expected
-        else:
-            assert len(shorter) > 0
-
-
-def slow_twin(pair, prompt, settings, answer):
-    """The same answer by seats that forget everything before every prediction."""
-    stream = pair.stream(prompt, blend=settings, answer=answer)
-    seats = pair._places[0]
-    for seat in seats.values():
-        remembered = seat.predict
-
-        def forgetful(text, should_stop, seat=seat, remembered=remembered):
-            seat.lane.n_valid = 0
-            return remembered(text, should_stop)
-
-        seat.predict = forgetful
-    try:
-        return list(drive(respond(settings, SamplingSettings(), stream.settings.answer), seats))
-    finally:
-        for seat in seats.values():
-            del seat.predict
+        expected, ended = plain_greedy(player, ids, len(said))
+        assert said == expected
+        assert completion.stopped_by in {"max_tokens", "stop_string", f"{role}_end"}
+        if completion.stopped_by == f"{role}_end":
+            assert ended
+        elif completion.stopped_by == "max_tokens":
+            assert len(completion.steps) == LENGTH <= len(said)
 
 
 @pytest.mark.parametrize("method", ["nudging", "blendin"])
 def test_the_cached_loop_equals_its_slow_twin(pair, method):
-    """Reading everything anew at each step gives the same answer, up to partings at near-ties."""
+    """llama.cpp alone, told the text anew at each step, answers alike, up to partings at near-ties."""
     settings, answer = BlendSettings(method=method), limits(TWIN_LENGTH, top_logprobs=5)
     partings = []
     for prompt in PROMPTS:
-        fast = pair.respond(prompt, blend=settings, answer=answer).steps
+        fast = whole(pair.respond(prompt, blend=settings, answer=answer))
         slow = slow_twin(pair, prompt, settings, answer)
         parted = parting(fast, slow)
         if parted:

@@ -91,12 +91,14 @@ def test_control_strings_in_user_text_stay_text(family_vocabulary):
     assert joined(family_vocabulary, said).lstrip(b" ") == ("A: " + text).encode()
 
 
-def test_at_most_one_bos(family_vocabulary):
-    """A prompt that already begins with BOS gets no second one."""
-    bos = family_vocabulary.literal(family_vocabulary.bos_id)
-    ids = family_vocabulary.tokenize_prompt([Span(bos + "Hello", trusted=True)])
+@pytest.mark.parametrize("written", [False, True])
+def test_a_prompt_has_one_bos_where_it_is_due_and_none_elsewhere(family_vocabulary, written):
+    """A vocabulary that adds BOS adds exactly one, unless the template wrote it; others add none."""
+    bos = family_vocabulary.literal(family_vocabulary.bos_id) if written else ""
+    ids = family_vocabulary.tokenize_prompt([Span(bos + "Hello", trusted=True), Span("<s>", trusted=False)])
 
-    assert ids.count(family_vocabulary.bos_id) <= 1
+    assert ids.count(family_vocabulary.bos_id) == (family_vocabulary.adds_bos or bool(bos))
+    assert not family_vocabulary.adds_bos or ids[0] == family_vocabulary.bos_id
 
 
 def test_every_end_token_is_known(family_vocabulary):

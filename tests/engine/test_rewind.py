@@ -1,0 +1,324 @@
+"""Laws of going back, driven step by step: what stays, what is evaluated again, and what the logits then are.
+
+Every kind of memory answers them, compared with a context of llama.cpp's own that reads the tokens at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blendin_local.engine import context as contexts
+from blendin_local.engine.context import Context
+from blendin_local.engine.lane import common_prefix
+from blendin_local.engine.library import library, set_fields
+from blendin_local.engine.model import Model
+from blendin_local.engine.rewind import CHECKPOINT_EVERY
+from blendin_local.settings import ModelSettings
+from tests.toys import make_toy
+
+MEMORIES = {  # the kind of toy, and whether its sliding-window cache keeps every position
+    "plain": ("plain", True),
+    "windows, all kept": ("sliding", True),
+    "windows only": ("sliding", False),
+    "recurrent": ("recurrent", True),
+    "hybrid": ("hybrid", True),
+}
+CHECKPOINTED = ("recurrent", "hybrid")
+WINDOW, SMALL_BATCH, SMALL_CACHE = 64, 64, 256  # cells: window and batch, rounded up by llama.cpp
+TOLERANCE = 1e-4  # float32 all through; one token changed sixty places back moves the logits by more
+PROMPT, ANSWER = 40, 70
+TEXT = "hello world. the hell or a wheel\nof the old world he told the whole hello or the world."
+
+
+class Bench:
+    """A toy under test, beside llama.cpp alone."""
+
+    def __init__(self, path, *, swa_full):
+        self.settings = ModelSettings(kv_type="f32", flash_attention="off", swa_full=swa_full)
+        self.model = Model(path, self.settings)
+        self.vocabulary = self.model.vocabulary
+        self._opened = []
+
+    def open(self, ctx_size=1024, n_lanes=1):
+        self._opened.append(Context(self.model, ctx_size, 1, n_lanes))
+        return self._opened[-1]
+
+    def walked(self, ids, n_prompt=PROMPT):
+        """A lane that has read a prompt, then accepted and read the rest token by token."""
+        context = self.open()
+        [lane] = context.lanes
+        lane.begin(ids[:n_prompt])
+        context.predict([lane])
+        for token in ids[n_prompt:]:
+            lane.accept(token, self.vocabulary.pieces[token])
+            context.predict([lane])
+        return context, lane
+
+    def close(self):
+        while self._opened:
+            self._opened.pop().close()
+
+    def plain(self, ids):
+        """The logits after these tokens, by llama.cpp's functions and nothing else."""
+        api = library().api
+        parameters = api.llama_context_default_params()
+        set_fields(
+            parameters,
+            n_ctx=1024,
+            n_batch=1024,
+            n_ubatch=1024,
+            n_threads=1,
+            n_threads_batch=1,
+            flash_attn_type=0,
+            type_k=0,
+            type_v=0,
+            swa_full=True,
+        )
+        handle = api.llama_init_from_model(self.model.handle, parameters)
+        tokens = (api.llama_token * len(ids))(*ids)
+        assert api.llama_decode(handle, api.llama_batch_get_one(tokens, len(ids))) == 0
+        row = api.llama_get_logits_ith(handle, -1)
+        logits = np.ctypeslib.as_array(row, (self.vocabulary.n_tokens,)).copy()
+        api.llama_free(handle)
+        return logits
+
+
+@pytest.fixture(params=MEMORIES)
+def memory(request):
+    """Which memory the toy under test has."""
+    return request.param
+
+
+@pytest.fixture
+def bench(memory, tmp_path):
+    """The toy under test."""
+    kind, swa_full = MEMORIES[memory]
+    opened = Bench(make_toy(tmp_path / "toy.gguf", kind), swa_full=swa_full)
+    yield opened
+    opened.close()
+    opened.model.close()
+
+
+def ids_of(n, seed=0):
+    return np.random.default_rng(seed).integers(3, 270, n).tolist()
+
+
+def reads(context, lane):
+    """What one prediction evaluates, and its logits; the lane then holds its tokens and no others."""
+    before = context.tally.tokens, lane.tally.tokens
+    logits = context.predict([lane])[0].copy()
+    assert lane.n_valid == lane.n_cached == len(lane.ids)
+    evaluated = context.tally.tokens - before[0]
+    assert lane.tally.tokens - before[1] == evaluated
+    return evaluated, logits
+
+
+def last_position(context, lane):
+    api = library().api
+    return api.llama_memory_seq_pos_max(api.llama_get_memory(context.handle), lane.sequence)
+
+
+def check_left(memory, left, keep):
+    """What a memory that has read a prompt and an answer may keep, when `keep` tokens are wanted."""
+    if memory not in CHECKPOINTED:  # of the windows, all are still in the cache
+        assert left == keep
+    elif keep < PROMPT - 1:
+        assert left == 0  # there is no state inside the prompt
+    else:
+        assert PROMPT - 1 <= left <= keep  # a prompt is never read again for its own answer
+
+
+def test_going_back_any_distance_leaves_no_trace(bench, memory):
+    """From every place the tokens read again give the logits they have in a fresh context."""
+    ids = ids_of(PROMPT + ANSWER)
+    expected = bench.plain(ids)
+    for keep in range(1, len(ids)):
+        context, lane = bench.walked(ids)
+
+        context.rewind(lane, keep)
+
+        left = lane.n_valid
+        assert lane.n_cached == left == last_position(context, lane) + 1
+        check_left(memory, left, keep)
+        evaluated, logits = reads(context, lane)
+        assert evaluated == len(ids) - left
+        assert logits == pytest.approx(expected, abs=TOLERANCE)
+        bench.close()
+
+
+def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
+    """Whatever an answer is changed into, tokens stay up to the first that differs, and the rest is read."""
+    prompt = ids_of(PROMPT)
+    told = bench.vocabulary.tokenize_following(TEXT)
+    for at in range(len(TEXT) + 1):
+        text = (TEXT[:at], TEXT[:at] + " dolly", TEXT[:at] + "x" + TEXT[at:])[at % 3]
+        context, lane = bench.walked([*prompt, *told])
+
+        lane.retell(text.encode())
+
+        tokens = bench.vocabulary.tokenize_following(text)
+        assert (lane.ids, lane.text) == ([*prompt, *tokens], text.encode())
+        assert lane.n_valid == PROMPT + common_prefix(told, tokens)
+        left = min(lane.n_valid, len(lane.ids) - 1)
+        evaluated, logits = reads(context, lane)
+        if memory in CHECKPOINTED:
+            assert len(lane.ids) - left <= evaluated <= len(tokens) + 1
+        else:
+            assert evaluated == len(lane.ids) - left
+        assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+        bench.close()
+
+
+@pytest.mark.parametrize("memory", CHECKPOINTED)
+def test_checkpoints_along_an_answer_are_used(bench):
+    """An answer that came word by word from elsewhere is read again from near the place it goes back to."""
+    prompt, words = ids_of(PROMPT), [f"{'hello' * (1 + i % 3)}. " for i in range(24)]
+    ends = [len("".join(words[:n])) for n in range(1, len(words) + 1)]
+    for back in ends[1:]:
+        context = bench.open()
+        [lane] = context.lanes
+        lane.begin(prompt)
+        context.predict([lane])
+        for end in ends:
+            lane.retell("".join(words)[:end].encode())
+            context.predict([lane])
+        n = len(lane.ids)
+
+        lane.retell(("".join(words)[:back] + "x").encode())
+
+        kept = lane.n_valid
+        evaluated, logits = reads(context, lane)
+        distance = n - kept
+        if distance <= CHECKPOINT_EVERY:
+            longest_word = max(len(bench.vocabulary.tokenize_following(word)) for word in words)
+            assert (
+                evaluated <= len(lane.ids) - kept + CHECKPOINT_EVERY + longest_word < len(lane.ids) - PROMPT
+            )
+        assert evaluated <= len(lane.ids) - PROMPT + 1
+        assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+        bench.close()
+
+
+@pytest.mark.parametrize("memory", ["windows only"])
+def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
+    """A small cache goes back to places whose whole window it still holds; from others all is read again."""
+    monkeypatch.setattr(contexts, "BATCH_TOKENS", SMALL_BATCH)
+    api, ids = library().api, ids_of(420)
+    expected = bench.plain(ids)
+    kept = []
+    for keep in (*range(1, 140, 23), *range(140, 420, 3)):
+        context, lane = bench.walked(ids)
+        oldest = api.llama_memory_seq_pos_min(api.llama_get_memory(context.handle), 0)
+        assert oldest > 0
+
+        context.rewind(lane, keep)
+
+        whole = oldest <= keep - WINDOW
+        assert lane.n_cached == lane.n_valid == (keep if whole else 0)
+        evaluated, logits = reads(context, lane)
+        assert evaluated == len(ids) - (keep if whole else 0)
+        assert logits == pytest.approx(expected, abs=TOLERANCE)
+        kept += [keep] * whole
+        bench.close()
+    assert min(kept) <= len(ids) - SMALL_CACHE + 2 * WINDOW
+    assert len(kept) < 90
+
+
+def test_own_tokens_stay_before_the_place_where_text_is_retold(bench, memory):
+    """Tokens a model chose itself are kept, unlike those of tokenized text, up to the last safe boundary."""
+    prompt, said = ids_of(PROMPT), [3 + byte for byte in b"hello world the hell or"]
+    context, lane = bench.walked([*prompt, *said])
+    assert lane.text == b"hello world the hell or"
+
+    lane.retell(b"hello world the hell of a wheel")
+
+    kept = len(b"hello world the hell")
+    tail = bench.vocabulary.tokenize_following(" of a wheel")
+    assert lane.ids == [*prompt, *said[:kept], *tail]
+    assert lane.n_valid == PROMPT + kept + common_prefix(said[kept:], tail)
+    _, logits = reads(context, lane)
+    assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+
+
+WORDS = ["hello", " world", " the", "\n", ".", " hell", "o", " a", "é", "😊", "  ", " or"]
+
+
+class Wanderer:
+    """Changes one lane at random, and checks what each change promises."""
+
+    def __init__(self, rng, lane, vocabulary):
+        self.rng, self.lane, self.vocabulary = rng, lane, vocabulary
+        lane.begin(self.some_ids())
+
+    def some_ids(self, most=150):
+        return self.rng.integers(3, 270, int(self.rng.integers(2, most))).tolist()
+
+    def change(self):
+        """One change; the prompt stays but for a new one, and the tokens always say the text."""
+        lane = self.lane
+        if len(lane.ids) > 600:
+            self.begin()
+        else:
+            getattr(
+                self, self.rng.choice(["accept"] * 6 + ["retell"] * 6 + ["again", "begin", "anew", "turn"])
+            )()
+        said = b"".join(self.vocabulary.pieces[token] for token in lane.ids[lane.n_prompt :])
+        assert said == lane.text
+        assert lane.n_valid <= min(lane.n_cached, len(lane.ids))
+
+    def accept(self):
+        token = int(self.rng.integers(3, 270))
+        ids = [*self.lane.ids, token]
+        self.lane.accept(token, self.vocabulary.pieces[token])
+        assert self.lane.ids == ids
+
+    def retell(self):
+        prompt, valid = self.lane.ids[: self.lane.n_prompt], self.lane.n_valid
+        keep = len(self.lane.text) - int(self.rng.integers(0, 30))
+        words = self.rng.choice(WORDS, int(self.rng.integers(1, 9)))
+        text = self.lane.text[: max(0, keep)].decode(errors="replace") + "".join(words)
+        self.lane.retell(text.encode())
+        assert self.lane.text == text.encode()
+        assert self.lane.ids[: self.lane.n_prompt] == prompt
+        assert self.lane.n_valid >= min(valid, self.lane.n_prompt)
+
+    def again(self):
+        prompt, valid = self.lane.ids[: self.lane.n_prompt], self.lane.n_valid
+        self.lane.again()
+        assert self.lane.ids == prompt
+        assert self.lane.n_valid == min(valid, len(prompt))
+
+    def begin(self):
+        prompt = self.lane.ids[: int(self.rng.integers(0, self.lane.n_prompt + 1))] + self.some_ids()
+        self.lane.begin(prompt)
+        assert self.lane.ids == prompt
+
+    def anew(self):
+        prompt = self.lane.ids[: int(self.rng.integers(0, self.lane.n_prompt + 1))] + self.some_ids()
+        self.lane.begin_anew(prompt)
+        assert self.lane.ids == prompt
+
+    def turn(self):
+        ids, valid, more = list(self.lane.ids), self.lane.n_valid, self.some_ids(40)
+        self.lane.freeze()
+        self.lane.extend_prompt(more)
+        assert (self.lane.ids, self.lane.n_valid) == ([*ids, *more], valid)
+
+
+@pytest.mark.parametrize("n_lanes", [1, 3])
+def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_lanes):
+    """After any changes to any lanes, read in between or not, a prediction is that of a fresh context."""
+    monkeypatch.setattr(contexts, "BATCH_TOKENS", 2 * SMALL_BATCH)  # a window's cache is soon full
+    rng = np.random.default_rng(n_lanes)
+    context = bench.open(n_lanes=n_lanes)
+    wanderers = [Wanderer(rng, lane, bench.vocabulary) for lane in context.lanes]
+    for _ in range(150):
+        for wanderer in rng.choice(wanderers, int(rng.integers(1, 4))):
+            wanderer.change()
+        asked = [lane for lane in context.lanes if n_lanes == 1 or rng.random() < 0.5]
+        rows = [row.copy() for row in context.predict(asked)] if asked else []
+        for lane, row in zip(asked, rows, strict=True):
+            assert lane.n_valid == lane.n_cached == len(lane.ids) == last_position(context, lane) + 1
+            assert row == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+    assert context.tally.tokens == sum(lane.tally.tokens for lane in context.lanes)
