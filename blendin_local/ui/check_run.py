@@ -135,7 +135,7 @@ def _measure(
         passages=reference_passages(),
         threshold=ready.plan.blend.threshold,
     )
-    check = static_check(plan)
+    check = static_check(plan, lambda: interrupt.requested)
     if command.what.static or not check.sheet.models["guide"].template:
         return check
     with Pair(plan.setup, lambda: interrupt.requested) as pair, _progress(command.err) as listen:
