@@ -244,7 +244,7 @@ def _may_be_nobody():
 def test_ordinary_trouble_is_one_line(ledger, place):
     """Whatever the system refuses ends as one line with a next step and the exit code of its kind."""
     cases = CASES if _may_be_nobody() else [case for case in CASES if not case.shut]
-    share = cases[:: max(1, len(cases) // ledger.count(10, len(cases)))]
+    share = cases[:: max(1, len(cases) // ledger.count(6, len(cases)))]
     with ledger.kind("ordinary trouble") as trials:
         for case in share:
             trials.record(case.name, problem_of(case, place))
