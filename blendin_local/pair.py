@@ -7,14 +7,12 @@ Not here: names and downloads (`opening`), files and settings (`pair_setup`), th
 
 from __future__ import annotations
 
-import platform
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.places import OptionScore, Place
 from blendin_local.core.prompts import Message
@@ -24,11 +22,11 @@ from blendin_local.decode.crowd import answer_many
 from blendin_local.decode.player import Player
 from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
-from blendin_local.decode.spans import digest_of, text_of
+from blendin_local.decode.signature import signature
+from blendin_local.decode.spans import text_of
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.decode.task import Request, Settings, Task
 from blendin_local.decode.turns import Turns
-from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.library import library
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.vocabulary import Span
@@ -290,20 +288,10 @@ class Pair:
     def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
         own = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
-            "versions": {
-                "blendin-local": __version__,
-                "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION,
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-            },
-            "models": {role: self._players[role].signature() for role in prompts},
-            "prompts": {role: digest_of(prompt) for role, prompt in prompts.items()},
+            **signature(self._players, prompts, settings),
             **self.setup.prompt_facts(),
             "guide_template": self._chat_template().digest if own else None,
             "n_lanes": self.setup.n_lanes,
-            "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
-            "sampling": asdict(settings.sampling),
-            "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         }
 
 

@@ -224,8 +224,8 @@ def test_repacked_weights_are_counted(tmp_path, monkeypatch, kind, mmap):
     """What llama.cpp copies into another layout is there twice where the file is mapped, else once."""
     quantized = gguf.GGMLQuantizationType.Q4_0
 
-    def add(self, name, *shape, scale=0.2):
-        values = (self._rng.normal(size=shape) * scale).astype(np.float32)
+    def add(self, name, *shape, scale=0.2, shift=0.0):
+        values = (self._rng.normal(size=shape) * scale + shift).astype(np.float32)
         if len(shape) == 2 and shape[1] % 32 == 0:
             self._writer.add_tensor(name, gguf.quants.quantize(values, quantized), raw_dtype=quantized)
         else:
