@@ -68,6 +68,9 @@ def place(tmp_path_factory):
     os.mkfifo(folder / "pipe")
     (folder / "rows.jsonl").write_text('{"prompt": "\\ud800"}\n')
     (folder / "good.jsonl").write_text('{"prompt": "hello"}\n')
+    (folder / "half.jsonl").write_text('{"prompt": "\\ud800", "answer": "x"}\n')
+    (folder / "bytes.jsonl").write_bytes(b'{"prompt": "caf\xe9", "answer": "x"}\n')
+    (folder / "deep.jsonl").write_text("[" * 100_000)
     (folder / "bytes.txt").write_bytes(b"caf\xe9")
     return folder
 
@@ -133,7 +136,12 @@ NO_WRITING = [
     for option in ("--trace", "--html", "--svg")
     for odd in ("folder", "no/such/folder/x", "n" * 5000)
 ]
+TUNE = ["tune", *run()[1:5], "-o", "tuned", "--data"]
 HALF = [
+    Case("a question of tune with half a character", [*TUNE, "half.jsonl"], (2,), ("line 1", "half of a")),
+    Case("a question of tune that is no text", [*TUNE, "bytes.jsonl"], (2,), ("not UTF-8",)),
+    Case("a question of tune in brackets", [*TUNE, "deep.jsonl"], (2,), ("line 1",)),
+    Case("a benchmark in brackets", ["bench", *run()[1:5], "--compare", "deep.jsonl"], (2,), ("deep.jsonl",)),
     Case("a question that is no text", run(b"caf\xe9"), (2,), ("the question is not UTF-8: byte 0xe9",)),
     Case("--system is no text", run("hello", "--system", b"caf\xe9"), (2,), ("--system is not UTF-8",)),
     Case("--stop is no text", run("hello", "--stop", b"caf\xe9"), (2,), ("--stop is not UTF-8",)),

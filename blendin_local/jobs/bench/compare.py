@@ -60,7 +60,7 @@ def read_record(path: Path) -> Mapping[str, Any]:
         record = json.loads(read_bytes(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or record.get("version") != VERSION or "models" not in record:
         raise UsageError(f"{path} is no benchmark of this version", "make one with: blendin bench --json")

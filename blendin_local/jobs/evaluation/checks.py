@@ -56,7 +56,7 @@ def read_check(path: Path) -> CheckFacts:
                 "calibration": {role: _calibration(found) for role, found in record["calibration"].items()},
             },
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no record of a check: {error}", "make one: blendin check --json > FILE"
         ) from None
