@@ -21,6 +21,7 @@ from blendin_local.errors import PairError
 
 MODULE = "blendin_local.engine.template_child"
 MEMORY = 448 * 2**20  # bytes; Python and Jinja take 20 MB of it
+TIME_LIMIT_S = 4.0  # of one prompt
 START_S = 60.0  # on a machine that is very busy
 LONGEST_SOURCE = 1_000_000  # characters; the longest that are in use have 30,000
 LONGEST_PROMPT = 4_000_000  # characters
@@ -110,7 +111,7 @@ class Renderer:
                 raise unusable(results[-1]["error"])
             keep = True
         except ChildTimeoutError as error:
-            raise unusable("it does not end") from error
+            raise unusable(f"it does not end within {TIME_LIMIT_S:g} s") from error
         except ChildMemoryError as error:
             raise unusable("it takes too much memory") from error
         except (ChildError, OSError, ValueError) as error:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from itertools import compress
 from time import monotonic
 
-from blendin_local.engine.renderer import Rendering, TemplateRaisedError, renderer, unusable
+from blendin_local.engine.renderer import TIME_LIMIT_S, Rendering, TemplateRaisedError, renderer, unusable
 from blendin_local.engine.vocabulary import Span, Vocabulary, joined
 
-TIME_LIMIT_S = 4.0
 OPEN_THOUGHT = "<think>"
 CLOSE_THOUGHT = "</think>"
 MARKS = range(0xF0000, 0x10FFFE)  # private-use characters, in which a run for a control string is written
