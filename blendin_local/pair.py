@@ -15,7 +15,7 @@ from typing import Any
 
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.places import OptionScore, Place
-from blendin_local.core.prompts import Message
+from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
 from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
 from blendin_local.decode.crowd import answer_many
@@ -37,7 +37,6 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 
 __all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
 
-Conversation = str | Sequence[Message]
 Stop = Callable[[], bool]
 
 
@@ -97,7 +96,7 @@ class Pair:
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
         with self._turns.visit():
-            spans = self._spans(_messages(conversation, system), tuple(self._players), should_stop)
+            spans = self._spans(as_messages(conversation, system), tuple(self._players), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
@@ -151,7 +150,7 @@ class Pair:
         """
         wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
         with self._turns.visit():
-            task = self._task(_messages(conversation, system), wish, should_stop)
+            task = self._task(as_messages(conversation, system), wish, should_stop)
         return AnswerStream(task, self._places[0], should_stop, self._turns)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
@@ -235,7 +234,7 @@ class Pair:
         """Check a wish and fill in what it leaves open."""
         roles = self._require_roles(wish.blend.method)
         if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
-            _require_question(messages)
+            require_question(messages)
         for stop in wish.answer.stop:
             require_text(stop, "a stop string")
         sampling = wish.sampling
@@ -300,13 +299,3 @@ def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, Playe
         return Player.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_lanes)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop
-
-
-def _messages(conversation: Conversation, system: str) -> list[Message]:
-    messages = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
-    return [Message("system", system), *messages] if system else messages
-
-
-def _require_question(messages: Sequence[Message]) -> None:
-    if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
-        raise UsageError("the prompt is empty", "give a question")

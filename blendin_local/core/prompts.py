@@ -1,6 +1,6 @@
 """Conversations, and the plain text in which an unaligned base reads them.
 
-Here: `Message`, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
+Here: `Message`, conversations of them, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
 Not here: the guide's Jinja template (`engine.templates`), which templates exist (`models.registry`).
 Plain text has no control tokens: only its own lines (`Question:`) say where a turn begins. A line of a
 message that reads like one of them is indented, so that no text opens or ends a turn.
@@ -40,6 +40,21 @@ class Message:
             )
         if not isinstance(self.text, str):
             raise UsageError(f"a message has the text {self.text!r:.60}", "give a string")
+
+
+Conversation = str | Sequence[Message]
+
+
+def as_messages(conversation: Conversation, system: str) -> list[Message]:
+    """A question or a conversation as messages, the system text before them if there is one."""
+    messages = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+    return [Message("system", system), *messages] if system else messages
+
+
+def require_question(messages: Sequence[Message]) -> None:
+    """Raise `UsageError` unless the last message asks for an answer."""
+    if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
+        raise UsageError("the prompt is empty", "give a question")
 
 
 @dataclass(frozen=True, slots=True)
