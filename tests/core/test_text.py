@@ -1,7 +1,8 @@
 """Whole characters, stop strings, repetition, and holding text back."""
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blendin_local.core.records import Step
@@ -107,6 +108,17 @@ def test_repetition(text, expected):
     assert repeats(text.encode()) is expected
 
 
+@pytest.mark.parametrize("period", [1, 7, 48, 79, 80, 81, 100, 333])
+def test_repetition_is_seen_at_the_third_time_and_not_before(period):
+    """At 240 bytes of it or, of longer units, where the third is whole; not a byte sooner or later."""
+    unit = np.random.default_rng(period).bytes(period).replace(b"#", b"+")
+    text = b"#" + unit * (300 // period + 4)
+
+    seen = next(n for n in range(len(text)) if repeats(text[:n]))
+
+    assert seen == 1 + max(240, 3 * period)
+
+
 units = st.text("ab c", min_size=1, max_size=90).map(str.encode)
 
 
@@ -155,6 +167,8 @@ def test_held_back_text_is_the_answer(parts):
 
 
 @given(st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=12), stop_strings)
+@example(["a", "\n", "b"], ["b", "\nab"])
+@example(["a", "\n", "b"], ["\nab", "b"])
 def test_nothing_is_held_back_but_what_may_begin_a_stop(parts, stops):
     """After every step, shown is all but the steps that the beginning of some stop string reaches into."""
     hold, shown, said = HoldBack(stops), "", ""
