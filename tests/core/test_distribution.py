@@ -21,6 +21,17 @@ def test_largest_equals_a_full_sort(values, k):
     assert largest(values, k).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("n", [6400, 6463, 49_152])
+@pytest.mark.parametrize("k", [1, 5, 99, 100, 101])
+def test_largest_equals_a_full_sort_over_a_vocabulary(n, k):
+    """So many values that whole columns are passed over, all different, or few values with many ties."""
+    rng = np.random.default_rng(n + k)
+    for values in (rng.normal(size=n), rng.integers(-3, 3, n), np.linspace(-1, 1, n), np.zeros(n)):
+        logits = values.astype(np.float32)
+
+        assert largest(logits, k).tolist() == np.argsort(-logits, kind="stable")[:k].tolist()
+
+
 @given(
     st.lists(st.sampled_from([b"a", b"b", b"ab", b"", b" c", b"\xf0"]), min_size=2, max_size=40),
     st.data(),
@@ -72,7 +83,7 @@ def test_probabilities_beyond_the_list():
     """Any string of the vocabulary can be looked up, listed or not; twins and ends count once."""
     table = TokenTable.build([b"x", b"x", b"y", b"<1>", b"<2>", b"", b"xy"], end_ids=[3, 4], fallback_ids=[0])
     masses = np.array([0.1, 0.2, 0.3, 0.05, 0.15, 0.1, 0.1], np.float32)
-    prediction = Prediction(np.log(masses), table, 1)
+    prediction = Prediction(np.log(masses) + 2, table, 1)  # logits may have any shift
 
     found = {piece: prediction.probability(piece) for piece in (b"x", b"y", b"xy", END, b"z")}
 

@@ -30,6 +30,19 @@ def test_filters_keep_the_head(kept, expected):
     assert b"".join(kept) == expected
 
 
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.floats(0, 1), st.integers(1, 8))
+def test_top_p_is_the_smallest_head_of_enough_mass(weights, mass, scale):
+    """Counted out, and no matter what the weights sum to: one candidate less would be too little."""
+    options = {bytes([i]): w / scale for i, w in enumerate(sorted(weights, reverse=True))}
+
+    kept = keep_top_p(options, mass)
+
+    head, wanted = list(options.values())[: len(kept)], mass * sum(options.values())
+    assert list(kept.items()) == list(options.items())[: len(kept)]
+    assert sum(head) >= wanted * (1 - 1e-9)
+    assert len(head) == 1 or sum(head[:-1]) < wanted * (1 + 1e-9)
+
+
 def test_draws_follow_the_distribution():
     """Over many draws the shares are the probabilities (20,000 draws: off by 0.02 once in millions)."""
     rng = np.random.default_rng(1)

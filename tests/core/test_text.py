@@ -1,7 +1,8 @@
 """Whole characters, stop strings, repetition, and holding text back."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blendin_local.core.records import Step
@@ -72,6 +73,24 @@ def test_the_earliest_stop_is_found_across_steps():
     assert find_stop(b"abc", 0, []) is None
 
 
+few = st.text("ab\n", max_size=9).map(str.encode)
+stop_strings = st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+@given(few, few, stop_strings)
+def test_a_stop_is_found_once_it_is_whole(searched, more, stops):
+    """Where earlier text was searched before, the earliest stop string that is new is found, and no other."""
+    text, wanted = searched + more, [stop.encode() for stop in stops]
+    begins = [
+        at
+        for stop in wanted
+        for at in range(len(text))
+        if text[at:].startswith(stop) and at + len(stop) > len(searched)
+    ]
+
+    assert find_stop(text, len(searched), wanted) == min(begins, default=None)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -87,6 +106,45 @@ def test_the_earliest_stop_is_found_across_steps():
 def test_repetition(text, expected):
     """An answer that only repeats itself is recognised, a list is not."""
     assert repeats(text.encode()) is expected
+
+
+@pytest.mark.parametrize("period", [1, 7, 48, 79, 80, 81, 100, 333])
+def test_repetition_is_seen_at_the_third_time_and_not_before(period):
+    """At 240 bytes of it or, of longer units, where the third is whole; not a byte sooner or later."""
+    unit = np.random.default_rng(period).bytes(period).replace(b"#", b"+")
+    text = b"#" + unit * (300 // period + 4)
+
+    seen = next(n for n in range(len(text)) if repeats(text[:n]))
+
+    assert seen == 1 + max(240, 3 * period)
+
+
+units = st.text("ab c", min_size=1, max_size=90).map(str.encode)
+
+
+@given(units, st.text("ab c", max_size=40).map(str.encode), st.integers(0, 400))
+@settings(max_examples=200)
+def test_only_what_repeats_is_said_to(unit, before, size):
+    """Where repetition is seen, the last 240 bytes and three periods are periodic by comparing every byte."""
+    text = before + (unit * 400)[:size]
+
+    def periodic(period):
+        tail = text[-max(240, 3 * period) :]
+        return len(tail) >= max(240, 3 * period) and all(
+            tail[i] == tail[i - period] for i in range(period, len(tail))
+        )
+
+    if repeats(text):
+        assert any(periodic(period) for period in range(1, len(text)))
+
+
+@given(units, st.text("ab c", max_size=40).map(str.encode))
+@settings(max_examples=50, deadline=None)
+def test_what_repeats_without_end_is_seen(unit, before):
+    """Whatever is said over and over, growing byte by byte, is recognised within four times and 240 bytes."""
+    text = before + unit * (4 + 240 // len(unit))
+
+    assert any(repeats(text[:n]) for n in range(240, len(text) + 1))
 
 
 def steps_of(parts):
@@ -106,6 +164,27 @@ def test_held_back_text_is_the_answer(parts):
     released += [shown for _, shown in hold.flush()]
 
     assert "".join(released) == (text if cut < 0 else text[:cut])
+
+
+@given(st.lists(st.text("ab\n", min_size=1, max_size=4), min_size=1, max_size=12), stop_strings)
+@example(["a", "\n", "b"], ["b", "\nab"])
+@example(["a", "\n", "b"], ["\nab", "b"])
+def test_nothing_is_held_back_but_what_may_begin_a_stop(parts, stops):
+    """After every step, shown is all but the steps that the beginning of some stop string reaches into."""
+    hold, shown, said = HoldBack(stops), "", ""
+    for step in steps_of(parts):
+        said += step.text
+        if any(stop in said for stop in stops):
+            assert hold.feed(step) == []
+            shown += "".join(text for _, text in hold.flush())
+            assert shown == said[: min(said.index(stop) for stop in stops if stop in said)]
+            return
+        shown += "".join(text for _, text in hold.feed(step))
+        begun = max((n for stop in stops for n in range(1, len(stop)) if said.endswith(stop[:n])), default=0)
+        ends = [len("".join(parts[:n])) for n in range(len(parts) + 1)]
+        assert len(shown) == max(end for end in ends if end <= len(said) - begun)
+    assert shown + "".join(text for _, text in hold.flush()) == said
+    assert hold.flush() == []
 
 
 def test_text_without_a_stop_is_released_at_once():

@@ -85,6 +85,38 @@ def test_another_prompt_keeps_the_portions_it_shares(toy):
     assert (logits_after(context, other) == logits_after(toy(), other)).all()
 
 
+def test_an_answer_begun_anew_has_the_bits_of_a_fresh_context(toy):
+    """What a conversation read in other shapes, turn by turn, is not kept for an answer that starts anew."""
+    context, fresh, ids = toy(), toy(), ids_of(300)
+    lane = context.lanes[0]
+    logits_after(context, ids[:130])
+    for token in ids[130:140]:
+        lane.accept(token, b"?")
+        context.predict([lane])
+    lane.freeze()
+    lane.extend_prompt(ids[140:])
+    context.predict([lane])
+    before = context.tally.tokens
+
+    lane.begin_anew(ids)
+
+    anew = context.predict([lane])[0].copy()
+    assert (anew == logits_after(fresh, ids)).all()
+    assert context.tally.tokens - before == 300
+    lane.begin_anew(ids)
+    assert (context.predict([lane])[0] == anew).all()
+    assert context.tally.tokens - before == 301
+
+
+def test_the_last_token_of_a_shared_prompt_is_read_apart(toy):
+    """A prompt that is the beginning of another, or goes on from it, has the bits of a fresh context."""
+    for shorter in (PORTION, PORTION + 1, PORTION + 2, 2 * PORTION + 1):
+        ids = ids_of(2 * PORTION + 40, seed=shorter)
+        context = toy()
+        for n in (len(ids), shorter, len(ids), shorter):
+            assert (logits_after(context, ids[:n]) == logits_after(toy(), ids[:n])).all()
+
+
 def test_lanes_do_not_disturb_each_other(toy):
     """Several conversations in one context get the logits they get alone."""
     context = toy(256, 3)
