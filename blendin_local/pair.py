@@ -40,11 +40,6 @@ __all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
 Stop = Callable[[], bool]
 
 
-def never() -> bool:
-    """Nobody asked to stop."""
-    return False
-
-
 class Pair:
     """Two loaded models, or three, that answer together. A context manager; close it when done.
 
@@ -92,7 +87,7 @@ class Pair:
             player.close()
 
     def prompts(
-        self, conversation: Conversation, system: str = "", should_stop: Stop = never
+        self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
         with self._turns.visit():
@@ -100,11 +95,13 @@ class Pair:
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
-        self, messages: Sequence[Message], roles: Sequence[Role], should_stop: Stop = never
+        self, messages: Sequence[Message], roles: Sequence[Role], should_stop: Stop = lambda: False
     ) -> dict[Role, tuple[Span, ...]]:
         return {role: self._prompt(role, messages, should_stop) for role in roles}
 
-    def _prompt(self, role: Role, messages: Sequence[Message], should_stop: Stop = never) -> tuple[Span, ...]:
+    def _prompt(
+        self, role: Role, messages: Sequence[Message], should_stop: Stop = lambda: False
+    ) -> tuple[Span, ...]:
         plain = role != "guide"  # the anti reads what the base reads
         exact = self.setup.exact_prompts.get("base" if plain else "guide")
         for message in messages:

@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
-from blendin_local.jobs.batch.adoption import Adoption
+from blendin_local.jobs.batch.adoption import Adoption, answered_on
 from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.lanes import lanes_for
-from blendin_local.jobs.batch.manifest import Identity, begun_on, model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import (
+    DamagedManifestError,
+    Identity,
+    begun_on,
+    model_facts,
+    settings_facts,
+)
 from blendin_local.jobs.batch.places import Places, remove_results
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
 from blendin_local.jobs.batch.run import Batch
@@ -101,7 +108,7 @@ def run_batch(
         return
     if rows.restart:
         _restart(command)
-    ready = as_begun(ready, begun_on(command.places.manifest))
+    ready = as_begun(ready, _begun(command))
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
     paths = fetch_files(ready, session.models, roles, err)
     identity = _identity(command, ready, paths, scan)
@@ -119,6 +126,18 @@ def run_batch(
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
         _report(command, scan, standing, interrupt)
+
+
+def _begun(command: _Command) -> date | None:
+    """The date of the first run: in its manifest, or, where that is to be made anew, in its answers."""
+    adopt = command.rows.adopt
+    try:
+        found = begun_on(command.places.manifest)
+    except DamagedManifestError:
+        if not adopt:
+            raise
+        found = None
+    return found or (answered_on(command.places.answers) if adopt else None)
 
 
 def _shard(text: str | None) -> Shard:

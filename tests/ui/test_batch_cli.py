@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pty
@@ -282,6 +283,10 @@ def test_a_lost_manifest_is_made_anew(arguments, cache, tmp_path):
     manifest = tmp_path / "a.manifest.json"
     whole = json.loads(manifest.read_text())
     os.truncate(manifest, 300)
+    yesterday = datetime.date.today() - datetime.timedelta(days=1)
+    answers = tmp_path / "a.jsonl"  # as if they had been written before midnight
+    answers.write_text(answers.read_text().replace(whole["settings"]["date"], yesterday.isoformat()))
+    whole["settings"]["date"] = yesterday.isoformat()
     one_line_error(blendin(*arguments("--limit", 3), **cache), 2, "a.manifest.json", "--adopt")
     refused = blendin(*arguments("--limit", 3, "--adopt"), **cache)
     one_line_error(refused, 2, "3 rows answered", "no row carries other settings", "base.gguf", "--yes")

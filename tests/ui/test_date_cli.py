@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from blendin_local.jobs.batch.manifest import begun_on
+from blendin_local.jobs.batch.manifest import PARTS, begun_on
 from blendin_local.ui.session import as_begun
 from tests.toys import make_toy
 from tests.ui.test_cli import blendin, one_line_error
@@ -66,7 +66,8 @@ def test_a_date_that_is_none_is_refused(folder, text):
 
 def test_what_was_said_wins_over_the_first_run(tmp_path):
     """Only a date that nobody gave is taken from an earlier run; a manifest without one has none."""
-    (tmp_path / "old.manifest.json").write_text('{"version": 1, "settings": {}}')
+    old = {"version": 1, **{part: {} for part in PARTS}}
+    (tmp_path / "old.manifest.json").write_text(json.dumps(old))
 
     assert begun_on(tmp_path / "old.manifest.json") is None
     assert begun_on(tmp_path / "missing.manifest.json") is None

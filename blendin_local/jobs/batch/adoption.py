@@ -1,6 +1,6 @@
 """Answers without a whole manifest: what they are, before anybody takes them over.
 
-Here: `Adoption`, and `look`, which compares the settings that answers carry with those of this run.
+Here: `Adoption`; `look`, which compares the settings in answers with those of this run; `answered_on`.
 Not here: asking the user (`ui.batch_run`), writing the manifest (`run`).
 A line of an answer carries its signature (`Pair`): models, method, thresholds, sampling. It does not carry
 its prompt: that an answer belongs to a row is known by its id alone.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 from blendin_local.jobs.batch.forms import record_of
@@ -82,6 +84,16 @@ def look(scan: Scan, places: Places, identity: Identity) -> Adoption:
     )
 
 
+def answered_on(answers: Path) -> date | None:
+    """The date that the guide's template was told for the first answer here; None where no answer says."""
+    try:
+        with open(answers, "rb") as file:
+            line = json.loads(file.readline())
+        return date.fromisoformat(record_of(line)["signature"]["date"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # no file, or no answer of ours: `look` says what is wrong with it
+
+
 def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> Iterator[tuple[str, str]]:
     for number, row in enumerate(scan.read()):
         if number not in recorded:
@@ -104,8 +116,7 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
         "blend": {**asdict(request.blend), "alpha": request.blend.alpha_name},
         "sampling": sampling,
         "answer": answer,
-        "thinking": identity.settings.get("thinking"),
-        "template": (identity.settings.get("template") or {}).get("name"),
+        **{name: identity.to_json()["settings"].get(name) for name in ("thinking", "template", "date")},
         "models": {role: _model(identity, role) for role in identity.models},
     }
     was = _common(signature, wanted)
