@@ -110,12 +110,13 @@ class UnforeseenError(BlendinError):
 
     Args:
         cause: What was raised.
+        hint: What to do next.
     """
 
     code = "bug"
 
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(
-            f"this is a bug: {type(cause).__name__}: {cause}", "please report it; --retry-errors asks again"
-        )
+    def __init__(
+        self, cause: BaseException, hint: str = "please report it; --retry-errors asks again"
+    ) -> None:
+        super().__init__(f"this is a bug: {type(cause).__name__}: {cause}", hint)
         self.__cause__ = cause

@@ -7,6 +7,7 @@ Which value wins: what was asked for, then the pair's, then `[defaults]`, then t
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
 from blendin_local.models.local import ensure_local
+from blendin_local.models.reading import read_small_text
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
 from blendin_local.pair import Pair, PairSetup
@@ -47,11 +49,13 @@ class PairRequest:
         exact_prompts: Prompts that stand for rendered ones.
         guide_template: A Jinja template instead of the guide's own.
         thinking: Whether a thinking guide may think.
-        base_settings: Fields of `ModelSettings` for the base.
+        base_settings: Fields of `ModelSettings` for the base; None for a number: choose it, whatever
+            models.toml says.
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         both: Whether to open every model that is named, also where the method needs fewer.
         n_lanes: How many answers may be made at once.
+        date: What a guide's template that asks for the date is told; None is today's.
     """
 
     pair: str | None = None
@@ -61,12 +65,13 @@ class PairRequest:
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
-    thinking: bool = False
+    thinking: bool | None = None
     base_settings: Mapping[str, Any] = field(default_factory=dict)
     guide_settings: Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
     both: bool = False
     n_lanes: int = 1
+    date: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Plan:
         max_tokens: Length limit of the pair, if it has one.
         pair_name: The pair whose settings were taken, empty if two models were named.
         chosen_for_user: Whether nothing was named, so that the default pair was taken.
+        date: What a guide's template that asks for the date is told.
     """
 
     request: PairRequest
@@ -95,6 +101,7 @@ class Plan:
     max_tokens: int | None = None
     pair_name: str = ""
     chosen_for_user: bool = False
+    date: datetime.date = field(default_factory=datetime.date.today)
 
     def setup(self, paths: Mapping[Role, Path]) -> PairSetup:
         """The setup of the pair, once its files are here."""
@@ -109,6 +116,7 @@ class Plan:
             thinking=self.thinking,
             exact_prompts=self.request.exact_prompts,
             n_lanes=self.request.n_lanes,
+            date=self.date,
         )
 
 
@@ -132,11 +140,12 @@ def plan(request: PairRequest, registry: Registry) -> Plan:
         base_settings=_model_settings(request.base_settings, entry, registry.defaults, "base"),
         guide_settings=_model_settings(request.guide_settings, entry, registry.defaults, "guide"),
         guide_template=request.guide_template or _chat_template(guide_entry),
-        thinking=request.thinking or bool(guide_entry and guide_entry.think),
+        thinking=bool(guide_entry and guide_entry.think) if request.thinking is None else request.thinking,
         system=_first("system", entry, registry.defaults) or "",
         max_tokens=_first("max_tokens", entry, registry.defaults),
         pair_name=entry.name if entry else "",
         chosen_for_user=unnamed,
+        date=request.date or datetime.date.today(),
     )
 
 
@@ -172,7 +181,9 @@ def open_pair(
     registry = load_registry(models_file)
     request.setdefault("both", True)
     opened = plan(PairRequest(pair=pair, base=base, guide=guide, **request), registry)
-    paths = ensure_local(list(opened.references.values()), registry, pull=pull, offline=offline)
+    wanted = list(opened.references.values())
+    distrusted = registry.distrusted(opened.pair_name)
+    paths = ensure_local(wanted, registry, pull=pull, offline=offline, distrusted=distrusted)
     by_role = {role: paths[reference] for role, reference in opened.references.items()}
     return Pair(opened.setup(by_role), should_stop)
 
@@ -241,16 +252,14 @@ def _template(
 
 def _chat_template(guide: ModelEntry | None) -> str | None:
     path = guide.chat_template if guide else None
-    try:
-        return path.read_text(encoding="utf-8") if path else None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "check models.toml") from error
+    return read_small_text(path) if path else None
 
 
 def _model_settings(
     given: Mapping[str, Any], entry: PairEntry | None, defaults: Defaults, role: Role
 ) -> ModelSettings:
-    chosen = {name: _first(name, entry, defaults) for name in ("ctx_size", "n_gpu_layers", "threads")}
+    names = ("ctx_size", "n_gpu_layers", "threads", "swa_full")
+    chosen = {name: _first(name, entry, defaults) for name in names}
     if role == "guide":
         own = {name: _first(f"guide_{name}", entry, defaults) for name in ("ctx_size", "n_gpu_layers")}
         chosen |= {name: value for name, value in own.items() if value is not None}

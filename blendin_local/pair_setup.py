@@ -6,9 +6,12 @@ Not here: how names become files (`opening`), the loaded pair (`pair`).
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import PlainTemplate
@@ -31,6 +34,8 @@ class PairSetup:
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
         n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
+        date: What a guide's template that asks for the date is told. A pair keeps the one it was opened with,
+            so that a conversation goes on after midnight as it began.
         anti: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
             run like the guide and reads the base's prompt, having been trained on no other.
     """
@@ -45,9 +50,22 @@ class PairSetup:
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_lanes: int = 1
     anti: Path | None = None
+    date: datetime.date = field(default_factory=datetime.date.today)
 
     def __post_init__(self) -> None:
         within("parallel", self.n_lanes, 1, MAX_LANES)
+
+    def prompt_facts(self) -> dict[str, Any]:
+        """What decides the prompts of a conversation, but for the guide's template; exact ones as sha256."""
+        return {
+            "template": {**asdict(self.template), "stop": list(self.template.stop)},
+            "exact_prompts": {
+                role: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+                for role, text in sorted(self.exact_prompts.items())
+            },
+            "thinking": self.thinking,
+            "date": self.date.isoformat(),
+        }
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""

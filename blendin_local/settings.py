@@ -8,12 +8,18 @@ Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral
+from types import NoneType
+from typing import Any, Literal
 
 from blendin_local.errors import UsageError
 
 KvType = Literal["f16", "q8_0", "q4_0", "f32"]
+QUANTIZED: tuple[KvType, ...] = ("q8_0", "q4_0")
+"""Formats that llama.cpp reads with flash attention only."""
+UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
@@ -25,7 +31,34 @@ BRIDGES: tuple[Bridge, ...] = ("bytes", "prefix")
 def within(name: str, value: float, low: float, high: float) -> None:
     """Raise `UsageError` unless `low <= value <= high` (so `nan` is refused too)."""
     if not low <= value <= high:
-        raise UsageError(f"{name} is {value}, but must lie between {low:g} and {high:g}")
+        raise UsageError(f"{name} is {_shown(value)}, but must lie between {low:g} and {high:g}")
+
+
+def count_within(name: str, value: int, low: float, high: float) -> None:
+    """Raise `UsageError` unless `value` is a whole number between `low` and `high`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError(f"{name} is {value!r}", "give a whole number")
+    within(name, value, low, high)
+
+
+def _shown(value: float) -> str:
+    return "a number of more than 30 digits" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
+
+
+def require_kinds(settings: type, values: Mapping[str, Any]) -> None:
+    """Raise TypeError unless values out of a file are of the kinds that the defaults of these settings have.
+
+    Args:
+        settings: A class of settings.
+        values: Some of its fields.
+    """
+    usual = {field.name: field.default for field in fields(settings)}
+    open_kinds: Any = {float: (int, float), NoneType: (int, float, str, NoneType)}
+    for name, value in values.items():
+        kind = type(usual[name])
+        right = isinstance(value, open_kinds.get(kind, kind)) and isinstance(value, bool) == (kind is bool)
+        if not right or (kind is tuple and not all(isinstance(text, str) for text in value)):
+            raise TypeError(f"{name} is {value!r:.40}")
 
 
 @dataclass(frozen=True)
@@ -70,9 +103,9 @@ class BlendSettings:
                 )
         elif self.alpha is not None:
             within("alpha", self.alpha, 0, 1)
-        within("top-k-blend", self.top_k, 1, 100_000)
+        count_within("top-k-blend", self.top_k, 1, 100_000)
         within("cap", self.cap, 0, 1)
-        within("filter top-k", self.filter_top_k, 1, 100_000)
+        count_within("filter top-k", self.filter_top_k, 1, 100_000)
         if self.bridge not in BRIDGES:
             raise UsageError(f"bridge is {self.bridge!r}", f"choose one of {', '.join(BRIDGES)}")
         for name, value in (("base", self.base_temperature), ("guide", self.guide_temperature)):
@@ -95,7 +128,7 @@ class SamplingSettings:
     """How one candidate is picked from the blended distribution.
 
     Attributes:
-        temperature: 0 picks the largest; above 0 samples.
+        temperature: 0 picks the largest; above 0 samples, however small: near 0 always one of the largest.
         top_k: Keep this many candidates (0: all).
         top_p: Keep the smallest head whose mass reaches this (1: all).
         min_p: Drop candidates below this share of the largest (0: none).
@@ -110,11 +143,11 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         within("temp", self.temperature, 0, 100)
-        within("top-k", self.top_k, 0, math.inf)
+        count_within("top-k", self.top_k, 0, math.inf)
         within("top-p", self.top_p, 0, 1)
         within("min-p", self.min_p, 0, 1)
         if self.seed is not None:
-            within("seed", self.seed, 0, 2**63 - 1)
+            count_within("seed", self.seed, 0, 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -136,8 +169,8 @@ class AnswerSettings:
     evidence: bool = False
 
     def __post_init__(self) -> None:
-        within("max-tokens", self.max_tokens, 1, math.inf)
-        within("top-logprobs", self.top_logprobs, 0, 1000)
+        count_within("max-tokens", self.max_tokens, 1, math.inf)
+        count_within("top-logprobs", self.top_logprobs, 0, 1000)
         if "" in self.stop:
             raise UsageError("a stop string is empty", "leave out --stop, or give it a text")
 
@@ -170,13 +203,16 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if self.ctx_size is not None:
-            within("ctx-size", self.ctx_size, 32, 2**31 - 1)
+            count_within("ctx-size", self.ctx_size, 32, 2**31 - 1)
         if self.n_gpu_layers is not None:
-            within("n-gpu-layers", self.n_gpu_layers, 0, 10_000)
+            count_within("n-gpu-layers", self.n_gpu_layers, 0, 10_000)
         if self.threads is not None:
-            within("threads", self.threads, 1, 1024)
-        if self.kv_type == "q4_0" and self.flash_attention == "off":
-            raise UsageError("kv-type q4_0 needs flash attention", "leave out --flash-attn off")
+            count_within("threads", self.threads, 1, 1024)
+        if self.kv_type in QUANTIZED and self.flash_attention == "off":
+            raise UsageError(
+                f"kv-type {self.kv_type} needs flash attention, and --flash-attn is off",
+                f"leave out --flash-attn off, or choose --kv-type {' or '.join(UNQUANTIZED)}",
+            )
 
 
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies

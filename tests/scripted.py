@@ -16,16 +16,25 @@ from blendin_local.core.records import Step
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
+SILENT = b"<silent>"  # in a script: a control token, which has no bytes
+FILLERS = 1000
 Script = Callable[[bytes], Mapping[bytes, float]]
 
 
 def predict(probabilities: Mapping[bytes, float], top_k: int = 100) -> Prediction:
-    """A prediction over exactly these candidates; what is left of 1 lies on a silent token."""
-    pieces = [piece for piece in probabilities if piece != END]
-    table = TokenTable.build([*pieces, b"<end>", b""], end_ids=[len(pieces)])
+    """A prediction over these candidates.
+
+    What is left of 1 lies on a silent token, unless that would make the model silent: what is more than that
+    lies on a thousand words that nobody says.
+    """
+    pieces = [piece for piece in probabilities if piece not in {END, SILENT}]
+    fillers = [b"~%d" % i for i in range(FILLERS)]
+    table = TokenTable.build([*pieces, b"<end>", b"", *fillers], end_ids=[len(pieces)])
     weights = [probabilities[piece] for piece in pieces]
     masses = [*weights, probabilities.get(END, 0.0)]
-    masses.append(max(0.0, 1.0 - sum(masses)))
+    left = max(0.0, 1.0 - sum(masses))
+    silent = probabilities.get(SILENT, min(left, 0.45))
+    masses += [silent, *[max(0.0, left - silent) / FILLERS] * FILLERS]
     with np.errstate(divide="ignore"):
         logits = np.log(np.array(masses)).astype(np.float32)
     return Prediction(logits, table, top_k)

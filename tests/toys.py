@@ -5,6 +5,7 @@ Their vocabulary is SentencePiece: three control tokens, 256 bytes and a handful
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
@@ -13,23 +14,38 @@ import numpy as np
 WIDTH, LAYERS, HEADS, HEAD, FEED = 32, 2, 2, 16, 64
 WORDS = ["▁the", "▁a", "he", "ll", "▁hell", "o", "e", "l", "h", "▁", "▁w", "or", "d", "\n", "."]
 TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant] "
+CHAT_TOKENS = {
+    "<|im_start|>": 3,
+    "<|im_end|>": 3,
+    "<think>": 4,
+    "</think>": 4,
+    "<tool_call>": 4,
+}  # control, added
 KINDS = ("plain", "sliding", "recurrent", "hybrid")
 
 
 def make_toy(
-    path: Path, kind: str, *, seed: int = 0, template: str | None = TEMPLATE, ctx: int = 2048
+    path: Path,
+    kind: str,
+    *,
+    seed: int = 0,
+    template: str | None = TEMPLATE,
+    ctx: int = 2048,
+    special: Mapping[str, int] | None = None,
 ) -> Path:
-    """Write a toy model of one kind of memory."""
+    """Write a toy model of one kind of memory; `special` are further tokens with their types."""
     architecture = {"plain": "llama", "sliding": "gemma3", "recurrent": "mamba", "hybrid": "lfm2"}[kind]
     writer = gguf.GGUFWriter(path, architecture)
     tensors = _Tensors(writer, np.random.default_rng(seed))
-    n_vocab = _vocabulary(writer)
+    n_vocab = _vocabulary(writer, special or {})
     writer.add_context_length(ctx)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
     writer.add_layer_norm_rms_eps(1e-5)
     if template is not None:
         writer.add_chat_template(template)
+    if kind == "hybrid":
+        writer.add_vocab_size(n_vocab)
     {"plain": _plain, "sliding": _sliding, "recurrent": _recurrent, "hybrid": _hybrid}[kind](writer, tensors)
     norm = "token_embd_norm" if kind == "hybrid" else "output_norm"
     tensors.add("token_embd.weight", n_vocab, WIDTH, scale=0.4)
@@ -53,10 +69,12 @@ class _Tensors:
         self._writer.add_tensor(name, np.ones(shape, np.float32))
 
 
-def _vocabulary(writer: gguf.GGUFWriter) -> int:
+def _vocabulary(writer: gguf.GGUFWriter, special: Mapping[str, int]) -> int:
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + WORDS
     types = [2, 3, 3] + [6] * 256 + [1] * len(WORDS)
-    scores = [0.0] * 259 + [-float(i) for i in range(len(WORDS))]
+    tokens += special
+    types += special.values()
+    scores = [0.0] * 259 + [-float(i) for i in range(len(tokens) - 259)]
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores(scores)
@@ -133,7 +151,6 @@ def _recurrent(writer: gguf.GGUFWriter, tensors: _Tensors) -> None:
 
 def _hybrid(writer: gguf.GGUFWriter, tensors: _Tensors) -> None:
     _attention(writer, kv_heads=[0, HEADS])
-    writer.add_vocab_size(259 + len(WORDS))
     writer.add_shortconv_l_cache(3)
     for layer in range(LAYERS):
         _blocks(tensors, layer, attention=layer == 1)

@@ -16,6 +16,7 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Source
 
 Role = Literal["base", "guide", "anti"]
+ROLES: tuple[Role, ...] = ("base", "guide", "anti")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ class Decision:
         """Whether the guide was consulted beside the base."""
         return self.base is not None and self.guide is not None
 
+    @property
+    def silent(self) -> tuple[Role, ...]:
+        """The models that were asked and made no suggestion."""
+        heard = {"base": self.base, "guide": self.guide, "anti": self.anti}
+        return tuple(role for role in ROLES if (prediction := heard[role]) is not None and prediction.silent)
+
     def source(self, piece: bytes) -> Source:
         """How `piece` came about, in the words of the step record."""
         if self.base is None:
@@ -96,10 +103,13 @@ class Decision:
     def proposer(self, piece: bytes) -> Role:
         """The model that put more weight behind `piece`: it finishes its characters and owns its END.
 
-        A piece that is no token of either was said by whoever had the larger weight.
+        A piece that is no token of either was said by whoever had the larger weight. A guide that makes no
+        suggestion proposed nothing.
         """
-        if self.base is None or self.guide is None:
-            return "guide" if self.base is None else "base"
+        if self.base is None:
+            return "guide"
+        if self.guide is None or self.guide.silent:
+            return "base"
         alpha = 0.5 if self.alpha is None else self.alpha
         by_guide = alpha * self.guide.candidates.get(piece, 0.0)
         by_base = (1 - alpha) * self.base.candidates.get(piece, 0.0)

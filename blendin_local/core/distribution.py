@@ -1,6 +1,7 @@
 """One model's next-token distribution, read only as far as somebody asks.
 
-Here: `Prediction` (softmax, top-1, top-k candidates) and the selection of the largest of many numbers.
+Here: `Prediction` (softmax, top-1, top-k candidates), `silent_mass`, and the selection of the largest of many
+numbers.
 Not here: what is done with two of them (`core.blending`, `core.methods`).
 Source: eq. 1 and 2 of the paper, for a vocabulary of up to 262,144 entries at every step.
 """
@@ -17,6 +18,7 @@ from blendin_local.errors import PairError
 
 SAFE_LOGIT = 60  # e^60 times any vocabulary is far from the ends of float32: no shift is needed
 COLUMN = 64  # numbers per column in `largest`
+NOTHING_TO_SAY = 0.5  # of a distribution on silent tokens; above it a model makes no suggestion
 
 
 def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
@@ -46,6 +48,20 @@ def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return survivors[np.argsort(-values[survivors], kind="stable")[:k]]
 
 
+def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -> float:
+    """The share of a distribution that lies on silent tokens: their weight over that of all, `total`.
+
+    Such tokens have no bytes and do not end the answer: control tokens. They drop out of the candidates;
+    where they have the weight, what is left is what the model would hardly say.
+
+    Args:
+        weights: Shape (n_vocab,), not negative.
+        table: The bytes behind the ids, same length.
+        total: Their sum, above 0; it need not be 1.
+    """
+    return float(weights[table.silent_ids].sum()) / total
+
+
 class Prediction:
     """A model's distribution over its next token after some text.
 
@@ -69,6 +85,13 @@ class Prediction:
         self.top_id = peak_id if table.speakable[peak_id] else self._speakable_peak(logits)
         self.top = table.pieces[self.top_id]
         self.top_p = float(self._weights[self.top_id]) / self._total
+
+    @cached_property
+    def silent(self) -> bool:
+        """Whether the model makes no suggestion: more than half of its weight is on silent tokens."""
+        if self.top_p >= 1 - NOTHING_TO_SAY:
+            return False
+        return silent_mass(self._weights, self.table, self._total) > NOTHING_TO_SAY
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate, where a control token is likelier still."""

@@ -4,7 +4,10 @@ Here: one generator per method and step. It yields what it asks (`Ask`), receive
 a `Decision`. A new method is a new function with a line in `METHODS`.
 Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), how vocabularies meet
 (`core.bridge`).
-Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14), and what it compares itself with.
+Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14), and what it compares itself with. Silent
+mass is a rule of this program: a base that makes no suggestion counts as uncertain, and where the guide makes
+none, the base's own choice stays, as if nobody had been asked. Where neither does, it is the base's likeliest
+candidate.
 """
 
 from __future__ import annotations
@@ -40,9 +43,19 @@ def guide(_: BlendSettings, __: Past) -> Deliberation:
     return Decision(prediction, guide=prediction)
 
 
+def _sure(b: Prediction, settings: BlendSettings) -> bool:
+    """Whether the base speaks for itself: u >= tau, and it makes a suggestion."""
+    return b.top_p >= settings.threshold and not b.silent
+
+
 def _own_choice(b: Prediction) -> Decision:
-    """The base is sure (u >= tau), or left alone: its own top candidate, also when sampling."""
+    """The base is sure, or left alone: its own top candidate, also when sampling."""
     return Decision(only(b.top), base=b)
+
+
+def _kept(b: Prediction, g: Prediction) -> Decision:
+    """The guide was asked, and the base's own choice stays: a blend with alpha 0, also when sampling."""
+    return Decision(only(b.top), base=b, guide=g, alpha=0.0)
 
 
 def _accepted(b: Prediction, g: Prediction) -> Decision:
@@ -53,10 +66,10 @@ def _accepted(b: Prediction, g: Prediction) -> Decision:
 def nudging(settings: BlendSettings, _: Past) -> Deliberation:
     """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
     b = yield Ask("base")
-    if b.top_p >= settings.threshold:
+    if _sure(b, settings):
         return _own_choice(b)
     g = yield Ask("guide")
-    return _accepted(b, g)
+    return _kept(b, g) if g.silent else _accepted(b, g)
 
 
 def capped(settings: BlendSettings, past: Past) -> Deliberation:
@@ -65,10 +78,10 @@ def capped(settings: BlendSettings, past: Past) -> Deliberation:
     The share is that of the answer so far, so guidance comes back when the base has spoken long enough.
     """
     b = yield Ask("base")
-    if b.top_p >= settings.threshold or past.asked > settings.cap * past.steps:
+    if _sure(b, settings) or past.asked > settings.cap * past.steps:
         return _own_choice(b)
     g = yield Ask("guide")
-    return _accepted(b, g)
+    return _kept(b, g) if g.silent else _accepted(b, g)
 
 
 def agrees(b: Prediction, g: Prediction, settings: BlendSettings) -> bool:
@@ -89,12 +102,11 @@ def filtered(*filters: Filter) -> Method:
 
     def method(settings: BlendSettings, _: Past) -> Deliberation:
         b = yield Ask("base")
-        if b.top_p >= settings.threshold:
+        if _sure(b, settings):
             return _own_choice(b)
         g = yield Ask("guide")
-        if all(passes(b, g, settings) for passes in filters):
-            return _accepted(b, g)
-        return Decision(only(b.top), base=b, guide=g, alpha=0.0)
+        accepted = not g.silent and all(passes(b, g, settings) for passes in filters)
+        return _accepted(b, g) if accepted else _kept(b, g)
 
     return method
 
@@ -113,22 +125,29 @@ def nudging_words(settings: BlendSettings, past: Past) -> Deliberation:
     draft = past.draft
     checked = draft[-1:] != (END,)
     begins_word = bool(draft and b.top) and draft[0].startswith(b.top)
-    if checked and b.top != END and (b.top_p >= settings.threshold or begins_word):
+    if checked and b.top != END and not b.silent and (b.top_p >= settings.threshold or begins_word):
         return _own_choice(b)
     g = yield Ask("guide")
+    if g.silent:
+        return _kept(b, g)
     if not draft:
         draft = yield from _draft(g)
     return Decision(only(draft[0]), base=b, guide=g, alpha=1.0, draft=draft[1:])
 
 
 def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
-    """The words that the guide would say greedily from here, END last if it comes that far; never empty."""
+    """The words that the guide would say greedily from here, END last if it comes that far; never empty.
+
+    Where it makes no suggestion the draft is over, its last word as whole as it will be.
+    """
     said = b""
     for _ in range(LOOK_AHEAD - 1):
-        if g.top == END:
+        if g.top == END or g.silent:
             break
         said += g.top
         g = yield Ask("guide", after=said)
+    if g.silent:
+        return tuple(WORD.findall(said))
     if g.top == END:
         return (*WORD.findall(said), END)
     words = WORD.findall(said + g.top)
@@ -161,9 +180,11 @@ def blendin(settings: BlendSettings, _: Past) -> Deliberation:
     alpha is eq. 3 unless the settings give a number; the blend is eq. 4.
     """
     b = yield Ask("base")
-    if b.top_p >= settings.threshold:
+    if _sure(b, settings):
         return _own_choice(b)
     g = yield Ask("guide")
+    if g.silent:
+        return _kept(b, g)
     guided = yield from told_by(g, "guide", b, settings)
     alpha = settings.alpha
     if alpha is None or alpha == CALIBRATED_ALPHA:
@@ -181,6 +202,8 @@ def ensemble(settings: BlendSettings, _: Past) -> Deliberation:
     """
     b = yield Ask("base")
     g = yield Ask("guide")
+    if g.silent:
+        return Decision(b, base=b, guide=g, alpha=0.0)
     guided = yield from told_by(g, "guide", b, settings)
     return _blended(b, g, guided, _weight(settings, b, g, guided, bonus=0.0))
 
@@ -195,11 +218,14 @@ def proxy(settings: BlendSettings, _: Past) -> Deliberation:
     one shared vocabulary this is the sum of the three models' logits.
     Approximated: considered are only the base's and the guide's top-k candidates, as far as the base has a
     token for them, and Z is the sum over these. Across vocabularies strings meet through the bridge; where
-    guide or anti lacks a string, they say nothing about it, and the base's probability stays.
+    guide or anti lacks a string, they say nothing about it, and the base's probability stays; so it does
+    everywhere where one of them makes no suggestion.
     """
     b = yield Ask("base")
     g = yield Ask("guide")
     a = yield Ask("anti")
+    if g.silent or a.silent:
+        return Decision(b, base=b, guide=g, anti=a)
     guided = yield from told_by(g, "guide", b, settings)
     untuned = yield from told_by(a, "anti", b, settings)
     pieces = {**b.candidates, **guided}

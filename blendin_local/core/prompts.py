@@ -1,24 +1,60 @@
 """Conversations, and the plain text in which an unaligned base reads them.
 
-Here: `Message`, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
+Here: `Message`, conversations of them, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
 Not here: the guide's Jinja template (`engine.templates`), which templates exist (`models.registry`).
+Plain text has no control tokens: only its own lines (`Question:`) say where a turn begins. A line of a
+message that reads like one of them is indented, so that no text opens or ends a turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, get_args
+
+from blendin_local.errors import UsageError
 
 Speaker = Literal["system", "user", "assistant"]
+SPEAKERS: tuple[str, ...] = get_args(Speaker)
+TEXT = "{text}"
+LINE_START = r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Raises:
+        UsageError: Nobody of that name speaks in a conversation, or the text is none.
+    """
 
     speaker: Speaker
     text: str
+
+    def __post_init__(self) -> None:
+        if self.speaker not in SPEAKERS:
+            raise UsageError(
+                f"a message has the speaker {self.speaker!r:.60}", f"use one of {', '.join(SPEAKERS)}"
+            )
+        if not isinstance(self.text, str):
+            raise UsageError(f"a message has the text {self.text!r:.60}", "give a string")
+
+
+Conversation = str | Sequence[Message]
+
+
+def as_messages(conversation: Conversation, system: str) -> list[Message]:
+    """A question or a conversation as messages, the system text before them if there is one."""
+    messages = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+    return [Message("system", system), *messages] if system else messages
+
+
+def require_question(messages: Sequence[Message]) -> None:
+    """Raise `UsageError` unless the last message asks for an answer."""
+    if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():
+        raise UsageError("the prompt is empty", "give a question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +84,27 @@ class PlainTemplate:
         text of the shorter one and a warm context can be kept.
         """
         parts = {"system": self.system, "user": self.user, "assistant": self.assistant}
-        turns = (parts[message.speaker].replace("{text}", message.text) for message in messages)
+        turns = (parts[m.speaker].replace(TEXT, self.indented(m.text)) for m in messages)
         return self.preamble + "".join(turns)
+
+    def indented(self, text: str) -> str:
+        """A message with one more space before lines that begin, after spaces, like the template's own."""
+        lines = _own_lines(self)
+        return lines.sub(r" \g<0>", text) if lines else text
+
+    def own_lines(self) -> Iterator[str]:
+        """What marks the turns of a conversation: lines of fixed text around messages, and stop strings."""
+        for part in (self.system, self.user, self.assistant):
+            before, _, after = part.partition(TEXT)
+            yield from (*before.splitlines(), *after.splitlines())
+        for stop in self.stop:
+            yield from stop.splitlines()
+
+
+@lru_cache(maxsize=16)
+def _own_lines(template: PlainTemplate) -> re.Pattern[str] | None:
+    lines = {line.strip() for line in template.own_lines()} - {""}
+    if not lines:
+        return None
+    longest_first = sorted(lines, key=lambda line: (-len(line), line))
+    return re.compile(f"{LINE_START} *(?:{'|'.join(map(re.escape, longest_first))})", re.IGNORECASE)

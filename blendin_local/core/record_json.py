@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 from blendin_local.core.records import Candidate, CandidateLists, Completion, Heard, Source, Step
 
+ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
+
 
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
     """`{text, bytes, p}`, or None."""
@@ -35,6 +37,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "base_top": candidate_to_json(step.base_top),
         "guide_top": candidate_to_json(step.guide_top),
     }
+    if step.silent:
+        record["silent"] = list(step.silent)
     if step.anti_top is not None:
         record["anti_top"] = candidate_to_json(step.anti_top)
     if step.candidates is not None:
@@ -59,6 +63,8 @@ def _heard_to_json(heard: Heard) -> dict[str, Any]:
         record["candidates"] = _list_to_json(heard.candidates)
     if heard.confidence is not None:
         record["confidence"] = heard.confidence
+    if heard.silent:
+        record["silent"] = True
     return record
 
 
@@ -88,6 +94,8 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "intervention_rate": summary.intervention_rate,
             "changed_rate": summary.changed_rate,
             "mean_alpha": summary.mean_alpha,
+            "base_silent": summary.base_silent,
+            "guide_silent": summary.guide_silent,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
             **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
@@ -118,6 +126,7 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
         anti_top=_candidate(record.get("anti_top")),
         further=tuple(_heard(heard) for heard in record.get("further", ())),
+        silent=tuple(str(role) for role in record.get("silent", ())),
     )
 
 
@@ -136,17 +145,25 @@ def _heard(record: Mapping[str, Any]) -> Heard:
         top=top,
         candidates=_list(record.get("candidates")),
         confidence=None if confidence is None else float(confidence),
+        silent=bool(record.get("silent", False)),
     )
 
 
 def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:
-    return None if record is None else Candidate(_bytes(record["bytes"]), float(record["p"]))
+    return None if record is None else Candidate(_bytes(record["bytes"]), _probability(record["p"]))
+
+
+def _probability(value: Any) -> float:  # noqa: ANN401 - whatever JSON can say
+    p = float(value)
+    if not 0 <= p <= 1 + ROUNDING:
+        raise ValueError(f"{p} is no probability")
+    return p
 
 
 def _list(records: Sequence[Mapping[str, Any]] | None) -> tuple[Candidate, ...] | None:
     if records is None:
         return None
-    return tuple(Candidate(_bytes(record["bytes"]), float(record["p"])) for record in records)
+    return tuple(Candidate(_bytes(record["bytes"]), _probability(record["p"])) for record in records)
 
 
 def _bytes(values: object) -> bytes:

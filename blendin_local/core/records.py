@@ -59,6 +59,7 @@ class Heard:
         top: Its likeliest candidate there.
         candidates: All of them, largest first, where they were wanted.
         confidence: Its top-1 probability at the temperature fitted for it, where there is one.
+        silent: Whether it made no suggestion: most of its weight was on tokens without bytes.
     """
 
     role: str
@@ -66,6 +67,7 @@ class Heard:
     top: Candidate
     candidates: tuple[Candidate, ...] | None = None
     confidence: float | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Step:
         candidates: Heads of the distributions, where they were wanted.
         further: What else was heard before the step was complete; mostly nothing.
         anti_top: The third model's likeliest candidate, None where it was not asked.
+        silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
+            bytes.
     """
 
     i: int
@@ -94,6 +98,7 @@ class Step:
     candidates: CandidateLists | None = None
     further: tuple[Heard, ...] = ()
     anti_top: Candidate | None = None
+    silent: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -108,12 +113,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BlendSummary:
-    """How often the guide was consulted over one answer (design words: asked, changed)."""
+    """How often the guide was consulted over one answer (design words: asked, changed).
+
+    `base_silent` and `guide_silent` count the steps at which that model was asked and made no suggestion.
+    """
 
     steps: int
     asked: int
     changed: int
     mean_alpha: float | None
+    base_silent: int = 0
+    guide_silent: int = 0
 
     @property
     def intervention_rate(self) -> float:
@@ -134,6 +144,19 @@ def summarize(steps: Sequence[Step]) -> BlendSummary:
         asked=sum(step.asked for step in steps),
         changed=sum(step.source == "changed" for step in steps),
         mean_alpha=sum(alphas) / len(alphas) if alphas else None,
+        base_silent=sum("base" in step.silent for step in steps),
+        guide_silent=sum("guide" in step.silent for step in steps),
+    )
+
+
+def silence_notices(summary: BlendSummary) -> tuple[str, ...]:
+    """What the user should know of models that made no suggestion; mostly nothing."""
+    asked = f"{summary.asked} asked steps" if summary.asked else f"{summary.steps} steps"
+    counts = (("guide", summary.guide_silent, asked), ("base", summary.base_silent, f"{summary.steps} steps"))
+    return tuple(
+        f"the {role} made no suggestion at {n} of {of}: its weight was on control tokens"
+        for role, n, of in counts
+        if n
     )
 
 

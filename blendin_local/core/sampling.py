@@ -47,7 +47,8 @@ def sample(options: Distribution, settings: SamplingSettings, rng: np.random.Gen
     """
     kept = keep_min_p(keep_top_p(keep_top_k(options, settings.top_k), settings.top_p), settings.min_p)
     logprobs = np.log(np.fromiter(kept.values(), np.float64, len(kept)))
-    weights = np.exp((logprobs - logprobs.max()) / settings.temperature)
+    with np.errstate(over="ignore"):  # near T = 0 all but the largest come to exp(-inf) = 0
+        weights = np.exp((logprobs - logprobs.max()) / settings.temperature)
     cumulative = weights.cumsum()
     index = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
     return list(kept)[min(index, len(kept) - 1)]

@@ -1,4 +1,4 @@
-"""Text rules of an answer: whole characters, stop strings, endless repetition.
+"""Text rules of a prompt and an answer: whole characters, stop strings, endless repetition.
 
 Here: pure functions on bytes, and `HoldBack`, which releases a growing answer as far as it is certain.
 Not here: the loop that applies them (`decode.respond`).
@@ -8,10 +8,13 @@ Source: design rule "Whole characters".
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Sequence
 
 from blendin_local.core.records import Step
+from blendin_local.errors import UsageError
 
+_HALF = re.compile("[\ud800-\udfff]")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -28,6 +31,32 @@ def split_characters(data: bytes) -> tuple[bytes, bytes]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data)
     return text.encode(), decoder.getstate()[0]
+
+
+def require_text(text: str, name: str) -> str:
+    """A text that is whole characters; the one rule for everything that comes in.
+
+    Half a character (a lone surrogate) is what Python makes of a byte that is no UTF-8, and what JSON can
+    spell. It is refused rather than repaired: a model is never asked something else than what was given.
+
+    Args:
+        text: What came in.
+        name: What it is called in the message.
+
+    Raises:
+        UsageError: It holds half a character; the message says where.
+    """
+    half = _HALF.search(text)
+    if half is None:
+        return text
+    code = ord(half[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        found = f"{name} is not UTF-8: byte 0x{code - 0xDC00:02x} after {half.start()} characters"
+    else:
+        found = (
+            f"{name} has half of a character (U+{code:04X}, a lone surrogate) after {half.start()} characters"
+        )
+    raise UsageError(found, "convert it to UTF-8")
 
 
 def is_whole(data: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from blendin_local.core.methods import Role
-from blendin_local.core.records import Completion, Step, Timings, Usage
+from blendin_local.core.records import Completion, Step, Timings, Usage, silence_notices, summarize
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.task import Seats, Task
 from blendin_local.engine.lane import Tally
@@ -46,7 +46,7 @@ class Account:
             usage=self._usage(),
             timings=self._timings(),
             signature=self._task.signature,
-            notices=self._task.notices,
+            notices=(*self._task.notices, *silence_notices(summarize(self._steps))),
         )
 
     def _usage(self) -> Usage:

@@ -61,7 +61,12 @@ def answer_many(
                 one = next(waiting)
             except StopIteration:
                 break
-            crowd.admit(one)
+            try:
+                crowd.admit(one)
+            except KeyboardInterrupt:  # while the guide's template ran
+                if not should_stop():
+                    raise
+                break
             yield from crowd.dismiss()
         if not crowd.live:
             return

@@ -92,7 +92,7 @@ def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: Keep) -> Ste
 
 
 def _heard(role: Role, after: bytes, prediction: Prediction) -> Heard:
-    return Heard(role, after, Candidate(prediction.top, prediction.top_p))
+    return Heard(role, after, Candidate(prediction.top, prediction.top_p), silent=prediction.silent)
 
 
 def _all(prediction: Prediction | None) -> tuple[Candidate, ...] | None:

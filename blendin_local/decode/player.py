@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -16,12 +17,15 @@ from typing import Any, Self
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
 from blendin_local.engine.context import Context, n_outputs
+from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
+from blendin_local.engine.renderer import renderer
 from blendin_local.engine.templates import ChatTemplate
 from blendin_local.engine.threads import Pace
+from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
@@ -74,7 +78,7 @@ class Player:
         try:
             size = context_size(header, settings)
             self.context = Context(self.model, size, self.threads, n_lanes, self.pace)
-        except Exception:
+        except BaseException:
             self.model.close()
             raise
         vocabulary = self.model.vocabulary
@@ -84,10 +88,17 @@ class Player:
     def load_all(
         cls,
         files: Mapping[Role, tuple[Path, ModelSettings]],
-        should_stop: Callable[[], bool],
+        verdicts: Verdicts,
+        should_stop: Callable[[], bool] = lambda: False,
         n_lanes: int = 1,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
+
+        Args:
+            files: The models, and how they are run.
+            verdicts: Which files have been loaded well before; others are tried in a child first.
+            should_stop: Polled while weights are read.
+            n_lanes: How many conversations each has room for.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
@@ -98,6 +109,11 @@ class Player:
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
+        require_loadable(
+            [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
+        )
+        if "guide" in files:
+            renderer().start()  # it is ready when the weights are
         players: dict[Role, Self] = {}
         pace = Pace(usable_threads())
         try:
@@ -110,19 +126,25 @@ class Player:
         return players
 
     @cached_property
-    def _templates(self) -> dict[tuple[str | None, bool], ChatTemplate]:
+    def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
         return {}
 
-    def chat_template(self, source: str | None, thinking: bool) -> ChatTemplate:
+    def chat_template(self, source: str | None, thinking: bool, today: date) -> ChatTemplate:
         """The chat template of this model, or one given instead.
+
+        Args:
+            source: One given instead, None for the model's own.
+            thinking: Whether the model may think aloud.
+            today: The date that the template is told.
 
         Raises:
             PairError: The file has none and none was given.
         """
-        key = (source, thinking)
+        key = (source, thinking, today)
         if key not in self._templates:
             text = guide_template(self.path, self.model.chat_template, source)
-            self._templates[key] = ChatTemplate(text, self.model.vocabulary, thinking=thinking)
+            template = ChatTemplate(text, self.model.vocabulary, thinking=thinking, date=today)
+            self._templates[key] = template
         return self._templates[key]
 
     def notices(self, role: Role) -> tuple[str, ...]:
@@ -176,7 +198,16 @@ def _require_usable(header: Header) -> Header:
 def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
     """What a model with its context, which has room for so many conversations, will take."""
     cells = context_size(header, settings) * n_lanes
-    return estimate(header, cells, settings.kv_type, n_outputs=n_outputs(n_lanes), n_sequences=n_lanes)
+    return estimate(
+        header,
+        cells,
+        settings.kv_type,
+        n_outputs=n_outputs(n_lanes),
+        n_sequences=n_lanes,
+        flash_attention=settings.flash_attention != "off",
+        swa_full=settings.swa_full,
+        mmap=settings.mmap,
+    )
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:

@@ -117,10 +117,10 @@ def finish_characters(role: Role, text: bytes, piece: bytes) -> Generator[Exchan
     for _ in range(4):  # a character has at most four bytes; a model that never closes one is cut off
         if not unfinished:
             break
-        following = (yield from ask(role, text + piece)).top
-        if not continues(unfinished, following):
+        prediction = yield from ask(role, text + piece)
+        if prediction.silent or not continues(unfinished, prediction.top):
             break
-        piece += following
+        piece += prediction.top
         whole, unfinished = split_characters(piece)
     return whole + REPLACEMENT if unfinished else whole
 
@@ -136,6 +136,7 @@ def describe(i: int, whole: bytes, piece: bytes, decision: Decision, top_logprob
         guide_top=_top(decision.guide),
         anti_top=_top(decision.anti),
         candidates=_lists(decision, top_logprobs) if top_logprobs else None,
+        silent=decision.silent,
     )
 
 

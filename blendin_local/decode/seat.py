@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
+from blendin_local.decode.spans import after, common_length, control_places, text_of
 from blendin_local.engine.context import Context
 from blendin_local.engine.lane import Lane
-from blendin_local.engine.vocabulary import Span
+from blendin_local.engine.vocabulary import Span, joined
 
 
 class Seat:
@@ -39,7 +40,7 @@ class Seat:
         self.prompt_s = 0.0
         self._table = table
         self._top_k = 1
-        self._prompt = ""
+        self._prompt: tuple[Span, ...] = ()
         self._answer = b""
         self._latest: Prediction | None = None
         self._latest_text = b""
@@ -48,7 +49,9 @@ class Seat:
         """Start a new answer.
 
         The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
-        tokens: the answer keeps those it was made of. Any other is tokenized whole.
+        tokens: the answer keeps those it was made of. Any other is tokenized whole; of what is read, one that
+        goes on from the same conversation keeps all that is the same. Prompts are the same where they have
+        the same text and may hold control tokens in the same places: text that spells a conversation is none.
 
         Args:
             prompt: The rendered prompt.
@@ -56,26 +59,64 @@ class Seat:
             anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `Lane.begin_anew`.
         """
-        text = "".join(span.text for span in prompt)
-        rest = text[len(self._prompt) :].encode() if self._prompt and text.startswith(self._prompt) else b""
-        heard = next((a for a in (self._answer, self._answer.strip()) if a and rest.startswith(a)), b"")
+        prompt, vocabulary = joined(prompt), self.context.model.vocabulary
+        known = common_length(self._prompt, prompt)
         if anew:
-            self.lane.begin_anew(self.context.model.vocabulary.tokenize_prompt(prompt))
-        elif text == self._prompt:
+            self.lane.begin_anew(vocabulary.tokenize_prompt(prompt))
+        elif prompt == self._prompt:
             self.lane.again()
-        elif heard:
-            self.lane.retell(heard)
+        elif heard := self._heard(prompt, known):
+            self.lane.retell(heard.encode())
             self.lane.freeze()
-            n_known = len(self._prompt) + len(heard.decode())
-            self.lane.extend_prompt(self.context.model.vocabulary.tokenize_more(_after(prompt, n_known)))
+            self.lane.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(heard))))
         else:
-            self.lane.begin(self.context.model.vocabulary.tokenize_prompt(prompt))
+            goes_on = self._goes_on(prompt, known)
+            self.lane.begin(vocabulary.tokenize_prompt(prompt), goes_on=goes_on)
         self.prompt_s = 0.0
-        self._top_k, self._prompt, self._answer, self._latest = top_k, text, b"", None
+        self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
+
+    def _heard(self, prompt: tuple[Span, ...], known: int) -> str:
+        """The last answer as it stands right after the whole last prompt; empty where it does not."""
+        answer = self._answer.decode()
+        if not answer.strip() or after(self._prompt, known):
+            return ""
+        rest = text_of(after(prompt, known))
+        space = rest[: len(rest) - len(rest.lstrip())]
+        told = next((t for t in (answer, answer.strip(), space + answer.strip()) if rest.startswith(t)), "")
+        return told if self._stays_text(prompt, known, known + len(told)) else ""
+
+    def _goes_on(self, prompt: tuple[Span, ...], known: int) -> bool:
+        """Whether a prompt has the last answer where the last prompt only called for it.
+
+        Some templates open an answer otherwise than they tell it later (with an empty thought, which earlier
+        turns lack): the prompts part at a control string of the template, and the answer follows.
+        """
+        answer = self._answer.decode().strip()
+        if not (answer and self._prompt):
+            return False
+        controls = self.context.model.vocabulary.controls
+        parting = [start for start, end in control_places(controls, self._prompt) if start <= known < end]
+        if not parting:
+            return False
+        rest = text_of(after(prompt, parting[0]))
+        start = parting[0] + len(rest) - len(rest.lstrip())
+        end = start + len(answer)
+        follows = text_of(after(prompt, end))
+        closing = end + len(follows) - len(follows.lstrip())
+        return (
+            rest.lstrip().startswith(answer)
+            and self._stays_text(prompt, parting[0], end)
+            and any(place == closing for place, _ in control_places(controls, prompt))
+        )
+
+    def _stays_text(self, prompt: tuple[Span, ...], start: int, end: int) -> bool:
+        """Whether no control token begins between two places."""
+        places = control_places(self.context.model.vocabulary.controls, prompt)
+        return not any(start <= place < end for place, _ in places)
 
     def lend(self) -> Lane:
         """The lane, for work that is no conversation; the next prompt is tokenized whole."""
-        self._prompt, self._answer, self._latest = "", b"", None
+        self._prompt, self._answer, self._latest = (), b"", None
         return self.lane
 
     def finish(self, answer: bytes) -> None:
@@ -127,13 +168,3 @@ class Seat:
         token = latest.id_of(piece) if piece else None
         if token is not None:
             lane.accept(token, piece)
-
-
-def _after(spans: Sequence[Span], n: int) -> list[Span]:
-    """What follows the first n characters."""
-    left: list[Span] = []
-    for span in spans:
-        if len(span.text) > n:
-            left.append(Span(span.text[n:], span.trusted))
-        n = max(0, n - len(span.text))
-    return left

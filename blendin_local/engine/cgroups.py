@@ -24,7 +24,7 @@ def groups(controller: str, cgroup: Path = CGROUP, membership: Path = MEMBERSHIP
     found = [cgroup, cgroup / controller]
     try:
         lines = membership.read_text().splitlines()
-    except OSError:  # not Linux
+    except (OSError, ValueError):  # not Linux
         return found
     for line in lines:
         _, controllers, name = (*line.split(":", 2), "", "")[:3]

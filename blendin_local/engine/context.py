@@ -7,7 +7,7 @@ wherever the numbers of its lanes have a gap, and of the guide's lanes only some
 a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
 one lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
 overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
-callback, called between graph nodes.
+callback, called between graph nodes; what is raised there is raised again after the call.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.batch import Batch, Share
+from blendin_local.engine.callbacks import Question
 from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
@@ -72,9 +73,8 @@ class Context:
             self.close()
             raise PairError(f"{model.path} keeps no memory of a text, so it cannot continue one")
         self.rewinder = rewinder_for(model, self.handle, memory, full_windows=model.settings.swa_full)
-        self._should_stop: Callable[[], bool] = lambda: False
-        self._abort = self._api.ggml_abort_callback(lambda _: self._should_stop())
-        self._no_abort = self._api.ggml_abort_callback(0)
+        self._abort = Question(self._api.ggml_abort_callback, lambda: False, to_end=True)
+        self._callbacks = {True: self._abort.function, False: self._api.ggml_abort_callback(0)}
         self._watched = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
@@ -157,6 +157,10 @@ class Context:
         self._decode(shares, should_stop)
         return {share.lane: self._logits(share.last_row) for share in shares if share.complete}
 
+    def _require_open(self) -> None:
+        if self.handle is None:
+            raise PairError(f"the context of {self.model.path} is closed", "open the model again")
+
     def require_room(self, lane: Lane) -> None:
         """Raise `ContextFullError` where a lane has more tokens than its context."""
         if len(lane.ids) > self.ctx_size:
@@ -183,11 +187,8 @@ class Context:
         chosen: list[tuple[Lane, list[int]]] = []
         room = self._batch.capacity
         for lane in lanes:
-            if (
-                lane.in_prompt
-                and self.rewinder.can_copy
-                and any(other.will_read(lane) for other, _ in chosen)
-            ):
+            may_borrow = lane.in_prompt and self.rewinder.can_copy
+            if may_borrow and any(other.will_read(lane) for other, _ in chosen):
                 continue
             tokens = lane.ids[lane.n_valid : self._stop_at(lane)]
             if chosen and len(tokens) > room:
@@ -213,6 +214,7 @@ class Context:
         self, lane: Lane, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[NDArray[np.float32]]:
         """The logits after each of the next few tokens of a lane; views and errors as in `predict`."""
+        self._require_open()
         self.require_room(lane)
         tokens = lane.ids[lane.n_valid : lane.n_valid + READ_AT_ONCE]
         complete = lane.n_valid + len(tokens) == len(lane.ids)
@@ -223,13 +225,14 @@ class Context:
 
     def rewind(self, lane: Lane, keep: int) -> None:
         """Have a lane keep at most its first `keep` valid tokens; fewer, where its memory cannot go there."""
+        self._require_open()
         keep = min(lane.n_valid, keep)
         if keep < lane.n_cached:
             lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
 
     def _decode(self, shares: Sequence[Share], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
-        self._should_stop = should_stop
+        self._abort.answer = should_stop
         if self._pace is not None:
             self.use_threads(self._pace.choose())
         self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
@@ -241,6 +244,7 @@ class Context:
         self.tally.decode_s += self._last_decode_s
         if code != 0:
             self._give_back(shares)
+            self._abort.raise_again()
             raise self._failure(code)
         self.tally.tokens += n_tokens
         for share in shares:
@@ -251,11 +255,12 @@ class Context:
             lane.shrink_to(lane.n_valid + share.n_tokens)
             if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
                 self.rewinder.mark(lane.sequence, lane.n_valid)
+        self._abort.raise_again()
 
     def _watch(self, wanted: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""
         if wanted != self._watched:
-            self._api.llama_set_abort_callback(self.handle, self._abort if wanted else self._no_abort, None)
+            self._api.llama_set_abort_callback(self.handle, self._callbacks[wanted], None)
             self._watched = wanted
 
     def _give_back(self, shares: Sequence[Share]) -> None:

@@ -1,7 +1,8 @@
 """What a model file says about itself: shape, vocabulary, memory kind, chat template.
 
 Here: `Header`, `read_header`, and the checks that a file is a whole GGUF before llama.cpp is asked.
-Not here: the C functions (`engine.gguf`), how much memory it takes (`engine.memory`).
+Not here: the bytes of the file (`engine.gguf`), which values make sense (`engine.header_bounds`), how much
+memory it takes (`engine.memory`).
 Source: the GGUF key names of llama.cpp (`src/llama-arch.cpp`).
 """
 
@@ -10,18 +11,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from blendin_local.engine.gguf import GgufFile
+from blendin_local.engine.header_bounds import require_bounds
+from blendin_local.engine.layers import (
+    Keys,
+    MemoryGuess,
+    layer_kv_heads,
+    layer_state_bytes,
+    memory_kind,
+    repacked_bytes,
+    windowed_layers,
+)
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 
-MemoryGuess = Literal["plain", "sliding", "recurrent", "hybrid", "none"]
-
 MAGIC = b"GGUF"
 VOCABULARIES = {"gpt2": "BPE", "llama": "SPM", "bert": "WPM", "t5": "UGM", "rwkv": "RWKV", "plamo2": "PLAMO2"}
-ENCODERS = frozenset({"t5encoder", "clip", "gemma-embedding", "wavtokenizer-dec", "eurobert", "neo-bert"})
-RECURRENT_KEYS = ("ssm.conv_kernel", "ssm.state_size", "wkv.head_size", "shortconv.l_cache", "kda.head_dim")
 # llama.h, enum llama_ftype
 QUANTIZATIONS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
@@ -69,6 +75,8 @@ class Header:
         end_tokens: The tokens it declares as ends (llama.cpp may know more).
         n_parts: Files it is split into.
         unusable: Why it cannot write text; empty where it can.
+        windowed: Whether each layer looks back only so far as its sliding window; empty where none does.
+        repacked_bytes: Bytes of weights that llama.cpp copies into another layout, over all parts.
     """
 
     path: Path
@@ -96,12 +104,20 @@ class Header:
     end_tokens: tuple[str, ...]
     n_parts: int
     unusable: str
+    windowed: tuple[bool, ...] = ()
+    repacked_bytes: int = 0
 
-    def kv_bytes_per_token(self, kv_type: KvType = "f16") -> int:
-        """Bytes of KV cache that one token takes over all layers, every position kept."""
+    def kv_bytes_per_token(self, kv_type: KvType = "f16", *, windowed: bool | None = None) -> int:
+        """Bytes of KV cache that one token takes.
+
+        Args:
+            kv_type: The cache's number format.
+            windowed: Count only layers that look back through a window, or only those that do not.
+        """
         block, size = BYTES_PER_BLOCK[kv_type]
-        numbers = sum(self.kv_heads) * (self.key_length + self.value_length)
-        return numbers * size // block
+        kinds = self.windowed or (False,) * len(self.kv_heads)
+        heads = sum(n for n, kind in zip(self.kv_heads, kinds, strict=False) if windowed in {None, kind})
+        return heads * (self.key_length + self.value_length) * size // block
 
 
 def check_whole_file(path: Path) -> None:
@@ -110,6 +126,8 @@ def check_whole_file(path: Path) -> None:
         raise LoadError(f"{path} does not exist", "check the path")
     if path.is_dir():
         raise LoadError(f"{path} is a directory, not a model file", "name the .gguf file inside it")
+    if not path.is_file():  # a pipe or a device may never end
+        raise LoadError(f"{path} is no regular file", "name a .gguf file")
     try:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
@@ -133,7 +151,7 @@ def read_header(path: Path) -> Header:
         path: A GGUF file; of a split model its first part, whose other parts must lie next to it.
 
     Raises:
-        LoadError: It is missing, empty, a directory, not a GGUF, or cut short.
+        LoadError: It is missing, empty, a directory, not a GGUF, cut short, or a value in it cannot be.
     """
     header = _read_one(path)
     parts = split_parts(path, header.n_parts)
@@ -148,6 +166,7 @@ def read_header(path: Path) -> Header:
             parameters=header.parameters + other.parameters,
             file_size=header.file_size + other.file_size,
             weight_bytes=header.weight_bytes + other.weight_bytes,
+            repacked_bytes=header.repacked_bytes + other.repacked_bytes,
         )
     return replace(header, unusable=_why_unusable(header))
 
@@ -164,8 +183,9 @@ def split_parts(path: Path, count: int) -> list[Path]:
 def _read_one(path: Path) -> Header:
     check_whole_file(path)
     with GgufFile(path) as file:
+        require_bounds(file)
         header = _header(path, file)
-        _, _, expected = file.tensors()
+        expected = file.least_size
     if header.file_size < expected:
         raise LoadError(
             f"{path} is cut short: {header.file_size:,} bytes of {expected:,}",
@@ -184,48 +204,22 @@ def _why_unusable(header: Header) -> str:
     return ""
 
 
-class _Keys:
-    """Look-ups that fall back on a default where a key is absent or of another kind."""
-
-    def __init__(self, file: GgufFile) -> None:
-        self.file = file
-        self.architecture = self.text("general.architecture") or "unknown"
-
-    def text(self, key: str) -> str:
-        value = self.file.value(key)
-        return value if isinstance(value, str) else ""
-
-    def number(self, key: str, default: int = 0) -> int:
-        value = self.file.value(key)
-        return int(value) if isinstance(value, (int, float)) else default
-
-    def own(self, key: str, default: int = 0) -> int:
-        """A number under the architecture's prefix; of a per-layer array the largest."""
-        values = self.file.numbers(f"{self.architecture}.{key}")
-        return max(values) if values else default
-
-    def per_layer(self, key: str, n_layers: int, default: int) -> tuple[int, ...]:
-        values = self.file.numbers(f"{self.architecture}.{key}") or (default,)
-        return values[:n_layers] if len(values) > 1 else values * n_layers
-
-
 def _header(path: Path, file: GgufFile) -> Header:
-    keys = _Keys(file)
-    parameters, weight_bytes, _ = file.tensors()
+    keys = Keys(file)
     n_layers, n_embd = keys.own("block_count"), keys.own("embedding_length")
     n_heads = keys.own("attention.head_count")
     head_length = n_embd // n_heads if n_heads else 0
-    kv_heads = _kv_heads(keys, n_layers, n_heads)
+    kv_heads = layer_kv_heads(keys, n_layers, n_heads)
     kind = keys.text("tokenizer.ggml.model")
     return Header(
         path=path,
         architecture=keys.architecture,
         name=keys.text("general.name"),
         license=keys.text("general.license"),
-        parameters=parameters,
+        parameters=file.parameters(),
         quantization=QUANTIZATIONS.get(keys.number("general.file_type", -1), "unknown"),
         file_size=path.stat().st_size,
-        weight_bytes=weight_bytes,
+        weight_bytes=file.weight_bytes(),
         n_layers=n_layers,
         ctx_train=keys.own("context_length"),
         n_embd=n_embd,
@@ -235,49 +229,19 @@ def _header(path: Path, file: GgufFile) -> Header:
         key_length=keys.own("attention.key_length", head_length),
         value_length=keys.own("attention.value_length", head_length),
         sliding_window=keys.own("attention.sliding_window"),
-        state_bytes=_state_bytes(keys, n_layers, kv_heads),
-        memory=_memory_kind(keys, kv_heads),
+        state_bytes=layer_state_bytes(keys, n_layers, kv_heads),
+        memory=memory_kind(keys, kv_heads),
         vocab_kind=VOCABULARIES.get(kind, "none" if kind in {"", "no_vocab", "none"} else kind),
         vocab_size=file.length("tokenizer.ggml.tokens") or keys.own("vocab_size"),
         chat_template=keys.text("tokenizer.chat_template") or None,
         end_tokens=_end_tokens(keys),
         n_parts=max(1, keys.number("split.count", 1)),
         unusable="",
+        windowed=windowed_layers(keys, n_layers),
+        repacked_bytes=repacked_bytes(file.tensors),
     )
 
 
-def _recurrent(keys: _Keys) -> bool:
-    return any(keys.own(key) for key in RECURRENT_KEYS)
-
-
-def _kv_heads(keys: _Keys, n_layers: int, n_heads: int) -> tuple[int, ...]:
-    """Key-value heads of each layer; the layers between full attention ones keep a recurrent state."""
-    heads = keys.per_layer("attention.head_count_kv", n_layers, n_heads)
-    interval = keys.own("full_attention_interval")
-    if interval > 1 and _recurrent(keys):
-        return tuple(n if (i + 1) % interval == 0 else 0 for i, n in enumerate(heads))
-    return heads
-
-
-def _state_bytes(keys: _Keys, n_layers: int, kv_heads: tuple[int, ...]) -> int:
-    """Bytes of recurrent state in float32, by the shapes of Mamba; other kinds keep states of that order."""
-    inner, state = keys.own("ssm.inner_size"), keys.own("ssm.state_size")
-    convolution = max(0, keys.own("ssm.conv_kernel") - 1) * (inner + 2 * keys.own("ssm.group_count") * state)
-    short = max(0, keys.own("shortconv.l_cache") - 1) * keys.own("embedding_length")
-    head = keys.own("wkv.head_size") * keys.own("embedding_length")
-    layers = sum(1 for n in kv_heads if n == 0) or n_layers
-    return 4 * layers * (convolution + inner * state + short + head)
-
-
-def _memory_kind(keys: _Keys, kv_heads: tuple[int, ...]) -> MemoryGuess:
-    encoder = "bert" in keys.architecture or keys.architecture in ENCODERS
-    if encoder or keys.file.value(f"{keys.architecture}.attention.causal") is False:
-        return "none"
-    if _recurrent(keys):
-        return "hybrid" if any(kv_heads) else "recurrent"
-    return "sliding" if keys.own("attention.sliding_window") else "plain"
-
-
-def _end_tokens(keys: _Keys) -> tuple[str, ...]:
+def _end_tokens(keys: Keys) -> tuple[str, ...]:
     ids = (keys.number(f"tokenizer.ggml.{kind}_token_id", -1) for kind in ("eos", "eot", "eom"))
     return keys.file.texts("tokenizer.ggml.tokens", list(dict.fromkeys(ids)))

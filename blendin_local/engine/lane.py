@@ -94,14 +94,23 @@ class Lane:
         self._n_portioned = 0  # leading tokens that were, or will be, read in portions
         self._ends: list[int] = []  # where each answer token ends in `text`
 
-    def begin(self, prompt_ids: list[int]) -> None:
+    def begin(self, prompt_ids: list[int], *, goes_on: bool = False) -> None:
         """Start a new answer after this prompt.
 
         What the cache can share with it stays valid; if it is the prompt of the last answer, all.
+
+        Args:
+            prompt_ids: Its tokens.
+            goes_on: Whether it continues the conversation of the last answer: then every token that both
+                have stays, as it does where the last answer is told on, and not only whole portions.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
-            self.n_valid = self.shared_prompt(prompt_ids)
-            self._n_portioned = len(prompt_ids)
+            if goes_on:
+                self.n_valid = common_prefix(self.ids[: self.n_valid], prompt_ids[:-1])
+                self._n_portioned = min(self._n_portioned, self.n_valid)
+            else:
+                self.n_valid = self.shared_prompt(prompt_ids)
+                self._n_portioned = len(prompt_ids)
         self.ids, self.n_prompt = list(prompt_ids), len(prompt_ids)
         self.n_valid = min(self.n_valid, self.n_prompt)
         self.text, self._ends = b"", []
@@ -212,8 +221,8 @@ class Lane:
         self.n_cached = self.n_valid = n
 
 
-def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many items (tokens, or bytes of two byte strings) both begin with."""
+def common_prefix(left: Sequence[object], right: Sequence[object]) -> int:
+    """How many items (tokens, bytes or characters) both begin with."""
     if left == right[: len(left)]:
         return len(left)
     pairs = enumerate(zip(left, right, strict=False))

@@ -7,57 +7,85 @@ Source: llama-cpp-python 0.3.36; its own log handler prints warnings as output a
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib
 import os
-from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from blendin_local.engine.layout import require_layout
 from blendin_local.errors import LoadError
 
 VERSION = "0.3.36"
 INSTALL = f"install it with: pip install llama-cpp-python=={VERSION} (it compiles; gcc and cmake are needed)"
+LIBRARY = "LLAMA_CPP_LIB_PATH"  # a folder whose libraries llama-cpp-python takes instead of its own
+_LEVEL_AND_TEXT = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p)  # a third argument is left unread
 DEBUG_LEVEL, ERROR_LEVEL = 1, 4  # ggml.h: 1 debug, 2 info, 3 warn, 4 error, 5 continuation
 
 
 class Llama:
     """The low-level bindings, with llama.cpp's log kept off the terminal.
 
+    Nothing of Python runs when a line is logged, unless somebody listens: what a signal handler raised there
+    would be lost (`engine.callbacks`). A dict keeps the first line of each level.
+
     Attributes:
         api: The module `llama_cpp`.
+        notice: A sentence about the library that the user should know; mostly empty.
     """
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, notice: str = "") -> None:
         self.api = api
-        self._errors: deque[str] = deque(maxlen=8)
+        self.notice = notice
+        self._first: dict[int, bytes] = {}
         self._listener: Callable[[str], None] | None = None
-        self._callback = api.llama_log_callback(self._log)  # C keeps the pointer: it must stay referenced
-        api.llama_log_set(self._callback, None)
+        self._raised: BaseException | None = None
+        keep = _LEVEL_AND_TEXT(self._first.setdefault)  # C keeps the pointers: they must stay referenced
+        self._callbacks = keep, api.llama_log_callback(self._log)
+        self._quiet = ctypes.cast(keep, api.llama_log_callback)
+        api.llama_log_set(self._quiet, None)
+        atexit.register(self._leave)
         api.llama_backend_init()
 
+    def _leave(self) -> None:
+        """Have llama.cpp log nowhere: what it says after Python has ended must not call Python.
+
+        A function of its own that only returns true stands in, since without one it writes to stderr.
+        """
+        self.api.llama_log_set(ctypes.cast(self.api.llama_supports_mmap, self.api.llama_log_callback), None)
+
     def _log(self, level: int, text: bytes, _: Any) -> None:
-        line = text.decode("utf-8", "replace")
-        if level == ERROR_LEVEL and line.strip():
-            self._errors.append(line.strip())
-        if self._listener is not None and level != DEBUG_LEVEL:
-            self._listener(line)
+        try:
+            self._first.setdefault(level, text)
+            if self._listener is not None and level != DEBUG_LEVEL:
+                self._listener(text.decode("utf-8", "replace"))
+        except BaseException as error:  # noqa: BLE001 - it is raised again, at the next call
+            self._raised, self._listener = self._raised or error, None
 
     def listen(self, listener: Callable[[str], None] | None) -> None:
-        """Send every log line to `listener` (for `-v`); None stops that."""
+        """Send every log line to `listener` (for `-v`); None stops that.
+
+        What it raises ends the listening, and is raised by the next `forget_errors`.
+        """
         self._listener = listener
+        self.api.llama_log_set(self._quiet if listener is None else self._callbacks[1], None)
 
     def forget_errors(self) -> None:
         """Start a new account of errors before a call that may fail."""
-        self._errors.clear()
+        self._first.clear()
+        error, self._raised = self._raised, None
+        if error is not None:
+            raise error
 
     def reason(self, otherwise: str) -> str:
         """Why the last call failed, in llama.cpp's own words.
 
         The first line names the cause; what follows it says only who gave up because of it.
         """
-        return _plain(self._errors[0]) if self._errors else otherwise
+        line = self._first.get(ERROR_LEVEL, b"").decode("utf-8", "replace").strip()
+        return _plain(line) if line else otherwise
 
 
 def _plain(line: str) -> str:
@@ -72,17 +100,23 @@ def library() -> Llama:
 
     Raises:
         LoadError: It is not installed, cannot be loaded, or is another version than this program was
-            written for: its structs are passed by value, so a different layout would corrupt memory.
+            written for: its structs are passed by value, so a different layout would corrupt memory. A
+            library that stands for the package's own is held to the same.
     """
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would start a debugger to print a trace
+    folder = os.environ.get(LIBRARY)
+    hint = f"unset {LIBRARY}, which is {folder!r}" if folder else INSTALL
     try:
         api = importlib.import_module("llama_cpp")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise LoadError(f"llama-cpp-python cannot be imported: {error}", INSTALL) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        raise LoadError(f"llama-cpp-python cannot be imported: {error}", hint) from error
     found = getattr(api, "__version__", "unknown")
     if found != VERSION:
         raise LoadError(f"llama-cpp-python is {found}, but {VERSION} is needed", INSTALL)
-    return Llama(api)
+    require_layout(api, hint)
+    return Llama(
+        api, f"llama.cpp was taken from {folder} ({LIBRARY}), not from its package" if folder else ""
+    )
 
 
 def set_fields(struct: ctypes.Structure, **values: Any) -> None:

@@ -20,7 +20,11 @@ from blendin_local.engine.cgroups import CGROUP, MEMBERSHIP, groups
 
 def physical_cores() -> int:
     """Real cores of the machine; its logical processors where the system does not tell."""
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    try:
+        cores = psutil.cpu_count(logical=False)
+    except (OSError, RuntimeError, psutil.Error):  # Linux without /proc
+        cores = None
+    return cores or os.cpu_count() or 1
 
 
 def affinity() -> int | None:
@@ -64,7 +68,7 @@ def _quota(group: Path) -> float | None:
         try:
             quota = (group / "cpu.cfs_quota_us").read_text()
             period = (group / "cpu.cfs_period_us").read_text()
-        except OSError:
+        except (OSError, ValueError):
             return None
     try:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None

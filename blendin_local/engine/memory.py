@@ -2,11 +2,13 @@
 
 Here: `estimate`, `available_memory`, and the refusal that names every number.
 Not here: the header the numbers come from (`engine.header`), cores (`engine.machine`).
-Source: the buffers that llama.cpp reports when it creates a context (`src/llama-context.cpp`).
+Source: the buffers that llama.cpp reports when it creates a context (`src/llama-context.cpp`), with which the
+tests compare. Layers on a GPU are not told apart.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +21,11 @@ from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 
 CTX_STEP = 256  # llama.cpp pads the context to a multiple of it
+CHECKPOINTS = 3  # of a recurrent state, kept for each conversation (`engine.rewind`)
 FLOAT = 4
 HALF = 2
 MIB = 2**20
+UNKNOWN_MEMORY = 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,9 @@ class MemoryEstimate:
     """Bytes that one model takes.
 
     Attributes:
-        weights: The weights (mapped from the file, or read).
-        kv_cache: Keys and values of the whole context, and recurrent state.
-        compute: Intermediate results and the logits of one call.
+        weights: The weights (mapped from the file, or read), and the copies that llama.cpp repacks.
+        kv_cache: Keys and values of the whole context, recurrent states and their checkpoints.
+        compute: Intermediate results and logits.
     """
 
     weights: int
@@ -53,6 +57,8 @@ def estimate(
     n_ubatch: int = 512,
     n_sequences: int = 1,
     flash_attention: bool = True,
+    swa_full: bool = True,
+    mmap: bool = True,
 ) -> MemoryEstimate:
     """The memory of one model with one context.
 
@@ -64,16 +70,39 @@ def estimate(
         n_ubatch: Tokens evaluated at once.
         n_sequences: Conversations sharing the context.
         flash_attention: Without it the scores of every head are written out.
+        swa_full: Whether layers with a sliding window keep every position.
+        mmap: Whether the file is mapped, so that repacked weights are there twice.
     """
-    cells = -(-ctx_size // CTX_STEP) * CTX_STEP
-    kv_cache = cells * header.kv_bytes_per_token(kv_type) + n_sequences * header.state_bytes
-    width = 2 * header.n_ff + 4 * header.n_embd
-    logits = n_outputs * header.vocab_size
-    scores = 0 if flash_attention else header.n_heads * cells * n_ubatch
-    masks = 2 if header.sliding_window else 1  # one for whole and one for windowed layers
-    mask = masks * cells * n_ubatch * (HALF if flash_attention else FLOAT)
-    compute = FLOAT * (n_ubatch * width + logits + scores) + mask
-    return MemoryEstimate(header.weight_bytes, kv_cache, compute)
+    batch = min(n_ubatch, ctx_size)
+    streams = n_sequences if header.windowed else 1  # a buffer of cells for each, or one for all
+    whole = _padded(-(-ctx_size // streams))
+    cells = {False: whole, True: whole if swa_full else min(whole, _padded(header.sliding_window + batch))}
+    kept = {kind: header.kv_bytes_per_token(kv_type, windowed=kind) for kind in cells}
+    kv_cache = streams * sum(cells[kind] * kept[kind] for kind in cells)
+    states = n_sequences * header.state_bytes * (1 + CHECKPOINTS)
+    read = max((cells[kind] for kind in cells if kept[kind]), default=0)  # by the layer that reads most
+    masks = batch * sum(cells[kind] for kind in cells if kept[kind]) * (HALF if flash_attention else FLOAT)
+    one_layer = max(header.kv_heads, default=0) * (header.key_length + header.value_length)
+    if not flash_attention:
+        attention = FLOAT * header.n_heads * read * batch
+    elif kv_type == "f32":
+        attention = HALF * streams * read * one_layer  # a copy in the format that the kernel reads
+    else:
+        attention = 0
+    logits = FLOAT * header.vocab_size
+    results = FLOAT * batch * _width(header) + attention
+    compute = masks + max(results, n_outputs * logits + FLOAT * batch * header.n_embd) + n_sequences * logits
+    weights = header.weight_bytes + (header.repacked_bytes if mmap else 0)
+    return MemoryEstimate(weights, kv_cache + states, compute)
+
+
+def _padded(cells: int) -> int:
+    return -(-cells // CTX_STEP) * CTX_STEP
+
+
+def _width(header: Header) -> int:
+    """Numbers that a layer holds for each token while it is computed."""
+    return 16 * header.n_embd if header.memory == "recurrent" else 3 * header.n_ff + 4 * header.n_embd
 
 
 def available_memory(
@@ -86,7 +115,7 @@ def available_memory(
         cgroup: Where the control groups are mounted.
         membership: The file that names this process's groups.
     """
-    free = system() if system else int(psutil.virtual_memory().available)
+    free = system() if system else _of_system("available", "SC_AVPHYS_PAGES")
     for group in groups("memory", cgroup, membership):
         room = _room(group, "memory.max", "memory.current")
         if room is None:
@@ -94,6 +123,11 @@ def available_memory(
         if room is not None:
             free = min(free, room)
     return free
+
+
+def total_memory() -> int:
+    """Bytes of memory the machine has."""
+    return _of_system("total", "SC_PHYS_PAGES")
 
 
 def require_memory(needs: Sequence[tuple[str, MemoryEstimate]], available: int) -> None:
@@ -122,6 +156,18 @@ def mebibytes(size: int) -> str:
     return f"{-(-size // MIB):,} MiB"
 
 
+def _of_system(name: str, pages: str) -> int:
+    """A figure of the machine's memory; where nothing tells it, nothing can be refused for lack of memory."""
+    try:
+        return int(getattr(psutil.virtual_memory(), name))
+    except (OSError, RuntimeError, psutil.Error):  # Linux without /proc
+        pass
+    try:
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return UNKNOWN_MEMORY
+
+
 def _room(group: Path, limit_name: str, usage_name: str) -> int | None:
     """What a control group has left; its page cache can be given back and does not count as used."""
     limit, usage = _number(group / limit_name), _number(group / usage_name)
@@ -132,11 +178,19 @@ def _room(group: Path, limit_name: str, usage_name: str) -> int | None:
 
 
 def _reclaimable(stat: Path) -> int:
+    """Page cache that the system can drop at once; a start maps files, and the next one finds them active."""
     try:
         pairs = dict(line.split()[:2] for line in stat.read_text().splitlines() if " " in line)
-    except OSError:
+    except (OSError, ValueError):
         return 0
-    return int(pairs.get("total_inactive_file", pairs.get("inactive_file", 0)))
+    total = "total_" if "total_inactive_file" in pairs else ""  # version 1 counts the groups below apart
+
+    def size(*names: str) -> int:
+        return sum(int(pairs.get(f"{total}{name}", 0)) for name in names)
+
+    return max(
+        0, size("active_file", "inactive_file") - size("file_dirty", "dirty", "file_writeback", "writeback")
+    )
 
 
 def _number(path: Path) -> int | None:

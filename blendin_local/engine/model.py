@@ -1,18 +1,21 @@
 """A loaded model: weights, vocabulary and what its architecture can do.
 
 Here: `Model`, loading with its failures, and which kind of memory its layers have; `open_vocabulary`.
-Not here: estimates before loading (`engine.memory`), contexts (`engine.context`).
+Not here: estimates before loading (`engine.memory`), contexts (`engine.context`), whether a file is safe to
+load (`engine.first_load`): outside this package nothing is loaded that has not passed there.
 Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from blendin_local.engine.callbacks import Question
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.vocabulary import Vocabulary
 from blendin_local.errors import LoadError, PairError
@@ -54,24 +57,29 @@ class Model:
         try:
             self._require_decoder()
             self.vocabulary = Vocabulary(self.handle)
-        except Exception:
+        except BaseException:  # Ctrl-C too: a large vocabulary takes a while
             self.close()
             raise
 
     def _load(self, should_stop: Callable[[], bool]) -> Any:
         parameters = self._api.llama_model_default_params()
         layers = self.settings.n_gpu_layers
-        go_on = self._api.llama_progress_callback(lambda _progress, _data: not should_stop())
+        go_on = Question(self._api.llama_progress_callback, lambda: not should_stop(), to_end=False)
         set_fields(
             parameters,
             n_gpu_layers=ALL_LAYERS if layers is None else layers,
             load_mode=self._api.LLAMA_LOAD_MODE_MMAP
             if self.settings.mmap
             else self._api.LLAMA_LOAD_MODE_NONE,
-            progress_callback=go_on,
+            progress_callback=go_on.function,
         )
         library().forget_errors()
-        handle = self._api.llama_model_load_from_file(str(self.path).encode(), parameters)
+        handle = self._api.llama_model_load_from_file(os.fsencode(self.path), parameters)
+        try:
+            go_on.raise_again()
+        except BaseException:
+            self._free(handle)
+            raise
         if handle is None:
             if should_stop():
                 raise KeyboardInterrupt
@@ -80,6 +88,10 @@ class Model:
                 "check that the download is complete and that it is a text model in GGUF form",
             )
         return handle
+
+    def _free(self, handle: Any) -> None:
+        if handle is not None:
+            self._api.llama_model_free(handle)
 
     def _require_decoder(self) -> None:
         if self._api.llama_model_has_encoder(self.handle) or not self._api.llama_model_has_decoder(
@@ -117,9 +129,8 @@ class Model:
 
     def close(self) -> None:
         """Free the weights; calling it twice is harmless."""
-        if self.handle is not None:
-            self._api.llama_model_free(self.handle)
-            self.handle = None
+        self._free(self.handle)
+        self.handle = None
 
 
 @contextmanager
@@ -133,7 +144,7 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
     parameters = api.llama_model_default_params()
     set_fields(parameters, vocab_only=True)
     library().forget_errors()
-    handle = api.llama_model_load_from_file(str(path).encode(), parameters)
+    handle = api.llama_model_load_from_file(os.fsencode(path), parameters)
     if handle is None:
         raise LoadError(
             f"{path} cannot be loaded: {library().reason('llama.cpp gave no reason')}",

@@ -1,55 +1,52 @@
 """The guide's own chat template: conversation to prompt, safely.
 
-Here: `ChatTemplate`, rendering in Jinja's sandbox with a time limit; user text that spells control tokens is
-kept apart so that it stays text.
-Not here: plain-text templates of the base (`core.prompts`), tokenization (`engine.vocabulary`).
-Source: the Jinja environment of llama-cpp-python's formatter, which follows Transformers'.
+Here: `ChatTemplate`: what a template writes, how text of users that spells control tokens is kept apart so
+that it stays text, and what happens to a system text that a template does not take.
+Not here: the running of a template (`engine.renderer`), plain-text templates of the base (`core.prompts`),
+tokenization (`engine.vocabulary`).
+Source: design rule "Prompts".
 """
 
 from __future__ import annotations
 
-import importlib
+import datetime
+import hashlib
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from time import monotonic
-from types import FrameType
-from typing import Any
 
-from blendin_local.engine.vocabulary import Span, Vocabulary
-from blendin_local.errors import PairError
+from blendin_local.engine.renderer import TIME_LIMIT_S, Rendering, TemplateRaisedError, renderer, unusable
+from blendin_local.engine.vocabulary import Span, Vocabulary, joined
 
-TIME_LIMIT_S = 5.0
-LENGTH_LIMIT = 10_000_000  # characters of a rendered prompt
-SEAM = "\ue000{}\ue001"  # private-use characters around the number of a neutralised string
 OPEN_THOUGHT = "<think>"
 CLOSE_THOUGHT = "</think>"
+MARKS = range(0xF0000, 0x10FFFE)  # private-use characters, in which a run for a control string is written
 
 Turn = Mapping[str, str]
+Stop = Callable[[], bool]
 
 
-class TemplateTimeoutError(Exception):
-    """The template ran longer than `TIME_LIMIT_S`."""
+@dataclass(frozen=True)
+class _Marked:
+    """A conversation whose control strings the template cannot see.
 
+    Attributes:
+        turns: With a run of one private-use character, as long as the string, for each.
+        strings: What such a character stands for. Nothing the user or the template says has it.
+    """
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt Python code of this thread, line by line, once `seconds` are over."""
-    deadline = monotonic() + seconds
+    turns: list[Turn]
+    strings: Mapping[str, str]
 
-    def watch(_frame: FrameType, _event: str, _argument: Any) -> Any:
-        if monotonic() > deadline:
-            raise TemplateTimeoutError
-        return watch
-
-    previous = sys.gettrace()
-    sys.settrace(watch)
-    try:
-        yield
-    finally:
-        sys.settrace(previous)
+    def spans(self, text: str) -> Iterator[Span]:
+        """Cut a rendered prompt at the runs: what they stand for is not trusted."""
+        runs = "|".join(f"{mark}{{{len(string)}}}" for mark, string in self.strings.items())
+        for i, part in enumerate(re.split(f"({runs})", text)):
+            yield Span(self.strings[part[0]], trusted=False) if i % 2 else Span(part, trusted=True)
 
 
 class ChatTemplate:
@@ -58,112 +55,160 @@ class ChatTemplate:
     Args:
         source: The template text.
         vocabulary: The guide's.
+        date: What a template that asks for the date is told.
         thinking: Whether a model that can think aloud may do so.
-
-    Raises:
-        PairError: The template is not valid Jinja.
     """
 
-    def __init__(self, source: str, vocabulary: Vocabulary, *, thinking: bool = False) -> None:
+    def __init__(
+        self, source: str, vocabulary: Vocabulary, *, date: datetime.date, thinking: bool = False
+    ) -> None:
+        self._source = source
         self._vocabulary = vocabulary
         self._thinking = thinking
-        formats = importlib.import_module("llama_cpp.llama_chat_format")
-        bos, eos = vocabulary.literal(vocabulary.bos_id), vocabulary.literal(vocabulary.eos_id)
-        try:
-            formatter = formats.Jinja2ChatFormatter(template=source, eos_token=eos, bos_token=bos)
-        except Exception as error:
-            raise self._unusable(error) from error
-        self._template = formatter._environment  # the compiled template, despite its name
-        self._constants = {
-            "bos_token": bos,
-            "eos_token": eos,
-            "add_generation_prompt": True,
-            "enable_thinking": thinking,
-            "strftime_now": lambda form: datetime.now().strftime(form),
-            "raise_exception": _raise,
-        }
+        self._rendering = Rendering(
+            source=source,
+            date=date.isoformat(),
+            variables={
+                "bos_token": vocabulary.literal(vocabulary.bos_id),
+                "eos_token": vocabulary.literal(vocabulary.eos_id),
+                "add_generation_prompt": True,
+                "enable_thinking": thinking,  # Qwen
+                "thinking": thinking,  # Granite, DeepSeek
+            },
+        )
 
-    def render(self, turns: Sequence[Turn]) -> tuple[Span, ...]:
+    @property
+    def digest(self) -> str:
+        """The sha256 of the template text."""
+        return hashlib.sha256(self._source.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def render(self, turns: Sequence[Turn], should_stop: Stop = lambda: False) -> tuple[Span, ...]:
         """The prompt for the answer to the last turn.
 
         Args:
             turns: `role` and `content` of each message.
+            should_stop: Polled while the template runs.
 
         Returns:
             Spans whose joined texts are the prompt.
 
         Raises:
-            PairError: The template raised, ran too long, or wrote too much.
+            PairError: The template raised, ran too long, took too much memory, wrote too much, or leaves out
+                the system text wherever it stands.
+            KeyboardInterrupt: `should_stop` became true.
         """
-        neutral, literals = self._neutralise(turns)
+        deadline = monotonic() + TIME_LIMIT_S
+        is_system = [turn["role"] == "system" for turn in turns]
         try:
-            text = self._run(neutral)
-        except PairError:
-            folded = fold_system(neutral)
-            if folded == neutral:
-                raise
-            text = self._run(folded)  # some templates refuse a system turn
-        return tuple(self._spans(self._without_thought(text), literals))
-
-    def _run(self, turns: Sequence[Turn]) -> str:
+            return self._attempt(turns, is_system, deadline, should_stop)
+        except TemplateRaisedError as error:  # some templates refuse a system turn, others leave it out
+            folded, at = fold_system(turns)
+            if at is None:
+                raise unusable(str(error)) from error
         try:
-            with time_limit(TIME_LIMIT_S):
-                text = str(self._template.render(messages=list(turns), **self._constants))
-        except TemplateTimeoutError as error:
-            raise self._unusable(f"it did not end within {TIME_LIMIT_S:g} s") from error
-        except Exception as error:
-            raise self._unusable(error) from error
-        if len(text) > LENGTH_LIMIT:
-            raise self._unusable(f"it wrote {len(text)} characters")
-        return text
+            holds_it = [i == at for i in range(len(folded))]
+            return self._attempt(folded, holds_it, deadline, should_stop)
+        except TemplateRaisedError as error:
+            raise unusable(str(error)) from error
 
-    def _unusable(self, reason: object) -> PairError:
-        return PairError(
-            f"the guide's chat template cannot be used: {reason}",
-            "give another with --guide-chat-template-file, or an exact prompt with --guide-prompt-file",
+    def _attempt(
+        self, turns: Sequence[Turn], needed: Sequence[bool], deadline: float, should_stop: Stop
+    ) -> tuple[Span, ...]:
+        """The prompt for these turns.
+
+        Rendered are the conversation, one of the same shape whose texts are numbers, which shows what the
+        template itself writes, and the conversation with its control strings out of the template's sight.
+        """
+        numbers = [{**turn, "content": _number(turn["content"])} for turn in turns]
+        marked = self._mark(turns)
+        conversations: list[Sequence[Turn]] = [turns, numbers, *([marked.turns] if marked else [])]
+        plain, shape, *seen = renderer().render(
+            self._rendering, conversations, deadline - monotonic(), should_stop
         )
+        if not all(_core(turn["content"]) in shape for turn in compress(numbers, needed)):
+            raise TemplateRaisedError("it leaves out the system text")
+        spans = joined(list(marked.spans(seen[0]))) if marked else ()
+        if "".join(span.text for span in spans) != plain:
+            spans = (Span(plain, trusted=True),)  # the template treats such texts otherwise than others
+        return self._without_thought(self._only_own(spans, shape))
 
-    def _neutralise(self, turns: Sequence[Turn]) -> tuple[list[Turn], list[str]]:
-        """Replace control strings in the turns by numbered seams, so that the template cannot see them."""
-        literals: list[str] = []
-        everything = "".join(turn["content"] for turn in turns)
-        present = [control for control in self._vocabulary.control_strings if control in everything]
+    def _mark(self, turns: Sequence[Turn]) -> _Marked | None:
+        """Put a run of a private-use character for every control string in the turns; None where none is."""
+        controls, texts = self._vocabulary.controls, [turn["content"] for turn in turns]
+        present = {string for text in texts for _, string in controls.find(text)}
         if not present:
-            return list(turns), literals
-        pattern = re.compile("|".join(map(re.escape, present)))
+            return None
+        taken = {*self._source, *(c for text in texts for c in text)}
+        free = (mark for n in iter(lambda: secrets.choice(MARKS), None) if (mark := chr(n)) not in taken)
+        strings: dict[str, str] = {}
+        for string in present:
+            mark = next(free)
+            while mark in strings:
+                mark = next(free)
+            strings[mark] = string
+        marks = {string: mark for mark, string in strings.items()}
 
-        def seam(match: re.Match[str]) -> str:
-            literals.append(match.group())
-            return SEAM.format(len(literals) - 1)
+        def hidden(text: str) -> str:
+            parts, end = [], 0
+            for start, string in controls.find(text):
+                parts += [text[end:start], marks[string] * len(string)]
+                end = start + len(string)
+            return "".join([*parts, text[end:]])
 
-        return [{**turn, "content": pattern.sub(seam, turn["content"])} for turn in turns], literals
+        return _Marked([{**turn, "content": hidden(turn["content"])} for turn in turns], strings)
 
-    def _spans(self, text: str, literals: Sequence[str]) -> Iterator[Span]:
-        """Cut a rendered prompt at the seams: the template's own writing is trusted, the literals are not."""
-        if not literals:
-            yield Span(text, trusted=True)
-            return
-        parts = re.split(SEAM.format("([0-9]+)"), text)
-        for i, part in enumerate(parts):
-            if i % 2:
-                yield Span(literals[int(part)], trusted=False)
-            elif part:
-                yield Span(part, trusted=True)
+    def _only_own(self, spans: Sequence[Span], shape: str) -> tuple[Span, ...]:
+        """Trust no control string that is written more often than for harmless text of the same shape.
 
-    def _without_thought(self, text: str) -> str:
+        A template can make one out of text in which there is none (`lower`, `replace`), or treat a text that
+        has one otherwise: then no place of that string is certain, and all stay text.
+        """
+        controls = self._vocabulary.controls
+        own = Counter(string for _, string in controls.find(shape))
+        written = Counter(string for span in spans if span.trusted for _, string in controls.find(span.text))
+        doubtful = {string for string, n in written.items() if n > own[string]}
+        if not doubtful:
+            return joined(spans)
+        found: list[Span] = []
+        for span in spans:
+            end = 0
+            for start, string in controls.find(span.text) if span.trusted else ():
+                if string in doubtful:
+                    found += [Span(span.text[end:start], trusted=True), Span(string, trusted=False)]
+                    end = start + len(string)
+            found.append(Span(span.text[end:], span.trusted))
+        return joined(found)
+
+    def _without_thought(self, spans: tuple[Span, ...]) -> tuple[Span, ...]:
         """Close a thought that the template opened although thinking is off."""
-        opened = text.rstrip().endswith(OPEN_THOUGHT)
-        return f"{text.rstrip()}\n\n{CLOSE_THOUGHT}\n\n" if opened and not self._thinking else text
+        if self._thinking or not spans or not spans[-1].trusted:
+            return spans
+        text = spans[-1].text.rstrip()
+        if not text.endswith(OPEN_THOUGHT):
+            return spans
+        return (*spans[:-1], Span(f"{text}\n\n{CLOSE_THOUGHT}\n\n", trusted=True))
 
 
-def _raise(message: str) -> None:
-    raise ValueError(message)
+def _number(content: str) -> str:
+    """Text that no template, tokenizer or user knows; as empty as the content."""
+    return str(10**11 + secrets.randbelow(10**11)) if content.strip() else content
 
 
-def fold_system(turns: Sequence[Turn]) -> list[Turn]:
-    """Put the system text at the head of the first user turn, for templates that know no system turn."""
+def _core(number: str) -> str:
+    """What is left of a number where a template trims or cuts a little."""
+    return number.strip()[2:-2]
+
+
+def fold_system(turns: Sequence[Turn]) -> tuple[list[Turn], int | None]:
+    """Put the system text at the head of the first user turn, for templates that know no system turn.
+
+    Returns:
+        The turns, and which of them has it now; None where there is no system text or no user turn.
+    """
     system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     rest = [turn for turn in turns if turn["role"] != "system"]
-    if not system or not rest:
-        return list(turns)
-    return [{**rest[0], "content": f"{system}\n\n{rest[0]['content']}"}, *rest[1:]]
+    at = next((i for i, turn in enumerate(rest) if turn["role"] == "user"), None)
+    if not system or at is None:
+        return list(turns), None
+    rest[at] = {**rest[at], "content": f"{system}\n\n{rest[at]['content']}"}
+    return rest, at

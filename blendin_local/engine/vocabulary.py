@@ -8,16 +8,18 @@ Source: llama.cpp's tokenizer API; `llama_detokenize` alters text and is never u
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
+from blendin_local.engine.control import ControlStrings, is_markup
 from blendin_local.engine.library import library
 from blendin_local.errors import LoadError
 
 CONTROL_ATTRIBUTES = 1 << 0 | 1 << 3  # LLAMA_TOKEN_ATTR_UNKNOWN | CONTROL
+USER_DEFINED_ATTRIBUTE = 1 << 4
 BYTE_ATTRIBUTE = 1 << 5
 SPM_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # a SentencePiece vocabulary reads this character as a space
 
@@ -28,6 +30,17 @@ class Span:
 
     text: str
     trusted: bool
+
+
+def joined(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """The same text and trust in as few spans as can be, so that equal prompts are equal values."""
+    found: list[Span] = []
+    for span in spans:
+        if found and found[-1].trusted == span.trusted:
+            found[-1] = Span(found[-1].text + span.text, span.trusted)
+        elif span.text:
+            found.append(span)
+    return tuple(found)
 
 
 class Vocabulary:
@@ -80,19 +93,33 @@ class Vocabulary:
     @cached_property
     def fallback_ids(self) -> frozenset[int]:
         """Byte-fallback tokens (`<0x0A>`)."""
-        return frozenset(i for i in range(self.n_tokens) if self._attributes(i) & BYTE_ATTRIBUTE)
+        return frozenset(i for i, attributes in enumerate(self._attributes) if attributes & BYTE_ATTRIBUTE)
+
+    @cached_property
+    def controls(self) -> ControlStrings:
+        """The strings of `control_strings`, to be found in texts."""
+        return ControlStrings(self.control_strings)
 
     @cached_property
     def control_strings(self) -> tuple[str, ...]:
-        """Strings that would become control tokens where a prompt is parsed for them, longest first."""
-        ids = (
-            i for i in range(self.n_tokens) if self._attributes(i) & CONTROL_ATTRIBUTES or i in self.end_ids
-        )
-        return tuple(sorted({text for i in ids if (text := self.literal(i))}, key=len, reverse=True))
+        """Strings that text of users may not turn into the tokens they name, longest first.
 
-    def _attributes(self, token: int) -> int:
-        attributes: int = self._api.llama_vocab_get_attr(self._vocab, token)
-        return attributes
+        Control and end tokens, and of those that the vocabulary's makers added the ones that look like
+        markup: llama.cpp recognises added tokens even in plain text.
+        """
+        ids = (i for i, attributes in enumerate(self._attributes) if attributes & CONTROL_ATTRIBUTES)
+        texts = {text for i in (*ids, *self.end_ids, *self.markup_ids) if (text := self.literal(i))}
+        return tuple(sorted(texts, key=lambda text: (-len(text), text)))
+
+    @cached_property
+    def markup_ids(self) -> frozenset[int]:
+        """Tokens added by the vocabulary's makers that look like markup (`<tool_call>`)."""
+        added = (i for i, attributes in enumerate(self._attributes) if attributes & USER_DEFINED_ATTRIBUTE)
+        return frozenset(i for i in added if is_markup(self.literal(i)))
+
+    @cached_property
+    def _attributes(self) -> tuple[int, ...]:
+        return tuple(self._api.llama_vocab_get_attr(self._vocab, i) for i in range(self.n_tokens))
 
     def _tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
         data = text.encode()
@@ -113,7 +140,7 @@ class Vocabulary:
 
     def tokenize_more(self, spans: Sequence[Span]) -> list[int]:
         """Tokens of what follows in a prompt."""
-        return self._tokens_of(spans, self.tokenize_following)
+        return self._tokens_of(spans, self._following)
 
     def _tokens_of(self, spans: Sequence[Span], tokenize: Callable[..., list[int]]) -> list[int]:
         ids: list[int] = []
@@ -127,18 +154,27 @@ class Vocabulary:
     def _literal(self, text: str, tokenize: Callable[..., list[int]]) -> list[int]:
         """Tokens of text that must stay text, though it may spell a control token.
 
-        A few vocabularies recognise such strings even in plain text. Cut after its first character, a
-        string is no longer that token, so neither part can become it.
+        Tokens that a vocabulary's makers added are recognised even in plain text, and in a few vocabularies
+        end tokens too. Cut after its first character, a string is no longer that token, so neither part can
+        become it.
         """
         ids = tokenize(text)
-        if self.end_ids.isdisjoint(ids) and all(self.pieces[i] for i in ids):
+        if (
+            self.end_ids.isdisjoint(ids)
+            and self.markup_ids.isdisjoint(ids)
+            and all(map(self.pieces.__getitem__, ids))
+        ):
             return ids
-        controls = "|".join(re.escape(control) for control in self.control_strings)
-        parts = [part for part in re.split(f"(?<=(?={controls}).)", text, flags=re.DOTALL) if part]
-        return tokenize(parts[0]) + [i for part in parts[1:] for i in self.tokenize_following(part)]
+        cuts = [0, *(start + 1 for start in self.controls.starts(text)), len(text)]
+        parts = [text[start:end] for start, end in pairwise(cuts) if start < end]
+        return tokenize(parts[0]) + [i for part in parts[1:] for i in self._following(part)]
 
-    def tokenize_following(self, text: str, *, parse_special: bool = False) -> list[int]:
-        """Tokens of text that follows other text.
+    def tokenize_following(self, text: str) -> list[int]:
+        """Tokens of text that follows other text; what spells a control token stays text."""
+        return self._literal(text, self._following)
+
+    def _following(self, text: str, *, parse_special: bool = False) -> list[int]:
+        """Tokens of text after other text.
 
         Older SentencePiece models put a space before every text they tokenize; here it is kept out.
         """
@@ -156,7 +192,8 @@ class Vocabulary:
 
     def _bytes_before_inner_spaces(self) -> frozenset[int]:
         """Bytes that some token has just before a space inside it: no safe boundary follows these."""
-        inner = (piece for piece in self.pieces if b" " in piece[1:])
+        controls = (text.encode() for text in self.control_strings)
+        inner = (piece for piece in (*self.pieces, *controls) if b" " in piece[1:])
         return frozenset(
             piece[i - 1] for piece in inner for i in range(1, len(piece)) if piece[i] == 0x20 != piece[i - 1]
         )

@@ -16,14 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from blendin_local import __version__
 from blendin_local.engine.build import Build, describe_build
 from blendin_local.engine.header import read_header
 from blendin_local.engine.library import VERSION
 from blendin_local.engine.machine import affinity, cpu_quota, physical_cores, usable_threads
-from blendin_local.engine.memory import available_memory, estimate
+from blendin_local.engine.memory import available_memory, estimate, total_memory
 from blendin_local.errors import BlendinError, LoadError
 from blendin_local.models.hub import hub_answers
 from blendin_local.models.references import resolve
@@ -120,13 +118,17 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
     network = None if offline else hub_answers()
     if network is False:
         findings.append(Finding("the hub does not answer", "models that are here can be used all the same"))
+    if store_fault := unreadable(store):
+        findings.append(
+            Finding(store_fault, "give yourself the right, or set BLENDIN_CACHE to another directory")
+        )
     name = pair or registry.defaults.pair
     return Diagnosis(
         versions=_versions(),
         build=build,
         machine=_machine(),
         paths=_paths(store),
-        disk_free=shutil.disk_usage(_existing(store.root)).free,
+        disk_free=_disk_free(store.root),
         network=network,
         pair=name if name in registry.pairs else "",
         offload=_offloads(name, registry, store, build),
@@ -150,6 +152,15 @@ def build_findings(build: Build, processor: str) -> list[Finding]:
             )
         )
     return found
+
+
+def unreadable(store: Store) -> str:
+    """Why the fetched models cannot be listed; empty where they can, or where there are none yet."""
+    try:
+        store.files()
+    except OSError as error:
+        return f"{store.models} cannot be read: {error.strerror}"
+    return ""
 
 
 def gpu_command(build: Build | None, system: str, processor: str, which: Callable[[str], str | None]) -> str:
@@ -194,7 +205,7 @@ def _machine() -> dict[str, int | float | None]:
         "affinity": affinity(),
         "cpu_quota": cpu_quota(),
         "threads": usable_threads(),
-        "memory_total": psutil.virtual_memory().total,
+        "memory_total": total_memory(),
         "memory_available": available_memory(),
     }
 
@@ -208,8 +219,24 @@ def _paths(store: Store) -> dict[str, str]:
     }
 
 
+def _disk_free(place: Path) -> int:
+    """Bytes free where models are kept; 0 where the system does not tell."""
+    try:
+        return shutil.disk_usage(_existing(place)).free
+    except OSError:
+        return 0
+
+
 def _existing(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if place.exists())
+    return next((place for place in (path, *path.parents) if _is_there(place)), Path(path.anchor))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path is there for us: one in a directory that may not be entered is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _offloads(name: str, registry: Registry, store: Store, build: Build | None) -> tuple[Offload, ...]:
@@ -234,6 +261,8 @@ def _offload(reference: str, registry: Registry, store: Store, free: int) -> tup
         header = read_header(path)
     except BlendinError as error:
         return Offload(reference, 0, 0, error.message), 0
+    except OSError as error:
+        return Offload(reference, 0, 0, f"cannot be read: {error.strerror or error}"), 0
     if free <= 0:
         return Offload(reference, header.n_layers, 0, "runs on the processor"), 0
     needed = estimate(header, DEFAULT_CTX_SIZE).total

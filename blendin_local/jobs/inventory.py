@@ -95,13 +95,17 @@ class Removal:
     pairs: tuple[str, ...]
 
 
-def expand(names: Iterable[str], registry: Registry) -> list[str]:
-    """References of models, each once; the name of a pair stands for all of its models."""
-    found: list[str] = []
+def expand(names: Iterable[str], registry: Registry) -> dict[str, Path | None]:
+    """References of models, a pair standing for all of its own, each with the untrusted file it is from."""
+    found: dict[str, Path | None] = {}
     for name in names:
         pair = registry.pairs.get(name)
-        found += [name] if pair is None or name in registry.models else pair.references
-    return list(dict.fromkeys(found))
+        if pair is None or name in registry.models:
+            found[name] = None
+            continue
+        file = registry.distrusted(name)
+        found |= {reference: file and found.get(reference, file) for reference in pair.references}
+    return found
 
 
 def list_models(registry: Registry, store: Store, *, everything: bool = False) -> list[ModelRow]:
@@ -141,20 +145,17 @@ def plan_removal(references: Sequence[str], registry: Registry, store: Store) ->
         ModelNotFoundError: One of them is not here.
         UsageError: One of them was not fetched by this program, so it is not its to remove.
     """
-    files: list[Path] = []
-    for reference in references:
-        resolved = resolve(reference, registry, store=store, offline=False, check=False)
-        files += _owned_files(resolved, store)
-    unique = tuple(dict.fromkeys(files))
-    used = [pair for reference in references for pair in pairs_with(reference, registry)]
-    return Removal(unique, sum(path.stat().st_size for path in unique), tuple(dict.fromkeys(used)))
+    found = (resolve(name, registry, store=store, offline=False, check=False) for name in references)
+    unique = tuple(dict.fromkeys(file for resolved in found for file in _owned_files(resolved, store)))
+    used = dict.fromkeys(pair for reference in references for pair in pairs_with(reference, registry))
+    return Removal(unique, sum(path.stat().st_size for path in unique), tuple(used))
 
 
 def remove(removal: Removal, store: Store) -> None:
-    """Take the files away, and directories that become empty with them."""
+    """Take the files away, and directories that become empty with them; never through a link."""
     for path in removal.files:
         store.forget(path)
-        path.unlink(missing_ok=True)
+        store.inside(path).unlink(missing_ok=True)
         folder = path.parent
         while store.owns(folder):
             with contextlib.suppress(OSError):  # not empty
@@ -164,12 +165,12 @@ def remove(removal: Removal, store: Store) -> None:
 
 def unfinished(store: Store) -> int:
     """Bytes of downloads that were begun and not finished."""
-    return sum(path.stat().st_size for path in (store.root / "unfinished").rglob("*") if path.is_file())
+    return sum(path.lstat().st_size for path in (store.root / "unfinished").rglob("*") if not path.is_dir())
 
 
 def remove_unfinished(store: Store) -> None:
     """Drop all downloads that were begun and not finished."""
-    shutil.rmtree(store.root / "unfinished", ignore_errors=True)
+    shutil.rmtree(store.inside(store.root / "unfinished"), ignore_errors=True)
 
 
 def pairs_with(reference: str, registry: Registry) -> tuple[str, ...]:
@@ -280,12 +281,12 @@ def _file_name(source: Source) -> str:
     return source.path.name if isinstance(source, PathSource) else source.file
 
 
-def _files(path: Path) -> list[Path]:
-    return [part for name in all_parts(path.name) if (part := path.with_name(name)).is_file()]
-
-
 def _size(path: Path) -> int:
     return sum(part.stat().st_size for part in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return [part for name in all_parts(path.name) if (part := path.with_name(name)).is_file()]
 
 
 def _owned_files(resolved: Resolved, store: Store) -> list[Path]:
@@ -296,4 +297,4 @@ def _owned_files(resolved: Resolved, store: Store) -> list[Path]:
             f"{resolved.path} was not fetched by blendin, so it does not remove it",
             "delete the file yourself",
         )
-    return _files(resolved.path)
+    return [store.inside(file) for file in _files(resolved.path)]

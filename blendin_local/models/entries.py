@@ -116,6 +116,7 @@ class Preferences:
     n_gpu_layers: int | None = None
     guide_n_gpu_layers: int | None = None
     threads: int | None = None
+    swa_full: bool | None = None
     system: str | None = None
     max_tokens: int | None = None
 

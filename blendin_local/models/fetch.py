@@ -67,11 +67,10 @@ def _fetch_from_hub(
 
 
 def _is_whole(target: Path, entry: ModelEntry, store: Store, note: Note) -> bool:
-    """Whether the file is here as it should be; one that is not is removed."""
+    """Whether the file is here as it should be; one that is not stays until it can be replaced."""
     if not target.is_file():
         return False
     fault = store.fault(target, entry.size, entry.sha256)
     if fault:
         note(f"{fault}: fetching it again")
-        target.unlink()
     return not fault

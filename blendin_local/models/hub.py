@@ -8,25 +8,31 @@ first needed. Its own downloads cannot be resumed by a later run (since 1.18), h
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import quote
 
 from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models.entries import HubSource
+from blendin_local.models.grammar import is_relative_path
 from blendin_local.models.quantizations import choose
+from blendin_local.models.schema import LARGEST_SIZE
 
 METADATA_SECONDS = 20.0
 REACH_SECONDS = 4.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SAFE = re.compile(r"[^0-9A-Za-z._-]")
+LARGEST_LISTING = 2**25  # bytes
+LONGEST_WAIT = 86_400  # seconds that a hint repeats
+ENCODINGS = ("", "identity")
+PROXY = "a proxy with a login is set as HTTPS_PROXY=http://user:password@host:port"
 LOGIN = "run: hf auth login (or set HF_TOKEN)"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,8 @@ class HubFile:
 
     @property
     def tag(self) -> str:
-        """The etag as part of a file name."""
-        return _SAFE.sub("_", self.etag) or "no-etag"
+        """The etag as part of a file name, whatever it holds."""
+        return self.sha256 or hashlib.sha256(self.etag.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Hub:
@@ -72,14 +78,20 @@ class Hub:
 
     def choose(self, source: HubSource) -> str:
         """The file that a source without a file name means."""
-        where = f"the repository {source.repo}"
+        return choose(self._listing(source), source.quant, f"the repository {source.repo}")
 
-        def listing() -> list[str]:
-            api = self._library.HfApi(endpoint=self.endpoint)
-            info = api.model_info(source.repo, revision=source.revision or None, timeout=METADATA_SECONDS)
-            return [sibling.rfilename for sibling in info.siblings or []]
-
-        return choose(self._guarded(source, listing), source.quant, where)
+    def _listing(self, source: HubSource) -> list[str]:
+        """The names of a repository's files that can be names here."""
+        at = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
+        endpoint = self.endpoint or _import(".constants").ENDPOINT
+        url = f"{endpoint}/api/models/{source.repo}{at}"
+        with self._reached(source), self._answer(source, "", url, {}) as response:
+            data = read_bounded(response, LARGEST_LISTING)
+        try:
+            names = [sibling["rfilename"] for sibling in json.loads(data)["siblings"]]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise no_hub(source) from error
+        return [name for name in names if isinstance(name, str) and is_relative_path(name)]
 
     def describe(self, source: HubSource, name: str) -> HubFile:
         """Size and etag of one file."""
@@ -87,46 +99,69 @@ class Hub:
             source.repo, name, revision=source.revision or None, endpoint=self.endpoint
         )
 
-        def metadata() -> Any:  # noqa: ANN401 - the library has no types
-            return self._library.get_hf_file_metadata(url, timeout=METADATA_SECONDS, endpoint=self.endpoint)
-
-        found = self._guarded(source, metadata, name)
-        if not found.etag or not found.size:
+        with self.refusals(source, name), self._reached(source), self.understood(source):
+            found = self._library.get_hf_file_metadata(url, timeout=METADATA_SECONDS, endpoint=self.endpoint)
+        if not found.etag or not found.size or not 0 < found.size <= LARGEST_SIZE:
             raise FetchError(
-                f"the hub does not tell size and etag of {source.repo}/{name}", "try again later"
+                f"the hub does not tell size and etag of {source.repo}/{name}",
+                "try again later; does a login page or a proxy answer in its place?",
             )
         return HubFile(name, url, found.etag, found.size)
 
     @contextmanager
     def stream(self, source: HubSource, file: HubFile, start: int) -> Iterator[Any]:
         """The answer to a request for a file's bytes from `start` on."""
-        headers = self._utils.build_hf_headers()
-        headers["Accept-Encoding"] = "identity"
-        if start:
-            headers["Range"] = f"bytes={start}-"
-        with self.refusals(source, file.name):
-            request: AbstractContextManager[Any] = self._library.get_session().stream(
-                "GET", file.url, headers=headers, timeout=METADATA_SECONDS
-            )
-            with request as response:
-                if response.status_code >= 400:
-                    response.read()
-                self._utils.hf_raise_for_status(response)
-                yield response
+        ranges = {"Range": f"bytes={start}-"} if start else {}
+        with self._answer(source, file.name, file.url, ranges) as response:
+            yield response
+
+    @contextmanager
+    def _answer(self, source: HubSource, name: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+        """An answer whose body is neither read nor packed; refusals are errors, whatever their bodies say."""
+        sent = {**self._utils.build_hf_headers(), "Accept-Encoding": "identity", **headers}
+        with ExitStack() as stack:
+            with self.refusals(source, name), self.understood(source):
+                session = self._library.get_session()
+                request = session.stream("GET", url, headers=sent, timeout=METADATA_SECONDS)
+                response = stack.enter_context(request)
+                self._utils.hf_raise_for_status(without_body(response))
+            require_data(source, response)
+            yield response
+
+    @contextmanager
+    def understood(self, source: HubSource) -> Iterator[None]:
+        """Turn what the HTTP library says of answers and addresses that make no sense into one line."""
+        library = importlib.import_module(self.transport_error.__module__.partition(".")[0])
+        try:
+            yield
+        except library.TooManyRedirects as error:
+            raise FetchError(
+                f"{source.repo}: the hub's redirects lead round in circles", "try again later"
+            ) from error
+        except library.ProxyError as error:
+            raise FetchError(f"{source.repo}: the proxy refuses: {_line(error)}", PROXY) from error
+        except self._errors.HfHubHTTPError:
+            raise  # some of them are a ValueError too
+        except (library.InvalidURL, library.DecodingError, ValueError, ImportError) as error:
+            raise FetchError(  # an address that is none, an answer without sense, a proxy that needs more
+                f"{source.repo}: the hub cannot be asked: {_line(error)}",
+                "are HF_ENDPOINT and the proxy settings right?",
+            ) from error
+
+    @contextmanager
+    def _reached(self, source: HubSource) -> Iterator[None]:
+        """Turn a connection that fails into one line, where nobody tries again."""
+        try:
+            yield
+        except (self.transport_error, ConnectionError) as error:
+            if isinstance(error, (self._errors.HfHubHTTPError, self._errors.OfflineModeIsEnabled)):
+                raise
+            raise unreachable(source) from error
 
     @property
     def transport_error(self) -> type[Exception]:
         """What the hub's HTTP library raises where a connection fails."""
         return self._errors.HfHubHTTPError.__bases__[0]  # type: ignore[no-any-return]
-
-    def _guarded(self, source: HubSource, call: Callable[[], T], name: str = "") -> T:
-        with self.refusals(source, name):
-            try:
-                return call()
-            except (self.transport_error, ConnectionError) as error:
-                if isinstance(error, (self._errors.HfHubHTTPError, self._errors.OfflineModeIsEnabled)):
-                    raise
-                raise unreachable(source) from error
 
     @contextmanager
     def refusals(self, source: HubSource, name: str) -> Iterator[None]:
@@ -146,11 +181,12 @@ class Hub:
             ) from error
         except errors.RevisionNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no revision {source.revision}", "check the part after @"
+                f"{source.repo} has no revision {source.revision or 'main'}", "check the part after @"
             ) from error
         except errors.EntryNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no file {name}", f"blendin pull {source.repo} chooses one that is there"
+                f"{source.repo} has no file {name or 'at all'}",
+                f"blendin pull {source.repo} chooses one that is there",
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise FetchError(
@@ -176,6 +212,7 @@ def _refused(source: HubSource, error: Any) -> FetchError:  # noqa: ANN401 - the
         401: ("lets nobody in without a valid token", f"make one on its site, then {LOGIN}"),
         403: ("does not let you in", f"your token may lack the right to read it: {LOGIN}"),
         404: ("does not have it", "check the name"),
+        407: ("is behind a proxy that asks for a login", PROXY),
         416: ("does not have the bytes asked for", "try again"),
         429: ("asks to wait: too many requests", _wait(response)),
     }
@@ -186,9 +223,50 @@ def _refused(source: HubSource, error: Any) -> FetchError:  # noqa: ANN401 - the
 
 def _wait(response: Any) -> str:  # noqa: ANN401 - the library has no types
     seconds = response.headers.get("Retry-After", "")
-    return (
-        f"try again in {seconds} seconds" if seconds.isdigit() else f"try again in some minutes; or {LOGIN}"
+    if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 and int(seconds) <= LONGEST_WAIT:
+        return f"try again in {int(seconds)} seconds"
+    return f"try again in some minutes; or {LOGIN}"
+
+
+def no_hub(source: HubSource) -> FetchError:
+    """The error for an answer that no hub gives: a web page, or something that means nothing."""
+    return FetchError(
+        f"what answers for {source.repo} is not the hub",
+        "does the network show a login page (open a browser), or does a proxy answer in its place?",
     )
+
+
+def require_data(source: HubSource, response: Any) -> None:  # noqa: ANN401 - the library has no types
+    """Raise `FetchError` for a web page, and for a body that was packed although nobody asked for that."""
+    if "html" in response.headers.get("Content-Type", "").lower():
+        raise no_hub(source)
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ENCODINGS:
+        raise FetchError(
+            f"{source.repo}: the hub packs what it sends, which was not asked for",
+            "does a proxy in between do that?",
+        )
+
+
+def without_body(response: Any) -> Any:  # noqa: ANN401 - the library has no types
+    """An answer's status and headers alone: bodies of refusals have no bound, and any encoding."""
+    kept = ("X-Error-Code", "X-Error-Message", "Retry-After")
+    headers = {name: response.headers[name] for name in kept if name in response.headers}
+    return type(response)(response.status_code, headers=headers, request=response.request)
+
+
+def read_bounded(response: Any, most: int) -> bytes:  # noqa: ANN401 - the library has no types
+    """A body of at most `most` bytes."""
+    data = bytearray()
+    for chunk in response.iter_raw():
+        data += chunk
+        if len(data) > most:
+            raise FetchError(f"the hub sends more than {most:,} bytes as a list of files", "try again later")
+    return bytes(data)
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _import(module: str = "") -> Any:  # noqa: ANN401 - the library has no types
@@ -211,7 +289,8 @@ def hub_answers(env: Mapping[str, str] | None = None) -> bool:
     hub = Hub(env)
     endpoint = hub.endpoint or _import(".constants").ENDPOINT
     try:
-        _import("").get_session().head(endpoint, timeout=REACH_SECONDS)
-    except (hub.transport_error, OSError):
+        with hub.understood(HubSource(endpoint)):
+            _import().get_session().head(endpoint, timeout=REACH_SECONDS)
+    except (hub.transport_error, OSError, FetchError):
         return False
     return True

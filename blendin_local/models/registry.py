@@ -1,14 +1,14 @@
 """The names a user may use for models, pairs and templates, out of every models.toml that applies.
 
 Here: which files are read, how they are merged, and where each value came from.
-Not here: allowed keys (`models.schema`), what a reference on the command line means (`models.references`).
+Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.trust`), what a
+reference on the command line means (`models.references`).
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from blendin_local.models.entries import (
     PathSource,
     Source,
 )
+from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
+from blendin_local.models.trust import Accept, Name, accepted, changes, only_new
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -41,7 +43,7 @@ Place = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFile:
-    """One models.toml; one that merely lies in the working directory is not trusted to fetch."""
+    """One models.toml; one that merely lies in the working directory is not trusted."""
 
     path: Path
     trusted: bool = True
@@ -58,6 +60,7 @@ class Registry:
         defaults: The merged section `[defaults]`.
         files: The files read, nearest first.
         origins: The file that each value came from.
+        untrusted: The models.toml of the working directory, where one was read.
     """
 
     models: Mapping[str, ModelEntry]
@@ -66,14 +69,24 @@ class Registry:
     defaults: Defaults
     files: tuple[Path, ...] = ()
     origins: Mapping[Place, Path] = field(default_factory=dict)
+    untrusted: Path | None = None
 
     def origins_of(self, section: str, name: str) -> dict[str, Path]:
         """For each value of an entry the file it came from."""
         return {place[2]: path for place, path in self.origins.items() if place[:2] == (section, name)}
 
+    def distrusted(self, pair: str) -> Path | None:
+        """The untrusted file, where a pair is its; None where it is the user's own, or there is none."""
+        found = self.pairs.get(pair)
+        return None if found is None or found.trusted else self.untrusted
+
 
 def load_registry(
-    explicit: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    explicit: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    *,
+    accept: Accept | None = None,
 ) -> Registry:
     """Read and merge every models.toml that applies.
 
@@ -81,15 +94,24 @@ def load_registry(
         explicit: The file of `--models`.
         env: Environment variables (those of the process by default).
         cwd: Working directory (that of the process by default).
+        accept: Asked where the file of the working directory changes what others say; None where nobody can
+            be asked.
 
     Raises:
-        UsageError: A file is missing, is not TOML, or has an unknown key.
+        UsageError: A file is missing, is not TOML, has an unknown key or a wrong value, or the one of the
+            working directory changes what others say and nobody can be asked.
     """
-    merged = _Merged()
-    files = list(_files(explicit, os.environ if env is None else env, cwd or Path.cwd()))
-    for file in reversed(files):
-        merged.add(file)
-    return merged.registry(tuple(file.path for file in files))
+    files = list(_files(explicit, os.environ if env is None else env, cwd))
+    contents = [(file, read_file(file.path)) for file in reversed(files)]
+    merged = _merge(contents)
+    local = next((file.path for file in files if not file.trusted), None)
+    if local is not None:
+        own = _merge([(file, content) for file, content in contents if file.trusted])
+        changed = changes(merged.tables, own.tables)
+        if changed and not accepted(local, changed, accept):
+            kept = (content if file.trusted else only_new(content, own.tables) for file, content in contents)
+            merged = _merge(list(zip(reversed(files), kept, strict=True)))
+    return merged.registry(tuple(file.path for file in files), local)
 
 
 def shipped_file() -> Path:
@@ -104,52 +126,57 @@ def user_file() -> Path:
     return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / FILE_NAME
 
 
-def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path) -> Iterator[RegistryFile]:
+def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> Iterator[RegistryFile]:
     """The files that apply, nearest first."""
     seen: set[Path] = set()
     named = [(explicit, "--models")]
     if env.get("BLENDIN_MODELS"):
-        named.append((Path(env["BLENDIN_MODELS"]).expanduser(), "BLENDIN_MODELS"))
+        named.append((Path(env["BLENDIN_MODELS"]), "BLENDIN_MODELS"))
     for path, option in named:
         if path is None:
             continue
-        if not path.is_file():
+        file = absolute(path, option)
+        if not os.path.isfile(file):  # unlike Path.is_file it never raises
             raise UsageError(f"{option} names {path}, which is not a file", "check the path")
-        if path.resolve() not in seen:
-            seen.add(path.resolve())
-            yield RegistryFile(path.resolve())
-    trusted = {user_file().resolve(), shipped_file().resolve()}
-    local = (cwd / FILE_NAME).resolve()
-    if local.is_file() and local not in seen | trusted:
+        if file not in seen:
+            seen.add(file)
+            yield RegistryFile(file)
+    own = (user_file().resolve(), shipped_file().resolve())
+    local = _in_directory(cwd)
+    if local is not None and local not in seen.union(own):
         yield RegistryFile(local, trusted=False)
-    for path in (user_file().resolve(), shipped_file().resolve()):
+    for path in own:
         if path.is_file() and path not in seen:
             seen.add(path)
             yield RegistryFile(path)
 
 
+def _in_directory(cwd: Path | None) -> Path | None:
+    """The models.toml of the working directory, of whatever kind it is; None where there is none."""
+    try:
+        path = (cwd or Path.cwd()) / FILE_NAME
+        return path.resolve() if path.is_symlink() or path.exists() else None
+    except (OSError, RuntimeError):  # it is gone or may not be entered, or links go round in circles
+        return None
+
+
 def read_file(path: Path) -> Table:
     """One models.toml, its keys checked and its relative paths made absolute."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    content = parse_toml(read_small_text(path), path)
     check_file(content, path)
     for table in content.get("models", {}).values():
-        _make_absolute(table, path.parent)
+        _make_absolute(table, path)
         for source in table.get("sources", []):
-            _make_absolute(source, path.parent)
+            _make_absolute(source, path)
     for table in content.get("pairs", {}).values():
-        _make_absolute(table, path.parent)
+        _make_absolute(table, path)
     return content
 
 
-def _make_absolute(table: dict[str, Any], directory: Path) -> None:
+def _make_absolute(table: dict[str, Any], file: Path) -> None:
     for key, value in table.items():
         if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)):
-            table[key] = str((directory / Path(value).expanduser()).resolve())
+            table[key] = str(absolute(Path(value), f"{file}: {key}", file.parent))
 
 
 def looks_like_path(reference: str) -> bool:
@@ -159,15 +186,22 @@ def looks_like_path(reference: str) -> bool:
     return reference.startswith((".", "/", "~", "\\")) or reference.lower().endswith(".gguf")
 
 
+def _merge(contents: Sequence[tuple[RegistryFile, Table]]) -> _Merged:
+    merged = _Merged()
+    for file, content in contents:
+        merged.add(file, content)
+    return merged
+
+
 class _Merged:
     """The tables of all files so far, the farthest first; a nearer value replaces a farther one."""
 
     def __init__(self) -> None:
-        self.tables: dict[tuple[str, str], dict[str, Any]] = {}
+        self.tables: dict[Name, dict[str, Any]] = {}
         self.origins: dict[Place, RegistryFile] = {}
+        self.files: dict[Name, list[str]] = {}
 
-    def add(self, file: RegistryFile) -> None:
-        content = read_file(file.path)
+    def add(self, file: RegistryFile, content: Table) -> None:
         self._put("defaults", "", content.get("defaults", {}), file)
         for section in SECTIONS:
             for name, table in content.get(section, {}).items():
@@ -177,6 +211,7 @@ class _Merged:
 
     def _put(self, section: str, name: str, table: Table, file: RegistryFile) -> None:
         known = self.tables.setdefault((section, name), {})
+        self.files.setdefault((section, name), []).append(str(file.path))
         for key, value in table.items():
             if key not in known or known[key] != value:  # an equal value stays the farther file's
                 known[key] = value
@@ -194,7 +229,7 @@ class _Merged:
         places = ((section, name, key) for key in keys)
         return all(self.origins[place].trusted for place in places if place in self.origins)
 
-    def registry(self, files: tuple[Path, ...]) -> Registry:
+    def registry(self, files: tuple[Path, ...], untrusted: Path | None) -> Registry:
         of = {section: self._section(section) for section in SECTIONS}
         return Registry(
             models={name: self._model(name, table) for name, table in of["models"].items()},
@@ -203,6 +238,7 @@ class _Merged:
             defaults=Defaults(**self.tables.get(("defaults", ""), {})),
             files=files,
             origins={place: file.path for place, file in self.origins.items()},
+            untrusted=untrusted,
         )
 
     def _section(self, section: str) -> dict[str, dict[str, Any]]:
@@ -215,7 +251,7 @@ class _Merged:
         sources = tuple(_sources(table))
         if not sources:
             self._missing("models", name, "one of path, hf, sources")
-        return ModelEntry(name, sources, trusted=self.trusted("models", name, SOURCE_KEYS), **facts)
+        return ModelEntry(name, sources, trusted=self.trusted("models", name, FILE_FACTS), **facts)
 
     def _pair(self, name: str, table: Table) -> PairEntry:
         settings = {key: value for key, value in table.items() if key != "tuned"}
@@ -234,8 +270,8 @@ class _Merged:
         return PlainTemplate(name=name, stop=tuple(table.get("stop", ())), **fields)
 
     def _missing(self, section: str, name: str, what: str) -> None:
-        files = {str(file.path) for place, file in self.origins.items() if place[:2] == (section, name)}
-        raise UsageError(f"[{section}.{name}] lacks {what}", f"add it in {' or '.join(sorted(files))}")
+        files = " or ".join(self.files[section, name])
+        raise UsageError(f"{files}: [{section}.{name}] lacks {what}", "add it there")
 
 
 def _sources(table: Table) -> Iterator[Source]:

@@ -1,48 +1,81 @@
 """Which keys models.toml may have, and of what kind their values are.
 
 Here: the tables of keys, and `check_table`, which names the nearest key for an unknown one.
-Not here: what the values mean (`models.entries`), intervals (`settings` checks them where they are used).
+Not here: the forms of names and paths (`models.grammar`), what the values mean (`models.entries`), intervals
+(`settings` checks them where they are used).
 """
 
 from __future__ import annotations
 
 import difflib
+import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError
+from blendin_local.models import grammar
 
 Table = Mapping[str, Any]
 Kind = tuple[str, Callable[[object], bool]]
 VERSION = 1
+LARGEST_SIZE = 2**50  # bytes of a file
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
-TEXT: Kind = ("a text", lambda value: isinstance(value, str))
-WHOLE: Kind = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-NUMBER: Kind = ("a number", lambda value: isinstance(value, (int, float)) and not isinstance(value, bool))
+
+def _text(said: str, fits: Callable[[str], bool]) -> Kind:
+    return said, lambda value: isinstance(value, str) and fits(value)
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _number(value: object) -> bool:
+    return WHOLE[1](value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _listed(value: object, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(fits(item) for item in value)
+
+
+TEXT = _text("a text without NUL", grammar.is_text)
+NAME = _text("a name", lambda value: not value or grammar.is_name(value))
+REFERENCE = _text("a name, path or repository", grammar.is_path)
+PATH = _text("a path of printable characters", grammar.is_path)
+MODEL_FILE = _text("a plain file name that ends in .gguf", grammar.is_model_file)
+HUB_FILE = _text("a path inside the repository that ends in .gguf", grammar.is_model_path)
+MEMBER = _text("a relative path inside the package", grammar.is_relative_path)
+PACKAGE = _text("the name of a package (PEP 508)", grammar.is_package)
+EXACT_VERSION = _text("one exact version in canonical form (PEP 440)", grammar.is_version)
+REPO = _text("user/repo", grammar.is_repo)
+REPO_AND_QUANT = _text("user/repo or user/repo:QUANT", grammar.is_repo_and_quant)
+QUANT = _text("the name of a quantization", grammar.is_quant)
+REVISION = _text("a branch, tag or commit", grammar.is_revision)
+WHOLE: Kind = ("a whole number of at most 64 bits", lambda value: _whole(value, -(2**63), 2**63 - 1))
+SIZE: Kind = ("a number of bytes", lambda value: _whole(value, 0, LARGEST_SIZE))
+NUMBER: Kind = ("a number", _number)
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
-TEXTS: Kind = (
-    "a list of texts",
-    lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+STOPS: Kind = (
+    "a list of texts, none empty",
+    lambda value: _listed(value, lambda item: item != "" and TEXT[1](item)),
 )
-TABLES: Kind = (
-    "a list of tables",
-    lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
-)
+TABLES: Kind = ("a list of tables", lambda value: _listed(value, lambda item: isinstance(item, dict)))
 TABLE: Kind = ("a table", lambda value: isinstance(value, dict))
 ALPHA: Kind = (
     'a number, "auto" or "calibrated"',
-    lambda value: value in {"auto", "calibrated"} or NUMBER[1](value),
+    lambda value: value in ("auto", "calibrated") or _number(value),
 )
-BRIDGE: Kind = ('"bytes" or "prefix"', lambda value: value in {"bytes", "prefix"})
-ROLE: Kind = ('"base", "instruct" or "any"', lambda value: value in {"base", "instruct", "any"})
-SHA256: Kind = (
-    "64 hexadecimal digits",
-    lambda value: isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef"),
+BRIDGE: Kind = ('"bytes" or "prefix"', lambda value: value in ("bytes", "prefix"))
+ROLE: Kind = ('"base", "instruct" or "any"', lambda value: value in ("base", "instruct", "any"))
+SHA256 = _text(
+    "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef")
 )
 
 BLEND_KEYS: Mapping[str, Kind] = {
-    "method": TEXT,
+    "method": NAME,
     "threshold": NUMBER,
     "alpha": ALPHA,
     "agreement_bonus": NUMBER,
@@ -54,6 +87,7 @@ BLEND_KEYS: Mapping[str, Kind] = {
     "n_gpu_layers": WHOLE,
     "guide_n_gpu_layers": WHOLE,
     "threads": WHOLE,
+    "swa_full": SWITCH,
     "system": TEXT,
     "max_tokens": WHOLE,
 }
@@ -64,23 +98,23 @@ MODEL_KEYS: Mapping[str, Kind] = {
     "role": ROLE,
     "license": TEXT,
     "notice": TEXT,
-    "size": WHOLE,
+    "size": SIZE,
     "sha256": SHA256,
-    "template": TEXT,
-    "chat_template": TEXT,
+    "template": NAME,
+    "chat_template": PATH,
     "think": SWITCH,
-    "path": TEXT,
-    "hf": TEXT,
+    "path": PATH,
+    "hf": REPO_AND_QUANT,
     "sources": TABLES,
 }
 PAIR_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
-    "base": TEXT,
-    "guide": TEXT,
-    "anti": TEXT,
+    "base": REFERENCE,
+    "guide": REFERENCE,
+    "anti": REFERENCE,
     "base_temperature": NUMBER,
     "guide_temperature": NUMBER,
-    "base_template": TEXT,
+    "base_template": NAME,
     "tuned": TABLE,
     **BLEND_KEYS,
 }
@@ -90,23 +124,29 @@ TEMPLATE_KEYS: Mapping[str, Kind] = {
     "assistant": TEXT,
     "system": TEXT,
     "preamble": TEXT,
-    "stop": TEXTS,
+    "stop": STOPS,
 }
-DEFAULTS_KEYS: Mapping[str, Kind] = {"pair": TEXT, "template": TEXT, **BLEND_KEYS}
+DEFAULTS_KEYS: Mapping[str, Kind] = {"pair": NAME, "template": NAME, **BLEND_KEYS}
 SECTIONS: Mapping[str, Mapping[str, Kind]] = {
     "models": MODEL_KEYS,
     "pairs": PAIR_KEYS,
     "templates": TEMPLATE_KEYS,
 }
 SOURCE_TABLE_KEYS: Mapping[str, Kind] = {
-    "path": TEXT,
-    "repo": TEXT,
-    "file": TEXT,
-    "quant": TEXT,
-    "revision": TEXT,
+    "path": PATH,
+    "repo": REPO,
+    "file": HUB_FILE,
+    "quant": QUANT,
+    "revision": REVISION,
     "parts": TABLES,
 }
-PART_KEYS: Mapping[str, Kind] = {"package": TEXT, "version": TEXT, "member": TEXT, "size": WHOLE}
+PACKAGE_TABLE_KEYS: Mapping[str, Kind] = {"file": MODEL_FILE, "parts": TABLES}
+PART_KEYS: Mapping[str, Kind] = {
+    "package": PACKAGE,
+    "version": EXACT_VERSION,
+    "member": MEMBER,
+    "size": SIZE,
+}
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
@@ -115,24 +155,32 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     return [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.5)]
 
 
+def shown(value: object) -> str:
+    """A value of a file as a message can quote it: short, on one line."""
+    try:
+        return _SHORT.repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or a deep nest
+        return f"a {type(value).__name__} too large to show"
+
+
 def check_table(table: Table, keys: Mapping[str, Kind], where: str, file: Path) -> None:
     """Raise `UsageError` for a key that does not exist or a value of the wrong kind."""
     for key, value in table.items():
         if key not in keys:
             near = nearest(key, keys, 1)
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(keys))}"
-            raise UsageError(f"{file}: {where} has the unknown key {key!r}", hint)
+            raise UsageError(f"{file}: {where} has the unknown key {shown(key)}", hint)
         expected, fits = keys[key]
         if not fits(value):
-            raise UsageError(f"{file}: {where}.{key} is {value!r}, but must be {expected}")
+            raise UsageError(f"{file}: {where}.{key} is {shown(value)}, but must be {expected}", "mend it")
 
 
 def check_file(content: Table, file: Path) -> None:
     """Check every key of one models.toml."""
     version = content.get("version", VERSION)
-    if version != VERSION:
+    if not WHOLE[1](version) or version != VERSION:
         raise UsageError(
-            f"{file}: version is {version!r}, but this program reads version {VERSION}",
+            f"{file}: version is {shown(version)}, but this program reads version {VERSION}",
             "upgrade blendin-local",
         )
     sections = {"version": WHOLE, "defaults": TABLE, **dict.fromkeys(SECTIONS, TABLE)}
@@ -140,6 +188,11 @@ def check_file(content: Table, file: Path) -> None:
     check_table(content.get("defaults", {}), DEFAULTS_KEYS, "[defaults]", file)
     for section, keys in SECTIONS.items():
         for name, table in content.get(section, {}).items():
+            if not grammar.is_name(name):
+                raise UsageError(
+                    f"{file}: [{section}] has the name {shown(name)}",
+                    f"take printable characters, at most {grammar.LONGEST_NAME}, no space at the ends",
+                )
             if not isinstance(table, dict):
                 raise UsageError(f"{file}: [{section}] holds {name!r}, which is not a table")
             check_table(table, keys, f"[{section}.{name}]", file)
@@ -149,10 +202,11 @@ def check_file(content: Table, file: Path) -> None:
 
 def _check_sources(sources: Iterable[Table], where: str, file: Path) -> None:
     for source in sources:
-        check_table(source, SOURCE_TABLE_KEYS, where, file)
         kinds = [key for key in ("path", "repo", "parts") if key in source]
         if len(kinds) != 1:
+            check_table(source, SOURCE_TABLE_KEYS, where, file)
             raise UsageError(f"{file}: a table in {where} must have exactly one of path, repo, parts")
+        check_table(source, PACKAGE_TABLE_KEYS if kinds == ["parts"] else SOURCE_TABLE_KEYS, where, file)
         parts = source.get("parts", [])
         for part in parts:
             check_table(part, PART_KEYS, f"{where}.parts", file)

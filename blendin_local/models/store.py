@@ -12,15 +12,25 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import filelock
 import platformdirs
 
+from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import FetchError
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
+from blendin_local.models.grammar import (
+    is_package,
+    is_relative_path,
+    is_repo,
+    is_revision,
+    is_step,
+    is_version,
+)
+from blendin_local.paths import from_home
 
 APPLICATION = "blendin-local"
 CHUNK = 2**20
@@ -44,7 +54,7 @@ class Store:
         """The store of this user: `BLENDIN_CACHE`, or the system's place for caches."""
         chosen = (os.environ if env is None else env).get("BLENDIN_CACHE")
         if chosen:
-            return cls(Path(chosen).expanduser().absolute())
+            return cls(from_home(chosen).absolute())
         return cls(Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)))
 
     @property
@@ -52,30 +62,64 @@ class Store:
         """Whole model files; nothing unfinished ever lies here."""
         return self.root / "models"
 
+    def inside(self, path: Path) -> Path:
+        """The path itself, once it is sure that it lies in the store, whatever links it leads through.
+
+        Raises:
+            FetchError: It leads out of the store.
+        """
+        try:
+            root, found = self.root.resolve(), path.resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
+            raise FetchError(f"{path} cannot be used: {error}", "look at the links on that path") from error
+        if root not in found.parents:
+            raise FetchError(
+                f"{path} leads out of {self.root}, to {found}",
+                "remove that link; BLENDIN_CACHE moves the whole store to another disk",
+            )
+        return path
+
     def place(self, source: Source) -> Path:
-        """Where the file of a source lies, or will lie."""
-        match source:
-            case PathSource(path):
-                return path
-            case PackageSource(file, parts):
-                first = parts[0]
-                return self.models / "packages" / f"{first.package}-{first.version}" / Path(file).name
-            case HubSource(repo, file, _, revision):
-                folder = repo.replace("/", "--") + (f"@{revision.replace('/', '--')}" if revision else "")
-                inside = [step for step in PurePosixPath(file).parts if step not in {"..", "/"}]
-                return (self.models / "hub" / folder).joinpath(*inside)
+        """Where the file of a source lies, or will lie.
+
+        Raises:
+            FetchError: That would not be a place of its own inside the store.
+        """
+        if isinstance(source, PathSource):
+            return source.path
+        folder, file = _folder(source), source.file
+        kind = "packages" if isinstance(source, PackageSource) else "hub"
+        if not (is_step(folder) and is_relative_path(file)):
+            raise FetchError(f"{folder!r}, {file!r} cannot be a place in {self.root}", "check its name")
+        return self.inside((self.models / kind / folder).joinpath(*file.split("/")))
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Which files llama.cpp has loaded well before."""
+        return Verdicts(self.root / "first-loads")
 
     def workshop(self, target: Path) -> Path:
         """The directory for the unfinished parts of a file; it survives an interruption."""
-        return self.root / "unfinished" / _digest(str(target))
+        return self.inside(self.root / "unfinished" / _digest(str(target)))
 
-    def files(self) -> list[Path]:
-        """All model files here, sorted."""
-        return sorted(path for path in self.models.rglob("*.gguf") if path.is_file())
+    def files(self, folder: Path | None = None) -> list[Path]:
+        """All model files here or in one folder, sorted; what only a link brings in is not among them.
+
+        Raises:
+            OSError: They may not be listed.
+        """
+        folder = folder or self.models
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.scandir(folder).close()
+        return sorted(path for path in folder.rglob("*.gguf") if path.is_file() and self.owns(path))
 
     def owns(self, path: Path) -> bool:
         """Whether a file was fetched by this program, and so may be removed by it."""
-        return self.models.absolute() in path.absolute().parents
+        try:
+            models = self.inside(self.models).resolve()
+            return models in self.inside(path).resolve().parents
+        except FetchError:
+            return False
 
     def sha256(self, path: Path) -> str:
         """The checksum of a file, from its record where the file has not changed since."""
@@ -98,16 +142,16 @@ class Store:
         facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         record = self._record(path)
         try:
-            record.parent.mkdir(parents=True, exist_ok=True)
-            temporary = record.with_suffix(f".{os.getpid()}")
+            temporary = self.inside(record.with_suffix(f".{os.getpid()}"))
+            temporary.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps({**facts, "sha256": sha256}), encoding="utf-8")
             temporary.replace(record)
-        except OSError:
+        except (OSError, FetchError):
             return
 
     def forget(self, path: Path) -> None:
         """Drop the record of a file."""
-        self._record(path).unlink(missing_ok=True)
+        self.inside(self._record(path)).unlink(missing_ok=True)
 
     def fault(self, path: Path, size: int, sha256: str) -> str:
         """What is wrong with a file; empty if it is whole.
@@ -127,7 +171,7 @@ class Store:
     @contextmanager
     def lock(self, target: Path, note: Note) -> Iterator[None]:
         """Let one process at a time fetch `target`; `note` is told where another one is at it."""
-        place = self.root / "locks" / f"{_digest(str(target))}.lock"
+        place = self.inside(self.root / "locks" / f"{_digest(str(target))}.lock")
         make_directory(place.parent)
         lock = filelock.FileLock(place)
         try:
@@ -152,6 +196,18 @@ class Store:
 
     def _record(self, path: Path) -> Path:
         return self.root / "records" / f"{_digest(str(path.absolute()))}.json"
+
+
+def _folder(source: PackageSource | HubSource) -> str:
+    """The name of the directory for a source's files; no two sources share one."""
+    if isinstance(source, PackageSource):
+        first = source.parts[0]
+        fits = is_package(first.package) and is_version(first.version)
+        return f"{first.package}-{first.version}" if fits else ""
+    if not is_repo(source.repo) or (source.revision and not is_revision(source.revision)):
+        return ""
+    at = f"@{source.revision}" if source.revision else ""
+    return f"{source.repo}{at}".replace("/", "--")
 
 
 def hash_file(path: Path) -> str:

@@ -11,18 +11,20 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from blendin_local.errors import FetchError
+from blendin_local.models import arrivals
 from blendin_local.models.entries import HubSource, ModelEntry
-from blendin_local.models.hub import Hub, HubFile, unreachable
-from blendin_local.models.store import Store, hash_file, make_directory
+from blendin_local.models.hub import Hub, HubFile, no_hub, unreachable
+from blendin_local.models.store import Store, make_directory
 
 Progress = Callable[[int, int], None]
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
 PARTIAL = 206
-BAD_RANGE = 416
-MAGIC = b"GGUF"
+WHOLE = 200
+MARKS = b"\xff\xfe\xef\xbb\xbf\0\t\r\n "  # byte order marks and white space before a web page
 
 
 def fetch_hub(
@@ -42,11 +44,12 @@ def fetch_hub(
         FetchError: The hub refuses, the disk is full, or what came is not what was promised.
     """
     files = [hub.describe(source, name) for name in names]
+    _require_announced(files, entry)
     targets = [place_of(store, source, file.name) for file in files]
     workshop = store.workshop(targets[0])
     make_directory(workshop)
     _sweep(workshop, files)
-    parts = [workshop / f"{file.tag}.{number}.part" for number, file in enumerate(files)]
+    parts = [store.inside(workshop / _part_name(file, number)) for number, file in enumerate(files)]
     total = sum(file.size for file in files)
     store.require_disk(total - sum(_size(part) for part in parts))
     done = 0
@@ -54,13 +57,13 @@ def fetch_hub(
         _Transfer(hub, source, file, part).run(_shifted(progress, done, total))
         done += file.size
         progress(done, total)
+    whole = len(files) == 1
     digests = [
-        _check(file, part, entry, whole=len(files) == 1) for file, part in zip(files, parts, strict=True)
+        arrivals.check(part, file.name, size=file.size, sha256=(entry.sha256 if whole else "") or file.sha256)
+        for file, part in zip(files, parts, strict=True)
     ]
     for part, target, digest in reversed(list(zip(parts, targets, digests, strict=True))):
-        make_directory(target.parent)
-        part.replace(target)  # the first part last: where it is, the others are
-        store.remember(target, digest)
+        arrivals.install(part, target, digest, store)  # the first part last: where it is, the others are
     shutil.rmtree(workshop, ignore_errors=True)
     return targets[0]
 
@@ -96,19 +99,43 @@ class _Transfer:
             self._part.unlink()
             start = 0
         with self._hub.stream(self._source, self._file, start) as response:
-            resumed = response.status_code == PARTIAL and _starts_at(response, start)
-            if start and not resumed:
-                start = 0
+            start = self._begin(response, start)
             with self._part.open("ab" if start else "wb") as output:
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():  # as it was sent: nothing can swell here
+                    start += len(chunk)
+                    if start > self._file.size or not self._begins_well(chunk, start):
+                        break
                     output.write(chunk)
                     output.flush()
-                    start += len(chunk)
-                    progress(min(start, self._file.size), self._file.size)
+                    progress(start, self._file.size)
+        if start > self._file.size:
+            self._part.unlink()
+            raise arrivals.too_large(self._file.name, self._file.size, "the hub announced no more")
         if start != self._file.size:
-            if start > self._file.size:
-                self._part.unlink()
             raise ConnectionError(f"{start} bytes came, {self._file.size} were announced")
+
+    def _begin(self, response: Any, start: int) -> int:  # noqa: ANN401 - the library has no types
+        """Where the answer's bytes belong."""
+        if response.status_code == PARTIAL and _starts_at(response, start):
+            return start
+        if response.status_code != WHOLE:
+            raise FetchError(
+                f"{self._source.repo}: the hub answers HTTP {response.status_code} and sends no file",
+                "try again later; what came so far is kept",
+            )
+        return 0
+
+    def _begins_well(self, chunk: bytes, end: int) -> bool:
+        """Whether the first bytes are a GGUF's; what is none is not fetched to its end."""
+        if end == len(chunk) and not chunk.startswith(arrivals.MAGIC[: len(chunk)]):
+            self._part.unlink()
+            if chunk.lstrip(MARKS).startswith(b"<"):
+                raise no_hub(self._source)
+            raise FetchError(
+                f"{self._file.name} was not fetched: it is not a GGUF file (it begins with {chunk[:16]!r})",
+                "try again; nothing of it was kept",
+            )
+        return True
 
 
 def _starts_at(response: object, start: int) -> bool:
@@ -127,36 +154,37 @@ def _shifted(progress: Progress, done: int, total: int) -> Progress:
     return report
 
 
+def _part_name(file: HubFile, number: int) -> str:
+    return f"{file.tag}.{number}.part"
+
+
 def _sweep(workshop: Path, files: Sequence[HubFile]) -> None:
     """Drop parts of files that have changed on the hub since."""
-    wanted = {f"{file.tag}.{number}.part" for number, file in enumerate(files)}
+    wanted = {_part_name(file, number) for number, file in enumerate(files)}
     for left in workshop.iterdir():
         if left.is_file() and left.name not in wanted:
             left.unlink()
 
 
-def _check(file: HubFile, part: Path, entry: ModelEntry, *, whole: bool) -> str:
-    """The sha256 of a file that is what was promised; otherwise nothing of it is kept."""
-    digest = hash_file(part)
-    expected = (entry.sha256 if whole else "") or file.sha256
-    with part.open("rb") as opened:
-        magic = opened.read(len(MAGIC))
-    if expected and digest != expected:
-        fault = f"its sha256 is {digest}, but {expected} was expected"
-    elif magic != MAGIC:
-        fault = f"it is not a GGUF file (it begins with {magic!r})"
+def _require_announced(files: Sequence[HubFile], entry: ModelEntry) -> None:
+    """Refuse a file that the hub announces as another than models.toml does, before a byte of it comes."""
+    if len(files) != 1:
+        return
+    [file] = files
+    if entry.size and file.size != entry.size:
+        fault = f"the hub announces {file.size:,} bytes, but models.toml {entry.size:,}"
+    elif entry.sha256 and file.sha256 and file.sha256 != entry.sha256:
+        fault = f"the hub announces the sha256 {file.sha256}, but models.toml {entry.sha256}"
     else:
-        return digest
-    part.unlink()
-    raise FetchError(
-        f"{file.name} was fetched but not installed: {fault}", "try again; nothing of it was kept"
-    )
+        return
+    raise FetchError(f"{file.name} was not fetched: {fault}", "has the file changed on the hub?")
 
 
 def _disk_error(part: Path, error: OSError) -> FetchError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return FetchError(
-            f"the disk with {part.parent} is full", "free some, or set BLENDIN_CACHE to another one"
+            f"the disk with {part.parent} is full",
+            "free some, or set BLENDIN_CACHE to another one; blendin rm --unfinished drops what came so far",
         )
     return FetchError(f"{part} cannot be written: {error.strerror or error}", "check the directory")
 

@@ -6,18 +6,18 @@ Not here: how files are read and merged (`models.registry`), which keys there ar
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.files import PRIVATE, replace_whole
+from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.registry import REFERENCE_KEYS, looks_like_path
 from blendin_local.models.schema import VERSION, Table, check_file
 
@@ -36,7 +36,7 @@ def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequen
         UsageError: The file is not valid, or a key or value is not allowed; it is left as it was.
         WriteError: The disk refuses; the file is left as it was.
     """
-    path = path.expanduser().resolve()
+    path = absolute(path, "the file to write")
     document = _read(path)
     pair = _table(_table(document, "pairs", path), name, path)
     for i, (key, value) in enumerate(values.items()):
@@ -50,16 +50,16 @@ def write_pair(path: Path, name: str, values: Mapping[str, Any], comment: Sequen
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
-    try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_symlink() and not path.exists():
         document = tomlkit.document()
         document["version"] = VERSION
         return document
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    except ParseError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", "mend it, then write again") from error
+    text = read_small_text(path)
+    check_file(parse_toml(text, path), path)
+    try:
+        return tomlkit.parse(text)
+    except (TOMLKitError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be extended: {error}", "write the pair by hand") from error
 
 
 def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit's containers
@@ -73,7 +73,7 @@ def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit'
 
 def _portable(key: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value
     if key in REFERENCE_KEYS and isinstance(value, str) and looks_like_path(value):
-        return str(Path(value).expanduser().resolve())
+        return str(absolute(Path(value), key))
     return value
 
 
@@ -90,14 +90,9 @@ def _require_sound(text: str, name: str, values: Mapping[str, Any], path: Path) 
 
 
 def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        if path.exists():
-            beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
+        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE
+        replace_whole(path, [text.encode()], mode=mode)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise WriteError(f"{path} cannot be written: {error.strerror or error}", "check the disk") from error

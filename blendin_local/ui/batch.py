@@ -43,7 +43,8 @@ class RowOptions:
     dry_run: Annotated[bool, _rows("--dry-run", help="Check and count the rows; load nothing.")] = False
     retry_errors: Annotated[bool, _rows("--retry-errors", help="Ask rows that failed again.")] = False
     restart: Annotated[bool, _rows("--restart", help="Throw earlier answers away.")] = False
-    yes: Annotated[bool, _rows("--yes", "-y", help="Do not ask before that.")] = False
+    adopt: Annotated[bool, _rows("--adopt", help="Take over answers that have no whole manifest.")] = False
+    yes: Annotated[bool, _rows("--yes", "-y", help="Do not ask before either.")] = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ def figures(standing: Standing) -> str:
     parts = [f"{standing.tokens_per_second:.1f} tokens/s"]
     if now.steps:
         parts.append(f"{now.asked / now.steps:.0%} asked, {now.changed / now.steps:.0%} changed")
+    if now.guide_silent:
+        parts.append(f"no suggestion of the guide at {now.guide_silent} of {now.asked or now.steps}")
     if standing.left and standing.seconds_left is not None:
         parts.append(f"{duration(standing.seconds_left)} left")
     if standing.failed:
@@ -57,9 +59,9 @@ def batch_progress(err: Console, standing: Standing) -> Iterator[Listener]:
         yield _Lines(err)
         return
     columns = (
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as progress:

@@ -6,7 +6,6 @@ Not here: the command (`ui.batch`), rows and files (`jobs.batch`), progress (`ui
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -21,8 +20,10 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
+from blendin_local.jobs.batch.adoption import Adoption
+from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.lanes import lanes_for
-from blendin_local.jobs.batch.manifest import Identity, model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import Identity, begun_on, model_facts, settings_facts
 from blendin_local.jobs.batch.places import Places, remove_results
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
 from blendin_local.jobs.batch.run import Batch
@@ -31,12 +32,15 @@ from blendin_local.jobs.batch.standing import BatchOptions, Shard, Standing
 from blendin_local.models.store import Store
 from blendin_local.pair import MAX_LANES
 from blendin_local.ui.batch import ReportOptions, RowOptions
+from blendin_local.ui.batch_adoption import adoption_lines
 from blendin_local.ui.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
-from blendin_local.ui.session import Prepared, fetch_files, open_for_rows, prepare
+from blendin_local.ui.printing import print_json
+from blendin_local.ui.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
+from blendin_local.ui.visible import escape_controls
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,24 @@ class _Command:
     err: Console
 
     def say(self, sentence: str, style: str = "footer") -> None:
-        self.err.print(sentence, style=style, soft_wrap=True)
+        self.err.print(escape_controls(sentence), style=style, soft_wrap=True)
+
+    def require_yes(self, question: str) -> None:
+        """Raise `UsageError` unless the user agrees."""
+        if self.rows.yes:
+            return
+        if sys.stdin is None or not (sys.stdin.isatty() and self.err.is_terminal):
+            raise UsageError(f"{question} nobody can answer here", "add --yes to agree")
+        if self.err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
+            raise UsageError("nothing was done", "")
+
+    def adopt(self, found: Adoption) -> None:
+        """Show what would be taken over, and ask."""
+        self.err.quiet = False
+        for line in adoption_lines(found):
+            self.say(line, "none")
+        self.err.quiet = self.report.quiet
+        self.require_yes(f"take this over, and write {self.places.manifest}?")
 
 
 def run_batch(
@@ -68,21 +89,32 @@ def run_batch(
     err.quiet = report.quiet
     options = BatchOptions(_shard(rows.shard), rows.limit, report.steps, rows.retry_errors)
     command = _Command(Places.of(source, out), rows, report, session, options, err)
+    if rows.restart and rows.adopt:
+        raise UsageError("--restart throws away what --adopt takes over", "leave one of them out")
     if session.models.base_prompt_file or session.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every row", "leave the prompt files out")
     ready = prepare(session, err, both=True)
     scan = _scan(command, ready)
     if rows.dry_run:
-        _report_dry_run(command, Batch(scan, command.places, options).standing(), scan)
+        kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
+        _report_dry_run(command, kept.standing(options), scan)
         return
     if rows.restart:
         _restart(command)
+    ready = as_begun(ready, begun_on(command.places.manifest))
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
     paths = fetch_files(ready, session.models, roles, err)
     identity = _identity(command, ready, paths, scan)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
-            with Batch.open(scan, command.places, options, identity, _facts(command.places, scan)) as batch:
+            with Batch.open(
+                scan,
+                command.places,
+                options,
+                identity,
+                _facts(command.places, scan),
+                adopt=command.adopt if rows.adopt else None,
+            ) as batch:
                 standing = _answer(command, ready, paths, batch, interrupt)
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
@@ -126,12 +158,7 @@ def _restart(command: _Command) -> None:
     places = command.places
     if not any(path.exists() for path in (places.answers, places.errors, places.manifest)):
         return
-    if not command.rows.yes:
-        question = f"throw away what is in {places.answers}?"
-        if sys.stdin is None or not (sys.stdin.isatty() and command.err.is_terminal):
-            raise UsageError(f"{question} nobody can answer here", "add --yes to agree")
-        if command.err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
-            raise UsageError("nothing was done", "")
+    command.require_yes(f"throw away what is in {places.answers}?")
     remove_results(places)
 
 
@@ -155,6 +182,8 @@ def _answer(
 ) -> Standing:
     """Load the pair and answer what is left; nothing is loaded where nothing is."""
     standing = batch.standing()
+    for note in batch.notes:
+        command.say(f"note: {note}")
     if not standing.left or interrupt.requested:
         return standing
     lanes = _lanes(command, ready, paths, standing.left)
@@ -196,7 +225,7 @@ def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interr
     places = command.places
     stopped = bool(interrupt.requested and standing.left)
     if command.report.json:
-        _print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
+        print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
     done = standing.answered + standing.failed
     if standing.finished_now:
         command.say(
@@ -228,7 +257,7 @@ def _fail(command: _Command, standing: Standing) -> None:
 
 def _same_command() -> str:
     return shlex.join(
-        ["blendin", *(word for word in sys.argv[1:] if word not in {"--restart", "--yes", "-y"})]
+        ["blendin", *(word for word in sys.argv[1:] if word not in {"--restart", "--adopt", "--yes", "-y"})]
     )
 
 
@@ -240,7 +269,7 @@ def _summary(places: Places, scan: Scan, standing: Standing, state: str) -> dict
 
 def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
     if command.report.json:
-        _print_json(_summary(command.places, scan, standing, "dry run"))
+        print_json(_summary(command.places, scan, standing, "dry run"))
         return
     bad = f", {scan.bad} of them bad" if scan.bad else ""
     lines = [
@@ -250,7 +279,3 @@ def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
     ]
     for line in lines:
         command.say(line, "none")
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

@@ -24,6 +24,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.ui.printing import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ def bench(*, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions
     session = SessionOptions(models, runtime, BlendOptions(method=method), SamplingOptions(), AnswerOptions())
     found = _measure(session, output.rounds, consoles.err)
     if output.json:
-        typer.echo(json_format.dumps(found.to_json()))
+        print_json(found.to_json())
     _show(found, consoles.err if output.json else consoles.out, old)
 
 
@@ -75,6 +76,8 @@ def _only_method(models: ModelOptions) -> str | None:
 
 
 def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
+    from rich.text import Text  # noqa: PLC0415
+
     from blendin_local.jobs.bench.record import Sizes  # noqa: PLC0415
     from blendin_local.jobs.bench.run import Wish, run_bench  # noqa: PLC0415
     from blendin_local.ui.interrupt import ordinary_interrupts  # noqa: PLC0415
@@ -84,8 +87,11 @@ def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
     paths = fetch_files(ready, session.models, tuple(ready.plan.references), err)
     name = ready.plan.pair_name or " guided by ".join(path.name for path in paths.values())
     wish = Wish(name, ready.plan.setup(paths), ready.plan.blend, replace(Sizes(), rounds=rounds))
-    with ordinary_interrupts(), err.status("bench", spinner_style="footer") as status:
-        return run_bench(wish, lambda what: status.update(f"measuring: {what}"))
+    with ordinary_interrupts(), err.status(Text("bench"), spinner_style="footer") as status:
+        try:
+            return run_bench(wish, lambda what: status.update(Text(f"measuring: {what}")))
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("the benchmark was stopped by you") from stop
 
 
 def _show(found: Bench, console: Console, old: object) -> None:

@@ -1,22 +1,29 @@
 """`blendin chat`: read, answer, repeat.
 
-Here: the loop. A failure of one turn is one line, and the chat goes on.
+Here: the loop. A failure of one turn, foreseen or not, is one line, and the chat goes on.
 Not here: answering (`ui.chat_answer`), input (`ui.chat_input`), commands (`ui.chat_commands`).
 """
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import traceback
 
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.errors import BlendinError
+from blendin_local.errors import UnforeseenError
 from blendin_local.ui.chat_answer import Chat
 from blendin_local.ui.chat_commands import completions, run_command
 from blendin_local.ui.chat_input import PlainReader, Reader, TerminalReader
 from blendin_local.ui.chat_state import ChatStart, Conversing
+from blendin_local.ui.trouble import as_error
+from blendin_local.ui.values import typed
 from blendin_local.ui.views import error_line
+
+MOST_UNREAD = 5  # times in a row that reading may fail: then nobody is there any more
 
 
 def chat(
@@ -32,37 +39,56 @@ def chat(
         reader: Where messages come from; by default stdin, with an editable line if it is a terminal.
 
     Raises:
-        BlendinError: From a pipe, at the first thing that is wrong. At a terminal it is shown instead.
+        Exception: From a pipe, at the first thing that is wrong. At a terminal it is shown instead.
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     talk = Chat(pair, start, out, err)
     reader = reader or _reader(out, err)
     if reader.interactive:
         err.print(_welcome(marks=not err.is_dumb_terminal))
-    while not talk.leaving:
+    unread = 0
+    while not talk.leaving and unread < MOST_UNREAD:
+        unread += 1
         try:
             line = reader.read()
         except KeyboardInterrupt:
             if not reader.interactive:
                 raise
             talk.notice("Ctrl-D or /exit leaves.")
+        except Exception as error:
+            if not reader.interactive:
+                raise
+            _report(talk, error)
             continue
-        if line is None:
-            break
-        _take(talk, line, interactive=reader.interactive)
+        else:
+            if line is None:
+                break
+            _take(talk, line, interactive=reader.interactive)
+        unread = 0
 
 
 def _take(talk: Chat, line: str, *, interactive: bool) -> None:
     try:
         take_line(talk, line)
-    except (BlendinError, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
         if not interactive:
             raise
-        if isinstance(error, BlendinError):
-            talk.err.print(error_line(error))
+        return
+    except Exception as error:  # at a terminal nothing ends a conversation
+        if not interactive:
+            raise
+        _report(talk, error)
         return
     if talk.stopped and not interactive:
         raise KeyboardInterrupt
+
+
+def _report(talk: Chat, error: Exception) -> None:
+    """Say in one line what went wrong; a bug also shows its place where BLENDIN_DEBUG asks for it."""
+    failure = as_error(error)
+    talk.err.print(error_line(failure))
+    if isinstance(failure, UnforeseenError) and os.environ.get("BLENDIN_DEBUG"):
+        talk.err.out("".join(traceback.format_exception(error)))
 
 
 def take_line(talk: Chat, line: str) -> None:
@@ -70,10 +96,12 @@ def take_line(talk: Chat, line: str) -> None:
     if line.startswith("/") and not line.startswith("//"):
         run_command(talk, line)
     elif line.strip():
-        talk.ask(line[1:] if line.startswith("//") else line)
+        talk.ask(typed(line[1:] if line.startswith("//") else line, "the message"))
 
 
 def _reader(out: Console, err: Console) -> Reader:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused, not the rest
     if not sys.stdin.isatty():
         return PlainReader(sys.stdin)
     if err.is_dumb_terminal:

@@ -18,14 +18,17 @@ from rich.text import Text
 
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
+from blendin_local.paths import from_home
 from blendin_local.ui.chat_answer import Chat
 from blendin_local.ui.chat_files import load, save
 from blendin_local.ui.chat_settings import SETTABLE, changed, listed, nearest
 from blendin_local.ui.chat_state import Turn
 from blendin_local.ui.tables import comparison_table, stats_table, tokens_table, why_table
+from blendin_local.ui.values import typed
 from blendin_local.ui.views import AnswerPrinter, View, counted, footer
 from blendin_local.ui.visible import escape_controls
 
+LONGEST_NUMBER = 10  # digits of a step's number
 VIEWS: tuple[View, ...] = get_args(View)
 
 
@@ -135,7 +138,7 @@ def _system(chat: Chat, text: str) -> None:
     if not text:
         chat.notice(escape_controls(chat.talk.system) or "There is no system text. /system TEXT sets one.")
         return
-    chat.talk.system = "" if text in {'""', "''"} else text
+    chat.talk.system = "" if text in {'""', "''"} else typed(text, "the system text")
     chat.notice("System text set." if chat.talk.system else "System text removed.")
 
 
@@ -170,7 +173,7 @@ def _why(chat: Chat, text: str) -> None:
         raise UsageError("the last answer has no steps")
     if not text:
         step = next((step for step in steps if step.source == "changed"), steps[0])
-    elif text.isdecimal() and int(text) < len(steps):
+    elif text.isdecimal() and len(text) < LONGEST_NUMBER and int(text) < len(steps):
         step = steps[int(text)]
     else:
         raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
@@ -221,7 +224,7 @@ def _path(text: str, command: str) -> Path:
         words = [text]
     if len(words) != 1 or not words[0]:
         raise UsageError(f"{command} needs a file", f"{command} FILE.jsonl")
-    return Path(words[0]).expanduser()
+    return from_home(words[0])
 
 
 def _save(chat: Chat, text: str) -> None:

@@ -7,13 +7,15 @@ Not here: the records of single steps (`--trace`).
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.files import replace_whole
+from blendin_local.paths import read_bytes, require_file
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_kinds
 from blendin_local.ui.chat_state import ChatSettings, Talk, Turn
 
 KIND = "blendin-chat"
@@ -36,16 +38,15 @@ def save(talk: Talk, path: Path) -> None:
     }
     head: dict[str, Any] = {"type": KIND, "version": 1, "settings": settings}
     lines = [head, *({"role": m.speaker, "content": m.text} for m in talk.messages())]
+    require_file(path)
     try:
         if path.exists() and path.stat().st_size and not _is_ours(path):
             raise UsageError(f"{path} exists and is not a saved chat", "choose another name")
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        beside.write_text(
-            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
-        )
-        beside.replace(path)
+        replace_whole(path, [(json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines])
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # a path that ends in no name
+        raise UsageError(f"{path} is not the name of a file", "choose another name") from error
 
 
 def _is_ours(path: Path) -> bool:
@@ -62,7 +63,7 @@ def load(path: Path, settings: ChatSettings) -> Talk:
         UsageError: The file cannot be read, or a line of it is not right (its number is named).
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -80,7 +81,7 @@ def load(path: Path, settings: ChatSettings) -> Talk:
 def _record(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON", "load a file written by /save") from error
     if not isinstance(record, dict):
         raise UsageError(f"{where} is not a JSON object", "load a file written by /save")
@@ -95,6 +96,7 @@ def _take(talk: Talk, record: dict[str, Any], waiting: str | None, where: str) -
     role, content = record.get("role"), record.get("content")
     if not isinstance(content, str):
         raise UsageError(f"{where} has no text in 'content'")
+    require_text(content, f"{where}: the content")
     if role == "system" and not talk.turns and waiting is None:
         talk.system = content
         return None
@@ -113,6 +115,12 @@ def _settings(settings: ChatSettings, saved: object, where: str) -> ChatSettings
             part: {n: parts[part][n] for n in names if n in parts[part]} for part, names in _SAVED.items()
         }
         known["answer"]["stop"] = tuple(known["answer"].get("stop", ()))
+        for kind, part in (
+            (BlendSettings, "blend"),
+            (SamplingSettings, "sampling"),
+            (AnswerSettings, "answer"),
+        ):
+            require_kinds(kind, known[part])
         top_logprobs = settings.answer.top_logprobs
         return replace(
             settings,

@@ -7,7 +7,9 @@ Not here: what a message means (`ui.chat`, `ui.chat_commands`).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -22,6 +24,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 
 from blendin_local.errors import UsageError
+from blendin_local.files import private_fd
 
 PROMPT, CONTINUED = "> ", "… "
 BLOCK = '"""'
@@ -163,13 +166,23 @@ def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndText
     return [("ansibrightblack", mark.ljust(width)[:width])]
 
 
+class _LastingHistory(FileHistory):
+    """Lines kept in a file as far as that can be: a full disk or a half character ends no conversation."""
+
+    def store_string(self, string: str) -> None:
+        """Append a line; a byte that is no text becomes U+FFFD, to be corrected in the line brought back."""
+        with suppress(OSError):
+            super().store_string(re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", string))
+
+
 def open_history() -> History:
     """Lines of earlier chats from the user's state folder; this chat's alone under BLENDIN_NO_HISTORY."""
     if os.environ.get("BLENDIN_NO_HISTORY"):
         return InMemoryHistory()
     try:
         path = Path(user_state_path("blendin-local", appauthor=False, ensure_exists=True)) / "chat_history"
-        path.touch(mode=0o600)
+        os.close(private_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))  # a history is a conversation
+        path.read_bytes()
     except OSError:
         return InMemoryHistory()
-    return FileHistory(path)
+    return _LastingHistory(path)

@@ -6,7 +6,6 @@ Not here: the command (`ui.check`), measuring (`jobs.check`), the reports (`ui.c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
+from blendin_local.files import write_private
 from blendin_local.jobs.batch.lanes import lanes_for
 from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
@@ -36,6 +36,7 @@ from blendin_local.ui.check_page import check_page
 from blendin_local.ui.check_view import check_view
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.ui.options import SessionOptions
+from blendin_local.ui.printing import print_json
 from blendin_local.ui.session import Prepared, fetch_files, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console, make_consoles
@@ -134,7 +135,7 @@ def _measure(
         passages=reference_passages(),
         threshold=ready.plan.blend.threshold,
     )
-    check = static_check(plan)
+    check = static_check(plan, lambda: interrupt.requested)
     if command.what.static or not check.sheet.models["guide"].template:
         return check
     with Pair(plan.setup, lambda: interrupt.requested) as pair, _progress(command.err) as listen:
@@ -147,7 +148,11 @@ def _progress(err: Console) -> Iterator[Listener]:
     if err.quiet or not err.is_terminal or err.is_dumb_terminal:
         yield _stage_lines(err)
         return
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}")
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}", markup=False),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
@@ -173,14 +178,14 @@ def _give(command: _Command, check: Check) -> None:
         _save(command.report.html, check_page(check))
         command.say(f"report: {command.report.html}")
     if command.report.json:
-        typer.echo(json.dumps(check_to_json(check), ensure_ascii=False))
+        print_json(check_to_json(check))
     else:
         make_consoles().out.print(check_view(check))
 
 
 def _save(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text)
     except OSError as error:
         raise WriteError(
             f"{path} cannot be written: {error.strerror or error}", "choose another place"

@@ -6,9 +6,9 @@ Not here: what the verbs do (`ui.run`, `ui.talk`, `ui.manage`); heavy imports wa
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -17,14 +17,16 @@ from blendin_local._version import __version__
 from blendin_local.errors import BlendinError
 from blendin_local.ui import batch, bench, check, manage, replay, run, talk, tune
 from blendin_local.ui import eval as evaluate
-from blendin_local.ui.streams import close_stdout, open_missing
+from blendin_local.ui.printing import print_data, print_error, print_json
+from blendin_local.ui.streams import STDOUT, close_stdout, forgive_encodings, open_missing
+from blendin_local.ui.trouble import as_error, cannot_write
 
 INTERRUPTED = 130
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"blendin {__version__}")
+        print_data(f"blendin {__version__}")
         raise typer.Exit
 
 
@@ -54,27 +56,55 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line; every failure a user can meet ends as one line here."""
     open_missing()
+    forgive_encodings()
     try:
-        build_app()(prog_name="blendin")
-    except BlendinError as error:
-        _report(error.message, error.hint, error.code)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = _carry_out()
+    except KeyboardInterrupt as stop:
+        _tell_stop(stop)
+        code = INTERRUPTED
     except BrokenPipeError:
         close_stdout()
+        code = 0
     except Exception as error:
-        if os.environ.get("BLENDIN_DEBUG"):
+        if os.environ.get("BLENDIN_DEBUG") and not isinstance(error, BlendinError):
             raise
-        _report(
-            f"this is a bug: {type(error).__name__}: {error}",
-            "set BLENDIN_DEBUG=1 to see where, and please report it",
-            "bug",
-        )
-        sys.exit(1)
+        code = _report(_named(error))
+    sys.exit(code)
 
 
-def _report(message: str, hint: str, code: str) -> None:
-    sys.stderr.write(f"blendin: {message}\n" + (f"  {hint}\n" if hint else ""))
+def _tell_stop(error: BaseException | None) -> None:
+    """What the user stopped, where nothing on the screen says so; typer turns Ctrl-C into an exit code."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    if error is not None and str(error):
+        print_error(str(error))
+
+
+def _carry_out() -> int | str | None:
+    """The exit status that the command asks for; what it wrote is out when this returns."""
+    try:
+        build_app()(prog_name="blendin")
+    except SystemExit as leaving:
+        _tell_stop(leaving)
+        sys.stdout.flush()
+        return leaving.code
+    return 0
+
+
+def _named(error: Exception) -> BlendinError:
+    """The error with its next step; a write that failed on no file that has a name failed on stdout."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        close_stdout()
+        if isinstance(error, OSError) and error.filename is None:
+            return cannot_write(STDOUT, error)
+    return as_error(error)
+
+
+def _report(error: BlendinError) -> int:
+    print_error(error.message, error.hint)
     if {"--json", "--jsonl"} & set(sys.argv):
-        sys.stdout.write(json.dumps({"error": {"code": code, "message": message, "hint": hint}}) + "\n")
+        with suppress(OSError):
+            print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    return error.exit_code

@@ -48,9 +48,9 @@ def eval_progress(err: Console) -> Iterator[Listener]:
         yield _Lines(err)
         return
     columns = (
-        TextColumn("{task.fields[where]}"),
+        TextColumn("{task.fields[where]}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as progress:

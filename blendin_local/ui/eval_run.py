@@ -32,6 +32,7 @@ from blendin_local.ui.eval_progress import eval_progress
 from blendin_local.ui.eval_setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.ui.eval_table import report_tables
 from blendin_local.ui.interrupt import Interrupt, stop_on_interrupt
+from blendin_local.ui.printing import print_json
 from blendin_local.ui.session import open_for_rows
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
@@ -163,7 +164,7 @@ def _write(folder: Folder, report: Report) -> None:
 
 def _show(run: _Run, report: Report) -> None:
     if run.command.report.json:
-        typer.echo(report.text(), nl=False)
+        print_json(report.to_json(), indent=1)
     else:
         out = make_console(sys.stdout)
         for part in report_tables(report):

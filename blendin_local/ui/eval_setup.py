@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.items import Benchmark, subset
 from blendin_local.jobs.evaluation.lineup import Lineup, Sheet
-from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts
+from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts, read_plan
 from blendin_local.jobs.evaluation.variants import ALIGNED, Variant, named_variants, variants_of
 from blendin_local.models.store import Store
 from blendin_local.ui.eval import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
@@ -37,7 +38,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.ui.session import Prepared, fetch_files, prepare
+from blendin_local.ui.session import Prepared, as_begun, fetch_files, prepare
 
 SHIPPED = 100  # questions of a benchmark, unless more or fewer are wanted
 
@@ -117,7 +118,7 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
 def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
     named = named_variants(command.what.methods, command.what.sweep or ())
     roles = {role for variant in named for role in roles_of(variant.method)}
-    ready = _prepare(command, models, _widest(roles), err)
+    ready = as_begun(_prepare(command, models, _widest(roles), err), _begun_on(command))
     variants = variants_of(command.what.methods, command.what.sweep or (), ready.plan.blend)
     paths = fetch_files(ready, models, roles, err)
     _require_template(ready, paths)
@@ -136,7 +137,7 @@ def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
 def _aligned(command: EvalCommand, own: Lineup, err: Console) -> Lineup:
     """The aligned model of the base, alone; everything else is as for the pair."""
     models = replace(command.models, pair=None, base=None, guide=command.what.aligned)
-    ready = _prepare(command, models, "guide", err)
+    ready = as_begun(_prepare(command, models, "guide", err), _begun_on(command))
     paths = fetch_files(ready, models, ["guide"], err)
     _require_template(ready, paths)
     return replace(
@@ -159,6 +160,13 @@ def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Conso
     blend = replace(command.blend, method=method)
     session = SessionOptions(models, command.runtime, blend, SamplingOptions(), AnswerOptions())
     return prepare(session, err, both=True)
+
+
+def _begun_on(command: EvalCommand) -> date | None:
+    """The date that templates were told when the evaluation was begun."""
+    found = read_plan(Folder(command.out))
+    dates = [facts.get("date") for facts in found.pairs.values()] if found else []
+    return next((date.fromisoformat(text) for text in dates if isinstance(text, str)), None)
 
 
 def _widest(roles: set[Role]) -> str:
@@ -235,6 +243,7 @@ def _pairs(lineups: Sequence[Lineup]) -> dict[str, Any]:
             "models": models,
             "template": plan.template.name,
             "thinking": plan.thinking,
+            "date": plan.date.isoformat(),
             "blend": {name: value for name, value in asdict(plan.blend).items() if name != "method"},
         }
     return pairs

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from blendin_local.core.records import Candidate, Completion, Step
-from blendin_local.ui.tables import SAID_BY, lists_of, winner
+from blendin_local.ui.tables import lists_of, said_by, winner
 from blendin_local.ui.views import excess_warning, footer_items
 from blendin_local.ui.visible import END_NAME, escape_controls, visible
 
@@ -101,12 +101,12 @@ def _span(step: Step, text: str) -> str:
     classes = f"step {step.source}"
     if not text:
         inside, classes = END_NAME, f"{classes} end"
-    label = escape(f"{visible(step.bytes)}: {SAID_BY[step.source]}", quote=True)
+    label = escape(f"{visible(step.bytes)}: {said_by(step)}", quote=True)
     return f'<span class="{classes}" tabindex="-1" title="{label}">{inside}</span>'
 
 
 def _step_facts(step: Step) -> dict[str, Any]:
-    why = SAID_BY[step.source] + ("" if step.alpha is None else f"; alpha {step.alpha:.2f}")
+    why = said_by(step) + ("" if step.alpha is None else f"; alpha {step.alpha:.2f}")
     lists = lists_of(step)
     known = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
     columns = {role: column for role, column in known.items() if column}

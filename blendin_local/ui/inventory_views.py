@@ -19,6 +19,7 @@ from blendin_local.engine.header import Header
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.inventory import ModelFacts, ModelRow, Removal
 from blendin_local.models.entries import PairEntry
+from blendin_local.ui.visible import label
 
 WIDE = 60
 MEMORY_WORDS = {
@@ -44,8 +45,8 @@ def fields(rows: Iterable[tuple[str, str]], *, title: str = "") -> RenderableTyp
     table.add_column(overflow="fold")
     for name, value in rows:
         if value:
-            table.add_row(name, value)
-    return Group(Text(title, style="heading"), table) if title else table
+            table.add_row(label(name), label(value))
+    return Group(Text(label(title), style="heading"), table) if title else table
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class ListingView:
         for row in self.rows:
             style = "heading" if row.here else "faint"
             size = megabytes(row.size) if row.size else ""
-            about = row.about + ("" if row.here else " (not here)")
+            about = label(row.about) + ("" if row.here else " (not here)")
             more = (row.role, Text(about, style="none" if row.here else "faint")) if wide else ()
-            table.add_row(Text(row.reference, style=style), size, row.quantization, *more)
+            table.add_row(Text(label(row.reference), style=style), size, row.quantization, *more)
         yield table
 
 
@@ -119,7 +120,8 @@ def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
     """What `show` tells about a pair, above its two models."""
     names = (
         "method threshold alpha agreement_bonus top_k_blend cap bridge base_temperature guide_temperature "
-        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads system max_tokens"
+        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads swa_full system "
+        "max_tokens"
     )
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("anti", pair.anti)] if pair.anti else []

@@ -6,8 +6,6 @@ Not here: options (`ui.manage`), records (`jobs.inventory`, `jobs.doctor`), tabl
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +24,10 @@ from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
+from blendin_local.ui.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.ui.doctor_view import diagnosis_view
 from blendin_local.ui.inventory_views import ListingView, facts_view, megabytes, pair_view, removal_view
+from blendin_local.ui.printing import print_data, print_json
 from blendin_local.ui.progress import Bars, download_bars
 from blendin_local.ui.theme import make_consoles
 
@@ -46,10 +46,14 @@ def pull(
     references: Sequence[str], *, models_file: Path | None, yes: bool, offline: bool, as_json: bool
 ) -> None:
     """Fetch what is not here; say where each file is."""
-    registry, store, consoles = load_registry(models_file), Store.default(), make_consoles()
-    names = inventory.expand(references, registry)
-    found = [resolve(name, registry, store=store, offline=is_offline(offline), check=False) for name in names]
-    _require_trust([item for item in found if not item.trusted], yes, consoles.err)
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err, yes=yes))
+    names, off = inventory.expand(references, registry), is_offline(offline)
+    found = [
+        resolve(name, registry, store=store, offline=off, check=False, distrusted=file)
+        for name, file in names.items()
+    ]
+    _require_trust(found, store, yes, consoles.err)
     fetched = []
     with download_bars(consoles.err) as bars:
         for item in found:
@@ -86,7 +90,8 @@ class _Listener:
 
 def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool) -> None:
     """List the models."""
-    registry, store, consoles = load_registry(models_file), Store.default(), make_consoles()
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err))
     rows = inventory.list_models(registry, store, everything=everything)
     left = inventory.unfinished(store)
     if as_json:
@@ -95,7 +100,7 @@ def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool
         return
     if quiet:
         for row in rows:
-            typer.echo(row.reference)
+            print_data(row.reference)
         return
     if rows:
         consoles.out.print(ListingView(rows))
@@ -109,7 +114,7 @@ def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool
 
 def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
     """Tell what a model or a pair is."""
-    registry, store = load_registry(models_file), Store.default()
+    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
     pair = registry.pairs.get(name)
     if pair is not None and name not in registry.models:
         _show_pair(pair, registry, store, options)
@@ -149,7 +154,7 @@ def _print_template(facts: inventory.ModelFacts) -> None:
         raise ModelNotFoundError(f"{facts.reference} is not on this machine", facts.command)
     if facts.header.chat_template is None:
         raise ModelNotFoundError(f"{facts.reference} has no chat template", "a base usually has none")
-    typer.echo(facts.header.chat_template)
+    print_data(facts.header.chat_template)
 
 
 def rm(
@@ -158,8 +163,9 @@ def rm(
     """Remove fetched models after a yes."""
     if not references and not unfinished:
         raise UsageError("nothing to remove was named", "blendin ls shows what is here")
-    registry, store, consoles = load_registry(models_file), Store.default(), make_consoles()
-    removal = inventory.plan_removal(inventory.expand(references, registry), registry, store)
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err))
+    removal = inventory.plan_removal(list(inventory.expand(references, registry)), registry, store)
     left = inventory.unfinished(store) if unfinished else 0
     if not yes:
         consoles.err.print(removal_view(removal, left))
@@ -176,7 +182,7 @@ def rm(
 
 def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool) -> None:
     """Report on the machine and the installation; exit code 4 where llama.cpp cannot be used at all."""
-    registry, store = load_registry(models_file), Store.default()
+    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
     if pair and pair not in registry.pairs:
         near = nearest(pair, registry.pairs)
         raise UsageError(f"there is no pair {pair!r}", f"did you mean {' or '.join(near)}?" if near else "")
@@ -189,22 +195,23 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
         raise typer.Exit(LoadError.exit_code)
 
 
-def _require_trust(untrusted: Sequence[Resolved], yes: bool, err: Console) -> None:
-    missing = [item for item in untrusted if item.path is None]
-    if not missing or yes:
+def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Console) -> None:
+    """Ask about what only a models.toml of the working directory wants; what is here may be fetched anew."""
+    asked = [item for item in found if not item.trusted and item.fetchable]
+    asked = [item for item in asked if item.path is None or store.owns(item.path)]
+    if not asked or yes:
         return
-    for item in missing:
-        source = inventory.source_text(item.source)
-        err.print(f"{item.reference}: ./models.toml wants to fetch {source}", style="warning")
+    for item in asked:
+        err.print(fetch_text(item), style="warning", markup=False, highlight=False)
     _require_yes("fetch it?", err, "--yes")
 
 
 def _require_yes(question: str, err: Console, flag: str) -> None:
-    if not (sys.stdin.isatty() and err.is_terminal):
+    if not can_ask(err):
         raise UsageError(f"{question} nobody can answer here", f"add {flag} to agree")
-    if err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
+    if not ask(question, err):
         raise UsageError("nothing was done", "")
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    print_json(value, indent=2)

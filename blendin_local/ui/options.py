@@ -7,6 +7,7 @@ An option left out is None, so that the pair's own value, then the default, can 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from blendin_local.settings import BRIDGES
-from blendin_local.ui.values import ALPHA_WORDS, chosen, number, one_of, read_text, whole
+from blendin_local.ui.values import ALPHA_WORDS, chosen, number, one_of, read_text, typed, whole
 
 _models = partial(typer.Option, rich_help_panel="Models")
 _runtime = partial(typer.Option, rich_help_panel="Runtime")
@@ -24,6 +25,14 @@ _sampling = partial(typer.Option, rich_help_panel="Sampling")
 _answer = partial(typer.Option, rich_help_panel="Answer")
 _output = partial(typer.Option, rich_help_panel="Output")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
+
+AUTO: Mapping[str, None] = {"auto": None}
+COUNTS: Mapping[str, tuple[str, Mapping[str, None]]] = {
+    "ctx_size": ("--ctx-size", AUTO),
+    "n_gpu_layers": ("--n-gpu-layers", {**AUTO, "all": None}),
+    "threads": ("--threads", AUTO),
+}
+"""Options that are a number, or a word for None, which then wins over a number in models.toml."""
 
 ColorChoice = Literal["auto", "on", "off"]
 
@@ -60,7 +69,11 @@ class ModelOptions:
     guide_chat_template_file: Annotated[
         Path | None, _models(help="A Jinja template instead of the guide's own.")
     ] = None
-    think: Annotated[bool, _models("--think", help="Let a thinking guide think.")] = False
+    think: Annotated[bool | None, _models("--think/--no-think", help="Let a thinking guide think.")] = None
+    date: Annotated[
+        str | None,
+        _models("--date", metavar="YYYY-MM-DD", help="The date a guide's template is told. (default today)"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,14 @@ class RuntimeOptions:
     """How llama.cpp runs the models; `--base-...` and `--guide-...` win over the form for both."""
 
     ctx_size: Annotated[
-        int | None,
-        _runtime("--ctx-size", "-c", envvar="BLENDIN_CTX_SIZE", help="Context, in tokens. (default 4096)"),
+        str | None,
+        _runtime(
+            "--ctx-size",
+            "-c",
+            envvar="BLENDIN_CTX_SIZE",
+            help="Context: tokens, or auto: 4096, or what the model was trained on if that is less. "
+            "(default auto)",
+        ),
     ] = None
     n_gpu_layers: Annotated[
         str | None,
@@ -91,8 +110,16 @@ class RuntimeOptions:
     flash_attn: Annotated[str | None, _runtime("--flash-attn", "-fa", help="auto, on or off.")] = None
     kv_type: Annotated[str | None, _runtime("--kv-type", help="KV cache: f16, q8_0, q4_0, f32.")] = None
     no_mmap: Annotated[bool, _runtime("--no-mmap", help="Read weights instead of mapping them.")] = False
-    base_ctx_size: Annotated[int | None, _runtime()] = None
-    guide_ctx_size: Annotated[int | None, _runtime()] = None
+    swa_full: Annotated[
+        bool | None,
+        _runtime(
+            "--swa-full/--no-swa-full",
+            help="Models with sliding windows: keep every position, or only the windows, which takes less "
+            "memory but reads more again in a chat. (default --swa-full)",
+        ),
+    ] = None
+    base_ctx_size: Annotated[str | None, _runtime()] = None
+    guide_ctx_size: Annotated[str | None, _runtime()] = None
     base_n_gpu_layers: Annotated[str | None, _runtime("--base-n-gpu-layers", "--base-ngl")] = None
     guide_n_gpu_layers: Annotated[str | None, _runtime("--guide-n-gpu-layers", "--guide-ngl")] = None
     base_threads: Annotated[str | None, _runtime()] = None
@@ -100,21 +127,22 @@ class RuntimeOptions:
 
     def settings(self, role: str) -> dict[str, Any]:
         """The fields of `ModelSettings` that were given for a role."""
-        own = {name: getattr(self, f"{role}_{name}") for name in ("ctx_size", "n_gpu_layers", "threads")}
-        for name, value in own.items():
-            own[name] = getattr(self, name) if value is None else value
-        layers = number("--n-gpu-layers", own["n_gpu_layers"], {"auto": None, "all": None})
-        threads = number("--threads", own["threads"], {"auto": None})
-        auto = {"threads": None} if own["threads"] == "auto" else {}  # wins over a count in models.toml
-        return auto | chosen(
-            ctx_size=own["ctx_size"],
-            n_gpu_layers=None if layers is None else whole("--n-gpu-layers", layers),
-            threads=None if threads is None else whole("--threads", threads),
+        return self._counts(role) | chosen(
             flash_attention=one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
             kv_type=one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
             mmap=False if self.no_mmap else None,
+            swa_full=self.swa_full,
             reproducible=self.reproducible or None,
         )
+
+    def _counts(self, role: str) -> dict[str, int | None]:
+        said: dict[str, int | None] = {}
+        for name, (flag, words) in COUNTS.items():
+            own = getattr(self, f"{role}_{name}")
+            text = getattr(self, name) if own is None else own
+            if text is not None:
+                said[name] = whole(flag if own is None else f"--{role}{flag[1:]}", text, words)
+        return said
 
 
 @dataclass(frozen=True)
@@ -218,14 +246,14 @@ class AnswerOptions:
         """The fields of `AnswerSettings` that were given."""
         return chosen(
             max_tokens=self.max_tokens,
-            stop=tuple(self.stop) if self.stop else None,
+            stop=tuple(typed(stop, "--stop") for stop in self.stop) if self.stop else None,
             loop_guard=False if self.no_loop_guard else None,
             top_logprobs=self.top_logprobs,
         )
 
-    def system_text(self) -> str:
-        """The system text, from the option or its file."""
-        return self.system if self.system is not None else read_text(self.system_file) or ""
+    def system_text(self) -> str | None:
+        """The system text, from the option or its file; None where neither was given."""
+        return typed(self.system, "--system") if self.system is not None else read_text(self.system_file)
 
 
 @dataclass(frozen=True)

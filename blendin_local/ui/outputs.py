@@ -6,10 +6,9 @@ Not here: how things look (`ui.views`, `ui.html`), the records (`core.records`).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -18,13 +17,17 @@ from rich.console import Console
 
 from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened
-from blendin_local.errors import UsageError
+from blendin_local.errors import UsageError, WriteError
+from blendin_local.files import open_private, write_private
 from blendin_local.ui.html import render_html
 from blendin_local.ui.options import OutputOptions
-from blendin_local.ui.streams import close_stdout
+from blendin_local.ui.printing import print_json
+from blendin_local.ui.streams import close_stdout, lasting_stderr
 from blendin_local.ui.svg import render_svg
 from blendin_local.ui.theme import make_console
+from blendin_local.ui.trouble import cannot_write
 from blendin_local.ui.views import AnswerPrinter, footer
+from blendin_local.ui.visible import label
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
 
@@ -64,7 +67,7 @@ class Screen:
         self._printer.finish()
         self._err.print(footer(completion))
         for notice in completion.notices:
-            self._err.print(f"note: {notice}", style="footer")
+            self._err.print(label(f"note: {notice}"), style="footer")
 
 
 class JsonObject:
@@ -134,40 +137,75 @@ class Page:
 
     def finish(self, completion: Completion) -> None:
         """Write the file."""
-        self._path.write_text(self._render(self._prompts, completion), encoding="utf-8")
+        write_private(self._path, self._render(self._prompts, completion))
+
+
+class Place:
+    """A sink and how it fares.
+
+    Attributes:
+        broken: Whether it can be written no more.
+        failure: Why, unless its reader just went away.
+    """
+
+    def __init__(self, name: str | Path | None, sink: Sink) -> None:
+        self.broken = False
+        self.failure: WriteError | None = None
+        self._name = name or ""
+        self._sink = sink
+
+    def tell(self, event: str, *facts: object) -> None:
+        """Pass an event on, until that fails for the first time."""
+        if self.broken:
+            return
+        try:
+            getattr(self._sink, event)(*facts)
+        except BrokenPipeError:
+            self.broken = True
+        except OSError as error:
+            self.broken = True
+            self.failure = cannot_write(self._name, error)
 
 
 class Outputs:
     """All sinks of one answer.
 
+    One that breaks (a full disk) takes no other with it: the answer is finished wherever it can be, then the
+    failure is told.
+
     Attributes:
         console: For everything that is not the answer.
-        closed: Whether the reader of stdout went away; the files are still written.
     """
 
-    def __init__(self, sinks: Sequence[Sink], console: Console, trace: Sink | None = None) -> None:
+    def __init__(self, screen: Sink, console: Console, files: Sequence[Place], trace: Place | None) -> None:
         self.console = console
-        self.closed = False
-        self._stdout, *self._files = sinks
+        self._stdout = Place("standard output", screen)
+        self._files = files
         self._trace = trace
         self._kept = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads stdout any more, or it is full; the files are still written."""
+        return self._stdout.broken
 
     @classmethod
     @contextmanager
     def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
         """Open every file first, so that a bad path is known before the models load."""
-        err = make_console(sys.stderr, options.color)
+        err = make_console(lasting_stderr(), options.color)
         err.quiet = options.quiet
         with _opened(options.trace) as trace:
-            sinks: list[Sink] = [_stdout_sink(options, err)]
+            files: list[Place] = []
             for path, render in (
                 (options.html, render_html),
                 (options.svg, lambda _, completion: render_svg(question, completion)),
             ):
                 if path is not None:
                     with _opened(path):
-                        sinks.append(Page(path, render))
-            yield cls(sinks, err, None if trace is None else JsonLines(trace, whole=True))
+                        files.append(Place(path, Page(path, render)))
+            lines = None if trace is None else Place(options.trace, JsonLines(trace, whole=True))
+            yield cls(_stdout_sink(options, err), err, files, lines)
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Tell all."""
@@ -181,25 +219,30 @@ class Outputs:
         self._tell("step", shortened(step, self._kept), shown)
 
     def finish(self, completion: Completion) -> None:
-        """Tell all; likewise."""
+        """Tell all; likewise.
+
+        Raises:
+            WriteError: One of them could not be written; the others were.
+        """
         self._note("finish", completion)
         steps = tuple(shortened(step, self._kept) for step in completion.steps)
         end = completion.end and shortened(completion.end, self._kept)
         self._tell("finish", replace(completion, steps=steps, end=end))
+        places = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
+        if failures := [place.failure for place in places if place.failure]:
+            raise failures[0]
 
     def _note(self, event: str, *facts: object) -> None:
         if self._trace is not None:
-            getattr(self._trace, event)(*facts)
+            self._trace.tell(event, *facts)
 
     def _tell(self, event: str, *facts: object) -> None:
         if not self.closed:
-            try:
-                getattr(self._stdout, event)(*facts)
-            except BrokenPipeError:
-                self.closed = True
+            self._stdout.tell(event, *facts)
+            if self.closed:
                 close_stdout()
-        for sink in self._files:
-            getattr(sink, event)(*facts)
+        for place in self._files:
+            place.tell(event, *facts)
 
 
 def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
@@ -211,8 +254,7 @@ def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
 
 
 def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
-    stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-    stream.flush()
+    print_json(record, stream)
 
 
 @contextmanager
@@ -222,8 +264,11 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
         yield None
         return
     try:
-        stream = path.open("w", encoding="utf-8")
+        stream = open_private(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "check the path") from error
-    with stream:
+    try:
         yield stream
+    finally:
+        with suppress(OSError):  # every line was flushed: what cannot be written has been told
+            stream.close()

@@ -31,7 +31,7 @@ class Bars:
     def __init__(self, err: Console) -> None:
         self._err = err
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),

@@ -6,8 +6,6 @@ Not here: deciding again (`jobs.replay`), how it looks (`ui.replay_view`).
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +15,7 @@ import typer
 from blendin_local.errors import UsageError
 from blendin_local.ui.grouped import grouped
 from blendin_local.ui.options import BlendOptions, ColorChoice
+from blendin_local.ui.printing import print_json
 
 if TYPE_CHECKING:
     from blendin_local.jobs.replay.reading import StoredAnswers
@@ -66,7 +65,7 @@ def replay(
             f"note: the last line of {trace} is cut off; it was left out", style="footer", soft_wrap=True
         )
     if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+        print_json(report.to_json())
     else:
         consoles.out.print(replay_view(replays[0]) if len(replays) == 1 else replays_view(report))
 

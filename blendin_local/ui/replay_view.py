@@ -18,7 +18,7 @@ from rich.text import Text
 from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replay import Replay
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
-from blendin_local.ui.tables import SAID_BY, candidate_cells, lists_of, shown_bytes, winner
+from blendin_local.ui.tables import candidate_cells, lists_of, said_by, shown_bytes, winner
 from blendin_local.ui.views import ENDED, counted, percent
 from blendin_local.ui.visible import escape_controls
 
@@ -107,9 +107,13 @@ def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
     table.add_column("", style="heading", no_wrap=True)
     for name in (over, "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
+    silent = any(blend.guide_silent for blend in rows.values())
+    if silent:
+        table.add_column("guide silent", justify="right", no_wrap=True)
     for name, blend in rows.items():
         asked, changed = percent(blend.intervention_rate), percent(blend.changed_rate)
-        table.add_row(name, str(blend.steps), asked, changed)
+        more = [str(blend.guide_silent)] if silent else []
+        table.add_row(name, str(blend.steps), asked, changed, *more)
     return table
 
 
@@ -122,7 +126,7 @@ def _place(one: Replay) -> Text:
 
 def _step_line(when: str, step: Step) -> Text:
     line = Text.assemble((f"{when}: ", "heading"), shown_bytes(step.bytes), (f" {step.source}", "heading"))
-    line.append(f": {SAID_BY[step.source]}")
+    line.append(f": {said_by(step)}")
     if step.alpha is not None:
         line.append(f"; alpha {step.alpha:.2f}")
     elif step.base_top is not None:

@@ -26,7 +26,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.ui.values import decode, read_text
+from blendin_local.ui.values import decode, read_text, typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def run(
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
             session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
-                show_prompts(outputs.console, session.prompts(text))
+                show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
             outputs.begin(session.prompts(text), stream.signature)
             for step, shown in stream.shown():
@@ -100,6 +100,6 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     parts = [
         decode(sys.stdin.buffer.read(), "standard input") if wanted else None,
         read_text(file),
-        None if argument == STDIN else argument,
+        None if argument in {None, STDIN} else typed(argument, "the question"),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part and part.strip())

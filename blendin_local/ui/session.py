@@ -7,7 +7,7 @@ Not here: options (`ui.options`), what a request means (`opening`).
 
 from __future__ import annotations
 
-import sys
+import datetime
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,10 +25,11 @@ from blendin_local.opening import PairRequest, Plan, plan
 from blendin_local.pair import Pair
 from blendin_local.pair_setup import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.ui.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.ui.interrupt import ordinary_interrupts
 from blendin_local.ui.options import ModelOptions, SessionOptions
 from blendin_local.ui.progress import download_bars
-from blendin_local.ui.values import read_text
+from blendin_local.ui.values import day, read_text
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class Session:
         """The same, with answers that can be decided again."""
         return replace(self, answer=replace(self.answer, evidence=True))
 
-    def prompts(self, question: str) -> Mapping[str, str]:
+    def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
         """The rendered prompt of each role."""
-        return self.pair.prompts(question, self.system)
+        return self.pair.prompts(question, self.system, should_stop)
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,26 @@ def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Pre
         err: Is told which pair was taken where none was named.
         both: Whether both models are meant where the method needs only one.
     """
-    registry = load_registry(options.models.models)
+    registry = load_registry(options.models.models, accept=acceptance(err))
     opened = plan(_request(options, both=both), registry)
     sampling = SamplingSettings(**options.sampling.settings())
     given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
     answer = AnswerSettings(**{**given, **options.answer.settings()})
-    system = options.answer.system_text() or opened.system
+    said = options.answer.system_text()
+    system = opened.system if said is None else said
     if opened.chosen_for_user:
         names = dict(opened.references)
         against = f" against {names.pop('anti')}" if "anti" in names else ""
         models_of_it = " guided by ".join(names.values()) + against
         err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
     return Prepared(registry, opened, system, sampling, answer)
+
+
+def as_begun(prepared: Prepared, date: datetime.date | None) -> Prepared:
+    """The settings with the date of the first run, None where there was none, unless the user named one."""
+    if date is None or prepared.plan.request.date is not None:
+        return prepared
+    return replace(prepared, plan=replace(prepared.plan, date=date))
 
 
 def fetch_files(
@@ -113,6 +122,7 @@ def fetch_files(
             ask=_asker(err),
             progress=bars.listener,
             note=bars.note,
+            distrusted=prepared.registry.distrusted(prepared.plan.pair_name),
         )
     return {role: paths[reference] for role, reference in references.items()}
 
@@ -146,6 +156,7 @@ def _request(options: SessionOptions, *, both: bool) -> PairRequest:
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),
         thinking=models.think,
+        date=day("--date", models.date),
         base_settings=runtime.settings("base"),
         guide_settings=runtime.settings("guide"),
         blend=options.blend.settings(),
@@ -160,26 +171,28 @@ def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
 
 def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
     """A question on the terminal, or None where nobody could answer."""
-    if not (sys.stdin.isatty() and err.is_terminal):
+    if not can_ask(err):
         return None
 
-    def ask(missing: Sequence[Resolved]) -> bool:
+    def asker(missing: Sequence[Resolved]) -> bool:
         if not missing:
             return False
+        for item in missing:
+            if not item.trusted:
+                err.print(fetch_text(item), style="warning", markup=False, highlight=False)
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        reply = err.input(f"Not on this machine: {names}{size}. Fetch now? [y/N] ", markup=False)
-        return reply.strip().lower() in {"y", "yes"}
+        return ask(f"Not on this machine: {names}{size}. Fetch now?", err)
 
-    return ask
+    return asker
 
 
 def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
     """A pair for many rows: a guide without a template is refused here, not once for every row."""
     pair = Pair(setup, should_stop)
     try:
-        pair.prompts("?")
+        pair.prompts("?", should_stop=should_stop)
     except BaseException:
         pair.close()
         raise

@@ -1,7 +1,7 @@
 """What can happen to the standard streams.
 
-Here: `close_stdout`, for a reader that went away; `lasting_stderr`, which outlives its reader;
-`open_missing`, for a program that is started without some of them.
+Here: `close_stdout`, for a reader that went away; `forgive_encodings`, for a poor locale; `lasting_stderr`,
+which outlives its reader; `open_missing`, for a program that is started without some of them; `write_utf8`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,39 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TextIO
+
+STDOUT = "standard output"
 
 
 def close_stdout() -> None:
-    """Nobody reads stdout any more: let Python flush it into nothing at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nobody reads stdout any more, or it is full: let Python flush it into nothing at exit."""
+    with suppress(OSError):  # a stream without a number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """A write that fails within the block says where: the system names no file for it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or STDOUT
+        raise
+
+
+def write_utf8(stream: IO[str], text: str) -> None:
+    """Write text to a pipe or file as UTF-8, whatever the locale, and flush it."""
+    raw = getattr(stream, "buffer", None)
+    if raw is None:
+        stream.write(text)
+    else:
+        stream.flush()
+        raw.write(text.encode("utf-8", "surrogateescape"))
+        raw.flush()
+    stream.flush()
 
 
 def open_missing() -> None:
@@ -29,8 +55,15 @@ def open_missing() -> None:
             setattr(sys, name, stream)
 
 
+def forgive_encodings() -> None:
+    """Write a character that the locale's encoding lacks as `?`, or spelled out on stderr; never an error."""
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
 def lasting_stderr() -> TextIO:
-    """Stderr for a program that runs all night: left by its reader, it swallows what is written."""
+    """Stderr that ends nothing: left by its reader, or full, it swallows what is written."""
     if not isinstance(sys.stderr, io.TextIOWrapper):
         return sys.stderr
     return _Lasting(sys.stderr)
@@ -40,8 +73,7 @@ class _Lasting(io.TextIOBase, TextIO):
     """Passes text on, until that fails for the first time."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        if stream.isatty():
-            stream.reconfigure(errors="replace")
+        stream.reconfigure(errors="replace")
         self._stream = stream
 
     @property

@@ -6,16 +6,14 @@ Not here: the HTML page (`ui.html`), which also holds the candidates.
 
 from __future__ import annotations
 
-import io
 import re
 
 from rich._export_format import CONSOLE_SVG_FORMAT
-from rich.console import Console
 from rich.text import Text
 
 from blendin_local.core.records import Completion
 from blendin_local.ui.html import visible_parts
-from blendin_local.ui.theme import PICTURE, THEME
+from blendin_local.ui.theme import PICTURE, picture_console
 from blendin_local.ui.views import footer, styled_step
 
 _OUTSIDE = r"@font-face \{\{.*?\}\}\s*|<!--.*?-->\s*"
@@ -34,14 +32,7 @@ def render_svg(prompt: str, completion: Completion, *, title: str = "blendin", w
     Returns:
         An SVG document that names no web font and asks nothing of the network.
     """
-    console = Console(
-        record=True,
-        file=io.StringIO(),
-        theme=THEME,
-        width=width,
-        force_terminal=True,
-        color_system="truecolor",
-    )
+    console = picture_console(width)
     if prompt:
         console.print(Text.assemble(("> ", "prompt"), (prompt, "heading")), "", sep="\n")
     parts = (styled_step(step, text) for step, text in visible_parts(completion) if text)

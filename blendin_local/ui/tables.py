@@ -81,6 +81,11 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
     return max(begun, key=len, default=None)
 
 
+def said_by(step: Step) -> str:
+    """Where a step came from, in words."""
+    return "; ".join([SAID_BY[step.source], *(f"the {role} made no suggestion" for role in step.silent)])
+
+
 def lists_of(step: Step) -> CandidateLists:
     """The step's candidates, or at least each model's first choice."""
     if step.candidates is not None:
@@ -94,7 +99,7 @@ def why_headline(step: Step) -> Text:
     line = Text.assemble(
         (f"step {step.i} ", "heading"), shown_bytes(step.bytes), " ", (step.source, "heading")
     )
-    line.append(f": {SAID_BY[step.source]}")
+    line.append(f": {said_by(step)}")
     if step.alpha is not None:
         line.append(f"; alpha {step.alpha:.2f}")
     line.no_wrap, line.overflow = False, "fold"

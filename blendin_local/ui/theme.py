@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.terminal_theme import TerminalTheme
+from rich.text import Text
 from rich.theme import Theme
+
+from blendin_local.ui.streams import lasting_stderr, naming_stdout
+from blendin_local.ui.visible import escape_controls
 
 ColorChoice = Literal["auto", "on", "off"]
 
@@ -78,6 +84,32 @@ PICTURE = TerminalTheme(
 )
 
 
+class SafeConsole(Console):
+    """A console that writes no control sequence but its own, whatever the texts hold that it is given."""
+
+    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 - rich's own arguments
+        """What rich prints; where that fails the error says on which stream (stderr never fails)."""
+        with naming_stdout():
+            super().print(*objects, **how)
+
+    def input(self, prompt: str | Text = "", **how: Any) -> str:  # noqa: ANN401 - rich's own arguments
+        """A line that the user types; nothing in the question is read as markup."""
+        return super().input(prompt, **{**how, "markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable, as rich makes them, with the controls in their texts made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own arguments
+        """A string as rich takes it, escaped before it is measured."""
+        return super().render_str(escape_controls(text), **how)
+
+    def out(self, *objects: Any, end: str = "\n", **how: Any) -> None:  # noqa: ANN401 - likewise
+        """Lines that are not wrapped; they do not pass `render`."""
+        super().out(*(escape_controls(str(thing)) for thing in objects), end=escape_controls(end), **how)
+
+
 @dataclass(frozen=True)
 class Consoles:
     """Where the program writes: the answer to `out`, everything else to `err`."""
@@ -94,9 +126,9 @@ def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
         color: `auto` lets rich read NO_COLOR, FORCE_COLOR and TERM; `on` marks even in a pipe;
             `off` leaves bold and underline on a terminal and no colour anywhere.
     """
-    if isinstance(stream, io.TextIOWrapper) and stream.isatty():
+    if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-    return Console(
+    return SafeConsole(
         file=stream,
         theme=THEME,
         highlight=False,
@@ -108,5 +140,20 @@ def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
 
 
 def make_consoles(color: ColorChoice = "auto") -> Consoles:
-    """The consoles of stdout and stderr."""
-    return Consoles(make_console(sys.stdout, color), make_console(sys.stderr, color))
+    """The consoles of stdout and stderr; that nobody reads stderr, or that it is full, ends nothing."""
+    return Consoles(make_console(sys.stdout, color), make_console(lasting_stderr(), color))
+
+
+def picture_console(width: int) -> Console:
+    """A console that records what is printed, for a picture of a terminal."""
+    return SafeConsole(
+        record=True,
+        file=io.StringIO(),
+        theme=THEME,
+        width=width,
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.lanes import lanes_for
-from blendin_local.jobs.batch.manifest import model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.batch.standing import Standing
@@ -49,7 +50,8 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.ui.session import Prepared, fetch_files, open_for_rows, prepare
+from blendin_local.ui.printing import print_json
+from blendin_local.ui.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
 from blendin_local.ui.streams import lasting_stderr
 from blendin_local.ui.theme import make_console
 from blendin_local.ui.tune import TrialOptions, TuneOutputOptions
@@ -109,7 +111,7 @@ def run_tune(command: TuneCommand) -> None:
     if command.trials.target_rate is not None:
         within("target-rate", command.trials.target_rate, 0, 1)
     benchmark, items = _questions(command)
-    prepared = prepare(command.session(), err)
+    prepared = as_begun(prepare(command.session(), err), _begun_on(command.out))
     name = _pair_name(command, prepared)
     paths = fetch_files(prepared, command.models, roles_of("blendin"), err)
     ready = _Ready(command, prepared, benchmark, items, paths, err)
@@ -125,6 +127,11 @@ def run_tune(command: TuneCommand) -> None:
         raise typer.Exit(interrupt.exit_code)
     if command.output.write:
         _write(ready, name, report)
+
+
+def _begun_on(folder: Path) -> date | None:
+    """The date that templates were told in the trials that are there."""
+    return next(filter(None, map(begun_on, sorted(folder.glob("*.manifest.json")))), None)
 
 
 def _questions(command: TuneCommand) -> tuple[Benchmark, list[Item]]:
@@ -157,7 +164,8 @@ def _ground(ready: _Ready) -> Ground:
     answer = ready.prepared.answer
     if command.answer.max_tokens is None:
         answer = replace(answer, max_tokens=benchmark.max_tokens)
-    system = command.answer.system_text() or benchmark.system or plan.system
+    said = command.answer.system_text()
+    system = (benchmark.system or plan.system) if said is None else said
     defaults = RowDefaults(plan.blend, ready.prepared.sampling, answer, system)
     origin = Origin(
         models=model_facts(ready.paths, Store.default()),
@@ -220,7 +228,7 @@ def _setup(ready: _Ready) -> Any:  # noqa: ANN401
 
 def _show(command: TuneCommand, report: TuneReport) -> None:
     if command.output.json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+        print_json(report.to_json())
     else:
         make_console(sys.stdout).print(tune_view(report))
 

@@ -18,7 +18,8 @@ from blendin_local.core.methods import UNGATED
 from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
-from blendin_local.ui.visible import escape_controls
+from blendin_local.ui.streams import write_utf8
+from blendin_local.ui.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
 
@@ -105,15 +106,7 @@ class AnswerPrinter:
 
 def write_bytes(console: Console, text: str) -> None:
     """Write text to a pipe or file as UTF-8, whatever the locale, and flush it."""
-    stream = console.file
-    raw = getattr(stream, "buffer", None)
-    if raw is None:
-        stream.write(text)
-    else:
-        stream.flush()
-        raw.write(text.encode("utf-8", "surrogateescape"))
-        raw.flush()
-    stream.flush()
+    write_utf8(console.file, text)
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -182,8 +175,8 @@ def excess_warning(completion: Completion) -> str:
 
 def error_line(error: BlendinError) -> Text:
     """What is wrong and what to do, on one line."""
-    line = Text.assemble(("error: ", "error"), escape_controls(error.message).replace("\n", " "))
-    return line.append(f" ({escape_controls(error.hint)})", style="hint") if error.hint else line
+    line = Text.assemble(("error: ", "error"), message_line(error.message))
+    return line.append(f" ({message_line(error.hint)})", style="hint") if error.hint else line
 
 
 def _flow(items: list[str], width: int) -> str:

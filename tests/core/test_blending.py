@@ -69,7 +69,7 @@ class Urn:
 
     def __init__(self, words, counts, ends):
         self.pieces, self.counts = [*words, b"<1>", b"<2>", b""], counts[: len(words) + 3]
-        self.counts[-1] = min(self.counts[-1], sum(self.counts) // 3)  # silent for less than a half
+        self.counts[-1] = min(self.counts[-1], sum(self.counts[:-1]) // 2)  # silent for less than a half
         self.ends = [len(words) + i for i in range(ends)]
         self.table = TokenTable.build(self.pieces, self.ends)
 

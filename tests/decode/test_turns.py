@@ -1,101 +1,367 @@
-"""Laws of a conversation's turns on toys of every memory: what is kept of the last, what is read anew."""
+"""Whose turn it is: no answer is made from another's question, and nothing is used after `close`."""
 
 from __future__ import annotations
+
+import inspect
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.engine.model import MemoryKind
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.decode.turns import Turns
+from blendin_local.errors import PairError
+from blendin_local.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.prompts import TEMPLATE
-from tests.toys import KINDS, make_toy
+from tests.toys import make_toy
 
-EXACT = ModelSettings(ctx_size=1024, threads=1, kv_type="f32", flash_attention="off")
-LIMITS = AnswerSettings(max_tokens=12, loop_guard=False)
-ASKED = BlendSettings(threshold=1)
-ANY_TAIL = {MemoryKind.PLAIN, MemoryKind.SLIDING}
-LONG = "hello world, the hell or a wheel of the world told "
+QUESTIONS = ("the hello world", "a hell or d", "world the a. hello", "l l l e h")
+BLEND = BlendSettings(threshold=0.15)
+SETTINGS = ModelSettings(ctx_size=256, threads=1, kv_type="f32", flash_attention="off")
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def toys(request, tmp_path_factory):
-    """Base and guide of one kind of memory."""
+def limits(n=12):
+    return AnswerSettings(max_tokens=n, loop_guard=False)
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("turns")
-    return [make_toy(folder / f"{seed}.gguf", request.param, seed=seed) for seed in range(2)]
+    return [make_toy(folder / f"{seed}.gguf", "plain", seed=seed) for seed in (0, 1)]
 
 
 @pytest.fixture
 def pair(toys):
-    """A fresh pair."""
-    with Pair(PairSetup(*toys, TEMPLATE, EXACT, EXACT)) as opened:
+    with Pair(PairSetup(*toys, TEMPLATE, SETTINGS, SETTINGS)) as opened:
         yield opened
 
 
-def answer(pair, messages):
-    return pair.respond(messages, blend=ASKED, answer=LIMITS)
+@pytest.fixture(scope="module")
+def alone(toys):
+    """What each question is answered with by a pair that answers nothing else."""
+    answers = {}
+    for question in QUESTIONS:
+        with Pair(PairSetup(*toys, TEMPLATE, SETTINGS, SETTINGS)) as pair:
+            answers[question] = pair.respond(question, blend=BLEND, answer=limits()).text
+    assert len(set(answers.values())) == len(QUESTIONS)
+    return answers
 
 
-def evaluated(completion, role):
-    return getattr(completion.usage, f"{role}_tokens_evaluated")
+def open_stream(pair, question):
+    return pair.stream(question, blend=BLEND, answer=limits())
 
 
-def check_prompts(pair, messages):
-    """The tokens of every lane's prompt say what was to be read."""
-    for role, prompt in pair.prompts(messages).items():
-        lane, pieces = pair._places[0][role].lane, pair._players[role].table.pieces
-        assert b"".join(pieces[i] for i in lane.ids[: lane.n_prompt]) == prompt.encode()
+def finished(stream):
+    list(stream)
+    return stream.completion.text
 
 
-@pytest.mark.parametrize("told", [str, str.strip], ids=["as it was said", "without its edges"])
-def test_a_longer_conversation_reads_only_what_is_new(pair, told):
-    """Each turn reads its own text and no more, and the whole prompt is what the models have then read."""
-    messages = [Message("user", LONG * 6)]
-    last = answer(pair, messages)
-    for _ in range(3):
-        messages += [Message("assistant", told(last.text) or last.text), Message("user", LONG)]
-        known = {role: place.lane.n_prompt for role, place in pair._places[0].items()}
-
-        last = answer(pair, messages)
-
-        check_prompts(pair, messages)
-        for role, n_known in known.items():
-            grown = pair._places[0][role].lane.n_prompt - n_known
-            if pair._players[role].model.memory_kind in ANY_TAIL:
-                assert 0 < evaluated(last, role) <= 2 * grown + len(LONG) < n_known
+def test_a_stream_opened_before_another_gives_its_own_answer(pair, alone):
+    """Streams that were opened together are answered each from its own question, in any order."""
+    for order in (QUESTIONS, QUESTIONS[::-1]):
+        streams = {question: open_stream(pair, question) for question in QUESTIONS}
+        assert {question: finished(streams[question]) for question in order} == alone
 
 
-def test_another_conversation_is_read_as_by_a_fresh_pair(pair, toys):
-    """A prompt that goes on from the last one, but not from its answer, is a new one."""
-    answer(pair, [Message("user", LONG)])
-    others = (
-        [Message("user", LONG), Message("assistant", "I never said that."), Message("user", "or")],
-        [Message("user", "the world")],
-        [Message("user", LONG), Message("assistant", "Nor that."), Message("user", LONG)],
+def test_an_answer_cannot_go_on_after_another_began(pair, alone):
+    """Half an answer, then another: the first one ends with an error, the other is right."""
+    first = open_stream(pair, QUESTIONS[0])
+    next(iter(first))
+    assert pair.respond(QUESTIONS[1], blend=BLEND, answer=limits()).text == alone[QUESTIONS[1]]
+    with pytest.raises(PairError, match="cannot go on"):
+        next(iter(first))
+    with pytest.raises(RuntimeError, match="not finished"):
+        _ = first.completion
+
+
+def test_whatever_is_interleaved_is_right_or_refused(pair, alone):
+    """Streams, readings and batches in random order: each gives what it gives alone, or PairError."""
+    messages = [Message("user", QUESTIONS[0])]
+    read_alone = list(pair.read("base", QUESTIONS[0]))
+    scored = pair.option_logprobs("guide", messages, ["a", "hello the"])
+    rng = random.Random(13)
+    whole = refused = 0
+    for _ in range(60):
+        batch = [Request(q, (Message("user", q),), BLEND, answer=limits()) for q in QUESTIONS[:2]]
+        uses = {
+            **{q: iter(open_stream(pair, q)) for q in QUESTIONS},
+            "read": pair.read("base", QUESTIONS[0]),
+            "all": pair.answer_all(batch),
+        }
+        got = {name: [] for name in uses}
+        while uses:
+            name = rng.choice(list(uses))
+            for _ in range(rng.choice((1, 2, 100))):
+                try:
+                    got[name].append(next(uses[name]))
+                except StopIteration:
+                    whole += 1
+                    _require_right(name, uses.pop(name), got[name], alone, read_alone)
+                    break
+                except PairError:
+                    refused += 1
+                    del uses[name]
+                    break
+            if rng.random() < 0.1:
+                assert pair.option_logprobs("guide", messages, ["a", "hello the"]) == scored
+    assert whole > 100
+    assert refused > 50
+
+
+def _require_right(name, use, got, alone, read_alone):
+    if name == "read":
+        assert got == read_alone
+    elif name == "all":
+        assert {request.key: answer.text for request, answer in got} == {q: alone[q] for q in QUESTIONS[:2]}
+    else:
+        assert use.completion.text == "".join(step.text for step in got) == alone[name]
+
+
+def test_threads_get_their_answer_or_an_error(pair, alone):
+    """Six threads ask at once: every answer is that of its question, every refusal a PairError."""
+    results, failures = [], []
+    barrier = threading.Barrier(6)
+
+    def ask(i):
+        rng = random.Random(i)
+        barrier.wait()
+        for _ in range(25):
+            question = rng.choice(QUESTIONS)
+            try:
+                results.append((question, finished(open_stream(pair, question))))
+            except PairError as error:
+                failures.append(error)
+                time.sleep(0.002)
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(results) + len(failures) == 150
+    assert results
+    assert all(isinstance(failure, PairError) for failure in failures)
+    assert all(text == alone[question] for question, text in results)
+
+
+def test_a_running_answer_of_another_thread_is_not_disturbed(pair, alone):
+    """Between two steps of it, whatever this thread asks is refused, and nothing of it is lost."""
+    stream = open_stream(pair, QUESTIONS[0])
+    began, go_on, said = threading.Event(), threading.Event(), []
+
+    def answer():
+        for step in stream:
+            said.append(step.text)
+            began.set()
+            assert go_on.wait(10)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert began.wait(10)
+    for use in (
+        lambda: pair.stream(QUESTIONS[1]),
+        lambda: pair.respond(QUESTIONS[1]),
+        lambda: list(pair.read("base", "the")),
+        lambda: list(pair.answer_all([])),
+        lambda: pair.option_logprobs("base", [Message("user", "the")], ["a"]),
+    ):
+        with pytest.raises(PairError, match="another thread"):
+            use()
+    assert pair.prompts("the").keys() == {"base", "guide"}
+    go_on.set()
+    thread.join()
+    assert "".join(said) == alone[QUESTIONS[0]]
+    assert pair.respond(QUESTIONS[1], blend=BLEND, answer=limits()).text == alone[QUESTIONS[1]]
+
+
+def test_an_answer_that_was_left_does_not_block_other_threads(pair, alone):
+    """Left with its last reference, or closed, an unfinished answer of another thread is over."""
+    kept = []
+
+    def ask_and_wait(close):
+        for _ in open_stream(pair, QUESTIONS[0]):
+            break
+        stream = open_stream(pair, QUESTIONS[0])
+        next(iter(stream))
+        kept.append(stream)
+        if close:
+            stream.close()
+        ready.set()
+        assert leave.wait(10)
+
+    for close in (True, False):
+        ready, leave = threading.Event(), threading.Event()
+        thread = threading.Thread(target=ask_and_wait, args=(close,))
+        thread.start()
+        assert ready.wait(10)
+        if not close:
+            with pytest.raises(PairError, match="another thread"):
+                open_stream(pair, QUESTIONS[1])
+            kept.clear()
+            leave.set()
+            thread.join()
+        assert finished(open_stream(pair, QUESTIONS[1])) == alone[QUESTIONS[1]]
+        leave.set()
+        thread.join()
+
+
+def test_a_call_from_inside_an_answer_is_refused(pair, alone):
+    """`should_stop` that asks, reads or closes gets an error, and the answer goes on."""
+    met = []
+
+    def meddle():
+        for use in (lambda: pair.respond("the"), lambda: list(pair.read("base", "the")), pair.close):
+            try:
+                use()
+            except PairError as error:
+                met.append(error)
+            else:
+                met.append(None)
+        return False
+
+    answer = pair.respond(QUESTIONS[0], blend=BLEND, answer=limits(), should_stop=meddle)
+    assert answer.text == alone[QUESTIONS[0]]
+    assert len(met) > 12
+    assert all(met)
+
+
+def test_closing_waits_for_another_thread(toys):
+    """Closed while another thread evaluates, a pair ends that answer with an error and crashes nothing."""
+    settings = ModelSettings(ctx_size=2048, threads=1)
+    for delay in (0.0, 0.02, 0.05):
+        pair = Pair(PairSetup(*toys, TEMPLATE, settings, settings))
+        began, errors = threading.Event(), []
+
+        def answer(pair=pair, began=began, errors=errors):
+            began.set()
+            try:
+                while True:
+                    pair.respond("hello the world " * 150, blend=BLEND, answer=limits(200))
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                errors.append(error)  # noqa: B023 - bound above
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert began.wait(10)
+        time.sleep(delay)
+        pair.close()
+        thread.join(10)
+        assert not thread.is_alive()
+        [error] = errors
+        assert isinstance(error, PairError)
+        assert "closed" in error.message
+
+
+USES_AFTER_CLOSE = """
+import sys
+from pathlib import Path
+from blendin_local.core.prompts import Message
+from blendin_local.errors import PairError
+from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.settings import AnswerSettings, ModelSettings
+from tests.prompts import TEMPLATE
+
+base, guide, use = sys.argv[1:]
+settings = ModelSettings(ctx_size=256, threads=1)
+pair = Pair(PairSetup(Path(base), Path(guide), TEMPLATE, settings, settings))
+ask = [Message("user", "the world")]
+half, opened = pair.stream("the hello"), pair.read("base", "the hello")
+all_, place = pair.answer_all([Request("a", ask)] * 3), pair._places[0]["base"]
+{"half": lambda: next(iter(half)), "opened": lambda: next(opened), "all_": lambda: next(all_)}.get(use, str)()
+fresh = pair.stream("the world") if use == "unbegun" else None
+context = place.context
+pair.close()
+pair.close()
+uses = {
+    "stream": lambda: pair.stream("the"),
+    "respond": lambda: pair.respond("the"),
+    "read": lambda: list(pair.read("base", "the")),
+    "prompts": lambda: pair.prompts("the"),
+    "prompt_spans": lambda: pair.prompt_spans("guide", ask),
+    "option_logprobs": lambda: pair.option_logprobs("base", ask, ["a"]),
+    "answer_all": lambda: list(pair.answer_all([Request("a", ask)])),
+    "describe": pair.describe,
+    "half": lambda: list(half),
+    "opened": lambda: list(opened),
+    "all_": lambda: list(all_),
+    "unbegun": lambda: list(fresh),
+    "context": lambda: context.predict([place.lane]),
+}
+try:
+    uses[use]()
+except PairError as error:
+    assert "closed" in error.message, error.message
+    print("refused")
+"""
+USES = (
+    *("stream", "respond", "read", "prompts", "prompt_spans", "option_logprobs", "answer_all", "describe"),
+    *("half", "opened", "all_", "unbegun", "context"),
+)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_nothing_is_used_after_close(toys, use):
+    """Every use of a closed pair, and every answer that was begun before, ends as PairError."""
+    done = subprocess.run(
+        [sys.executable, "-c", USES_AFTER_CLOSE, *map(str, toys), use],
+        check=False,
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        text=True,
+        timeout=60,
     )
-    for messages in others:
-        warm = answer(pair, messages)
-        check_prompts(pair, messages)
-        with Pair(PairSetup(*toys, TEMPLATE, EXACT, EXACT)) as fresh:
-            assert warm.steps == answer(fresh, messages).steps
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
-def test_the_same_question_again_reads_one_token_of_each_prompt(pair):
-    """And gives the same steps to the last bit."""
-    first, again = (answer(pair, [Message("user", LONG)]) for _ in range(2))
+def test_every_public_use_of_a_pair_is_tried_after_close():
+    """A new public method of `Pair` must say what it does once the pair is closed."""
+    harmless = {"close", "memory_bytes"}  # they touch no model
+    public = {
+        name for name, member in inspect.getmembers(Pair, inspect.isfunction) if not name.startswith("_")
+    }
+    assert public - harmless <= set(USES)
 
-    assert again.steps == first.steps
-    for role in ("base", "guide"):
-        n_prompt = pair._places[0][role].lane.n_prompt
-        assert evaluated(first, role) - evaluated(again, role) == n_prompt - 1
+
+def test_an_interrupt_inside_leaves_the_pair_usable(pair, alone):
+    """KeyboardInterrupt at any place of an answer ends that answer alone."""
+    for i in range(6):
+        polls = 0
+
+        def interrupt(i=i):
+            nonlocal polls
+            polls += 1
+            if polls > i:
+                raise KeyboardInterrupt
+            return False
+
+        with pytest.raises(KeyboardInterrupt):
+            pair.respond(QUESTIONS[0], blend=BLEND, answer=limits(), should_stop=interrupt)
+        assert pair.respond(QUESTIONS[1], blend=BLEND, answer=limits()).text == alone[QUESTIONS[1]]
 
 
-def test_the_time_of_a_prompt_is_counted_where_one_is_read(pair):
-    """Seconds of evaluations that read a prompt are more than nothing and no more than all."""
-    seat = pair._places[0]["base"]
-    completion = answer(pair, [Message("user", LONG)])
-
-    assert 0 < seat.prompt_s <= seat.context.tally.decode_s + 0.1
-    assert completion.timings.prompt_ms > 0
-    answer(pair, [Message("user", LONG)])
-    assert seat.prompt_s == 0  # nothing of it was left to read
+def test_a_turn_ends_with_its_thread_or_its_last_reference():
+    """Who begins next is refused only while another living thread holds an unfinished turn."""
+    turns = Turns()
+    kept = []
+    thread = threading.Thread(target=lambda: kept.append(turns.begin()))
+    thread.start()
+    thread.join()
+    assert turns.holds(kept[0])
+    mine = turns.begin()
+    assert not turns.holds(kept[0])
+    with pytest.raises(PairError), turns.playing(kept[0]):
+        pass
+    with turns.playing(mine):
+        pass
+    del mine
+    kept.clear()
+    assert turns.begin()

@@ -1,5 +1,9 @@
 """A header says what a file is, and why it cannot be used."""
 
+import ctypes
+import math
+import os
+import struct
 import time
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +12,9 @@ import gguf
 import numpy as np
 import pytest
 
+from blendin_local.engine.gguf import TENSOR_TYPES, GgufFile
 from blendin_local.engine.header import read_header
+from blendin_local.engine.library import library
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
 from blendin_local.settings import ModelSettings
@@ -23,6 +29,10 @@ def write_gguf(path: Path, architecture: str = "llama", **more) -> Path:
     for key, value in keys.items():
         if isinstance(value, list):
             writer.add_array(f"{architecture}.{key}", value)
+        elif isinstance(value, float):
+            writer.add_float32(f"{architecture}.{key}", value)
+        elif isinstance(value, int) and value < 0:
+            writer.add_int32(f"{architecture}.{key}", value)
         elif isinstance(value, bool):
             writer.add_bool(f"{architecture}.{key}", value)
         else:
@@ -172,3 +182,125 @@ def test_the_real_guide_has_a_template(demo_guide_path):
     assert "<|im_start|>" in header.chat_template
     assert (header.memory, header.vocab_size, header.ctx_train) == ("plain", 49_152, 8192)
     assert header.kv_bytes_per_token("f16") == 23_040
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_header_is_what_another_reader_finds(tmp_path, kind):
+    """Keys, tensors and where the weights begin are those that the `gguf` package reads."""
+    path = make_toy(tmp_path / "toy.gguf", kind)
+    known = gguf.GGUFReader(path)
+    with GgufFile(path) as file:
+        assert [name for name in known.fields if not name.startswith("GGUF.")] == list(file.entries)
+        assert [(t.name, t.shape, t.kind, t.size) for t in file.tensors] == [
+            (t.name, tuple(t.shape), int(t.tensor_type), t.n_bytes) for t in known.tensors
+        ]
+        assert file.header_bytes == known.data_offset
+        for name in file.entries:
+            found = file.raw_numbers(name) or file.value(name)
+            if found is not None:
+                contents = known.fields[name].contents()
+                assert found == (contents if isinstance(contents, str) else tuple(np.atleast_1d(contents)))
+
+
+def test_sizes_of_number_formats_are_those_of_llama_cpp():
+    """Every format that llama.cpp knows has its block and its bytes here, and no removed one has any."""
+    lib = library().api.llama_cpp._lib
+    lib.ggml_blck_size.restype = lib.ggml_type_size.restype = ctypes.c_size_t
+    known = {i: (lib.ggml_blck_size(i), lib.ggml_type_size(i)) for i in range(43)}
+    assert {i: sizes for i, sizes in known.items() if sizes[0]} == TENSOR_TYPES
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("block_count", 0),
+        ("block_count", 2**31 - 1),
+        ("embedding_length", 2**31),
+        ("context_length", 0),
+        ("attention.head_count", 2**31 - 1),
+        ("feed_forward_length", [2**25, 1]),
+        ("attention.layer_norm_rms_epsilon", math.nan),
+        ("attention.layer_norm_rms_epsilon", 0.0),
+        ("rope.freq_base", math.inf),
+        ("attention.some_scale", math.nan),
+        ("expert_count", 2**31 - 1),
+        ("expert_used_count", 3),
+        ("attention.head_count", -1),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(tmp_path, key, value):
+    """A count, a width or a number that nothing may be multiplied by is refused with file, key and value."""
+    path = write_gguf(tmp_path / "m.gguf", **{key: value})
+    with pytest.raises(LoadError) as caught:
+        read_header(path)
+    shown = caught.value.message
+    assert str(path) in shown
+    assert f"llama.{key}" in shown
+    assert str(value[0] if isinstance(value, list) else value) in shown
+    assert "\n" not in shown
+
+
+def _packed(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+def _raw(n_tensors: int, keys: list[bytes], tensors: bytes = b"") -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", 3, n_tensors, len(keys)) + b"".join(keys) + tensors
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (_raw(2**40, []), "number of tensors"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60), "number of keys"),
+        (_raw(0, [struct.pack("<Q", 2**63) + b"x"]), "length of a key"),
+        (_raw(0, [_packed(b"k") + struct.pack("<IQ", 8, 2**40)]), "does not end"),
+        (_raw(0, [_packed(b"k") + struct.pack("<IIQ", 9, 8, 2**60)]), "does not end"),
+        (_raw(0, [_packed(b"k") + struct.pack("<IIQ", 9, 9, 1) + bytes(64)]), "unknown type 9"),
+        (_raw(0, [_packed(b"k") + struct.pack("<II", 4, 1)] * 2), "comes twice"),
+        (_raw(0, [_packed(b"general.alignment") + struct.pack("<II", 4, 0)]), "alignment"),
+        (_raw(0, [_packed(b"general.alignment") + struct.pack("<II", 4, 24)]), "alignment"),
+        (
+            _raw(0, [_packed(b"general.file_type") + struct.pack("<If", 6, math.nan)]),
+            "general.file_type is nan",
+        ),
+        (_raw(0, [_packed(b"general.name") + struct.pack("<I", 8) + _packed(bytes(2**21))]), "general.name"),
+        (_raw(1, [], _packed(b"t") + struct.pack("<IQIQ", 1, 32, 5, 0)), "unknown type 5"),
+        (_raw(1, [], _packed(b"t") + struct.pack("<IQIQ", 1, 33, 2, 0)), "no multiple of 32"),
+        (_raw(1, [], _packed(b"t") + struct.pack("<IQQIQ", 2, 2**40, 2**40, 0, 0)), "shape"),
+        (_raw(1, [], _packed(b"t") + struct.pack("<IQIQ", 1, 32, 0, 64)), "lies at 64"),
+        (_raw(2, [], (_packed(b"t") + struct.pack("<IQIQ", 1, 32, 0, 0)) * 2), "comes twice"),
+        (_raw(1, [], _packed(b"t" * 99) + struct.pack("<IQIQ", 1, 32, 0, 0)), "tensor's name"),
+        (_raw(1, [], _packed(b"t") + struct.pack("<IQ", 99, 32)), "number of dimensions"),
+    ],
+)
+def test_a_count_that_cannot_be_is_refused_before_it_is_believed(tmp_path, content, said):
+    """Counts, lengths, types and places are checked against what is there; one line says which."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    started = time.perf_counter()
+    with pytest.raises(LoadError, match=said) as caught:
+        read_header(path)
+    assert time.perf_counter() - started < 1
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["scores", "token_type"])
+def test_arrays_of_the_vocabulary_are_as_long_as_it(tmp_path, name):
+    """llama.cpp reads an entry for each token from them."""
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    writer.add_token_list(["a", "b"])
+    writer.add_array(f"tokenizer.ggml.{name}", [1, 2, 3])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(LoadError, match=f"{name} is an array of 3 for 2 tokens"):
+        read_header(tmp_path / "m.gguf")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    """What is no regular file may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LoadError, match="no regular file"):
+        read_header(tmp_path / "pipe")

@@ -1,14 +1,33 @@
 """Estimates add up, limits of containers count, and a refusal names every number."""
 
+import re
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
-from blendin_local.engine.header import Header
+from blendin_local.decode.player import memory_estimate
+from blendin_local.engine.context import Context
+from blendin_local.engine.header import Header, read_header
+from blendin_local.engine.library import library
 from blendin_local.engine.machine import Readers, cpu_quota, usable_threads
-from blendin_local.engine.memory import MIB, MemoryEstimate, available_memory, estimate, require_memory
+from blendin_local.engine.memory import (
+    CHECKPOINTS,
+    MIB,
+    MemoryEstimate,
+    available_memory,
+    estimate,
+    require_memory,
+)
+from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
+from blendin_local.settings import ModelSettings
+from tests import toys
+from tests.toys import KINDS, make_toy
 
 HEADER = Header(
     path=Path("m.gguf"), architecture="gemma3", name="", license="", parameters=268_098_176,
@@ -25,7 +44,8 @@ def test_the_cache_grows_with_context_and_format():
     assert estimate(HEADER, 8192).kv_cache == 144 * MIB
     assert estimate(HEADER, 8000).kv_cache == 144 * MIB
     assert estimate(HEADER, 8192, "q8_0").kv_cache == 144 * MIB * 17 // 32
-    assert estimate(replace(HEADER, state_bytes=10), 256, n_sequences=3).kv_cache == 256 * 18_432 + 30
+    with_states = estimate(replace(HEADER, state_bytes=10), 256, n_sequences=3)
+    assert with_states.kv_cache == 256 * 18_432 + 3 * 10 * 4  # each state and three checkpoints of it
 
 
 def test_compute_is_near_what_llama_cpp_reserves():
@@ -56,7 +76,8 @@ def test_a_container_limits_memory(tmp_path):
     group.mkdir(parents=True)
     (group / "memory.max").write_text("1000\n")
     (group / "memory.current").write_text("700\n")
-    (group / "memory.stat").write_text("anon 300\ninactive_file 400\n")
+    stat = group / "memory.stat"
+    stat.write_text("anon 300\ninactive_file 150\nactive_file 350\nfile_dirty 60\nfile_writeback 40\n")
 
     def room():
         return available_memory(system=lambda: 5000, cgroup=tmp_path / "fs", membership=membership)
@@ -98,3 +119,137 @@ def test_quotas_of_both_versions_are_read(tmp_path):
     assert cpu_quota(tmp_path, membership) == 1.5
     (old / "cpu.cfs_quota_us").write_text("-1")
     assert cpu_quota(tmp_path, membership) == 2.5
+
+
+REPORTED = re.compile(r"(\w+)\s+(model|KV|RS|output|compute) buffer size\s*=\s*([\d.]+) MiB")
+CTX = 4096
+SLACK = MIB  # a toy is small: what is left out of a formula must not hide
+
+
+class Reports:
+    """What llama.cpp says of its buffers, in bytes by kind."""
+
+    def __init__(self):
+        self._lines = []
+
+    def __enter__(self):
+        library().listen(self._lines.append)
+        return self
+
+    def __exit__(self, *_):
+        library().listen(None)
+
+    def take(self):
+        """The sums since the last time."""
+        found = Counter()
+        for name, kind, size in REPORTED.findall("".join(self._lines)):
+            found["repacked" if name == "CPU_REPACK" else kind] += float(size) * MIB
+        self._lines.clear()
+        return found
+
+
+def require_near(what, estimated, reported):
+    """Never short by more than a twentieth, never more than a third over, a mebibyte apart from that."""
+    shown = f"{what}: {estimated / MIB:.2f} MiB estimated, {reported / MIB:.2f} reported"
+    assert estimated >= reported * 0.95 - SLACK, shown
+    assert estimated <= reported * 1.3 + SLACK, shown
+
+
+def compare_weights(path, settings):
+    """A model, loaded, after its weights have been held beside llama.cpp's own report."""
+    with Reports() as reports:
+        model = Model(path, settings)
+    said = reports.take()
+    own = memory_estimate(read_header(path), settings)
+    require_near("weights", own.weights, said["model"] + said["repacked"])
+    return model
+
+
+def compare_context(model, settings, parallel, ctx=CTX):
+    """Hold the estimate of a context beside llama.cpp's own report, buffer by buffer."""
+    header = read_header(model.path)
+    own = memory_estimate(header, replace(settings, ctx_size=ctx), parallel)
+    model.settings = settings
+    with Reports() as reports, closing(Context(model, ctx, 1, parallel)):
+        said = reports.take()
+    checkpoints = CHECKPOINTS * parallel * header.state_bytes
+    require_near(f"KV cache, {settings}", own.kv_cache - checkpoints, said["KV"] + said["RS"])
+    require_near(f"compute, {settings}", own.compute, said["compute"] + said["output"])
+
+
+KV_FLASH = [("f16", "auto"), ("f16", "off"), ("f32", "auto"), ("f32", "off"), ("q8_0", "on"), ("q4_0", "on")]
+
+
+def all_settings(kind):
+    """Formats of the cache and attention, and windows kept short or whole."""
+    for kv_type, flash_attention in KV_FLASH:
+        for swa_full in (True, False) if kind == "sliding" else (True,):
+            yield ModelSettings(
+                threads=1, kv_type=kv_type, flash_attention=flash_attention, swa_full=swa_full
+            )
+
+
+@pytest.mark.parametrize("parallel", [1, 16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_estimate_is_what_llama_cpp_reports(wide_toys, kind, parallel):
+    """Over kinds of memory, formats of the cache, attention, windows and parallel answers."""
+    with closing(compare_weights(wide_toys[kind], ModelSettings(threads=1))) as model:
+        for settings in all_settings(kind):
+            compare_context(model, settings, parallel)
+
+
+@pytest.fixture(scope="session")
+def wide_toys(tmp_path_factory):
+    """Toys whose heads are long enough for every format of the cache."""
+    folder = tmp_path_factory.mktemp("wide")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("HEAD", 32), ("WIDTH", 64), ("FEED", 128)):
+            patch.setattr(toys, name, value)
+        return {kind: make_toy(folder / f"{kind}.gguf", kind, ctx=2**16) for kind in KINDS}
+
+
+@pytest.mark.model
+def test_the_estimate_holds_for_real_models(demo_base_path, demo_guide_path):
+    """Real widths, a large vocabulary, windows in five of six layers, weights that are repacked."""
+    for path, kind in ((demo_base_path, "sliding"), (demo_guide_path, "plain")):
+        with closing(compare_weights(path, ModelSettings(threads=1))) as model:
+            for settings in all_settings(kind):
+                compare_context(model, settings, 1)
+                compare_context(model, settings, 16, 512)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mmap", [True, False])
+def test_repacked_weights_are_counted(tmp_path, monkeypatch, kind, mmap):
+    """What llama.cpp copies into another layout is there twice where the file is mapped, else once."""
+    quantized = gguf.GGMLQuantizationType.Q4_0
+
+    def add(self, name, *shape, scale=0.2, shift=0.0):
+        values = (self._rng.normal(size=shape) * scale + shift).astype(np.float32)
+        if len(shape) == 2 and shape[1] % 32 == 0:
+            self._writer.add_tensor(name, gguf.quants.quantize(values, quantized), raw_dtype=quantized)
+        else:
+            self._writer.add_tensor(name, values)
+
+    monkeypatch.setattr(toys._Tensors, "add", add)
+    for name, value in (("HEAD", 512), ("WIDTH", 1024), ("FEED", 2048)):
+        monkeypatch.setattr(toys, name, value)
+    path = make_toy(tmp_path / "toy.gguf", kind)
+    assert read_header(path).repacked_bytes > 5 * MIB
+    compare_weights(path, ModelSettings(threads=1, mmap=mmap)).close()
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "hybrid"])
+def test_checkpoints_are_as_many_and_as_large_as_counted(tmp_path, kind):
+    """A long answer of a recurrent model leaves so many copies of its state, of that size."""
+    path = make_toy(tmp_path / "toy.gguf", kind)
+    with closing(Model(path, ModelSettings())) as model, closing(Context(model, 1024, 1)) as context:
+        [lane] = context.lanes
+        lane.begin([1, *range(3, 60)])
+        for token in range(100):
+            context.predict([lane])
+            for _ in range(2):
+                lane.accept(3 + token, b"-")
+        kept = [len(state) for state in context.rewinder._checkpoints[0].values()]
+    assert len(kept) == CHECKPOINTS
+    assert max(kept) == pytest.approx(read_header(path).state_bytes, rel=0.05, abs=1024)

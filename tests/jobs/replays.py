@@ -20,21 +20,27 @@ from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.recording import Recording
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.ui.outputs import JsonLines
-from tests.scripted import Script, predict
+from tests.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
 
 
-def chatter(seed: int, sureness: float) -> Script:
-    """A model that holds other words likely after every text, and is as sure as that now and then."""
+def chatter(seed: int, sureness: float, silence: float = 0.0) -> Script:
+    """A model that holds other words likely after every text.
+
+    It is sure, and makes no suggestion, now and then, in these shares of all places.
+    """
 
     def script(text: bytes) -> Mapping[bytes, float]:
         digest = hashlib.sha256(text + seed.to_bytes(4, "little")).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         words = rng.permutation(len(WORDS))[: int(rng.integers(1, len(WORDS) + 1))]
         weights = rng.dirichlet(np.full(len(words), 1.0 if rng.random() > sureness else 0.1))
-        return {WORDS[i]: float(p) for i, p in zip(words, weights * 0.98, strict=True) if p > 1e-6}
+        quiet = rng.random() < silence
+        said = weights * (0.3 if quiet else 0.98)
+        told = {WORDS[i]: float(p) for i, p in zip(words, said, strict=True) if p > 1e-6}
+        return {**told, SILENT: 0.69} if quiet else told
 
     return script
 

@@ -94,7 +94,7 @@ def test_records_are_plain_json(registry, store, files):
 
 def test_a_pair_stands_for_its_models(registry):
     """Each model once."""
-    assert expand(["duo", "fetched", "./x.gguf"], registry) == ["mine", "fetched", "./x.gguf"]
+    assert list(expand(["duo", "fetched", "./x.gguf"], registry)) == ["mine", "fetched", "./x.gguf"]
 
 
 def test_removal_says_what_it_frees_and_leaves_nothing(registry, store, files):

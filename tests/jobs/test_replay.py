@@ -36,7 +36,9 @@ samplings = st.builds(
     top_p=st.sampled_from([1.0, 0.8]),
     seed=st.integers(0, 99),
 )
-models = st.builds(chatter, st.integers(0, 999), st.sampled_from([0.2, 0.6, 0.9]))
+models = st.builds(
+    chatter, st.integers(0, 999), st.sampled_from([0.2, 0.6, 0.9]), st.sampled_from([0.0, 0.0, 0.3])
+)
 duos = st.tuples(models, models)
 changes = st.tuples(blends, blends)
 limits = st.builds(

@@ -110,7 +110,7 @@ def test_progress_is_seen_while_a_wheel_is_on_its_way(toy, store, wheels, monkey
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
     seen = []
     try:
-        pip_module.download_wheel(part, store.root.parent / "x.whl", seen.append)
+        pip_module.download_wheel(part, store.root.parent / "x.whl", seen.append, wheel.stat().st_size)
     finally:
         stop()
     size = wheel.stat().st_size
@@ -194,7 +194,7 @@ def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         pip.pip_command = lambda: [sys.executable, {str(slow)!r}]
         try:
-            pip.download_wheel(PackagePart("x", "1", "m", 10), Path({str(tmp_path)!r}) / "x.whl", print)
+            pip.download_wheel(PackagePart("x", "1", "m", 10), Path({str(tmp_path)!r}) / "x.whl", print, 1000)
         except KeyboardInterrupt:
             sys.exit(130)
         """)

@@ -1,5 +1,8 @@
 """A reference finds its file without a network, or says what is missing and what to do."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from blendin_local.errors import FetchError, LoadError, ModelNotFoundError
@@ -136,10 +139,18 @@ def test_offline_by_option_or_by_the_hubs_variable(flag, env, offline):
     assert is_offline(flag, env) is offline
 
 
-def test_a_repository_named_by_a_pair_of_the_working_directory_is_not_trusted(store):
-    """Typed by the user it is; brought in by an untrusted pair it is not."""
-    for trusted in (True, False):
-        pair = PairEntry(name="p", base="user/base", guide="user/guide", trusted=trusted)
-        registry = Registry({}, {"p": pair}, {}, Defaults())
-        assert resolve("user/guide", registry, store=store, offline=False).trusted is trusted
-        assert resolve("user/other", registry, store=store, offline=False).trusted
+def test_what_only_an_untrusted_file_wants_is_not_trusted(store, toy):
+    """Brought in by a pair of the working directory, or an entry of it; typed by the user it is trusted."""
+    file = Path("work", "models.toml")
+    models = {"toy": toy, "theirs": replace(toy, name="theirs", trusted=False)}
+    pair = PairEntry(name="p", base="user/base", guide="toy", trusted=False)
+    registry = Registry(models, {"p": pair}, {}, Defaults(), untrusted=file)
+    assert registry.distrusted("p") == file
+
+    def find(reference, distrusted=None):
+        return resolve(reference, registry, store=store, offline=False, distrusted=distrusted)
+
+    assert find("user/base").trusted
+    assert find("toy").trusted
+    for found in (find("user/base", file), find("toy", file), find("theirs")):
+        assert found.distrusted == file

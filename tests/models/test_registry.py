@@ -22,9 +22,13 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def load(tmp_path, *, explicit=None, env=None):
+def load(tmp_path, *, explicit=None, env=None, accept=None):
     (tmp_path / "work").mkdir(exist_ok=True)
-    return load_registry(explicit, env or {}, tmp_path / "work")
+    return load_registry(explicit, env or {}, tmp_path / "work", accept=accept)
+
+
+def yes(_):
+    return True
 
 
 def test_the_shipped_file_names_the_demo_pair(tmp_path):
@@ -63,7 +67,8 @@ def test_the_nearest_file_wins_key_by_key(tmp_path):
         "env": write(tmp_path / "env.toml", "[pairs.demo]\nthreshold = 0.3\nctx_size = 3"),
         "option": write(tmp_path / "option.toml", "[pairs.demo]\nthreshold = 0.4"),
     }
-    registry = load(tmp_path, explicit=places["option"], env={"BLENDIN_MODELS": str(places["env"])})
+    env = {"BLENDIN_MODELS": str(places["env"])}
+    registry = load(tmp_path, explicit=places["option"], env=env, accept=yes)
     pair = registry.pairs["demo"]
     assert (pair.threshold, pair.ctx_size, pair.alpha, pair.method) == (0.4, 3, 0.2, "u")
     assert registry.origins_of("pairs", "demo") == {
@@ -116,8 +121,12 @@ def test_relative_paths_start_at_the_file_that_names_them(tmp_path):
         ("[models.a]\nfamily = 'x'", "lacks one of path", "add it"),
         ("[pairs.a]\nbase = 'x'", "lacks guide", "add it"),
         ("[templates.a]\nuser = 'x'\nassistant = '{text}'", "lacks user", "add it"),
-        ("[models.a]\nsources = [{ file = 'x' }]", "exactly one of", ""),
-        ("[models.a]\nsources = [{ parts = [{ package = 'x' }], file = 'y' }]", "needs a file and parts", ""),
+        ("[models.a]\nsources = [{ file = 'x.gguf' }]", "exactly one of", ""),
+        (
+            "[models.a]\nsources = [{ parts = [{ package = 'x' }], file = 'y.gguf' }]",
+            "needs a file and parts",
+            "",
+        ),
         ("[models.a]\nsha256 = 'abc'\npath = 'x'", "64 hexadecimal", ""),
         ("what", "not valid TOML", ""),
     ],
@@ -142,7 +151,7 @@ def test_a_file_that_is_named_must_exist(tmp_path):
 
 
 def test_the_working_directory_is_not_trusted_to_fetch(tmp_path):
-    """What a file found in the working directory says about sources counts, but is not trusted."""
+    """What a file found in the working directory says of sources counts after a yes, and is not trusted."""
     text = """
         [models.demo-base]
         hf = "other/repo"
@@ -152,7 +161,7 @@ def test_the_working_directory_is_not_trusted_to_fetch(tmp_path):
         guide = "x/y"
         """
     local = write(tmp_path / "work" / "models.toml", text)
-    registry = load(tmp_path)
+    registry = load(tmp_path, accept=yes)
     assert not registry.models["demo-base"].trusted
     assert registry.models["demo-guide"].trusted
     assert not registry.pairs["demo"].trusted

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.models.grammar import is_name
 from blendin_local.models.writing import write_pair
 
 OWN = """# my models
@@ -74,7 +75,7 @@ def test_a_file_that_is_not_there_is_made(tmp_path, monkeypatch):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.text(min_size=1, max_size=12).filter(lambda name: "\r" not in name),
+    name=st.text(min_size=1, max_size=12).filter(is_name),
     threshold=st.floats(0, 1),
     n=st.integers(1, 10**6),
 )

@@ -274,3 +274,55 @@ def test_nothing_left_loads_nothing(arguments, cache):
     assert code == 0
     assert "nothing is left; 2 rows answered" in err
     assert "at once" not in err
+
+
+def test_a_lost_manifest_is_made_anew(arguments, cache, tmp_path):
+    """Torn, it is an error that names --adopt, which shows what is there and wants a yes; then it goes on."""
+    assert blendin(*arguments("--limit", 3), **cache)[0] == 0
+    manifest = tmp_path / "a.manifest.json"
+    whole = json.loads(manifest.read_text())
+    os.truncate(manifest, 300)
+    one_line_error(blendin(*arguments("--limit", 3), **cache), 2, "a.manifest.json", "--adopt")
+    refused = blendin(*arguments("--limit", 3, "--adopt"), **cache)
+    one_line_error(refused, 2, "3 rows answered", "no row carries other settings", "base.gguf", "--yes")
+    assert manifest.stat().st_size == 300
+    code, _, err = blendin(*arguments("--limit", 3, "--adopt", "--yes"), **cache)
+    assert code == 0, err
+    found = json.loads(manifest.read_text())
+    assert (found["state"], found["settings"]) == ("finished", whole["settings"])
+    code, _, err = blendin(*arguments("--limit", 4), **cache)
+    assert code == 0, err
+    assert len(texts(tmp_path / "a.jsonl")) == 4
+
+
+def test_answers_of_other_settings_are_shown_before_adopting(folder, arguments, cache, tmp_path):
+    """Each row's own settings are compared with those of the command."""
+    assert blendin(*arguments("--limit", 2), **cache)[0] == 0
+    (tmp_path / "a.manifest.json").unlink()
+    result = blendin(*arguments("--limit", 2, "--adopt", "--threshold", 0.9), **cache)
+
+    one_line_error(result, 2, "other settings in 2 rows", "id-0: blend.threshold was 0.4, now 0.9", "--yes")
+    both = blendin(*arguments("--adopt", "--restart"), **cache)
+    one_line_error(both, 2, "--restart throws away what --adopt takes over")
+
+
+def test_a_torn_last_line_is_told(arguments, cache, tmp_path):
+    """It is cut off and its row asked again, and the user hears of it."""
+    assert blendin(*arguments("--limit", 2), **cache)[0] == 0
+    os.truncate(tmp_path / "a.jsonl", (tmp_path / "a.jsonl").stat().st_size - 5)
+    code, _, err = blendin(*arguments("--limit", 2), **cache)
+
+    assert code == 0
+    assert "a.jsonl was torn and cut off" in " ".join(err.split())
+    assert len(texts(tmp_path / "a.jsonl")) == 2
+
+
+def test_an_output_that_is_renamed_while_it_is_written(arguments, cache, tmp_path):
+    """The run ends with exit code 1 and says so; what it had written is whole."""
+    process = start(arguments(), cache)
+    wait_for_lines(tmp_path / "a.jsonl", 3)
+    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
+    _, err = process.communicate(timeout=30)
+
+    one_line_error((process.returncode, "", err.decode()), 1, "a.jsonl was removed or renamed")
+    assert len(texts(tmp_path / "b.jsonl")) >= 3

@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.models import registry as registry_module
+from blendin_local.models.local import ensure_local
 from blendin_local.ui import manage
-from tests.models.conftest import toy, wheels  # noqa: F401 - fixtures
+from tests.models.conftest import store, toy, wheels  # noqa: F401 - fixtures
 from tests.toys import make_toy
 
 
@@ -132,3 +133,34 @@ def test_doctor_reports_as_text_and_json(blendin):
     assert report["build"]["version"] == "0.3.36"
     with pytest.raises(UsageError, match="no pair"):
         blendin("doctor", "--pair", "dmo")
+
+
+def test_what_an_untrusted_pair_brings_in_is_fetched_after_a_yes(blendin, names, tmp_path, monkeypatch):
+    """Also a model of the user's own, and the third model; on a terminal the question names the file."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "models.toml").write_text(names.read_text())
+    file = tmp_path / "work" / "models.toml"
+    file.write_text('[pairs.theirs]\nbase = "toy"\nguide = "toy"\nanti = "user/anti"\n')
+    with pytest.raises(UsageError, match="fetch it"):
+        blendin("pull", "theirs")
+    asked = []
+    monkeypatch.setattr("blendin_local.ui.manage_actions.can_ask", lambda _: True)
+    monkeypatch.setattr("blendin_local.ui.manage_actions.ask", lambda question, _: asked.append(question))
+    with pytest.raises(UsageError, match="nothing was done"):
+        blendin("pull", "theirs")
+    assert asked == ["fetch it?"]
+    assert blendin("pull", "toy", "--json").exit_code == 0
+
+
+def test_run_fetches_nothing_for_an_untrusted_pair(names, store, tmp_path):  # noqa: F811
+    """--pull is no yes; the refusal names the file and the command that agrees."""
+    work = tmp_path / "work"
+    work.mkdir()
+    text = '[pairs.theirs]\nbase = "toy"\nguide = "user/anti"\n'
+    (work / "models.toml").write_text(text)
+    registry = registry_module.load_registry(names, {}, work)
+    distrusted = registry.distrusted("theirs")
+    with pytest.raises(ModelNotFoundError) as caught:
+        ensure_local(["toy", "user/anti"], registry, pull=True, store=store, distrusted=distrusted)
+    assert str(work / "models.toml") in caught.value.message
+    assert "blendin pull toy --yes" in caught.value.hint

@@ -33,6 +33,7 @@ class Screen:
             env=env,
             dimensions=(60, columns),
             encoding="utf-8",
+            codec_errors="replace",
             timeout=WAIT_S,
         )
         self._screen.write_process_input = self._child.send  # answers questions for the cursor's place
@@ -188,3 +189,19 @@ def test_history_outlives_a_chat_unless_refused(open_screen, tmp_path):
     secret.wait_for("ended by the guide")
     secret.leave()
     assert "a secret" not in (tmp_path / "blendin-local" / "chat_history").read_text()
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
+    """Typed or pasted, it is refused in a line, and the next message is answered."""
+    screen = open_screen(TERM=term)
+    os.write(screen._child.child_fd, b"caf\xe9\r")
+    screen.wait_for("error: the message is not UTF-8: byte 0xe9 after 3 characters")
+    os.write(screen._child.child_fd, "café\r".encode())
+    screen.wait_for("Re: café")
+    screen.wait_for("ended by the guide")
+    screen.send("/load ~no-such-user/x\r")
+    screen.wait_for("cannot be read")
+    screen.send("/why " + "7" * 100 + "\r")
+    screen.wait_for("there is no step")
+    assert screen.leave() == 0

@@ -30,6 +30,7 @@ class Tally:
     changed: int = 0
     base_tokens: int = 0
     guide_tokens: int = 0
+    guide_silent: int = 0
 
     def add(self, blend: Mapping[str, Any]) -> None:
         """Count one answer's part `blend`."""
@@ -38,6 +39,7 @@ class Tally:
         self.changed += blend.get("changed", 0)
         self.base_tokens += blend.get("base_tokens_evaluated", 0)
         self.guide_tokens += blend.get("guide_tokens_evaluated", 0)
+        self.guide_silent += blend.get("guide_silent", 0)
 
     def to_json(self) -> dict[str, Any]:
         """The counts with their rates."""
@@ -50,6 +52,7 @@ class Tally:
             "changed_rate": self.changed / steps,
             "base_tokens_evaluated": self.base_tokens,
             "guide_tokens_evaluated": self.guide_tokens,
+            "guide_silent": self.guide_silent,
         }
 
 
@@ -106,8 +109,13 @@ def error_line(number: int, failed: Row | Fault, error: BlendinError | None = No
     return line if form == "own" else {"id": f"blendin-{failed.line}", **line, "response": None}
 
 
+def record_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record within the line of an answer, whichever its form."""
+    record: Mapping[str, Any] = line["response"]["body"] if "response" in line else line
+    return record
+
+
 def blend_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The counts within the line of an answer, whichever its form."""
-    record = line["response"]["body"] if "response" in line else line
-    blend: Mapping[str, Any] = record["blend"]
+    """The counts within the line of an answer."""
+    blend: Mapping[str, Any] = record_of(line)["blend"]
     return blend

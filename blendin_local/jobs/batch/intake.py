@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from blendin_local.errors import UsageError
+from blendin_local.files import patiently
 
 BOM = b"\xef\xbb\xbf"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 NUMBERS = ("max_tokens", "threshold", "alpha", "temperature", "top_p", "seed")  # columns of a table
 LONGEST_CELL = 2**31 - 1
+LONGEST_NAME = 60  # of a column that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def read_raw(path: Path, field: str | None, digest: Callable[[bytes], None]) -> 
         UsageError: The file cannot be read, or has no column for the prompt.
     """
     try:
-        with path.open("rb") as file:
+        with patiently(lambda: path.open("rb")) as file:
             separator = SEPARATORS.get(path.suffix.lower())
             if separator:
                 yield from _table(_lines(file, digest), separator, field)
@@ -122,9 +124,14 @@ def _table(lines: Iterator[bytes], separator: str, field: str | None) -> Iterato
 
 def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
-        return [name.strip() for name in next(reader, [])]
+        names = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise UsageError(f"the first line is no list of columns: {error}", "name the columns") from None
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:  # the escapes of bytes that are no text
+        raise UsageError("the first line is not UTF-8", "convert the file, for example with iconv") from None
+    return names
 
 
 def _prompt_column(header: list[str], field: str | None) -> str:
@@ -133,10 +140,16 @@ def _prompt_column(header: list[str], field: str | None) -> str:
     wanted = field or "prompt"
     if wanted not in header:
         raise UsageError(
-            f"there is no column {wanted!r}; the columns are {', '.join(header) or 'none'}",
+            f"there is no column {wanted!r}; the columns are {', '.join(map(plain_name, header)) or 'none'}",
             "name the column of the prompt with --field",
         )
     return wanted
+
+
+def plain_name(name: str) -> str:
+    """The name of a field or column, as it can be shown on one line."""
+    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return short if short.isprintable() else ascii(short)
 
 
 def _table_row(line: int, header: list[str], cells: list[str], prompt: str) -> RawRow:

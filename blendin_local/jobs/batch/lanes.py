@@ -38,7 +38,7 @@ def choose_lanes(cores: int, free: int, weights: int, per_lane: int, rows: int) 
 
 def lanes_for(files: Mapping[Role, tuple[Path, ModelSettings]], rows: int) -> int:
     """The same, from the headers of the models on this machine."""
-    needs = [memory_estimate(read_header(path), settings) for path, settings in files.values()]
-    weights = sum(need.weights + need.compute for need in needs)
-    kv_cache = sum(need.kv_cache for need in needs)
-    return choose_lanes(usable_threads(), available_memory(), weights, kv_cache, rows)
+    headers = [(read_header(path), settings) for path, settings in files.values()]
+    one, two = (sum(memory_estimate(*file, n_lanes).total for file in headers) for n_lanes in (1, 2))
+    per_lane = two - one
+    return choose_lanes(usable_threads(), available_memory(), one - per_lane, per_lane, rows)

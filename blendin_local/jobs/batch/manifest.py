@@ -1,6 +1,7 @@
 """What a batch was: its input, models and settings, and what came of it.
 
-Here: `Identity`, which answers of one file share; `Manifest`, written first and last; `require_same`.
+Here: `Identity`, which answers of one file share; `Manifest`, written first and last, and read back;
+`require_same`.
 Not here: how rows are answered (`run`).
 Settings that only decide how fast it goes (threads, layers on a GPU, rows at once) may change between runs,
 but for threads where the answers are to be reproducible.
@@ -12,12 +13,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
+from blendin_local.files import private_fd
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
@@ -26,6 +29,8 @@ from blendin_local.settings import ModelSettings
 
 VERSION = 1
 MOST_DIFFERENCES = 4
+PARTS = ("input", "models", "settings", "counts", "times")  # what every manifest holds, beside names
+LONGEST_S = 1e12
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
         "template": asdict(plan.template),
         "guide_template": plan.guide_template and hashlib.sha256(plan.guide_template.encode()).hexdigest(),
         "thinking": plan.thinking,
+        "date": plan.date.isoformat(),
         "base": _memory_settings(plan.base_settings),
         "guide": _memory_settings(plan.guide_settings),
         **more,
@@ -75,6 +81,8 @@ def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, 
 
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
+    if not settings.swa_full:
+        facts["swa_full"] = False  # what is read again is read in other shapes
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}
@@ -106,24 +114,65 @@ class Manifest:
         """
         record = {"version": VERSION, "state": state, **self.identity.to_json(), **self.facts, **results}
         text = json.dumps({**record, "times": self.history}, ensure_ascii=False, indent=2) + "\n"
-        replace_file(self.path, [text.encode()])
+        replace_file(self.path, [text.encode()], one_writer=True)
+
+
+class DamagedManifestError(UsageError):
+    """A file in the manifest's place that is none, or none that is whole."""
 
 
 def read_manifest(path: Path) -> Mapping[str, Any] | None:
     """The manifest of an earlier run, None where there is none.
 
     Raises:
-        UsageError: The file is something else.
+        DamagedManifestError: The file is something else.
+        UsageError: It is of another version, or cannot be read.
     """
     try:
-        value = json.loads(path.read_bytes())
+        with open(path, "rb", opener=private_fd) as file:
+            value = json.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
+    except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or value.get("version") != VERSION:
-        raise UsageError(f"{path} is not a manifest of this version", "choose another -o")
-    return value
+    if not _is_whole(value):
+        raise DamagedManifestError(
+            f"{path} is not a whole manifest of blendin batch",
+            "choose another -o, or let blendin batch --adopt make it anew (which shows first what it would "
+            "take over)",
+        )
+    if value["version"] != VERSION:
+        raise UsageError(
+            f"{path} is a manifest of version {_short(value['version'])}, not {VERSION}", "choose another -o"
+        )
+    return dict(value)
+
+
+def _is_whole(value: Any) -> bool:  # noqa: ANN401 - anything that JSON can hold
+    """Whether everything is there that going on needs; of another version only that number is looked at."""
+    if not isinstance(value, dict) or "version" not in value:
+        return False
+    if value["version"] != VERSION:
+        return True
+    if not all(isinstance(value.get(part), dict) for part in PARTS):
+        return False
+    seconds = value["times"].get("seconds", 0.0)
+    return type(seconds) in {int, float} and 0 <= seconds < LONGEST_S
+
+
+def begun_on(path: Path) -> date | None:
+    """The date that the guide's template was told in an earlier run; None where there was none.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    settings = (read_manifest(path) or {}).get("settings")
+    try:
+        return date.fromisoformat(settings["date"]) if isinstance(settings, dict) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
@@ -137,7 +186,7 @@ def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) ->
     differences = [
         difference
         for part in ("models", "settings")
-        for difference in _differences(part, found.get(part), now[part])
+        for difference in differences_of(part, found.get(part), now[part])
     ]
     if differences:
         shown = "; ".join(differences[:MOST_DIFFERENCES])
@@ -148,11 +197,11 @@ def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) ->
         )
 
 
-def _differences(name: str, old: object, new: object) -> Iterator[str]:
+def differences_of(name: str, old: object, new: object) -> Iterator[str]:
     """`name: old, now new` for each value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new} - {"file"}):  # a model may be called otherwise
-            yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
+            yield from differences_of(f"{name}.{key}", old.get(key), new.get(key))
     elif old != new:
         yield f"{name.removeprefix('settings.')} was {_short(old)}, now {_short(new)}"
 

@@ -1,20 +1,18 @@
 """The files of a batch, and who may write them.
 
-Here: `Places`, `held`, `remove_results`.
-Not here: what is in the files (`results`, `manifest`).
+Here: `Places`, `remove_results`, `require_new`.
+Not here: what is in the files (`results`, `manifest`), writing them (`growing`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import filelock
-
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.manifest import read_manifest
 from blendin_local.jobs.batch.results import cannot_write
 
@@ -27,7 +25,6 @@ class Places:
     answers: Path
     errors: Path
     manifest: Path
-    lock: Path
 
     @classmethod
     def of(cls, source: Path, out: Path) -> Places:
@@ -37,16 +34,23 @@ class Places:
             UsageError: The output is the input, or cannot be a file.
         """
         stem = out.name.removesuffix(".jsonl")
-        names = [out.name, f"{stem}.errors.jsonl", f"{stem}.manifest.json", f"{stem}.lock"]
-        places = cls(source, *(out.with_name(name) for name in names))
-        for path in (places.answers, places.errors, places.manifest, places.lock):
-            if path.exists() and source.exists() and os.path.samefile(path, source):
+        names = [out.name, f"{stem}.errors.jsonl", f"{stem}.manifest.json"]
+        try:
+            places = cls(source, *(out.with_name(name) for name in names))
+            places._require_usable()
+        except (OSError, ValueError) as error:  # ValueError: no name at all, such as /
+            why = error.strerror if isinstance(error, OSError) else "it has no name"
+            raise UsageError(f"{out} cannot be written: {why}", "choose another -o") from error
+        return places
+
+    def _require_usable(self) -> None:
+        for path in (self.answers, self.errors, self.manifest):
+            if path.exists() and self.source.exists() and os.path.samefile(path, self.source):
                 raise UsageError(f"{path} is the input itself", "choose another -o")
             if path.exists() and not path.is_file():
                 raise UsageError(f"{path} is not a regular file", "choose another -o")
-        if not out.parent.is_dir():
-            raise UsageError(f"there is no directory {out.parent}", "make it, or choose another -o")
-        return places
+        if not self.answers.parent.is_dir():
+            raise UsageError(f"there is no directory {self.answers.parent}", "make it, or choose another -o")
 
 
 def remove_results(places: Places) -> None:
@@ -58,45 +62,33 @@ def remove_results(places: Places) -> None:
     """
     if read_manifest(places.manifest) is None:
         require_new(places)
-    with held(places):
-        for path in (places.answers, places.errors, places.manifest):
+    with GrowingFile.held(places.answers) as answers, GrowingFile.held(places.errors, make=False) as errors:
+        for path, drop in (
+            (places.answers, answers.drop),
+            (places.errors, errors.drop),
+            (places.manifest, partial(places.manifest.unlink, missing_ok=True)),
+        ):
             try:
-                path.unlink(missing_ok=True)
+                drop()
             except OSError as error:
                 raise cannot_write(path, error) from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "choose another -o") from error
 
 
 def require_new(places: Places) -> None:
     """Raise `UsageError` where answers lie that nobody knows the settings of."""
     for path in (places.answers, places.errors):
-        if path.exists() and path.stat().st_size:
+        if _size(path):
             raise UsageError(
                 f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
-                "choose another -o, or move the file away",
+                "choose another -o, move the file away, or let blendin batch --adopt make it anew "
+                "(which shows first what it would take over)",
             )
-
-
-def foreign(path: Path, key: object) -> UsageError:
-    """What to say of a row that cannot be ours."""
-    return UsageError(
-        f"{path} holds a row {key!r}, which is not in the input", "take it out, or choose another -o"
-    )
-
-
-@contextmanager
-def held(places: Places) -> Iterator[None]:
-    """One run at a time; the lock dies with its process, however that ends."""
-    lock = filelock.FileLock(places.lock)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UsageError(
-            f"another blendin batch is writing {places.answers}", "wait for it, or choose another -o"
-        ) from None
-    except OSError as error:
-        raise cannot_write(places.lock, error) from error
-    try:
-        yield
-    finally:
-        places.lock.unlink(missing_ok=True)
-        lock.release()

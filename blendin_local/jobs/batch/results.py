@@ -1,22 +1,23 @@
-"""Files that grow by whole lines and lose none.
+"""Lines on the disk: how they are encoded, read back and replaced.
 
-Here: `GrowingFile`, `read_back`, `replace_file`.
-Not here: what the lines say (`forms`), which rows they stand for (`run`).
-Each line is one write and one fsync, so what a crash leaves behind is at most one broken line, the last.
+Here: `encode`, `read_back`, `replace_file`, `cannot_write`.
+Not here: appending to a file (`growing`), what the lines say (`forms`), which rows they stand for (`kept`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.files import patiently, replace_whole
 
-MODE = 0o666  # less the user's mask
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -24,139 +25,86 @@ def encode(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode() + b"\n"
 
 
-class GrowingFile:
-    """A file of JSON lines that is appended to; opened at the first line.
-
-    Args:
-        path: The file.
-        size: Bytes of it that hold whole lines; what lies beyond is cut off.
-    """
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
-        self._size = size
-        self._fd = -1
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Put a line onto the disk; when this returns, it is there.
-
-        Raises:
-            WriteError: The disk is full or broken; the file ends with its last whole line.
-        """
-        data = encode(record)
-        try:
-            self._open()
-            _write_all(self._fd, data)
-            os.fsync(self._fd)
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._fd, self._size)
-            raise cannot_write(self._path, error) from error
-        self._size += len(data)
-
-    def _open(self) -> None:
-        if self._fd >= 0:
-            return
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), MODE)
-        os.ftruncate(self._fd, self._size)
-        os.lseek(self._fd, 0, os.SEEK_END)
-        sync_directory(self._path)
-
-    def close(self) -> None:
-        """Close it; what is broken at the end is cut off even if nothing was appended."""
-        try:
-            if self._fd < 0 and self._path.exists() and self._path.stat().st_size > self._size:
-                self._open()
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
-        finally:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
 def cannot_write(path: Path, error: OSError) -> WriteError:
     """What to say where the disk refuses."""
     return WriteError(
-        f"{path} cannot be written: {error.strerror}",
+        f"{path} cannot be written: {error.strerror or error}",
         "every finished row is kept: make room, then run the same command again",
     )
 
 
-def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> int:
+@dataclass
+class Content:
+    """The bytes of a file of lines.
+
+    Attributes:
+        whole: Bytes of whole lines.
+        torn: Bytes after the last line end: what a crash left of a line.
+        digest: Of the whole lines.
+    """
+
+    whole: int = 0
+    torn: int = 0
+    digest: _Hash = field(default_factory=hashlib.sha256)
+
+
+def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> Content:
     """Read the lines of an earlier run.
 
     Args:
         path: The file; it may be absent.
-        take: Is given each line's record; raises KeyError, TypeError or AttributeError for one it cannot use.
+        take: Is given each line's record; raises LookupError, TypeError, ValueError, AttributeError or
+            ArithmeticError for one it cannot use.
 
     Returns:
-        How many bytes hold whole lines: all, or all before a last line that a crash has torn.
+        What it holds. Only bytes without a line end are torn: a whole line that cannot be used was written by
+        somebody else, or edited.
 
     Raises:
-        UsageError: A line before the last is not one of a batch.
+        UsageError: A line is not one of a batch, or the file cannot be read.
     """
-    good, broken = 0, 0
+    content = Content()
     try:
-        file = path.open("rb")
+        file = patiently(lambda: path.open("rb"))
     except FileNotFoundError:
-        return 0
+        return content
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
     with file:
         for number, line in enumerate(file, 1):
-            if broken:
+            if not line.endswith(b"\n"):
+                content.torn = len(line)
+                break
+            if not _usable(line, take):
                 raise UsageError(
-                    f"line {broken} of {path} was not written by blendin batch",
-                    "take it out, choose another -o, or begin anew with --restart",
+                    f"line {number} of {path} was not written by blendin batch, or was edited",
+                    "take it out (its row is asked again), choose another -o, or begin anew with --restart",
                 )
-            if _usable(line, take):
-                good += len(line)
-            else:
-                broken = number
-    return good
+            content.whole += len(line)
+            content.digest.update(line)
+    return content
 
 
 def _usable(line: bytes, take: Callable[[Mapping[str, Any]], None]) -> bool:
-    if not line.endswith(b"\n"):
-        return False
     try:
         take(json.loads(line))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError):
         return False
     return True
 
 
-def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file so that a reader finds the old or the new one, whatever happens.
+def replace_file(path: Path, chunks: Iterable[bytes], *, one_writer: bool = False) -> None:
+    """Write a private file so that a reader finds the old or the new one, whatever happens.
+
+    Args:
+        path: The file.
+        chunks: What it will hold.
+        one_writer: Whether a lock keeps other writers away (`files.replace_whole`).
 
     Raises:
         WriteError: The disk is full or broken; the old file is there.
     """
-    temporary = path.with_name(f".{path.name}.new")  # one writer at a time: see `places.held`
     try:
-        with temporary.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path)
+        replace_whole(path, chunks, one_writer=one_writer)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise cannot_write(path, error) from error
-
-
-def sync_directory(path: Path) -> None:
-    """Make a new name in a directory last; systems that cannot do so are left alone."""
-    with suppress(OSError):
-        fd = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

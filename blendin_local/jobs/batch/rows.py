@@ -7,12 +7,14 @@ Sources: the batch form of OpenAI's API (`custom_id, method, url, body`), read a
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message, Speaker
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.intake import RawRow
 from blendin_local.pair import Request
@@ -35,6 +37,8 @@ SETTINGS = frozenset(
     {"system", "max_tokens", "method", "threshold", "alpha", "temperature", "top_p", "seed", "stop"}
 )
 MOST_SAID = 40  # characters of a wrong value that are repeated
+_short = reprlib.Repr()  # which goes a few levels deep and no deeper
+_short.maxstring = _short.maxother = _short.maxlong = 2 * MOST_SAID
 OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages"}) | SETTINGS
 OUTER_FIELDS = frozenset({"custom_id", "method", "url", "body"})
 BODY_FIELDS = (OWN_FIELDS - {"custom_id", "id"}) | {"max_completion_tokens", "blend"}
@@ -123,9 +127,9 @@ def _own(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
 
 def _openai(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
     body = _object("body", raw.values["body"])
-    blend = _object("body.blend", body.get("blend") or {})
+    blend = _object("body.blend", {} if body.get("blend") is None else body["blend"])
     form = _endpoint(raw.values, body)
-    if body.get("n") not in {None, 1}:
+    if body.get("n") is not None and _number("body.n", body["n"]) != 1:
         raise UsageError("body.n is not 1: a row has one answer")
     limit = body.get("max_tokens", body.get("max_completion_tokens"))
     unused = (frozenset(raw.values) - OUTER_FIELDS) | (frozenset(body) - BODY_FIELDS - BODY_IGNORED)
@@ -142,7 +146,7 @@ def _endpoint(values: Mapping[str, Any], body: Mapping[str, Any]) -> Form:
     form: Form = "chat" if url.endswith("/chat/completions") else "completion"
     needed = "messages" if form == "chat" else "prompt"
     if needed not in body:
-        raise UsageError(f"body has no {needed}, which {url} needs")
+        raise UsageError(f"body has no {needed}, which {_said(url)} needs")
     return form
 
 
@@ -259,7 +263,7 @@ def _whole(name: str, value: object) -> int:
 
 def _said(value: object) -> str:
     """What a row says, short enough for a line."""
-    text = repr(value)
+    text = _short.repr(value)
     return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
 
 
@@ -277,8 +281,4 @@ def _text(name: str, value: object) -> str:
 def _characters(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} is not a text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"{name} has half of a character (a lone surrogate)") from None
-    return value
+    return require_text(value, name)

@@ -1,30 +1,38 @@
 """The run: rows in, lines out, and everything that must hold in between.
 
-Here: `Batch`: what is finished already, what is left, answering it.
-Not here: validation (`scan`), files (`places`, `results`, `manifest`), how rows share a batch (`pair`).
+Here: `Batch`: going on where the files end, answering what is left, and seeing that the files hold it.
+Not here: validation (`scan`), files (`places`, `growing`, `manifest`), what they hold (`kept`), what must fit
+before a run goes on (`resume`), how rows share a batch (`pair`).
 A row is finished once its line is on the disk, in the answers or in the errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Protocol
 
 from blendin_local.core.records import Completion
-from blendin_local.errors import BlendinError, WriteError
-from blendin_local.jobs.batch.forms import BAD_ROW, Tally, answer_line, blend_of, error_line
-from blendin_local.jobs.batch.manifest import Identity, Manifest, read_manifest, require_same
-from blendin_local.jobs.batch.places import Places, foreign, held, require_new
-from blendin_local.jobs.batch.results import GrowingFile, encode, read_back, replace_file
+from blendin_local.errors import BlendinError, UsageError, WriteError
+from blendin_local.jobs.batch.adoption import Adoption
+from blendin_local.jobs.batch.forms import Tally, answer_line, blend_of, error_line
+from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.kept import ANSWERED, FAILED, LEFT, Kept
+from blendin_local.jobs.batch.manifest import (
+    Identity,
+    Manifest,
+)
+from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.resume import ADOPTED, forget_failures, found_manifest
 from blendin_local.jobs.batch.rows import Fault, Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.jobs.batch.standing import BatchOptions, Standing
 from blendin_local.pair import Request
 
-LEFT, ANSWERED, FAILED = 0, 1, 2
+COUNTED = ("wanted", "answered", "failed", "left")
 TELL_EVERY_S = 0.5  # while no row is finished; counting a million rows takes a millisecond
 
 
@@ -44,40 +52,42 @@ class Answers(Protocol):
 
 
 class Batch:
-    """A batch whose rows are known; `open` it, then `answer`.
+    """A batch whose files are held; made by `open`, then `answer`.
 
     Args:
         scan: What the input holds.
         places: The files.
         options: What to do.
+        kept: What is finished.
+        files: The answers and the errors.
+        manifest: What is said about them.
+
+    Attributes:
+        notes: What the user should know about the files as they were found.
     """
 
-    def __init__(self, scan: Scan, places: Places, options: BatchOptions) -> None:
+    def __init__(
+        self,
+        scan: Scan,
+        places: Places,
+        options: BatchOptions,
+        *,
+        kept: Kept,
+        files: tuple[GrowingFile, GrowingFile],
+        manifest: Manifest,
+    ) -> None:
         self.scan, self.places, self.options = scan, places, options
-        self.tally = Tally()
+        self.kept, self.manifest = kept, manifest
+        self._answers, self._errors = files
         self._now = Tally()
-        self._state = bytearray(scan.rows)
         self._finished_now = 0
         self._tokens_now = 0
         self._began = self._told = monotonic()
-        self._answers = GrowingFile(places.answers, read_back(places.answers, self._take_answer))
-        self._errors = GrowingFile(places.errors, read_back(places.errors, self._take_error))
-
-    def _take_answer(self, line: Mapping[str, Any]) -> None:
-        number = self.scan.index.row_of(line["custom_id"])
-        if number is None:
-            raise foreign(self.places.answers, line["custom_id"])
-        blend = blend_of(line)
-        if self._state[number] != ANSWERED:
-            self.tally.add(blend)
-        self._state[number] = ANSWERED
-
-    def _take_error(self, line: Mapping[str, Any]) -> None:
-        number, again = int(line["row"]) - 1, self.options.retry_errors and line["error"]["code"] != BAD_ROW
-        if not 0 <= number < self.scan.rows:
-            raise foreign(self.places.errors, line["custom_id"])
-        if self._state[number] == LEFT and not again:
-            self._state[number] = FAILED
+        self.notes = [
+            f"the last line of {file.path} was torn and cut off ({file.torn:,} bytes); its row is asked again"
+            for file in files
+            if file.torn
+        ]
 
     @classmethod
     @contextmanager
@@ -88,6 +98,8 @@ class Batch:
         options: BatchOptions,
         identity: Identity,
         facts: Mapping[str, Any],
+        *,
+        adopt: Callable[[Adoption], None] | None = None,
     ) -> Iterator[Batch]:
         """Take hold of the files and see what is finished.
 
@@ -97,41 +109,55 @@ class Batch:
             options: What to do.
             identity: What must be as it was in earlier runs.
             facts: Versions and names for the manifest.
+            adopt: Where answers have no whole manifest: is told what is there, and returns if they are to be
+                taken over. None: they never are.
 
         Raises:
             UsageError: Another run is at it, or the files belong to another batch.
             WriteError: The disk refuses.
         """
-        with held(places):
-            found = read_manifest(places.manifest)
-            if found is not None:
-                require_same(found, identity, places.answers)
-            else:
-                require_new(places)
-            batch = cls(scan, places, options)
+        with GrowingFile.held(places.answers) as answers, ExitStack() as stack:
+            found = found_manifest(scan, places, identity, adopt)
             if options.retry_errors:
-                batch._forget_failures()
-            times = dict((found or {}).get("times", {}))
-            batch.manifest = Manifest(places.manifest, identity, facts, times)
-            try:
-                yield batch
-            finally:
-                batch._answers.close()
-                batch._errors.close()
+                forget_failures(places)
+            errors = stack.enter_context(GrowingFile.held(places.errors, make=False))
+            kept = Kept(scan, places)
+            answers.read(kept.take_answer)
+            errors.read(kept.take_error)
+            manifest = Manifest(places.manifest, identity, facts, dict(found.get("times", {})))
+            batch = cls(scan, places, options, kept=kept, files=(answers, errors), manifest=manifest)
+            batch._settle(found)
+            yield batch
 
-    manifest: Manifest
+    def _settle(self, found: Mapping[str, Any]) -> None:
+        """Write the manifest where nothing else will: it was adopted, or a kill came after the last row."""
+        standing, state = self.standing(), found.get("state")
+        was = {name: found.get("counts", {}).get(name) for name in COUNTED}
+        now = {name: getattr(standing, name) for name in COUNTED}
+        counted = was["answered"] if was["wanted"] == now["wanted"] else 0
+        if isinstance(counted, int) and counted > now["answered"]:
+            self.notes.append(
+                f"{self.places.answers} holds {now['answered']} of the {counted} answers that its manifest "
+                "counts: the others are asked again"
+            )
+        if state == ADOPTED or (found and not standing.left and (state, was) != ("finished", now)):
+            self.manifest.write("stopped" if standing.left else "finished", standing.to_json())
+
+    @property
+    def tally(self) -> Tally:
+        """Counts over all answers on disk."""
+        return self.kept.tally
 
     def standing(self) -> Standing:
         """How far it is."""
-        rows = self._state[self.options.shard.slice()][: self.options.limit]
-        return Standing(
-            wanted=len(rows),
-            answered=rows.count(ANSWERED),
-            failed=rows.count(FAILED),
+        return self._with_pace(self.kept)
+
+    def _with_pace(self, kept: Kept) -> Standing:
+        return replace(
+            kept.standing(self.options),
             finished_now=self._finished_now,
             tokens_now=self._tokens_now,
             seconds=monotonic() - self._began,
-            tally=self.tally,
             now=self._now,
         )
 
@@ -146,7 +172,7 @@ class Batch:
             listen: Is told how far it is, after each row and while rows are written.
 
         Raises:
-            WriteError: The disk refuses; what was finished is kept.
+            WriteError: The disk refuses, and what was finished is kept; or something else changed the files.
             UsageError: The input was changed meanwhile.
         """
         self._began = monotonic()
@@ -156,7 +182,7 @@ class Batch:
         try:
             self._answer(pair, should_stop, listen)
         except BaseException:
-            with suppress(WriteError):  # what happened first is what the user should hear
+            with suppress(BlendinError):  # what happened first is what the user should hear
                 self._finish(before)
             raise
         self._finish(before)
@@ -199,7 +225,7 @@ class Batch:
             seen += 1
             if self.options.limit is not None and seen > self.options.limit:
                 return
-            if self._state[number] != LEFT:
+            if self.kept.state[number] != LEFT:
                 continue
             if isinstance(row, Fault):
                 self._fail(number, row)
@@ -213,41 +239,43 @@ class Batch:
             return
         line = answer_line(row, outcome, with_steps=self.options.with_steps)
         self._answers.append(line)
-        self._state[number] = ANSWERED
+        self.kept.state[number] = ANSWERED
         self._finished_now += 1
         for tally in (self.tally, self._now):
             tally.add(blend_of(line))
 
     def _fail(self, number: int, failed: Row | Fault, error: BlendinError | None = None) -> None:
         self._errors.append(error_line(number, failed, error))
-        self._state[number] = FAILED
+        self.kept.state[number] = FAILED
         self._finished_now += 1
 
     def _finish(self, before: float) -> None:
-        standing = self.standing()
+        """Say in the manifest what the files hold; `WriteError` where that is not what was written."""
+        standing, trouble = self.standing(), None
+        try:
+            self._answers.verify()
+            self._errors.verify()
+        except WriteError as error:
+            standing, trouble = self._read_again(error)
         self._note_times(before + standing.seconds, ended=_now())
-        self.manifest.write("stopped" if standing.left else "finished", standing.to_json())
+        self.manifest.write("stopped" if standing.left or trouble else "finished", standing.to_json())
+        if trouble is not None:
+            raise trouble
+
+    def _read_again(self, error: WriteError) -> tuple[Standing, WriteError]:
+        """What is in files that something else has changed, and what to say of it."""
+        try:
+            there = Kept.read(self.scan, self.places)
+        except UsageError as unusable:
+            raise WriteError(f"{error.message}; {unusable.message}", error.hint) from error
+        difference = self.kept.difference(there) or "every row is still in it"
+        return self._with_pace(there), WriteError(f"{error.message}; {difference}", error.hint)
 
     def _note_times(self, seconds: float, **moments: str) -> None:
         times = self.manifest.history
         times.setdefault("first_started", _now())
         times.pop("ended", None)
         times.update(moments, seconds=round(seconds, 3))
-
-    def _forget_failures(self) -> None:
-        """Take the rows that are asked again out of the file of errors."""
-        kept: list[bytes] = []
-        path = self.places.errors
-        if not path.exists():
-            return
-
-        def take(line: Mapping[str, Any]) -> None:
-            if line["error"]["code"] == BAD_ROW:
-                kept.append(encode(line))
-
-        read_back(path, take)
-        replace_file(path, kept)
-        self._errors = GrowingFile(path, sum(map(len, kept)))
 
 
 def _now() -> str:

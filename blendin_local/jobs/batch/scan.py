@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.intake import read_raw
+from blendin_local.files import patiently
+from blendin_local.jobs.batch.intake import plain_name, read_raw
 from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults, interpret
 
 MOST_NAMES = 12  # of unused fields that are remembered
@@ -104,11 +105,23 @@ class Scan:
         """Raise `UsageError` where the file is not what it was."""
         if stamp_of(self.source) == self.stamp:
             return
-        with self.source.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
-                raise UsageError(
-                    f"{self.source} was changed while it was being answered", "bring the old file back"
-                )
+        if sha256_of(self.source) != self.sha256:
+            raise UsageError(
+                f"{self.source} was changed while it was being answered", "bring the old file back"
+            )
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        with patiently(lambda: path.open("rb")) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "bring it back") from error
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
@@ -186,7 +199,7 @@ def scan_rows(
         rows=seen.rows,
         bad=seen.bad,
         methods=frozenset(seen.methods) & frozenset(METHODS),
-        unused=tuple(seen.unused),
+        unused=tuple(map(plain_name, seen.unused)),
         index=index,
         doubles=doubles,
     )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.bench.record import VERSION, Figure, figures_in
+from blendin_local.paths import read_bytes
 
 Change = Literal["better", "worse", "noise"]
 LESS_IS_BETTER = {"first_token_ms", "list_ms", "at_once", "load_s", "guide_tokens", "in_python", "in_lists"}
@@ -56,10 +57,10 @@ def read_record(path: Path) -> Mapping[str, Any]:
         UsageError: The file is something else.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_bytes(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or record.get("version") != VERSION or "models" not in record:
         raise UsageError(f"{path} is no benchmark of this version", "make one with: blendin bench --json")

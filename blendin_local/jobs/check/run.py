@@ -71,10 +71,10 @@ class CheckPlan:
     seed: int = 0
 
 
-def static_check(plan: CheckPlan) -> Check:
-    """What the files alone say; no weights are loaded."""
+def static_check(plan: CheckPlan, should_stop: Callable[[], bool] = lambda: False) -> Check:
+    """What the files alone say, no weights loaded; `should_stop` is polled while unknown files are tried."""
     began = monotonic()
-    sheet = examine(plan.setup, plan.passages)
+    sheet = examine(plan.setup, plan.passages, should_stop)
     verdicts, found = judge(sheet, None, None, plan.limits), file_remarks(sheet)
     return Check(
         plan.references, plan.pair_name, sheet, verdicts=verdicts, remarks=found, seconds=monotonic() - began

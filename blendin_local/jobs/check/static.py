@@ -7,14 +7,16 @@ Source: figure 4 of the paper counts whether the guide's tokens exist for the ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
 from blendin_local.decode.player import context_size, memory_estimate
+from blendin_local.engine.first_load import VOCABULARY, require_loadable
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
 from blendin_local.engine.vocabulary import Span, Vocabulary
+from blendin_local.models.store import Store
 from blendin_local.pair import PairSetup
 
 GIB = 2**30
@@ -118,12 +120,15 @@ class PairSheet:
     asked_cost: float
 
 
-def examine(setup: PairSetup, passages: Sequence[str]) -> PairSheet:
+def examine(
+    setup: PairSetup, passages: Sequence[str], should_stop: Callable[[], bool] = lambda: False
+) -> PairSheet:
     """Describe a pair from its files.
 
     Args:
         setup: The pair; both files must be there.
         passages: A text that shows which tokens are used.
+        should_stop: Polled while a file that was not loaded before is tried.
 
     Raises:
         LoadError: A file is damaged or no model.
@@ -135,6 +140,7 @@ def examine(setup: PairSetup, passages: Sequence[str]) -> PairSheet:
         if role not in ROLES:
             continue
         header = read_header(path)
+        require_loadable([(header, settings)], Store.default().verdicts, should_stop, what=VOCABULARY)
         with open_vocabulary(path) as vocabulary:
             pieces[role] = spoken_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)

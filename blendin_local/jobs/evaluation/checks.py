@@ -15,6 +15,7 @@ from typing import Any
 from blendin_local.errors import UsageError
 from blendin_local.jobs.check.record import KIND
 from blendin_local.jobs.check.record import VERSION as CHECK_VERSION
+from blendin_local.paths import read_bytes
 
 OVERLAP_TOP = "50"  # figure 4 of the paper
 
@@ -42,7 +43,7 @@ def read_check(path: Path) -> CheckFacts:
         UsageError: The file is something else.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_bytes(path))
         if (record["kind"], record["version"]) != (KIND, CHECK_VERSION):
             raise ValueError(record["kind"])
         ranks = (record["answers"] or {}).get("ranks")
@@ -55,7 +56,7 @@ def read_check(path: Path) -> CheckFacts:
                 "calibration": {role: _calibration(found) for role, found in record["calibration"].items()},
             },
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no record of a check: {error}", "make one: blendin check --json > FILE"
         ) from None

@@ -22,7 +22,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.results import GrowingFile, read_back
+from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.evaluation.answers import Answer
 from blendin_local.jobs.evaluation.items import Item
 from blendin_local.jobs.evaluation.rubrics import Rubric
@@ -125,8 +126,8 @@ def judge_answers(
     """
     known = {key for key, score in read_judged(path, answers).items() if score is not None}
     wanted = [item for item in items if item.key in answers and item.key not in known]
-    file = GrowingFile(path, read_back(path, lambda line: line["custom_id"]))
-    try:
+    with GrowingFile.held(path) as file:
+        file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             waiting: Iterator[Item] = iter(wanted)
             left = len(wanted)
@@ -137,8 +138,7 @@ def judge_answers(
                 for line in pool.map(lambda item: _verdict(judge, rubric, item, answers[item.key]), portion):
                     file.append(line)
                 left -= len(portion)
-    finally:
-        file.close()
+        file.verify()
     return True
 
 

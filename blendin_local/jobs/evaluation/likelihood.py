@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
 from blendin_local.errors import ContextFullError
-from blendin_local.jobs.batch.results import GrowingFile, read_back
+from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
 
@@ -77,15 +78,14 @@ def read_options(
         Whether all of it is read.
     """
     done: set[str] = set()
-    file = GrowingFile(path, read_back(path, lambda line: done.add(line["custom_id"])))
-    try:
+    with GrowingFile.held(path) as file:
+        file.read(lambda line: done.add(line["custom_id"]))
         for item in items:
             if should_stop():
                 return False
             if item.key not in done:
                 file.append({"custom_id": item.key, **_reading(reader, role, benchmark, item)})
-    finally:
-        file.close()
+        file.verify()
     return True
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 
 DATA = Path(__file__).parent / "data"  # the shipped subsets, laid out as a full data folder is
@@ -126,8 +127,15 @@ def _json_row(path: Path, number: int, line: str) -> Row:
         values = json.loads(line)
     except json.JSONDecodeError as error:
         raise Row(path, number, {}).fault(f"not JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or brackets in brackets
+        raise Row(path, number, {}).fault("not JSON that can be read") from error
     if not isinstance(values, dict):
         raise Row(path, number, {}).fault("not an object")
+    if "\\u" in line:  # only an escape can spell half of a character
+        try:
+            require_text(json.dumps(values, ensure_ascii=False), "the row")
+        except UsageError as error:
+            raise Row(path, number, {}).fault(error.message) from None
     return Row(path, number, values)
 
 

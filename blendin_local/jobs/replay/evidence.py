@@ -35,6 +35,7 @@ class Recorded(Prediction):
         candidates: All of them, None where they were not kept.
         why_not: Why; empty to stand in with the likeliest alone, where nothing is decided by it.
         confidences: By temperature, as far as they were kept.
+        silent: Whether it made no suggestion.
     """
 
     def __init__(
@@ -43,11 +44,14 @@ class Recorded(Prediction):
         candidates: Distribution | None,
         why_not: str,
         confidences: Mapping[float | None, float | None],
+        *,
+        silent: bool,
     ) -> None:
         self.top, self.top_p = top.bytes, top.p
         self._kept = candidates
         self._why_not = why_not
         self._confidences = confidences
+        self.silent = silent
 
     @property
     def candidates(self) -> Distribution:
@@ -82,6 +86,7 @@ class Evidence:
         self._recording = recording
         self._beginnings: dict[bytes, Step] = {}
         self._heard: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
+        self._silent: set[tuple[str, bytes]] = set()
         self._confidences: dict[tuple[str, bytes], float] = {}
         text = b""
         for step in recording.decisions:
@@ -94,9 +99,12 @@ class Evidence:
         for role, top in (("base", step.base_top), ("guide", step.guide_top)):
             if top is not None:
                 self._heard[role, text] = top, getattr(lists, role, None)
+        self._silent |= {(role, text) for role in step.silent}
         for heard in step.further:
             place = heard.role, text + heard.after
             self._heard.setdefault(place, (heard.top, heard.candidates))
+            if heard.silent:
+                self._silent.add(place)
             if heard.confidence is not None:
                 self._confidences[place] = heard.confidence
 
@@ -119,9 +127,11 @@ class Evidence:
         confidences = {
             self._temperature(question.role): self._confidences.get((question.role, question.text))
         }
+        silent = (question.role, question.text) in self._silent
         if listed is None or why_not:
-            return Recorded(top, None, "" if lenient else why_not, confidences)
-        return Recorded(top, {each.bytes: each.p for each in listed[:top_k]}, "", confidences)
+            return Recorded(top, None, "" if lenient else why_not, confidences, silent=silent)
+        candidates = {each.bytes: each.p for each in listed[:top_k]}
+        return Recorded(top, candidates, "", confidences, silent=silent)
 
     def _temperature(self, role: str) -> float | None:
         blend = self._recording.blend

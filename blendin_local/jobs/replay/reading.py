@@ -16,8 +16,10 @@ from blendin_local.core.record_json import step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.recording import Recording, recording_from_json
+from blendin_local.paths import read_bytes
 
 NEWEST_TRACE = 2
+LARGEST_TRACE = 2**32
 HOW = "write one with blendin run --trace FILE"
 NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -48,7 +50,7 @@ def read_recordings(path: Path) -> StoredAnswers:
         UsageError: It cannot be read, holds no answers, or a line is not what it should be.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST_TRACE)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
     lines, torn = _lines(path, data)

@@ -1,0 +1,45 @@
+"""What decides which bytes an answer has, as a record that stands beside it.
+
+Here: `signature`: versions, model files and how they are run, prompts, settings.
+Not here: what a pair adds, such as its templates and its date (`pair`).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from blendin_local._version import __version__
+from blendin_local.core.methods import Role
+from blendin_local.decode.player import Player
+from blendin_local.decode.spans import digest_of
+from blendin_local.decode.task import Settings
+from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.vocabulary import Span
+
+
+def signature(
+    models: Mapping[Role, Player], prompts: Mapping[Role, Sequence[Span]], settings: Settings
+) -> dict[str, Any]:
+    """What decides an answer, as far as models, prompts and settings do.
+
+    Args:
+        models: The loaded models, by role.
+        prompts: The rendered prompt of each role that the method may ask.
+        settings: What the answer is asked for with, the seed filled in.
+    """
+    return {
+        "versions": {
+            "blendin-local": __version__,
+            "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+        },
+        "models": {role: models[role].signature() for role in prompts},
+        "prompts": {role: digest_of(prompt) for role, prompt in prompts.items()},
+        "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
+        "sampling": asdict(settings.sampling),
+        "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
+    }

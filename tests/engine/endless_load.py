@@ -1,0 +1,14 @@
+"""A first load that never ends."""
+
+from blendin_local.engine import first_load
+from blendin_local.engine.child import serve
+
+
+def _answer(request: bytes) -> bytes:
+    first_load._limit(2**30, 1)
+    while True:
+        request += b""
+
+
+if __name__ == "__main__":
+    serve(_answer)

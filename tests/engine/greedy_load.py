@@ -1,0 +1,16 @@
+"""A first load that wants two gibibytes more than it is given."""
+
+import json
+
+from blendin_local.engine import first_load
+from blendin_local.engine.child import serve
+
+
+def _answer(request: bytes) -> bytes:
+    size = json.loads(request)["bytes"]
+    first_load._limit(size, 30)
+    return bytes(size + 2**31)
+
+
+if __name__ == "__main__":
+    serve(_answer)

@@ -1,0 +1,51 @@
+"""Opens damaged model files, one after another, as a program does that uses the Python API.
+
+It is run as a process: each line of its input is a JSON list of a path and a directory for verdicts, each
+line of its output what became of it. That it ends, prints a traceback or hangs is what the trials are about.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from pathlib import Path
+
+from blendin_local.decode.player import Player
+from blendin_local.engine.verdicts import Verdicts
+from blendin_local.errors import BlendinError
+from blendin_local.settings import ModelSettings
+
+
+def open_and_read(path: Path, verdicts: Path) -> None:
+    """Load a file as a base, have it read two tokens, and free it."""
+    players = Player.load_all({"base": (path, ModelSettings(threads=1))}, Verdicts(verdicts))
+    player = players["base"]
+    try:
+        [lane] = player.context.lanes
+        lane.begin([1, 2])
+        player.context.predict([lane])
+    finally:
+        player.close()
+
+
+def outcome(path: Path, verdicts: Path) -> dict[str, object]:
+    """What became of one file: the refusal, or the traceback of what nobody foresaw."""
+    try:
+        open_and_read(path, verdicts)
+    except BlendinError as error:
+        return {"refused": error.message, "exit": error.exit_code}
+    except Exception:  # noqa: BLE001 - reported as a lost trial
+        return {"traceback": traceback.format_exc()}
+    return {}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        path, verdicts = map(Path, json.loads(line))
+        found = outcome(path, verdicts)
+        found["own_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found["child_kib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
