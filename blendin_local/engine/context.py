@@ -153,6 +153,7 @@ class Context:
             self.require_room(lane)
             self.rewind(lane, len(lane.ids) - 1)  # without evaluating a token there are no logits
             self._borrow(lane)
+            self._mark(lane)
         shares = self._share_batch(sorted(lanes, key=lambda lane: lane.in_prompt))
         self._decode(shares, should_stop)
         return {share.lane: self._logits(share.last_row) for share in shares if share.complete}
@@ -253,9 +254,12 @@ class Context:
             lane.tally.decode_s += self._last_decode_s * share.n_tokens / n_tokens
             lane.tally.evaluations[self.threads] += 1
             lane.shrink_to(lane.n_valid + share.n_tokens)
-            if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
-                self.rewinder.mark(lane.sequence, lane.n_valid)
         self._abort.raise_again()
+
+    def _mark(self, lane: Lane) -> None:
+        """Keep a checkpoint before a lane's last token, where its memory wants one."""
+        if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
+            self.rewinder.mark(lane.sequence, lane.n_valid)
 
     def _watch(self, wanted: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""

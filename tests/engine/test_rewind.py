@@ -119,14 +119,15 @@ def last_position(context, lane):
     return api.llama_memory_seq_pos_max(api.llama_get_memory(context.handle), lane.sequence)
 
 
-def check_left(memory, left, keep):
-    """What a memory that has read a prompt and an answer may keep, when `keep` tokens are wanted."""
+def check_left(memory, left, keep, n):
+    """What a memory that has read a prompt and an answer may keep, when `keep` tokens are wanted of `n`."""
     if memory not in CHECKPOINTED:  # of the windows, all are still in the cache
         assert left == keep
     elif keep < PROMPT - 1:
         assert left == 0  # there is no state inside the prompt
     else:
         assert PROMPT - 1 <= left <= keep  # a prompt is never read again for its own answer
+        assert n - keep > CHECKPOINT_EVERY or keep - left < CHECKPOINT_EVERY  # nor much of a long answer
 
 
 def test_going_back_any_distance_leaves_no_trace(bench, memory):
@@ -140,7 +141,7 @@ def test_going_back_any_distance_leaves_no_trace(bench, memory):
 
         left = lane.n_valid
         assert lane.n_cached == left == last_position(context, lane) + 1
-        check_left(memory, left, keep)
+        check_left(memory, left, keep, len(ids))
         evaluated, logits = reads(context, lane)
         assert evaluated == len(ids) - left
         assert logits == pytest.approx(expected, abs=TOLERANCE)
