@@ -1,7 +1,7 @@
 """Files that a user names: read whole and within bounds, or refused in one line.
 
-Here: `read_bytes`, which takes pipes and devices too and hangs on none; `require_file`; the two places that a
-path can be relative to, `from_home` and `working_directory`, which may both be missing.
+Here: `read_bytes`, which takes pipes and devices too and hangs on none; `decode`; `require_file`; the two
+places that a path can be relative to, `from_home` and `working_directory`, which may both be missing.
 Not here: what the files hold, model files (`engine.header`).
 """
 
@@ -43,6 +43,20 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
         return _read_pipe(path)
     with path.open("rb", buffering=0) as device:
         return _collected(path, lambda: device.read(CHUNK) or b"")
+
+
+def decode(data: bytes, origin: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        UsageError: They are not UTF-8; the message says where.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{origin} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
+        ) from None
 
 
 def require_file(path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
-from blendin_local.engine.context import Context, n_outputs
+from blendin_local.engine.batch import n_outputs
+from blendin_local.engine.context import Context
 from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.header import Header, read_header
 from blendin_local.engine.machine import usable_threads

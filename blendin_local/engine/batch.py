@@ -1,6 +1,6 @@
 """The tokens of one `llama_decode` call.
 
-Here: `Share`, what one lane gives to it; `Batch`, numpy views on the C arrays; what the call returns.
+Here: `Share`, what one lane gives to it; `Batch`, numpy views on the C arrays; `n_outputs`, how many logits.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -15,6 +15,8 @@ import numpy as np
 
 from blendin_local.engine.lane import Lane
 from blendin_local.engine.library import library
+
+READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,8 @@ class Batch:
         if self.struct is not None:
             self._api.llama_batch_free(self.struct)
             self.struct = None
+
+
+def n_outputs(n_lanes: int) -> int:
+    """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
+    return max(n_lanes, READ_AT_ONCE)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import Batch, Share
+from blendin_local.engine.batch import READ_AT_ONCE, Batch, Share, n_outputs
 from blendin_local.engine.callbacks import Question
 from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
@@ -31,7 +31,6 @@ from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
 BATCH_TOKENS = 512
-READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -294,8 +293,3 @@ class Context:
             self._batch.close()
             self._api.llama_free(self.handle)
             self.handle = None
-
-
-def n_outputs(n_lanes: int) -> int:
-    """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
-    return max(n_lanes, READ_AT_ONCE)

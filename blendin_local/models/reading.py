@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError
+from blendin_local.paths import decode
 
 LARGEST_TEXT = 2**18
 MOST_KEYS_IN_A_CHAIN = 8  # `a.b.c`: tomllib takes quadratic time for it
@@ -41,12 +42,7 @@ def read_small_text(path: Path) -> str:
         raise UsageError(f"{str(path)!r} is not a path: {error}", "check the path") from error
     if len(data) > LARGEST_TEXT:
         raise UsageError(f"{path} is larger than {LARGEST_TEXT:,} bytes", "is it the right file?")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
-        ) from None
+    return decode(data, str(path))
 
 
 def absolute(path: Path, named_by: object, directory: Path | None = None) -> Path:

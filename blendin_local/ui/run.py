@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blendin_local.errors import UsageError
+from blendin_local.paths import decode
 from blendin_local.ui.grouped import grouped
 from blendin_local.ui.options import (
     SHOWN_CANDIDATES,
@@ -26,7 +27,7 @@ from blendin_local.ui.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.ui.values import decode, read_text, typed
+from blendin_local.ui.values import read_text, typed
 
 if TYPE_CHECKING:
     from rich.console import Console

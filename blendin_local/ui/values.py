@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.paths import read_bytes
+from blendin_local.paths import decode, read_bytes
 from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, CalibratedAlpha
 
 Value = TypeVar("Value")
@@ -98,17 +98,3 @@ def read_text(path: Path | None) -> str | None:
         return decode(read_bytes(path), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-
-
-def decode(data: bytes, origin: str) -> str:
-    """Bytes as text.
-
-    Raises:
-        UsageError: They are not UTF-8; the message says where.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{origin} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "convert it to UTF-8"
-        ) from None

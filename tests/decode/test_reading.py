@@ -8,7 +8,8 @@ from blendin_local.core.places import log_sum_exp
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.seat import Seat
-from blendin_local.engine.context import READ_AT_ONCE, Context, StoppedError
+from blendin_local.engine.batch import READ_AT_ONCE
+from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, PairError, UsageError
