@@ -216,6 +216,7 @@ class Context:
         """The logits after each of the next few tokens of a lane; views and errors as in `predict`."""
         self._require_open()
         self.require_room(lane)
+        self._mark(lane)
         tokens = lane.ids[lane.n_valid : lane.n_valid + READ_AT_ONCE]
         complete = lane.n_valid + len(tokens) == len(lane.ids)
         self._batch.clear()

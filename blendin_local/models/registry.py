@@ -30,6 +30,7 @@ from blendin_local.models.entries import (
 from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
 from blendin_local.models.trust import Accept, Name, accepted, changes, only_new
+from blendin_local.paths import is_file
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -146,7 +147,7 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
     if local is not None and local not in seen.union(own):
         yield RegistryFile(local, trusted=False)
     for path in own:
-        if path.is_file() and path not in seen:
+        if is_file(path) and path not in seen:  # names hold where a directory may not be entered
             seen.add(path)
             yield RegistryFile(path)
 

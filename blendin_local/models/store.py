@@ -109,7 +109,7 @@ class Store:
             OSError: They may not be listed.
         """
         folder = folder or self.models
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(FileNotFoundError):
             os.scandir(folder).close()
         return sorted(path for path in folder.rglob("*.gguf") if path.is_file() and self.owns(path))
 

@@ -97,11 +97,16 @@ def plant_links(draw, root, outside):
 
 
 def attempt(action):
-    """What it was refused with, one line; anything but a refusal is a fault."""
+    """What it was refused with, one line; anything but a refusal is a fault.
+
+    NotADirectoryError is what a listing raises where the store's own directory is a link to a file.
+    """
     try:
         action()
     except BlendinError as error:
         return error.message
+    except NotADirectoryError as error:
+        return error.strerror
     return None
 
 
@@ -113,7 +118,9 @@ def try_all(entry, store):
     attempt(lambda: list_models(registry, store, everything=True))
     attempt(lambda: unfinished(store))
     attempt(lambda: remove(plan_removal(["m"], registry, store), store))
-    for path in store.files():
+    found = []
+    attempt(lambda: found.extend(store.files()))
+    for path in found:
         attempt(lambda path=path: remove(plan_removal([str(path)], registry, store), store))
     attempt(lambda: remove_unfinished(store))
 
