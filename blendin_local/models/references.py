@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def resolve(
     """
     path = from_home(reference)
     entry = registry.models.get(reference)
-    if os.path.isfile(path) or (entry is None and os.path.isdir(path)):  # these never raise
+    if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # a name needs no rights here
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
@@ -160,7 +161,7 @@ def local_file(source: Source, store: Store) -> Path | None:
     except FetchError:  # a link leads out of the store: what is there is not the store's
         return None
     if not isinstance(source, HubSource):
-        return path if os.path.isfile(path) else None
+        return path if stat.S_ISREG(_mode(path)) else None
     folder = store.place(replace(source, file="x")).parent
     here = {file.relative_to(folder).as_posix(): file for file in store.files(folder)}
     if source.file in here:
@@ -169,6 +170,16 @@ def local_file(source: Source, store: Store) -> Path | None:
         return _best(here, source)
     cached = cached_file(source)
     return Path(cached) if cached else None
+
+
+def _mode(path: Path) -> int:
+    """The kind of file there, 0 for none; PermissionError where nobody may look."""
+    try:
+        return os.stat(path).st_mode
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # not there, too long, or no path at all
+        return 0
 
 
 def _best(here: Mapping[str, Path], source: HubSource) -> Path | None:
