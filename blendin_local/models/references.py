@@ -99,7 +99,7 @@ def resolve(
     """
     path = from_home(reference)
     entry = registry.models.get(reference)
-    if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # a name needs no rights here
+    if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # an alias needs no look
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
