@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from blendin_local.core.methods import METHODS
 from blendin_local.core.records import Completion
 from blendin_local.jobs.check.texts import prompts_file
-from blendin_local.opening import open_pair
+from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 

@@ -27,7 +27,7 @@ from blendin_local.engine.library import library
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 CTX_SIZE = 1024

@@ -22,8 +22,8 @@ from time import perf_counter
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
-from blendin_local.opening import open_pair
-from blendin_local.pair import Pair, Request
+from blendin_local.pair.pair import Pair, Request
+from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings
 
 SUBJECTS = (

@@ -20,8 +20,8 @@ from statistics import median
 import psutil
 
 from blendin_local.core.records import Completion
-from blendin_local.opening import open_pair
-from blendin_local.pair import Pair
+from blendin_local.pair.pair import Pair
+from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 QUESTIONS = (

@@ -22,8 +22,8 @@ from time import perf_counter
 from typing import Any
 
 from blendin_local.engine.machine import usable_threads
-from blendin_local.opening import open_pair
-from blendin_local.pair import Pair
+from blendin_local.pair.pair import Pair
+from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 QUESTIONS = (

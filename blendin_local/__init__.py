@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         PairError,
         UsageError,
     )
-    from blendin_local.opening import open_pair
-    from blendin_local.pair import Pair, PairSetup, Request
+    from blendin_local.pair.pair import Pair, PairSetup, Request
+    from blendin_local.pair.resolve import open_pair
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 _PLACES = {

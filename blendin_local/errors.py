@@ -12,7 +12,7 @@
     └── UnforeseenError     1   a bug that one answer among many met; the others go on
 
 Here: the classes and their codes.
-Not here: how an error is shown (`ui/cli.py`, the one border where they are caught).
+Not here: how an error is shown (`cli/app.py`, the one border where they are caught).
 """
 
 from __future__ import annotations

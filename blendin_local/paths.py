@@ -2,7 +2,7 @@
 
 Here: `read_bytes`, which takes pipes and devices too and hangs on none; `decode`; `require_file`; the two
 places that a path can be relative to, `from_home` and `working_directory`, which may both be missing.
-Not here: what the files hold, model files (`engine.header`).
+Not here: what the files hold, model files (`engine.gguf.header`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every default of the program, in frozen dataclasses that check themselves.
 
 Here: what may be set, its default, its interval.
-Not here: where a value came from (`ui/options.py`, `models/registry.py`).
+Not here: where a value came from (`cli/common/options.py`, `models/registry.py`).
 Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from blendin_local.engine.gguf import GgufFile
+from blendin_local.engine.gguf.reader import GgufFile
 from tests.toys import make_toy
 
 

@@ -11,18 +11,18 @@ import threading
 
 import pytest
 
+from blendin_local.cli.chat.files import save
+from blendin_local.cli.chat.reader import open_history
+from blendin_local.cli.chat.state import ChatSettings, Talk
+from blendin_local.cli.check.run import _save
+from blendin_local.cli.common.options import OutputOptions
+from blendin_local.cli.run.outputs import Outputs
 from blendin_local.files import PRIVATE, open_private, patiently, private_fd, replace_whole, write_private
 from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.evaluation.folder import write_text
-from blendin_local.ui.chat_files import save
-from blendin_local.ui.chat_input import open_history
-from blendin_local.ui.chat_state import ChatSettings, Talk
-from blendin_local.ui.check_run import _save
-from blendin_local.ui.options import OutputOptions
-from blendin_local.ui.outputs import Outputs
+from blendin_local.jobs.evaluation.run.folder import write_text
+from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
 from tests.test_house import PACKAGE, SOURCES
-from tests.ui.answers import asked_step, completion
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 SIGNATURE = {"answer": {"top_logprobs": 3}}
@@ -98,12 +98,12 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
 # Files that hold no conversation: shipped data, downloads, what is known of them; and what is only read.
 OTHER_WRITERS = {
     "files.py",
-    "jobs/evaluation/make_subsets.py",
+    "jobs/evaluation/dataset/make_subsets.py",
     "models/transfer.py",
     "models/packages.py",
     "models/pip.py",
     "models/store.py",
-    "ui/streams.py",
+    "views/streams.py",
     "engine/child.py",
     "engine/verdicts.py",
     "models/reading.py",

@@ -1,7 +1,7 @@
 """Whether a model's confidence can be trusted, and the temperature that would mend it.
 
 Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
-Not here: one place (`core.places`), reading (`decode.reading`), which places count (`jobs.check`).
+Not here: one place (`core.token_scores`), reading (`decode.reading`), which places count (`jobs.check`).
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (eq. 3) and
 temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is convex:
 its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.
@@ -16,7 +16,7 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.core.places import INVERSE_TEMPERATURES, Place
+from blendin_local.core.token_scores import INVERSE_TEMPERATURES, Place
 
 Floats = NDArray[np.float64]
 N_BINS = 15  # as in the source
@@ -26,7 +26,7 @@ HALVINGS = 50
 
 @dataclass(frozen=True)
 class Readings:
-    """Places as arrays; n places, m inverse temperatures. See `core.places.Tempering` for the symbols.
+    """Places as arrays; n places, m inverse temperatures. See `core.token_scores.Tempering` for the symbols.
 
     Attributes:
         hits: Whether the likeliest token was the right one. Shape (n,).

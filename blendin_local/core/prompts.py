@@ -1,7 +1,8 @@
 """Conversations, and the plain text in which an unaligned base reads them.
 
 Here: `Message`, conversations, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
-Not here: the guide's Jinja template (`engine.templates`), which templates exist (`models.registry`).
+Not here: the guide's Jinja template (`engine.chat_template.template`), which templates exist
+(`models.registry`).
 Plain text has no control tokens: only its own lines (`Question:`) say where a turn begins. A line of a
 message that reads like one of them is indented, so that no text opens or ends a turn.
 """

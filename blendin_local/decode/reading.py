@@ -1,7 +1,7 @@
 """A model reads what others wrote: how likely each token of a text is, or each of several options.
 
 Here: `read_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
-Not here: writing an answer (`decode.respond`), the numbers of one place (`core.places`).
+Not here: writing an answer (`decode.respond`), the numbers of one place (`core.token_scores`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from blendin_local.core.places import OptionScore, Place, logprob_of, place_of
-from blendin_local.decode.seat import Seat
+from blendin_local.core.token_scores import OptionScore, Place, logprob_of, place_of
+from blendin_local.decode.role_context import Seat
 from blendin_local.engine.scoring import logits_along
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
@@ -30,7 +30,7 @@ def read_text(
     Args:
         seat: The model's; a conversation in it begins anew afterwards.
         spans: The text.
-        tempering: Whether to measure other temperatures too (`core.places.Tempering`).
+        tempering: Whether to measure other temperatures too (`core.token_scores.Tempering`).
         should_stop: Polled during evaluations.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Here: `respond`. It yields a `Question` for every prediction it needs and receives the `Prediction`; it yields
 every `Step` it has decided; it returns an `Ending`.
-Not here: who answers the questions (`decode.drive`), what a method wants to know (`core.methods`).
+Not here: who answers the questions (`decode.driver`), what a method wants to know (`core.methods`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Comparing rendered prompts: how far two are the same, and where text stays text.
 
 Here: pure functions on spans.
-Not here: what is done with what prompts share (`decode.seat`), how they are rendered (`engine.templates`).
+Not here: what is done with what prompts share (`decode.role_context`), how they are rendered
+(`engine.chat_template.template`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 
-from blendin_local.engine.control import ControlStrings
-from blendin_local.engine.lane import common_prefix
+from blendin_local.engine.control_strings import ControlStrings
+from blendin_local.engine.sequence import common_prefix
 from blendin_local.engine.vocabulary import Span, joined
 
 

@@ -1,7 +1,7 @@
 """An answer while it grows.
 
 Here: `AnswerStream`: one task, run step by step, in its turn.
-Not here: the rule of an answer (`decode.respond`), what is counted on the way (`decode.account`), whose turn
+Not here: the rule of an answer (`decode.respond`), what is counted on the way (`decode.stats`), whose turn
 it is (`decode.turns`), prompts and signatures (`pair`).
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Iterator
 
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import HoldBack
-from blendin_local.decode.account import Account
-from blendin_local.decode.drive import drive
+from blendin_local.decode.driver import drive
 from blendin_local.decode.respond import Ending
+from blendin_local.decode.stats import Account
 from blendin_local.decode.task import Seats, Task, sit_down
 from blendin_local.decode.turns import Turn, Turns
 

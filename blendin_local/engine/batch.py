@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from blendin_local.engine.lane import Lane
 from blendin_local.engine.library import library
+from blendin_local.engine.sequence import Lane
 
 READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 

@@ -1,7 +1,7 @@
 """A context: one model's KV cache, its lanes, and the logits after each of them.
 
 Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
-Not here: which tokens a lane should hold (`engine.lane`), what the logits mean (`core.distribution`).
+Not here: which tokens a lane should hold (`engine.sequence`), what the logits mean (`core.distribution`).
 Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
 wherever the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of
 a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from blendin_local.engine.batch import READ_AT_ONCE, Batch, Share, n_outputs
 from blendin_local.engine.callbacks import Question
-from blendin_local.engine.lane import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
+from blendin_local.engine.sequence import PORTION, WORTH_LENDING, Lane, Tally
 from blendin_local.engine.threads import Pace
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType

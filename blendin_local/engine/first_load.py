@@ -3,7 +3,7 @@
 Here: `require_loadable`, and the child's side, which loads a model as this process would, reads a few tokens
 and looks at what comes out.
 Not here: which files have passed before (`engine.verdicts`), what is seen without llama.cpp
-(`engine.header_bounds`), the child process itself (`engine.child`).
+(`engine.gguf.bounds`), the child process itself (`engine.child`).
 llama.cpp reports much of what is wrong with a file by ending the process. The child is no sandbox: code that
 a file could make llama.cpp run would run as the user all the same.
 """
@@ -23,7 +23,7 @@ import psutil
 
 from blendin_local.engine.child import Child, ChildError, serve
 from blendin_local.engine.context import Context
-from blendin_local.engine.header import Header
+from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.library import library
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model, open_vocabulary

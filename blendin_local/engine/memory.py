@@ -1,7 +1,7 @@
 """How much memory a model will take, known before it is loaded.
 
 Here: `estimate`, `available_memory`, and the refusal that names every number.
-Not here: the header the numbers come from (`engine.header`), cores (`engine.machine`).
+Not here: the header the numbers come from (`engine.gguf.header`), cores (`engine.machine`).
 Source: the buffers that llama.cpp reports when it creates a context (`src/llama-context.cpp`), with which the
 tests compare. Layers on a GPU are not told apart.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from blendin_local.engine.cgroups import CGROUP, MEMBERSHIP, groups
-from blendin_local.engine.header import Header
+from blendin_local.engine.gguf.header import Header
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
 

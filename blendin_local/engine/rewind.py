@@ -2,7 +2,7 @@
 
 Here: `Rewinder` and its three kinds. Each answers the same question: asked to keep the first n tokens,
 how many are really left?
-Not here: which tokens must go (`engine.lane`).
+Not here: which tokens must go (`engine.sequence`).
 Source: llama.cpp; for windows and recurrent states the return value of `llama_memory_seq_rm` is not enough.
 """
 

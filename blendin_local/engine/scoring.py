@@ -1,7 +1,7 @@
 """Reading a text with the logits at every place, not only at its end.
 
 Here: `logits_along`, which keeps within the few logits that one call may give.
-Not here: the call (`engine.context`), what the logits say about a token (`core.places`).
+Not here: the call (`engine.context`), what the logits say about a token (`core.token_scores`).
 Source: llama.cpp keeps a row over the vocabulary for each token whose logits are wanted, and ends the process
 where a call wants more rows than the context has room for.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.context import Context
-from blendin_local.engine.lane import Lane
+from blendin_local.engine.sequence import Lane
 
 
 def logits_along(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from blendin_local.engine.header import Header, split_parts
+from blendin_local.engine.gguf.header import Header, split_parts
 from blendin_local.engine.library import VERSION
 from blendin_local.settings import ModelSettings
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from blendin_local.engine.control import ControlStrings, is_markup
+from blendin_local.engine.control_strings import ControlStrings, is_markup
 from blendin_local.engine.library import library
 from blendin_local.errors import LoadError
 

@@ -1,7 +1,7 @@
 """What this machine and this installation can do, as one record to read or to paste into a report.
 
 Here: `examine`, the record `Diagnosis`, and which findings are worth a warning.
-Not here: the measurements (`engine.build`, `engine.machine`, `engine.memory`), their look (`ui.doctor_view`).
+Not here: the measurements (`engine.build`, `engine.machine`, `engine.memory`), their look (`views.doctor`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from blendin_local import __version__
 from blendin_local.engine.build import Build, describe_build
-from blendin_local.engine.header import read_header
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION
 from blendin_local.engine.machine import affinity, cpu_quota, physical_cores, usable_threads
 from blendin_local.engine.memory import available_memory, estimate, total_memory

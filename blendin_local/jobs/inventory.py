@@ -1,7 +1,7 @@
 """Which models are on this machine, what one of them is, and what removing one frees.
 
 Here: the records behind `ls`, `show` and `rm`, and the functions that make them; `remove`.
-Not here: fetching (`models.fetch`), how records are shown (`ui.inventory_views`).
+Not here: fetching (`models.fetch`), how records are shown (`views.inventory`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blendin_local.engine.header import Header, read_header
+from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.memory import MemoryEstimate, estimate
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, PathSource, Source

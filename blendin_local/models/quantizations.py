@@ -1,7 +1,7 @@
 """Choosing one model file among those of a repository.
 
 Here: names of GGUF files: their quantization, split parts, projectors; `choose`.
-Not here: the listing itself (`models.hub`), what a file really holds (`engine.header`).
+Not here: the listing itself (`models.hub`), what a file really holds (`engine.gguf.header`).
 """
 
 from __future__ import annotations

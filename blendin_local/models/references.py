@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blendin_local.engine.header import check_whole_file
+from blendin_local.engine.gguf.header import check_whole_file
 from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
 from blendin_local.models.grammar import is_model_path, is_repo, is_revision

@@ -13,7 +13,7 @@ from blendin_local.core.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from blendin_local.core.places import INVERSE_TEMPERATURES, place_of
+from blendin_local.core.token_scores import INVERSE_TEMPERATURES, place_of
 
 
 def draw(n, n_vocab=50, *, scale=3.0, factor=1.0, seed=0):

@@ -7,10 +7,10 @@ import pytest
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
 from blendin_local.decode.spans import control_places
-from blendin_local.engine.lane import common_prefix
-from blendin_local.engine.templates import ChatTemplate
+from blendin_local.engine.chat_template.template import ChatTemplate
+from blendin_local.engine.sequence import common_prefix
 from blendin_local.engine.vocabulary import Span
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.prompts import TEMPLATE
 from tests.toys import CHAT_TOKENS, KINDS, make_toy

@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.errors import UsageError
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.toys import make_toy
 

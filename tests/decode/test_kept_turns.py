@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.engine.model import MemoryKind
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.prompts import TEMPLATE
 from tests.toys import KINDS, make_toy

@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.core.prompts import Message
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.near_ties import whole
 from tests.prompts import TEMPLATE

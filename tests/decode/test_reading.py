@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from blendin_local.core.candidates import TokenTable
-from blendin_local.core.places import log_sum_exp
 from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.token_scores import log_sum_exp
 from blendin_local.decode.reading import read_text, score_options
-from blendin_local.decode.seat import Seat
+from blendin_local.decode.role_context import Seat
 from blendin_local.engine.batch import READ_AT_ONCE
 from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, PairError, UsageError
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import ModelSettings
 from tests.toys import make_toy
 

@@ -7,7 +7,7 @@ import pytest
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.near_ties import is_near_tie, parting, whole
 from tests.prompts import PROMPTS, TEMPLATE

@@ -15,7 +15,7 @@ from blendin_local.core.record_json import completion_to_json
 from blendin_local.engine.context import Context
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.conftest import ROOT
 from tests.toys import make_toy

@@ -3,7 +3,7 @@
 import pytest
 
 from blendin_local.decode.spans import after, common_length, digest_of, text_of
-from blendin_local.engine.lane import Lane
+from blendin_local.engine.sequence import Lane
 from blendin_local.engine.vocabulary import Span, joined
 
 

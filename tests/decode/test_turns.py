@@ -15,7 +15,7 @@ import pytest
 from blendin_local.core.prompts import Message
 from blendin_local.decode.turns import Turns
 from blendin_local.errors import PairError
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.prompts import TEMPLATE
 from tests.toys import make_toy
@@ -266,7 +266,7 @@ import sys
 from pathlib import Path
 from blendin_local.core.prompts import Message
 from blendin_local.errors import PairError
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, ModelSettings
 from tests.prompts import TEMPLATE
 

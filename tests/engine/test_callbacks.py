@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from blendin_local.cli import app as cli
 from blendin_local.engine.callbacks import Question
 from blendin_local.engine.context import Context
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import ModelSettings
-from blendin_local.ui import cli
 from tests.prompts import TEMPLATE
 from tests.toys import KINDS, make_toy
 
@@ -133,7 +133,7 @@ def test_a_load_that_raised_says_what(tmp_path):
 IN_A_CHILD = """
 import signal, sys, threading, time
 from pathlib import Path
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.prompts import TEMPLATE
 
@@ -193,7 +193,7 @@ def test_a_load_that_was_stopped_says_that_it_was_you(tmp_path, monkeypatch, cap
 BENCH_IN_A_CHILD = """
 import os, signal, sys, threading
 from blendin_local.jobs.bench import run
-from blendin_local.ui import cli
+from blendin_local.cli import app as cli
 
 delay = float(sys.argv.pop())
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from blendin_local.engine.context import Context, StoppedError
-from blendin_local.engine.lane import PORTION
 from blendin_local.engine.model import MemoryKind, Model
+from blendin_local.engine.sequence import PORTION
 from blendin_local.errors import ContextFullError, LoadError
 from blendin_local.settings import ModelSettings
 from tests.toys import make_toy

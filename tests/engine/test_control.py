@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.engine.control import ControlStrings, is_markup
+from blendin_local.engine.control_strings import ControlStrings, is_markup
 
 STRINGS = ("<s>", "</s>", "<|im_end|>", "<|im|>", "ab", "aba", "<", "[INST]")
 texts = st.lists(st.sampled_from([*STRINGS, "a", "b", "<|", "|>", "im", " ", "é"]), max_size=12).map("".join)

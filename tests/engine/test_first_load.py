@@ -10,11 +10,11 @@ from time import monotonic
 import psutil
 import pytest
 
-from blendin_local.decode.player import Player
+from blendin_local.decode.loaded_model import Player
 from blendin_local.engine import first_load
 from blendin_local.engine.child import Child
 from blendin_local.engine.first_load import MODEL, VOCABULARY, require_loadable
-from blendin_local.engine.header import read_header
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.verdicts import Verdicts, identity
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings

@@ -12,8 +12,8 @@ import gguf
 import numpy as np
 import pytest
 
-from blendin_local.engine.gguf import TENSOR_TYPES, GgufFile
-from blendin_local.engine.header import read_header
+from blendin_local.engine.gguf.header import read_header
+from blendin_local.engine.gguf.reader import TENSOR_TYPES, GgufFile
 from blendin_local.engine.library import library
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError

@@ -10,9 +10,9 @@ import gguf
 import numpy as np
 import pytest
 
-from blendin_local.decode.player import memory_estimate
+from blendin_local.decode.loaded_model import memory_estimate
 from blendin_local.engine.context import Context
-from blendin_local.engine.header import Header, read_header
+from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.library import library
 from blendin_local.engine.machine import Readers, cpu_quota, usable_threads
 from blendin_local.engine.memory import (

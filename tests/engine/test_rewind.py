@@ -10,10 +10,10 @@ import pytest
 
 from blendin_local.engine import context as contexts
 from blendin_local.engine.context import Context
-from blendin_local.engine.lane import common_prefix
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import CHECKPOINT_EVERY
+from blendin_local.engine.sequence import common_prefix
 from blendin_local.settings import ModelSettings
 from tests.toys import make_toy
 

@@ -4,8 +4,8 @@ import datetime
 
 import pytest
 
+from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.model import open_vocabulary
-from blendin_local.engine.templates import ChatTemplate
 from blendin_local.errors import PairError
 from tests.toys import CHAT_TOKENS, make_toy
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blendin_local.engine.lane import Lane
+from blendin_local.engine.sequence import Lane
 from blendin_local.engine.vocabulary import Span
 
 TEXTS = [

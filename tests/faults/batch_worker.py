@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.errors import BlendinError
-from blendin_local.ui.interrupt import stop_on_interrupt
 from tests.jobs.batches import ScriptedAnswers, opened
 
 PACE_S = 0.002  # of one answer

@@ -13,7 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from blendin_local.decode.player import Player
+from blendin_local.decode.loaded_model import Player
 from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import BlendinError
 from blendin_local.settings import ModelSettings

@@ -22,8 +22,8 @@ import pytest
 
 from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.kept import Kept
-from blendin_local.jobs.batch.places import Places
-from blendin_local.jobs.batch.standing import BatchOptions
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions
 from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, lines, opened, questions, run, scan, write_rows
 
@@ -312,8 +312,8 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
     """While answers are made nothing has to be opened, so no row fails for it."""
     import resource
 
-    from blendin_local.pair import Pair
-    from blendin_local.pair_setup import PairSetup
+    from blendin_local.pair.pair import Pair
+    from blendin_local.pair.setup import PairSetup
     from blendin_local.settings import ModelSettings
     from tests.prompts import TEMPLATE
     from tests.toys import make_toy

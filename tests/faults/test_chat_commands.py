@@ -9,14 +9,14 @@ import random
 
 import pytest
 
+from blendin_local.cli.chat.commands import ALIASES, COMMANDS, VIEWS
+from blendin_local.cli.chat.loop import chat
+from blendin_local.cli.chat.reader import open_history
+from blendin_local.cli.chat.settings import SETTABLE
+from blendin_local.cli.chat.state import ChatStart
 from blendin_local.core.prompts import Message
-from blendin_local.ui.chat import chat
-from blendin_local.ui.chat_commands import ALIASES, COMMANDS, VIEWS
-from blendin_local.ui.chat_input import open_history
-from blendin_local.ui.chat_settings import SETTABLE
-from blendin_local.ui.chat_state import ChatStart
-from blendin_local.ui.theme import make_console
-from tests.ui.pairs import ScriptedPair
+from blendin_local.views.theme import make_console
+from tests.scripted_pairs import ScriptedPair
 
 LEAVING = {"/exit", "/bye", "/quit"}
 CHARACTERS = "aZ0 9-=.,/\\'\"\t\n\r\x00\x1b\x07\x9b\x7f²٣é語👩\u200d🔬\u202e\u2028\ufeff\udce9\ud800{}[]$~*%"

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.model import open_vocabulary
-from blendin_local.engine.templates import ChatTemplate
 from tests.toys import CHAT_TOKENS, make_toy
 
 SPECIAL = {
@@ -91,7 +91,7 @@ def forged(rng, strings):
 
 def plain(template, turns):
     """What the template writes where nothing is kept from it: the slow twin of the spans."""
-    from blendin_local.engine.renderer import renderer
+    from blendin_local.engine.chat_template.renderer import renderer
 
     return renderer().render(template._rendering, [turns], 10.0)[0]
 

@@ -18,7 +18,7 @@ from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair
-from blendin_local.opening import PairRequest, plan
+from blendin_local.pair.resolve import PairRequest, plan
 
 MOST_SECONDS = 10.0
 WHOLE = """

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from blendin_local.cli.common.trouble import as_error
 from blendin_local.engine.machine import physical_cores
 from blendin_local.engine.memory import available_memory, total_memory
 from blendin_local.errors import UsageError, WriteError
@@ -24,14 +25,13 @@ from blendin_local.jobs.doctor import examine
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.paths import read_bytes
-from blendin_local.ui.trouble import as_error
 from tests.conftest import ROOT
 from tests.toys import make_toy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full, /dev/zero and FIFOs")
 
 TIME_S = 60
-MAIN = "from blendin_local.ui.cli import main; main()"
+MAIN = "from blendin_local.cli.app import main; main()"
 NO_PROC = f"import psutil; psutil.PROCFS_PATH = '/no-proc'; {MAIN}"
 GONE = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {MAIN}"
 POOR = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -244,7 +244,7 @@ def _may_be_nobody():
     """Whether the program can be run here as a user without rights."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         return False
-    command = [*AS_NOBODY, sys.executable, "-c", "import blendin_local.ui.cli, rich, psutil"]
+    command = [*AS_NOBODY, sys.executable, "-c", "import blendin_local.cli.app, rich, psutil"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, env=env, cwd="/", capture_output=True, check=False).returncode == 0
 

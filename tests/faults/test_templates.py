@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
+from blendin_local.engine.chat_template.renderer import MEMORY, renderer
+from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.model import open_vocabulary
-from blendin_local.engine.renderer import MEMORY, renderer
-from blendin_local.engine.templates import ChatTemplate
 from blendin_local.errors import PairError
 from tests.toys import make_toy
 

@@ -11,13 +11,13 @@ import sys
 
 import pytest
 
+from blendin_local.cli.common.options import BlendOptions
+from blendin_local.cli.common.trouble import as_error
+from blendin_local.cli.replay.command import replay
 from blendin_local.errors import BlendinError, UsageError
-from blendin_local.ui.options import BlendOptions
-from blendin_local.ui.replay import replay
-from blendin_local.ui.trouble import as_error
+from tests.cli.test_foreign_text import HOSTILE, raw_controls
 from tests.conftest import ROOT
 from tests.toys import make_toy
-from tests.ui.test_foreign_text import HOSTILE, raw_controls
 
 METHODS = [
     None,

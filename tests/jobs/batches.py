@@ -12,14 +12,14 @@ from pathlib import Path
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions, Standing
 from blendin_local.jobs.batch.rows import Fault, RowDefaults
 from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
-from blendin_local.jobs.batch.standing import BatchOptions, Standing
-from blendin_local.pair import Request
+from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.ui.answers import asked_step, base_step, completion
+from tests.answers import asked_step, base_step, completion
 
 DEFAULTS = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from blendin_local.cli.run.outputs import JsonLines
 from blendin_local.core.candidates import END
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion, Step, shortened
@@ -19,7 +20,6 @@ from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.recording import Recording
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from blendin_local.ui.outputs import JsonLines
 from tests.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()

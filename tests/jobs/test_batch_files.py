@@ -16,9 +16,9 @@ from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.batch.run import Batch
-from blendin_local.jobs.batch.standing import BatchOptions
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,

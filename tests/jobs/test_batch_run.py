@@ -15,11 +15,11 @@ import pytest
 
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.forms import answer_line
-from blendin_local.jobs.batch.lanes import choose_lanes
-from blendin_local.jobs.batch.places import Places, remove_results
+from blendin_local.jobs.batch.formats import answer_line
+from blendin_local.jobs.batch.parallel import choose_lanes
+from blendin_local.jobs.batch.paths import Places, remove_results
+from blendin_local.jobs.batch.progress import BatchOptions, Shard
 from blendin_local.jobs.batch.rows import Row
-from blendin_local.jobs.batch.standing import BatchOptions, Shard
 from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, ids, lines, opened, questions, run, scan, write_rows
 

@@ -22,7 +22,7 @@ from blendin_local.jobs.bench.record import (
 )
 from blendin_local.jobs.bench.run import Wish, run_bench, thread_counts
 from blendin_local.jobs.bench.verdict import best_threads, doubts, verdict
-from blendin_local.pair import PairSetup
+from blendin_local.pair.pair import PairSetup
 from blendin_local.settings import BlendSettings, ModelSettings
 from tests.toys import make_toy
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blendin_local.core.places import Place, place_of
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.records import Candidate, CandidateLists, Completion, Step
+from blendin_local.core.token_scores import Place, place_of
 from blendin_local.errors import ContextFullError
 from blendin_local.jobs.check.answers import (
     AnswerFigures,
@@ -26,7 +26,7 @@ from blendin_local.jobs.check.run import CheckPlan, full_check, static_check, te
 from blendin_local.jobs.check.static import ModelSheet, PairSheet, VocabularyOverlap, overlap, speed_class
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
 from blendin_local.jobs.check.verdicts import judge, remarks
-from blendin_local.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, CheckSettings, ModelSettings
 from tests.toys import make_toy
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.engine.build import Build, Device, parse_features
-from blendin_local.engine.header import read_header
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.memory import estimate
 from blendin_local.errors import LoadError
 from blendin_local.jobs import doctor

@@ -7,7 +7,7 @@ import pytest
 from blendin_local.core.records import Completion
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.replay import replay
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.jobs.replays import trace_lines
 from tests.near_ties import is_near_tie

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.items import Item
-from blendin_local.jobs.tune.own import is_number, own_set, score
+from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.tune.search import aim, default_of, protocol
+from blendin_local.jobs.tune.user_dataset import is_number, own_set, score
 from blendin_local.jobs.tune.verdict import judge
 from blendin_local.settings import BlendSettings
 from tests.jobs.tunings import SettledAnswers, ground, tried

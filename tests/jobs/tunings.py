@@ -12,12 +12,12 @@ from pathlib import Path
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.rows import RowDefaults
-from blendin_local.jobs.tune.own import own_set
 from blendin_local.jobs.tune.search import Search
 from blendin_local.jobs.tune.trials import Ground, Origin, Trial, conduct
-from blendin_local.pair import Request
+from blendin_local.jobs.tune.user_dataset import own_set
+from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.ui.answers import completion
+from tests.answers import completion
 
 STEPS = 20
 Right = Callable[[BlendSettings, int], bool]

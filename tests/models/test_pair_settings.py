@@ -5,7 +5,7 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.inventory import expand, pairs_with
 from blendin_local.models.registry import load_registry
-from blendin_local.opening import PairRequest, plan
+from blendin_local.pair.resolve import PairRequest, plan
 
 FILE = """
 [pairs.three]

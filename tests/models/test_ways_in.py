@@ -15,7 +15,7 @@ from blendin_local.errors import FetchError, UsageError
 from blendin_local.models import pip as pip_module
 from blendin_local.models.entries import PackagePart
 from blendin_local.models.registry import load_registry
-from tests.ui.test_manage import blendin, names  # noqa: F401 - fixtures
+from tests.cli.test_manage import blendin, names  # noqa: F401 - fixtures
 
 from .conftest import CONTENT, make_wheel
 from .test_packages import get, leftovers

@@ -1,7 +1,7 @@
 """Answers without a whole manifest: what they are, before anybody takes them over.
 
 Here: `Adoption`; `look`, which compares the settings in answers with those of this run; `answered_on`.
-Not here: asking the user (`ui.batch_run`), writing the manifest (`run`).
+Not here: asking the user (`cli.batch.run`), writing the manifest (`run`).
 A line of an answer carries its signature (`Pair`): models, method, thresholds, sampling. It does not carry
 its prompt: that an answer belongs to a row is known by its id alone.
 """
@@ -15,14 +15,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from blendin_local.jobs.batch.forms import record_of
+from blendin_local.jobs.batch.formats import record_of
 from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
 from blendin_local.jobs.batch.manifest import Identity, differences_of
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.paths import Places
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
-from blendin_local.pair import Request
+from blendin_local.pair.pair import Request
 
 MODEL_FACTS = ("size", "kv_type")
 

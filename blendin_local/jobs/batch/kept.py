@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.forms import BAD_ROW, Tally, blend_of
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.formats import BAD_ROW, Tally, blend_of
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions, Standing
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.batch.scan import Scan
-from blendin_local.jobs.batch.standing import BatchOptions, Standing
 
 LEFT, ANSWERED, FAILED = 0, 1, 2
 MOST_NUMBERS = 5

@@ -24,7 +24,7 @@ from blendin_local.files import private_fd
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
-from blendin_local.opening import Plan
+from blendin_local.pair.resolve import Plan
 from blendin_local.settings import ModelSettings
 
 VERSION = 1

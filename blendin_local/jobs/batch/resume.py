@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from blendin_local.jobs.batch.adoption import Adoption, look
-from blendin_local.jobs.batch.forms import BAD_ROW
+from blendin_local.jobs.batch.formats import BAD_ROW
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.manifest import DamagedManifestError, Identity, read_manifest, require_same
-from blendin_local.jobs.batch.places import Places, require_new
+from blendin_local.jobs.batch.paths import Places, require_new
 from blendin_local.jobs.batch.results import encode, read_back, replace_file
 from blendin_local.jobs.batch.scan import Scan
 

@@ -17,7 +17,7 @@ from blendin_local.core.prompts import Message, Speaker
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.intake import RawRow
-from blendin_local.pair import Request
+from blendin_local.pair.pair import Request
 from blendin_local.settings import (
     AUTO_ALPHA,
     CALIBRATED_ALPHA,

@@ -18,19 +18,19 @@ from typing import Any, Protocol
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.adoption import Adoption
-from blendin_local.jobs.batch.forms import Tally, answer_line, blend_of, error_line
+from blendin_local.jobs.batch.formats import Tally, answer_line, blend_of, error_line
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.kept import ANSWERED, FAILED, LEFT, Kept
 from blendin_local.jobs.batch.manifest import (
     Identity,
     Manifest,
 )
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions, Standing
 from blendin_local.jobs.batch.resume import ADOPTED, forget_failures, found_manifest
 from blendin_local.jobs.batch.rows import Fault, Row
 from blendin_local.jobs.batch.scan import Scan
-from blendin_local.jobs.batch.standing import BatchOptions, Standing
-from blendin_local.pair import Request
+from blendin_local.pair.pair import Request
 
 COUNTED = ("wanted", "answered", "failed", "left")
 TELL_EVERY_S = 0.5  # while no row is finished; counting a million rows takes a millisecond

@@ -1,7 +1,7 @@
 """Two benchmarks side by side: what became faster, what slower, and what is noise.
 
 Here: `read_record` and `compare`.
-Not here: how it looks (`ui.bench_view`).
+Not here: how it looks (`views.bench`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 
 from blendin_local.core.records import Completion
 from blendin_local.jobs.bench.record import Figure, MethodFigures, ModelFigures, Sizes
-from blendin_local.pair import Pair
+from blendin_local.pair.pair import Pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 QUESTIONS = ("Give me three tips for a job interview.", "Write a short story about a lighthouse keeper.")

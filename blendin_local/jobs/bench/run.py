@@ -24,7 +24,7 @@ from blendin_local.jobs.bench.models import measure_model
 from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, Sizes
 from blendin_local.jobs.bench.rows import measure_rows
 from blendin_local.jobs.bench.verdict import verdict
-from blendin_local.pair import Pair, PairSetup
+from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 SHOWN_METHODS = ("base", "guide", "nudging", "blendin")

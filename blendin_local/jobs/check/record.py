@@ -1,7 +1,7 @@
 """The record of a check: everything it found, as values and as JSON.
 
 Here: `Check` and `check_to_json`.
-Not here: how it looks (`ui.check_view`, `ui.check_page`).
+Not here: how it looks (`views.check`, `reports.check_page`).
 """
 
 from __future__ import annotations

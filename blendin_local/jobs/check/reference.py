@@ -25,7 +25,7 @@ from blendin_local.core.calibration import (
     reliability_bins,
 )
 from blendin_local.core.methods import Role
-from blendin_local.core.places import Place
+from blendin_local.core.token_scores import Place
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError
 

@@ -24,7 +24,7 @@ from blendin_local.jobs.check.record import Check
 from blendin_local.jobs.check.reference import Reader, RoleCalibration, calibrate
 from blendin_local.jobs.check.static import examine
 from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
-from blendin_local.pair import PairSetup, Request
+from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
 Stage = Literal["answers", "text"]

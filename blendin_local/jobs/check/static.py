@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
-from blendin_local.decode.player import context_size, memory_estimate
+from blendin_local.decode.loaded_model import context_size, memory_estimate
 from blendin_local.engine.first_load import VOCABULARY, require_loadable
-from blendin_local.engine.header import Header, read_header
+from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.models.store import Store
-from blendin_local.pair import PairSetup
+from blendin_local.pair.pair import PairSetup
 
 GIB = 2**30
 ROLES: tuple[Role, ...] = ("base", "guide")  # a third model is not looked at

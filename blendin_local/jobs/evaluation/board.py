@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from blendin_local.jobs.evaluation.cells import Cell
-from blendin_local.jobs.evaluation.plan import EvalPlan
+from blendin_local.jobs.evaluation.score.cells import Cell
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan
 
 Row = tuple[str, ...]
 MISSING = "-"

@@ -1,7 +1,7 @@
 """The paper's figures 2, 3 and 4 with our cells, and the calibration of the pairs' models.
 
 Here: a function for each figure; None where our runs do not fill it.
-Not here: tables (`display_tables`), how a figure is drawn (`ui.eval_plots`).
+Not here: tables (`display_tables`), how a figure is drawn (`reports.evaluation.plots`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 from blendin_local.jobs.evaluation.board import MISSING, Cells, Display, signed
 from blendin_local.jobs.evaluation.paper import paper_numbers
-from blendin_local.jobs.evaluation.plan import CHECK
-from blendin_local.jobs.evaluation.statistics import pearson
-from blendin_local.jobs.evaluation.variants import SWEPT
+from blendin_local.jobs.evaluation.score.statistics import pearson
+from blendin_local.jobs.evaluation.spec.plan import CHECK
+from blendin_local.jobs.evaluation.spec.variants import SWEPT
 
 
 def figure_2(cells: Cells) -> Display | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from blendin_local.jobs.evaluation.board import MISSING, Cells, Display, Row, two_digits
-from blendin_local.jobs.evaluation.cells import Cell
 from blendin_local.jobs.evaluation.paper import paper_numbers
-from blendin_local.jobs.evaluation.variants import ALIGNED, FIELDS, SWEPT, setting_name
+from blendin_local.jobs.evaluation.score.cells import Cell
+from blendin_local.jobs.evaluation.spec.variants import ALIGNED, FIELDS, SWEPT, setting_name
 
 FILTERED = "agreement+competition"
 CAPPED = "capped"

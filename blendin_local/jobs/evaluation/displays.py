@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from blendin_local.jobs.evaluation.board import Cells, Display
-from blendin_local.jobs.evaluation.cells import Cell
 from blendin_local.jobs.evaluation.display_figures import calibration, figure_2, figure_3, figure_4
 from blendin_local.jobs.evaluation.display_tables import table_1, table_2, table_3, table_5, table_6
-from blendin_local.jobs.evaluation.plan import EvalPlan
+from blendin_local.jobs.evaluation.score.cells import Cell
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan
 
 MAKERS: tuple[Callable[[Cells], Display | None], ...] = (
     table_1,

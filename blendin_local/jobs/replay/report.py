@@ -1,7 +1,7 @@
 """What came of replaying the answers of a file, summed up.
 
 Here: `ReplayReport`: totals and the JSON form.
-Not here: one replay (`replay`), how it looks (`ui.replay_view`).
+Not here: one replay (`replay`), how it looks (`views.replay`).
 """
 
 from __future__ import annotations

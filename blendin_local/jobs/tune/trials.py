@@ -17,15 +17,15 @@ from typing import Any
 from blendin_local.core.records import BlendSummary
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.places import Places
+from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.progress import BatchOptions, Standing
 from blendin_local.jobs.batch.results import encode, replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
-from blendin_local.jobs.batch.standing import BatchOptions, Standing
-from blendin_local.jobs.evaluation.figures import figures
-from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.statistics import Interval
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.score.figures import figures
+from blendin_local.jobs.evaluation.score.statistics import Interval
 from blendin_local.jobs.tune.search import Search
 from blendin_local.settings import BlendSettings
 

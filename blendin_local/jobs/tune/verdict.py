@@ -1,7 +1,7 @@
 """What the trials say: every one against the defaults, and which settings to keep.
 
 Here: `judge` and `TuneReport` with its JSON.
-Not here: trials (`trials`), intervals (`jobs.evaluation`), how it looks (`ui.tune_view`).
+Not here: trials (`trials`), intervals (`jobs.evaluation`), how it looks (`views.tune`).
 
 The defaults stay unless another setting is better beyond noise: the interval of the paired difference lies
 above 0, and so it does after allowing for how many settings were compared (Bonferroni: p times their number
@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from blendin_local.jobs.evaluation.figures import compare
-from blendin_local.jobs.evaluation.items import Benchmark
-from blendin_local.jobs.evaluation.statistics import Difference
+from blendin_local.jobs.evaluation.dataset.items import Benchmark
+from blendin_local.jobs.evaluation.score.figures import compare
+from blendin_local.jobs.evaluation.score.statistics import Difference
 from blendin_local.jobs.tune.search import nearest
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.settings import BlendSettings

@@ -10,21 +10,21 @@ from pathlib import Path
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.batch.standing import BatchOptions
-from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
-from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.lineup import Course, Lineup, Sheet
-from blendin_local.jobs.evaluation.pace import Moment
-from blendin_local.jobs.evaluation.plan import EvalPlan, benchmark_facts, keep_plan
-from blendin_local.jobs.evaluation.report import Report, build_report
-from blendin_local.jobs.evaluation.run import carry_out
-from blendin_local.jobs.evaluation.tables import Table
-from blendin_local.jobs.evaluation.variants import Variant, variants_of
+from blendin_local.jobs.batch.progress import BatchOptions
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Table
+from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
+from blendin_local.jobs.evaluation.run.progress import Moment
+from blendin_local.jobs.evaluation.run.run import carry_out
+from blendin_local.jobs.evaluation.score.report import Report, build_report
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, keep_plan
+from blendin_local.jobs.evaluation.spec.tasks import Course, Lineup, Sheet
+from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
-from blendin_local.opening import PairRequest, plan
-from blendin_local.pair import PairSetup, Request
+from blendin_local.pair.pair import PairSetup, Request
+from blendin_local.pair.resolve import PairRequest, plan
 from blendin_local.settings import BlendSettings
-from tests.ui.answers import asked_step, base_step, completion
+from tests.answers import asked_step, base_step, completion
 
 METHODS = "base,guide,nudging,blendin"
 N_ITEMS = 12

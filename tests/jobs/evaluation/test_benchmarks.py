@@ -13,9 +13,9 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.frame import LETTERS
-from blendin_local.jobs.evaluation.make_subsets import ROWS, make_subsets
+from blendin_local.jobs.evaluation.dataset.make_subsets import ROWS, make_subsets
+from blendin_local.jobs.evaluation.dataset.tables import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
-from blendin_local.jobs.evaluation.tables import DATA
 from tests.conftest import ROOT
 
 FULL = Path(os.environ.get("BLENDIN_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -9,10 +9,10 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.check.record import KIND, VERSION
-from blendin_local.jobs.evaluation.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.displays import displays
-from blendin_local.jobs.evaluation.folder import Folder
-from blendin_local.jobs.evaluation.plan import CHECK, keep_plan
+from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.score.checks import facts_of, read_check
+from blendin_local.jobs.evaluation.spec.plan import CHECK, keep_plan
 from tests.jobs.evaluation.evaluations import Evaluation
 
 BINS = [

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.folder import Folder, read_items
-from blendin_local.jobs.evaluation.plan import keep_plan, read_plan
-from blendin_local.jobs.evaluation.statistics import Group, group_difference, mcnemar
-from blendin_local.jobs.evaluation.variants import Variant, variants_of
+from blendin_local.jobs.evaluation.run.folder import Folder, read_items
+from blendin_local.jobs.evaluation.score.statistics import Group, group_difference, mcnemar
+from blendin_local.jobs.evaluation.spec.plan import keep_plan, read_plan
+from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
 

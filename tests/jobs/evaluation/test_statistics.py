@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.statistics import (
+from blendin_local.jobs.evaluation.score.statistics import (
     Group,
     group_difference,
     group_interval,

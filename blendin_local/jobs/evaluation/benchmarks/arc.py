@@ -10,8 +10,8 @@ Source: Clark et al., Think you have Solved Question Answering?, 2018; Allen Ins
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.items import Benchmark, Item
-from blendin_local.jobs.evaluation.tables import Row, Table
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 
 
 def item(row: Row, seed: int) -> Item:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blendin_local.jobs.evaluation.items import Item, Verdict, shuffled
+from blendin_local.jobs.evaluation.dataset.items import Item, Verdict, shuffled
+from blendin_local.jobs.evaluation.dataset.tables import Row
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS, read_choice
-from blendin_local.jobs.evaluation.tables import Row
 
 REASONING = "Solve the problem step by step, and give the final answer at the end."
 CHOOSING = "Think through the options step by step, and name the letter of the right one at the end."

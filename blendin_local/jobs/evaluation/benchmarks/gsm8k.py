@@ -11,9 +11,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from blendin_local.jobs.evaluation.benchmarks.frame import REASONING
-from blendin_local.jobs.evaluation.items import Benchmark, Item, LeftOut, Verdict
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 from blendin_local.jobs.evaluation.scorers.numbers import read_marked_number, read_number
-from blendin_local.jobs.evaluation.tables import Row, Table, key_of
 
 
 def item(row: Row, seed: int) -> Item | LeftOut:

@@ -10,9 +10,9 @@ google-research/google-research (Apache-2.0).
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.items import Benchmark, Item, LeftOut, Verdict
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 from blendin_local.jobs.evaluation.scorers.instructions import CHECKS, follows
-from blendin_local.jobs.evaluation.tables import Row, Table
 
 METRICS = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
 

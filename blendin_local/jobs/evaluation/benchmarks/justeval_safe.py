@@ -11,9 +11,9 @@ Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.frame import HELPFUL
-from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 from blendin_local.jobs.evaluation.scorers.refusals import declines, read_refusal, reading
-from blendin_local.jobs.evaluation.tables import Row, Table
 
 SHIPPED_SOURCE = "hh-rlhf/red-team-attempts"
 

@@ -10,8 +10,8 @@ github.com/hendrycks/test (MIT).
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.items import Benchmark, Item
-from blendin_local.jobs.evaluation.tables import Row, Table, key_of
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 
 
 def item(row: Row, seed: int) -> Item:

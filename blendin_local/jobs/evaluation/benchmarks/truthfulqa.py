@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.items import Benchmark, Item
-from blendin_local.jobs.evaluation.tables import Row, Table, key_of
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 
 FIELDS = ("Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 

@@ -10,9 +10,9 @@ Source: Roettger et al., XSTest, 2024; github.com/paul-rottger/xstest, version 2
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.frame import HELPFUL
-from blendin_local.jobs.evaluation.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 from blendin_local.jobs.evaluation.scorers.refusals import read_refusal, reading
-from blendin_local.jobs.evaluation.tables import Row, Table
 
 
 def item(row: Row, seed: int) -> Item:

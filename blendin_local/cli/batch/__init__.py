@@ -1,0 +1,1 @@
+"""`blendin batch`: a file of prompts."""

@@ -1,0 +1,301 @@
+"""What `blendin batch` does: check every row, open the pair, answer, say how it went.
+
+Here: the order of things, what is said, and the exit code.
+Not here: the command (`cli.batch.command`), rows and files (`jobs.batch`), progress
+(`cli.common.batch_progress`).
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from blendin_local._version import __version__
+from blendin_local.cli.batch.adoption import adoption_lines
+from blendin_local.cli.batch.command import ReportOptions, RowOptions
+from blendin_local.cli.common.batch_progress import batch_progress, duration, figures, row_count
+from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
+from blendin_local.cli.common.options import SessionOptions
+from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
+from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.errors import RowsFailedError, UsageError
+from blendin_local.jobs.batch.adoption import Adoption, answered_on
+from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.manifest import (
+    DamagedManifestError,
+    Identity,
+    begun_on,
+    model_facts,
+    settings_facts,
+)
+from blendin_local.jobs.batch.parallel import lanes_for
+from blendin_local.jobs.batch.paths import Places, remove_results
+from blendin_local.jobs.batch.progress import BatchOptions, Shard, Standing
+from blendin_local.jobs.batch.rows import Fault, RowDefaults
+from blendin_local.jobs.batch.run import Batch
+from blendin_local.jobs.batch.scan import Scan, scan_rows
+from blendin_local.models.store import Store
+from blendin_local.pair.pair import MAX_LANES
+from blendin_local.views.streams import lasting_stderr
+from blendin_local.views.theme import make_console
+from blendin_local.views.visible import escape_controls
+
+
+@dataclass(frozen=True)
+class _Command:
+    """One call of `blendin batch`."""
+
+    places: Places
+    rows: RowOptions
+    report: ReportOptions
+    session: SessionOptions
+    options: BatchOptions
+    err: Console
+
+    def say(self, sentence: str, style: str = "footer") -> None:
+        self.err.print(escape_controls(sentence), style=style, soft_wrap=True)
+
+    def require_yes(self, question: str) -> None:
+        """Raise `UsageError` unless the user agrees."""
+        if self.rows.yes:
+            return
+        if sys.stdin is None or not (sys.stdin.isatty() and self.err.is_terminal):
+            raise UsageError(f"{question} nobody can answer here", "add --yes to agree")
+        if self.err.input(f"{question} [y/N] ", markup=False).strip().lower() not in {"y", "yes"}:
+            raise UsageError("nothing was done", "")
+
+    def adopt(self, found: Adoption) -> None:
+        """Show what would be taken over, and ask."""
+        self.err.quiet = False
+        for line in adoption_lines(found):
+            self.say(line, "none")
+        self.err.quiet = self.report.quiet
+        self.require_yes(f"take this over, and write {self.places.manifest}?")
+
+
+def run_batch(
+    source: Path, out: Path, rows: RowOptions, report: ReportOptions, session: SessionOptions
+) -> None:
+    """Answer a file of prompts.
+
+    Raises:
+        UsageError: Rows, files or settings are not right; nothing was answered.
+        RowsFailedError: It went through, but some rows have no answer.
+        typer.Exit: A signal stopped it, or rows failed and the summary is on stdout.
+    """
+    err = make_console(lasting_stderr())
+    err.quiet = report.quiet
+    options = BatchOptions(_shard(rows.shard), rows.limit, report.steps, rows.retry_errors)
+    command = _Command(Places.of(source, out), rows, report, session, options, err)
+    if rows.restart and rows.adopt:
+        raise UsageError("--restart throws away what --adopt takes over", "leave one of them out")
+    if session.models.base_prompt_file or session.models.guide_prompt_file:
+        raise UsageError("exact prompts would be the same for every row", "leave the prompt files out")
+    ready = prepare(session, err, both=True)
+    scan = _scan(command, ready)
+    if rows.dry_run:
+        kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
+        _report_dry_run(command, kept.standing(options), scan)
+        return
+    if rows.restart:
+        _restart(command)
+    ready = as_begun(ready, _begun(command))
+    roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
+    paths = fetch_files(ready, session.models, roles, err)
+    identity = _identity(command, ready, paths, scan)
+    with stop_on_interrupt(terminate=True) as interrupt:
+        try:
+            with Batch.open(
+                scan,
+                command.places,
+                options,
+                identity,
+                _facts(command.places, scan),
+                adopt=command.adopt if rows.adopt else None,
+            ) as batch:
+                standing = _answer(command, ready, paths, batch, interrupt)
+        except KeyboardInterrupt:  # while weights were read
+            raise typer.Exit(interrupt.exit_code) from None
+        _report(command, scan, standing, interrupt)
+
+
+def _begun(command: _Command) -> date | None:
+    """The date of the first run: in its manifest, or, where that is to be made anew, in its answers."""
+    adopt = command.rows.adopt
+    try:
+        found = begun_on(command.places.manifest)
+    except DamagedManifestError:
+        if not adopt:
+            raise
+        found = None
+    return found or (answered_on(command.places.answers) if adopt else None)
+
+
+def _shard(text: str | None) -> Shard:
+    if text is None:
+        return Shard()
+    part, slash, of = text.partition("/")
+    if not (slash and part.isdecimal() and of.isdecimal()):
+        raise UsageError(f"--shard is {text!r}", "give I/N, such as 1/4")
+    return Shard(int(part), int(of))
+
+
+def _scan(command: _Command, ready: Prepared) -> Scan:
+    """Read every row; all that is wrong is said before anything is loaded."""
+    opened, skip = ready.plan, command.rows.skip_bad
+    allowed = tuple(name for name in METHODS if set(roles_of(name)) <= set(opened.references))
+    defaults = RowDefaults(opened.blend, ready.sampling, ready.answer, ready.system, allowed)
+    source = command.places.source
+
+    def on_fault(fault: Fault) -> None:
+        if not skip:
+            command.say(f"{source}:{fault.line}: {fault.message}", "none")
+
+    scan = scan_rows(source, command.rows.field, defaults, on_fault)
+    if scan.bad and not skip:
+        raise UsageError(
+            f"{scan.bad} of {scan.rows} rows of {source} are bad",
+            "correct them, or leave them out with --skip-bad",
+        )
+    if scan.bad == scan.rows:
+        raise UsageError(f"all {scan.rows} rows of {source} are bad", "see them without --skip-bad")
+    if scan.unused:
+        command.say(f"note: fields that are not used: {', '.join(scan.unused)}")
+    return scan
+
+
+def _restart(command: _Command) -> None:
+    places = command.places
+    if not any(path.exists() for path in (places.answers, places.errors, places.manifest)):
+        return
+    command.require_yes(f"throw away what is in {places.answers}?")
+    remove_results(places)
+
+
+def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], scan: Scan) -> Identity:
+    options = command.options
+    return Identity(
+        input={"sha256": scan.sha256, "size": scan.size},
+        models=model_facts(paths, Store.default()),
+        settings=settings_facts(
+            ready.plan,
+            scan.defaults,
+            field=scan.prompt_field,
+            shard=f"{options.shard.part}/{options.shard.of}",
+            steps=options.with_steps,
+        ),
+    )
+
+
+def _answer(
+    command: _Command, ready: Prepared, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
+) -> Standing:
+    """Load the pair and answer what is left; nothing is loaded where nothing is."""
+    standing = batch.standing()
+    for note in batch.notes:
+        command.say(f"note: {note}")
+    if not standing.left or interrupt.requested:
+        return standing
+    lanes = _lanes(command, ready, paths, standing.left)
+    finished = standing.answered + standing.failed
+    command.say(
+        f"{row_count(standing.wanted)}"
+        + (f", {finished} of them finished before" if finished else "")
+        + f"; {lanes} at once"
+    )
+    setup = replace(ready.plan.setup(paths), n_lanes=lanes)
+    with (
+        open_for_rows(setup, lambda: interrupt.requested) as pair,
+        batch_progress(command.err, standing) as listen,
+    ):
+        return batch.answer(pair, lambda: interrupt.requested, listen)
+
+
+def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
+    setup = ready.plan.setup(paths)
+    if command.rows.parallel is None and command.session.runtime.reproducible:
+        return 1  # in shared batches an answer depends on who else is in them
+    return min(command.rows.parallel or lanes_for(setup.files(), rows), MAX_LANES)
+
+
+def _facts(places: Places, scan: Scan) -> dict[str, Any]:
+    return {
+        "files": {
+            "input": str(places.source),
+            "answers": places.answers.name,
+            "errors": places.errors.name,
+        },
+        "rows": {"all": scan.rows, "bad": scan.bad},
+        "versions": {"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION},
+    }
+
+
+def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interrupt) -> None:
+    """Say how it went, and leave with the exit code that says the same."""
+    places = command.places
+    stopped = bool(interrupt.requested and standing.left)
+    if command.report.json:
+        print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
+    done = standing.answered + standing.failed
+    if standing.finished_now:
+        command.say(
+            f"{row_count(standing.finished_now)} in {duration(standing.seconds)} · "
+            f"{figures(replace(standing, failed=0, wanted=done))}"
+        )
+    if stopped:
+        command.err.quiet = False
+        command.say(
+            f"stopped: {done} of {standing.wanted} rows are finished and on disk; go on: {_same_command()}",
+            "none",
+        )
+        raise typer.Exit(interrupt.exit_code)
+    if standing.failed:
+        _fail(command, standing)
+    command.say(f"nothing is left; {row_count(standing.answered)} answered: {places.answers}")
+
+
+def _fail(command: _Command, standing: Standing) -> None:
+    failure = RowsFailedError(
+        f"{standing.failed} of {standing.wanted} rows have no answer",
+        f"{command.places.errors} says why; --retry-errors asks them again",
+    )
+    if not command.report.json:
+        raise failure
+    command.say(f"{failure.message}: {failure.hint}")
+    raise typer.Exit(failure.exit_code)
+
+
+def _same_command() -> str:
+    return shlex.join(
+        ["blendin", *(word for word in sys.argv[1:] if word not in {"--restart", "--adopt", "--yes", "-y"})]
+    )
+
+
+def _summary(places: Places, scan: Scan, standing: Standing, state: str) -> dict[str, Any]:
+    files = {name: str(getattr(places, name)) for name in ("answers", "errors", "manifest")}
+    rows = {"all": scan.rows, "bad": scan.bad}
+    return {"state": state, "files": files, "rows": rows, **standing.to_json()}
+
+
+def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
+    if command.report.json:
+        print_json(_summary(command.places, scan, standing, "dry run"))
+        return
+    bad = f", {scan.bad} of them bad" if scan.bad else ""
+    lines = [
+        f"{scan.rows} rows{bad}; this run would see {standing.wanted} of them",
+        f"{standing.answered} are answered, {standing.failed} have failed, {standing.left} are left",
+        f"methods: {', '.join(sorted(scan.methods))}",
+    ]
+    for line in lines:
+        command.say(line, "none")

@@ -1,0 +1,1 @@
+"""`blendin bench`: how fast a pair is on this machine."""

@@ -1,0 +1,1 @@
+"""`blendin chat`: a conversation."""

@@ -1,0 +1,142 @@
+"""One turn of a chat: ask the pair, print the answer as it grows, keep it.
+
+Here: `Chat`, which the commands and the loop share.
+Not here: reading input (`cli.chat.reader`), commands (`cli.chat.commands`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from rich.console import Console
+from rich.text import Text
+
+from blendin_local.cli.chat.state import AnswerStream, ChatSettings, ChatStart, Conversing, Talk, Turn
+from blendin_local.cli.common.interrupt import stop_on_interrupt
+from blendin_local.core.records import Completion
+from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer
+
+COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
+
+
+class Chat:
+    """A conversation with a pair on two consoles.
+
+    Attributes:
+        pair: Who answers.
+        talk: What was said.
+        methods: Names of methods in the order of `/ab`.
+        out: Where answers go, and nothing else.
+        err: Where everything else goes.
+        leaving: Set by `/exit`.
+        stopped: Whether the user stopped the latest answer.
+    """
+
+    def __init__(self, pair: Conversing, start: ChatStart, out: Console, err: Console) -> None:
+        self.pair = pair
+        self.talk = Talk(start.system, start.settings)
+        self.methods = start.methods
+        self.out = out
+        self.err = err
+        self.leaving = False
+        self.stopped = False
+        self._told: set[str] = set()
+
+    def ask(self, question: str) -> Turn | None:
+        """Answer a question and add the turn; what was said before an interruption is kept.
+
+        Returns:
+            The turn, or None if it was stopped before the first word.
+        """
+        turn, dropped = self._answer(question, self.talk.settings)
+        if self.stopped and not turn.answer:
+            self.notice("Stopped before the first word; the question is not kept.")
+            return None
+        del self.talk.turns[:dropped]
+        self.talk.turns.append(turn)
+        if turn.completion is not None:
+            self._after(turn.completion)
+        return turn
+
+    def compare(self, question: str) -> dict[str, Completion]:
+        """Answer a question with some methods in turn and keep none of the answers in the talk."""
+        answers: dict[str, Completion] = {}
+        settings = self.talk.settings
+        shown = {*COMPARED, settings.blend.method}
+        for method in (name for name in self.methods if name in shown):
+            self.err.print(Text(f"── {method}", style="heading"))
+            try:
+                turn, _ = self._answer(
+                    question, replace(settings, blend=replace(settings.blend, method=method))
+                )
+            except BlendinError as error:
+                self.err.print(error_line(error))
+                continue
+            if turn.completion is not None:
+                answers[method] = turn.completion
+            if self.stopped:
+                break
+        return answers
+
+    def notice(self, text: str) -> None:
+        """Say something that is not an answer."""
+        self.err.print(Text(text, style="notice"))
+
+    def _answer(self, question: str, settings: ChatSettings) -> tuple[Turn, int]:
+        """The turn, and how many of the oldest turns did not fit."""
+        printer = AnswerPrinter(self.out, settings.view)
+        said: list[str] = []
+        with stop_on_interrupt() as interrupt:
+            stream, dropped = self._begin(question, settings, lambda: interrupt.requested)
+            try:
+                for step, text in stream.shown():
+                    said.append(text)
+                    printer.feed(step, text)
+            except KeyboardInterrupt:  # the second Ctrl-C: the pair gets no time to finish
+                return Turn(question, "".join(said)), dropped
+            finally:
+                printer.finish()
+                self.stopped = interrupt.requested
+            return Turn(question, stream.completion.text, stream.completion), dropped
+
+    def _begin(
+        self, question: str, settings: ChatSettings, should_stop: Callable[[], bool]
+    ) -> tuple[AnswerStream, int]:
+        """Begin the answer without the oldest turns that do not fit into the context."""
+        dropped = 0
+        while True:
+            try:
+                stream = self.pair.stream(
+                    self.talk.messages(question, skip=dropped),
+                    blend=settings.blend,
+                    sampling=settings.sampling,
+                    answer=settings.answer,
+                    should_stop=should_stop,
+                )
+            except ContextFullError as error:
+                if dropped == len(self.talk.turns):
+                    raise
+                if not dropped:
+                    self.notice(
+                        f"The conversation has {error.n_prompt} tokens, the context holds {error.n_ctx}."
+                    )
+                dropped += 1
+                continue
+            if dropped:
+                self.notice(f"The oldest {counted(dropped, 'turn')} dropped; the system text is kept.")
+            return stream, dropped
+
+    def _after(self, completion: Completion) -> None:
+        if self.err.is_terminal:
+            self.err.print(footer(completion, self.err.width), "", sep="\n")
+        for notice in completion.notices:
+            if notice not in self._told:
+                self._told.add(notice)
+                self.notice(notice)
+        if completion.stopped_by == "context" and len(self.talk.turns) > 1:
+            del self.talk.turns[0]
+            self.notice(
+                "The context is full: the oldest turn is dropped. /retry answers again with more room."
+            )

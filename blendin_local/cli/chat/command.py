@@ -1,0 +1,56 @@
+"""`blendin chat`: the command; the conversation itself is `cli.chat.loop`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.options import (
+    SHOWN_CANDIDATES,
+    AnswerOptions,
+    BlendOptions,
+    ColorChoice,
+    ModelOptions,
+    RuntimeOptions,
+    SamplingOptions,
+    SessionOptions,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    app.command("chat")(grouped(talk))
+
+
+def talk(
+    *,
+    color: Annotated[
+        ColorChoice, typer.Option("--color", help="auto, on or off.", rich_help_panel="Output")
+    ] = "auto",
+    models: ModelOptions,
+    runtime: RuntimeOptions,
+    blend: BlendOptions,
+    sampling: SamplingOptions,
+    answer: AnswerOptions,
+) -> None:
+    """Talk in turns; /help lists what can be asked about an answer."""
+    from blendin_local.cli.chat.loop import chat  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
+    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
+    from blendin_local.cli.common.session import open_session  # noqa: PLC0415
+    from blendin_local.views.theme import make_consoles  # noqa: PLC0415
+
+    if answer.top_logprobs is None:
+        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
+    consoles = make_consoles(color)
+    options = SessionOptions(models, runtime, blend, sampling, answer)
+    with ExitStack() as stack:
+        with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
+            opening = open_session(options, consoles.err, lambda: interrupt.requested, both=True)
+            session = stack.enter_context(opening)
+        settings = ChatSettings(session.plan.blend, session.sampling, session.answer)
+        chat(session.pair, ChatStart(session.system, settings, session.methods), consoles.out, consoles.err)

@@ -1,0 +1,121 @@
+"""`blendin chat`: read, answer, repeat.
+
+Here: the loop. A failure of one turn, foreseen or not, is one line, and the chat goes on.
+Not here: answering (`cli.chat.answer`), input (`cli.chat.reader`), commands (`cli.chat.commands`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+
+from rich.console import Console
+from rich.text import Text
+
+from blendin_local.cli.chat.answer import Chat
+from blendin_local.cli.chat.commands import completions, run_command
+from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
+from blendin_local.cli.chat.state import ChatStart, Conversing
+from blendin_local.cli.common.trouble import as_error
+from blendin_local.cli.common.values import typed
+from blendin_local.errors import UnforeseenError
+from blendin_local.views.answer import error_line
+
+MOST_UNREAD = 5  # times in a row that reading may fail: then nobody is there any more
+
+
+def chat(
+    pair: Conversing, start: ChatStart, out: Console, err: Console, reader: Reader | None = None
+) -> None:
+    """Talk until the input ends or the user leaves.
+
+    Args:
+        pair: Who answers.
+        start: System text and settings.
+        out: Where answers go, and nothing else.
+        err: Where everything else goes.
+        reader: Where messages come from; by default stdin, with an editable line if it is a terminal.
+
+    Raises:
+        Exception: From a pipe, at the first thing that is wrong. At a terminal it is shown instead.
+        KeyboardInterrupt: From a pipe, at Ctrl-C.
+    """
+    talk = Chat(pair, start, out, err)
+    reader = reader or _reader(out, err)
+    if reader.interactive:
+        err.print(_welcome(marks=not err.is_dumb_terminal))
+    unread = 0
+    while not talk.leaving and unread < MOST_UNREAD:
+        unread += 1
+        try:
+            line = reader.read()
+        except KeyboardInterrupt:
+            if not reader.interactive:
+                raise
+            talk.notice("Ctrl-D or /exit leaves.")
+        except Exception as error:
+            if not reader.interactive:
+                raise
+            _report(talk, error)
+            continue
+        else:
+            if line is None:
+                break
+            _take(talk, line, interactive=reader.interactive)
+        unread = 0
+
+
+def _take(talk: Chat, line: str, *, interactive: bool) -> None:
+    try:
+        take_line(talk, line)
+    except KeyboardInterrupt:
+        if not interactive:
+            raise
+        return
+    except Exception as error:  # at a terminal nothing ends a conversation
+        if not interactive:
+            raise
+        _report(talk, error)
+        return
+    if talk.stopped and not interactive:
+        raise KeyboardInterrupt
+
+
+def _report(talk: Chat, error: Exception) -> None:
+    """Say in one line what went wrong; a bug also shows its place where BLENDIN_DEBUG asks for it."""
+    failure = as_error(error)
+    talk.err.print(error_line(failure))
+    if isinstance(failure, UnforeseenError) and os.environ.get("BLENDIN_DEBUG"):
+        talk.err.out("".join(traceback.format_exception(error)))
+
+
+def take_line(talk: Chat, line: str) -> None:
+    """Carry out a command, or answer a message; an empty line is neither."""
+    if line.startswith("/") and not line.startswith("//"):
+        run_command(talk, line)
+    elif line.strip():
+        talk.ask(typed(line[1:] if line.startswith("//") else line, "the message"))
+
+
+def _reader(out: Console, err: Console) -> Reader:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused, not the rest
+    if not sys.stdin.isatty():
+        return PlainReader(sys.stdin)
+    if err.is_dumb_terminal:
+        return PlainReader(sys.stdin, err.file)
+    return TerminalReader(completions(), color=not out.no_color)
+
+
+def _welcome(*, marks: bool) -> Text:
+    """What the marks mean, where they can be shown, and the three keys worth knowing."""
+    legend = Text.assemble(
+        ("changed", "source.changed"),
+        " the guide decided · ",
+        ("kept", "source.kept"),
+        " it was asked, the base's choice stayed\n",
+    )
+    keys = Text("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", style="hint")
+    return legend.append_text(keys) if marks else keys

@@ -1,0 +1,188 @@
+"""Where the messages of a chat come from: a terminal with an editable line, or a pipe.
+
+Here: `TerminalReader` on prompt_toolkit (history, completion, paste, several lines), `PlainReader`, blocks.
+Not here: what a message means (`cli.chat.loop`, `cli.chat.commands`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from platformdirs import user_state_path
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+from prompt_toolkit.output import ColorDepth, create_output
+
+from blendin_local.errors import UsageError
+from blendin_local.files import private_fd
+
+PROMPT, CONTINUED = "> ", "… "
+BLOCK = '"""'
+
+
+class Reader(Protocol):
+    """Gives one message or command after the other."""
+
+    interactive: bool
+
+    def read(self) -> str | None:
+        """The next one, None at the end; KeyboardInterrupt where it was given up."""
+
+
+class PlainReader:
+    """Lines of a pipe, or of a terminal that understands no escapes.
+
+    Args:
+        stream: Where they come from.
+        prompts: Where a person is prompted; None where nobody is there.
+    """
+
+    def __init__(self, stream: IO[str], prompts: IO[str] | None = None) -> None:
+        self._stream = stream
+        self._prompts = prompts
+        self.interactive = prompts is not None
+
+    def read(self) -> str | None:
+        """The next line or block; UsageError where it is not UTF-8."""
+        try:
+            return with_blocks(self._line)
+        except KeyboardInterrupt:
+            self._write("\n")
+            raise
+
+    def _line(self, prompt: str) -> str | None:
+        self._write(prompt)
+        try:
+            line = self._stream.readline()
+        except UnicodeDecodeError as error:
+            raise UsageError("stdin is not UTF-8 text", "convert it first, for example with iconv") from error
+        if not line:
+            self._write("\n")
+            return None
+        return line.rstrip("\r\n")
+
+    def _write(self, text: str) -> None:
+        if self._prompts is not None:
+            self._prompts.write(text)
+            self._prompts.flush()
+
+
+class TerminalReader:
+    """A line that can be edited, with history and completion.
+
+    Args:
+        completions: Words that may follow each command, by command with its slash.
+        color: Whether colours may be used.
+    """
+
+    interactive = True
+
+    def __init__(self, completions: Mapping[str, tuple[str, ...]], *, color: bool = True) -> None:
+        self._session: PromptSession[str] = PromptSession(
+            history=open_history(),
+            completer=CommandCompleter(completions),
+            complete_while_typing=True,
+            reserve_space_for_menu=4,
+            multiline=True,
+            key_bindings=_keys(),
+            prompt_continuation=_continuation,
+            color_depth=None if color else ColorDepth.DEPTH_1_BIT,
+            output=create_output(always_prefer_tty=True),
+        )
+
+    def read(self) -> str | None:
+        """The next message or block; None at Ctrl-D, KeyboardInterrupt at Ctrl-C."""
+        return with_blocks(self._line)
+
+    def _line(self, prompt: str) -> str | None:
+        try:
+            return self._session.prompt([("bold ansigreen", prompt)])
+        except EOFError:
+            return None
+
+
+def with_blocks(read_line: Callable[[str], str | None]) -> str | None:
+    '''Read a line, or everything between two `"""` as one message.
+
+    A block is never a command: one that begins with a slash gets the second slash that says so.
+    '''
+    first = read_line(PROMPT)
+    if first is None or not first.lstrip().startswith(BLOCK):
+        return first
+    text = first.lstrip().removeprefix(BLOCK)
+    while not text.rstrip().endswith(BLOCK):
+        more = read_line(CONTINUED)
+        if more is None:
+            break
+        text = f"{text}\n{more}"
+    text = text.rstrip().removesuffix(BLOCK).strip("\n")
+    return f"/{text}" if text.startswith("/") else text
+
+
+class CommandCompleter(Completer):
+    """Completes slash commands and their words, and nothing in ordinary messages."""
+
+    def __init__(self, completions: Mapping[str, tuple[str, ...]]) -> None:
+        self._completions = completions
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """Words that begin like the one before the cursor."""
+        before = document.text_before_cursor
+        if not before.startswith("/") or "\n" in before:
+            return
+        command, blank, rest = before.partition(" ")
+        words, start = (self._completions.get(command, ()), rest) if blank else (self._completions, command)
+        yield from (
+            Completion(word, -len(start)) for word in words if word.startswith(start) and word != start
+        )
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _newline(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys
+
+
+def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndTextTuples:
+    mark = "" if wrap_count else CONTINUED
+    return [("ansibrightblack", mark.ljust(width)[:width])]
+
+
+class _LastingHistory(FileHistory):
+    """Lines kept in a file as far as that can be: a full disk or a half character ends no conversation."""
+
+    def store_string(self, string: str) -> None:
+        """Append a line; a byte that is no text becomes U+FFFD, to be corrected in the line brought back."""
+        with suppress(OSError):
+            super().store_string(re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", string))
+
+
+def open_history() -> History:
+    """Lines of earlier chats from the user's state folder; this chat's alone under BLENDIN_NO_HISTORY."""
+    if os.environ.get("BLENDIN_NO_HISTORY"):
+        return InMemoryHistory()
+    try:
+        path = Path(user_state_path("blendin-local", appauthor=False, ensure_exists=True)) / "chat_history"
+        os.close(private_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))  # a history is a conversation
+        path.read_bytes()
+    except OSError:
+        return InMemoryHistory()
+    return _LastingHistory(path)

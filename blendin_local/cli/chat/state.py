@@ -1,0 +1,111 @@
+"""What a chat is made of: the pair it talks to, its settings, its turns.
+
+Here: the protocols that a pair fulfils, `ChatStart`, and `Talk`, the one mutable thing of a chat.
+Not here: how an answer is made and shown (`cli.chat.answer`), commands (`cli.chat.commands`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from blendin_local.core.prompts import Message
+from blendin_local.core.records import Completion, Step
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.views.answer import View
+
+
+class AnswerStream(Protocol):
+    """An answer while it grows."""
+
+    def shown(self) -> Iterator[tuple[Step, str]]:
+        """Steps with the text that may be shown, held back where a stop string may be beginning."""
+
+    @property
+    def completion(self) -> Completion:
+        """The whole answer, after the iteration ended."""
+
+
+class Conversing(Protocol):
+    """What a chat needs of a pair; `Pair` is one."""
+
+    def stream(
+        self,
+        conversation: Sequence[Message],
+        /,
+        *,
+        blend: BlendSettings,
+        sampling: SamplingSettings,
+        answer: AnswerSettings,
+        should_stop: Callable[[], bool],
+    ) -> AnswerStream:
+        """Begin the answer to the last message; ContextFullError where the prompt does not fit."""
+
+    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
+        """The rendered prompt of each role."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Lines about the pair: files, contexts, template."""
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """What `/set` and `/view` change.
+
+    Attributes:
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits. With `top_logprobs` above 0 `/why` shows whole lists, else first choices.
+        view: What the marks in an answer tell.
+    """
+
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=lambda: AnswerSettings(top_logprobs=8))
+    view: View = "source"
+
+
+@dataclass(frozen=True)
+class ChatStart:
+    """How a chat begins.
+
+    Attributes:
+        system: Instructions; may be empty.
+        settings: Initial settings.
+        methods: The names `/set method` takes, in the order of `/ab`.
+    """
+
+    system: str = ""
+    settings: ChatSettings = field(default_factory=ChatSettings)
+    methods: tuple[str, ...] = ("base", "guide", "nudging", "blendin")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question and its answer; the completion is None for a turn that was loaded or broken off."""
+
+    question: str
+    answer: str
+    completion: Completion | None = None
+
+
+@dataclass
+class Talk:
+    """A conversation as it stands."""
+
+    system: str = ""
+    settings: ChatSettings = field(default_factory=ChatSettings)
+    turns: list[Turn] = field(default_factory=list)
+
+    def messages(self, question: str | None = None, *, skip: int = 0) -> list[Message]:
+        """The system text, the turns after the first `skip`, and a question that has no answer yet."""
+        messages = [Message("system", self.system)] if self.system else []
+        for turn in self.turns[skip:]:
+            messages += [Message("user", turn.question), Message("assistant", turn.answer)]
+        return messages if question is None else [*messages, Message("user", question)]
+
+    @property
+    def completions(self) -> list[Completion]:
+        """The answers made in this session that still stand."""
+        return [turn.completion for turn in self.turns if turn.completion is not None]

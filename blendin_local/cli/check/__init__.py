@@ -1,0 +1,1 @@
+"""`blendin check`: is this pair worth using?"""

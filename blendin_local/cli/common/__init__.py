@@ -1,0 +1,1 @@
+"""What several verbs share: options, their values, an open session, interrupts, progress."""

@@ -1,0 +1,1 @@
+"""`blendin eval`: methods, pairs and benchmarks side by side."""

@@ -1,0 +1,1 @@
+"""`blendin pull`, `ls`, `show`, `rm` and `doctor`."""

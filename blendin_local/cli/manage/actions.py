@@ -1,0 +1,218 @@
+"""What the verbs about model files do: ask, fetch, list, remove, report.
+
+Here: one function per verb; the listing or JSON goes to stdout, everything else to stderr.
+Not here: options (`cli.manage.command`), records (`jobs.inventory`, `jobs.doctor`), tables
+(`views.inventory`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
+from blendin_local.cli.common.downloads import Bars, download_bars
+from blendin_local.cli.common.printing import print_data, print_json
+from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
+from blendin_local.jobs import inventory
+from blendin_local.jobs.doctor import examine
+from blendin_local.models.entries import PairEntry
+from blendin_local.models.fetch import fetch
+from blendin_local.models.packages import Progress
+from blendin_local.models.references import Resolved, is_offline, resolve
+from blendin_local.models.registry import Registry, load_registry
+from blendin_local.models.schema import nearest
+from blendin_local.models.store import Store
+from blendin_local.views.doctor import diagnosis_view
+from blendin_local.views.inventory import ListingView, facts_view, megabytes, pair_view, removal_view
+from blendin_local.views.theme import make_consoles
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """How much `show` tells."""
+
+    ctx_size: int | None = None
+    origin: bool = False
+    template: bool = False
+    as_json: bool = False
+
+
+def pull(
+    references: Sequence[str], *, models_file: Path | None, yes: bool, offline: bool, as_json: bool
+) -> None:
+    """Fetch what is not here; say where each file is."""
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err, yes=yes))
+    names, off = inventory.expand(references, registry), is_offline(offline)
+    found = [
+        resolve(name, registry, store=store, offline=off, check=False, distrusted=file)
+        for name, file in names.items()
+    ]
+    _require_trust(found, store, yes, consoles.err)
+    fetched = []
+    with download_bars(consoles.err) as bars:
+        for item in found:
+            listener = _Listener(item, bars)
+            path = fetch(item, store, progress=listener, note=bars.note)
+            fetched.append({"reference": item.reference, "path": str(path), "fetched": listener.begun})
+            size = megabytes(path.stat().st_size)
+            bars.note(
+                f"{item.reference}: {size} in {path}"
+                if listener.begun
+                else f"{item.reference}: is here ({size})"
+            )
+    if as_json:
+        _print_json({"models": fetched})
+
+
+class _Listener:
+    """Follows a download from its first byte on: a file that is here gets no bar and no licence."""
+
+    def __init__(self, item: Resolved, bars: Bars) -> None:
+        self._item, self._bars = item, bars
+        self._listen: Progress | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was fetched."""
+        return self._listen is not None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._listen is None:
+            self._listen = self._bars.listener(self._item)
+        self._listen(done, total)
+
+
+def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool) -> None:
+    """List the models."""
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err))
+    rows = inventory.list_models(registry, store, everything=everything)
+    left = inventory.unfinished(store)
+    if as_json:
+        models = [inventory.to_json(row) for row in rows]
+        _print_json({"store": str(store.models), "unfinished": left, "models": models})
+        return
+    if quiet:
+        for row in rows:
+            print_data(row.reference)
+        return
+    if rows:
+        consoles.out.print(ListingView(rows))
+    else:
+        consoles.err.print("no models here yet; blendin pull demo fetches a pair to try", style="hint")
+    if left:
+        consoles.err.print(
+            f"{megabytes(left)} of unfinished downloads; blendin rm --unfinished drops them", style="hint"
+        )
+
+
+def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
+    """Tell what a model or a pair is."""
+    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
+    pair = registry.pairs.get(name)
+    if pair is not None and name not in registry.models:
+        _show_pair(pair, registry, store, options)
+        return
+    if name not in registry.models and name in registry.templates:
+        raise ModelNotFoundError(f"{name} is a template, not a model", "its text is in models.toml")
+    facts = inventory.describe(name, registry, store, options.ctx_size)
+    if options.template:
+        _print_template(facts)
+    elif options.as_json:
+        _print_json(inventory.to_json(facts))
+    else:
+        make_consoles().out.print(facts_view(facts, origin=options.origin))
+
+
+def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowOptions) -> None:
+    models = [inventory.describe(name, registry, store, options.ctx_size) for name in pair.references]
+    if options.template:
+        _print_template(models[1])
+        return
+    origins = registry.origins_of("pairs", pair.name)
+    if options.as_json:
+        settings = {key: value for key, value in asdict(pair).items() if value is not None}
+        roles = ("base", "guide", "anti")
+        settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
+        _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
+        return
+    out = make_consoles().out
+    out.print(pair_view(pair, origins if options.origin else {}))
+    for facts in models:
+        out.print()
+        out.print(facts_view(facts, origin=options.origin))
+
+
+def _print_template(facts: inventory.ModelFacts) -> None:
+    if facts.header is None:
+        raise ModelNotFoundError(f"{facts.reference} is not on this machine", facts.command)
+    if facts.header.chat_template is None:
+        raise ModelNotFoundError(f"{facts.reference} has no chat template", "a base usually has none")
+    print_data(facts.header.chat_template)
+
+
+def rm(
+    references: Sequence[str], *, models_file: Path | None, unfinished: bool, yes: bool, as_json: bool
+) -> None:
+    """Remove fetched models after a yes."""
+    if not references and not unfinished:
+        raise UsageError("nothing to remove was named", "blendin ls shows what is here")
+    store, consoles = Store.default(), make_consoles()
+    registry = load_registry(models_file, accept=acceptance(consoles.err))
+    removal = inventory.plan_removal(list(inventory.expand(references, registry)), registry, store)
+    left = inventory.unfinished(store) if unfinished else 0
+    if not yes:
+        consoles.err.print(removal_view(removal, left))
+        _require_yes(f"remove {megabytes(removal.size + left)}?", consoles.err, "--yes")
+    inventory.remove(removal, store)
+    if unfinished:
+        inventory.remove_unfinished(store)
+    if as_json:
+        files = [str(path) for path in removal.files]
+        _print_json({"removed": files, "freed": removal.size + left, "pairs": list(removal.pairs)})
+    else:
+        consoles.err.print(f"{megabytes(removal.size + left)} are free again", style="footer")
+
+
+def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool) -> None:
+    """Report on the machine and the installation; exit code 4 where llama.cpp cannot be used at all."""
+    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
+    if pair and pair not in registry.pairs:
+        near = nearest(pair, registry.pairs)
+        raise UsageError(f"there is no pair {pair!r}", f"did you mean {' or '.join(near)}?" if near else "")
+    found = examine(registry, store, pair=pair, offline=is_offline(offline))
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        make_consoles().out.print(diagnosis_view(found))
+    if found.build is None:
+        raise typer.Exit(LoadError.exit_code)
+
+
+def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Console) -> None:
+    """Ask about what only a models.toml of the working directory wants; what is here may be fetched anew."""
+    asked = [item for item in found if not item.trusted and item.fetchable]
+    asked = [item for item in asked if item.path is None or store.owns(item.path)]
+    if not asked or yes:
+        return
+    for item in asked:
+        err.print(fetch_text(item), style="warning", markup=False, highlight=False)
+    _require_yes("fetch it?", err, "--yes")
+
+
+def _require_yes(question: str, err: Console, flag: str) -> None:
+    if not can_ask(err):
+        raise UsageError(f"{question} nobody can answer here", f"add {flag} to agree")
+    if not ask(question, err):
+        raise UsageError("nothing was done", "")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print_json(value, indent=2)

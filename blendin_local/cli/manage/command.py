@@ -1,0 +1,108 @@
+"""`blendin pull`, `ls`, `show`, `rm` and `doctor`: model files and the machine.
+
+Here: the commands and their options.
+Not here: what they do (`cli.manage.actions`), how it looks (`views.inventory`, `views.doctor`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+References = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="REF...",
+        help="Names, pairs, user/repo[:QUANT] or hf://user/repo/file.gguf.",
+        show_default=False,
+    ),
+]
+ModelsFile = Annotated[Path | None, typer.Option("--models", help="Another models.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the application."""
+    app.command("pull")(pull)
+    app.command("ls")(ls)
+    app.command("show")(show)
+    app.command("rm")(rm)
+    app.command("doctor")(doctor)
+
+
+def pull(
+    references: References,
+    *,
+    yes: Yes = False,
+    offline: Offline = False,
+    models: ModelsFile = None,
+    json: Json = False,
+) -> None:
+    """Fetch models, or the models of a pair; what is here and whole is not fetched again."""
+    from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415 - `--help` must not wait for it
+
+    manage_actions.pull(references, models_file=models, yes=yes, offline=offline, as_json=json)
+
+
+def ls(
+    *,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Also what could be fetched.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    models: ModelsFile = None,
+    json: Json = False,
+) -> None:
+    """List the models on this machine."""
+    from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
+
+    manage_actions.ls(models_file=models, everything=everything, quiet=quiet, as_json=json)
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="REF", help="A model or a pair.", show_default=False)],
+    *,
+    origin: Annotated[bool, typer.Option("--origin", help="Say which file each value comes from.")] = False,
+    template: Annotated[bool, typer.Option("--template", help="Print the chat template.")] = False,
+    ctx_size: Annotated[
+        int | None, typer.Option("--ctx-size", "-c", min=32, help="Context for the estimate of memory.")
+    ] = None,
+    models: ModelsFile = None,
+    json: Json = False,
+) -> None:
+    """Tell what a model is, what memory it takes and which pairs use it; nothing is loaded."""
+    from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
+
+    options = manage_actions.ShowOptions(ctx_size, origin=origin, template=template, as_json=json)
+    manage_actions.show(name, models_file=models, options=options)
+
+
+def rm(
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="[REF...]", help="Models, or pairs.", show_default=False)
+    ] = None,
+    *,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Drop unfinished downloads.")] = False,
+    yes: Yes = False,
+    models: ModelsFile = None,
+    json: Json = False,
+) -> None:
+    """Remove models that were fetched; it says what becomes free, and asks."""
+    from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
+
+    manage_actions.rm(references or [], models_file=models, unfinished=unfinished, yes=yes, as_json=json)
+
+
+def doctor(
+    *,
+    pair: Annotated[str, typer.Option("--pair", help="The pair to look at.")] = "",
+    offline: Offline = False,
+    models: ModelsFile = None,
+    json: Json = False,
+) -> None:
+    """Report versions, llama.cpp's build, processor, memory, paths and what hinders."""
+    from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
+
+    manage_actions.doctor(models_file=models, pair=pair, offline=offline, as_json=json)

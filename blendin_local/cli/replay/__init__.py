@@ -1,0 +1,1 @@
+"""`blendin replay`: a stored answer decided again."""

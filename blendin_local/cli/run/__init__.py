@@ -1,0 +1,1 @@
+"""`blendin run`: one answer."""

@@ -1,0 +1,274 @@
+"""Where an answer goes: the screen, JSON, a trace, an HTML page, a picture; each is a fold over its steps.
+
+Here: the sinks, and `Outputs`, which feeds all that were asked for.
+Not here: how things look (`views.answer`, `reports.answer_page`), the records (`core.records`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+
+from blendin_local.cli.common.options import OutputOptions
+from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.trouble import cannot_write
+from blendin_local.core.record_json import completion_to_json, step_to_json
+from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.errors import UsageError, WriteError
+from blendin_local.files import open_private, write_private
+from blendin_local.reports.answer_page import render_html
+from blendin_local.reports.answer_svg import render_svg
+from blendin_local.views.answer import AnswerPrinter, footer
+from blendin_local.views.streams import close_stdout, lasting_stderr
+from blendin_local.views.theme import make_console
+from blendin_local.views.visible import label
+
+TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
+
+
+class Sink(Protocol):
+    """One place an answer is written to."""
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """The answer starts."""
+        ...
+
+    def step(self, step: Step, shown: str) -> None:
+        """A step, with the part of its text that is certainly answer."""
+        ...
+
+    def finish(self, completion: Completion) -> None:
+        """The answer is complete, or was stopped."""
+        ...
+
+
+class Screen:
+    """The growing answer on stdout, marked where that is a terminal, and a footer on stderr."""
+
+    def __init__(self, out: Console, err: Console) -> None:
+        self._printer = AnswerPrinter(out)
+        self._err = err
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Nothing is shown before the answer."""
+
+    def step(self, step: Step, shown: str) -> None:
+        """Append the text."""
+        self._printer.feed(step, shown)
+
+    def finish(self, completion: Completion) -> None:
+        """End the line and sum up."""
+        self._printer.finish()
+        self._err.print(footer(completion))
+        for notice in completion.notices:
+            self._err.print(label(f"note: {notice}"), style="footer")
+
+
+class JsonObject:
+    """One object at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Nothing yet."""
+
+    def step(self, step: Step, shown: str) -> None:
+        """Nothing yet."""
+
+    def finish(self, completion: Completion) -> None:
+        """Write it."""
+        _write_line(self._stream, completion_to_json(completion))
+
+
+class JsonLines:
+    """A first line about the answer, a line per step, a last line without the steps.
+
+    Args:
+        stream: Where they go.
+        whole: Whether steps come with every candidate that a method could use.
+    """
+
+    def __init__(self, stream: TextIO, *, whole: bool = False) -> None:
+        self._stream = stream
+        self._whole = whole
+        self._written = 0
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Write the first line."""
+        start = {"type": "start", "version": TRACE_VERSION, "whole_lists": self._whole}
+        _write_line(self._stream, {**start, "prompts": dict(prompts), "signature": dict(signature)})
+
+    def step(self, step: Step, shown: str) -> None:
+        """Write the step's record."""
+        del shown
+        if step.i >= self._written:  # a step that a stop string cuts is shown in two parts
+            _write_line(self._stream, step_to_json(step))
+            self._written += 1
+
+    def finish(self, completion: Completion) -> None:
+        """Write the steps that a stop string swallowed, and the last line."""
+        for step in completion.steps[self._written :]:
+            _write_line(self._stream, step_to_json(step))
+        _write_line(self._stream, {"type": "end", **completion_to_json(completion, with_steps=False)})
+
+
+class Page:
+    """A file that is written when the answer is complete."""
+
+    def __init__(self, path: Path, render: Callable[[Mapping[str, str], Completion], str]) -> None:
+        self._path = path
+        self._render = render
+        self._prompts: Mapping[str, str] = {}
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Remember the prompts."""
+        del signature
+        self._prompts = prompts
+
+    def step(self, step: Step, shown: str) -> None:
+        """Nothing yet."""
+
+    def finish(self, completion: Completion) -> None:
+        """Write the file."""
+        write_private(self._path, self._render(self._prompts, completion))
+
+
+class Place:
+    """A sink and how it fares.
+
+    Attributes:
+        broken: Whether it can be written no more.
+        failure: Why, unless its reader just went away.
+    """
+
+    def __init__(self, name: str | Path | None, sink: Sink) -> None:
+        self.broken = False
+        self.failure: WriteError | None = None
+        self._name = name or ""
+        self._sink = sink
+
+    def tell(self, event: str, *facts: object) -> None:
+        """Pass an event on, until that fails for the first time."""
+        if self.broken:
+            return
+        try:
+            getattr(self._sink, event)(*facts)
+        except BrokenPipeError:
+            self.broken = True
+        except OSError as error:
+            self.broken = True
+            self.failure = cannot_write(self._name, error)
+
+
+class Outputs:
+    """All sinks of one answer.
+
+    One that breaks (a full disk) takes no other with it: the answer is finished wherever it can be, then the
+    failure is told.
+
+    Attributes:
+        console: For everything that is not the answer.
+    """
+
+    def __init__(self, screen: Sink, console: Console, files: Sequence[Place], trace: Place | None) -> None:
+        self.console = console
+        self._stdout = Place("standard output", screen)
+        self._files = files
+        self._trace = trace
+        self._kept = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads stdout any more, or it is full; the files are still written."""
+        return self._stdout.broken
+
+    @classmethod
+    @contextmanager
+    def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
+        """Open every file first, so that a bad path is known before the models load."""
+        err = make_console(lasting_stderr(), options.color)
+        err.quiet = options.quiet
+        with _opened(options.trace) as trace:
+            files: list[Place] = []
+            for path, render in (
+                (options.html, render_html),
+                (options.svg, lambda _, completion: render_svg(question, completion)),
+            ):
+                if path is not None:
+                    with _opened(path):
+                        files.append(Place(path, Page(path, render)))
+            lines = None if trace is None else Place(options.trace, JsonLines(trace, whole=True))
+            yield cls(_stdout_sink(options, err), err, files, lines)
+
+    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+        """Tell all."""
+        self._kept = signature["answer"]["top_logprobs"]
+        self._note("begin", prompts, signature)
+        self._tell("begin", prompts, signature)
+
+    def step(self, step: Step, shown: str) -> None:
+        """Tell all; only the trace hears every candidate that was kept for it."""
+        self._note("step", step, shown)
+        self._tell("step", shortened(step, self._kept), shown)
+
+    def finish(self, completion: Completion) -> None:
+        """Tell all; likewise.
+
+        Raises:
+            WriteError: One of them could not be written; the others were.
+        """
+        self._note("finish", completion)
+        steps = tuple(shortened(step, self._kept) for step in completion.steps)
+        end = completion.end and shortened(completion.end, self._kept)
+        self._tell("finish", replace(completion, steps=steps, end=end))
+        places = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
+        if failures := [place.failure for place in places if place.failure]:
+            raise failures[0]
+
+    def _note(self, event: str, *facts: object) -> None:
+        if self._trace is not None:
+            self._trace.tell(event, *facts)
+
+    def _tell(self, event: str, *facts: object) -> None:
+        if not self.closed:
+            self._stdout.tell(event, *facts)
+            if self.closed:
+                close_stdout()
+        for place in self._files:
+            place.tell(event, *facts)
+
+
+def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
+    if options.json:
+        return JsonObject(sys.stdout)
+    if options.jsonl:
+        return JsonLines(sys.stdout)
+    return Screen(make_console(sys.stdout, options.color), err)
+
+
+def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
+    print_json(record, stream)
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO | None]:
+    """A file opened for writing, None for no path."""
+    if path is None:
+        yield None
+        return
+    try:
+        stream = open_private(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "check the path") from error
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # every line was flushed: what cannot be written has been told
+            stream.close()

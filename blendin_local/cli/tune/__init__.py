@@ -1,0 +1,1 @@
+"""`blendin tune`: settings chosen on a validation set."""

@@ -1,0 +1,216 @@
+"""A model ready to play a role: weights, context, byte table and chat template together.
+
+Here: `Player`, the loading of several with one check of the memory they need together, and whether a file can
+be prompted as a guide.
+Not here: conversations (`decode.role_context`), which role asks what (`decode.respond`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from blendin_local.core.candidates import TokenTable
+from blendin_local.core.methods import Role
+from blendin_local.engine.batch import n_outputs
+from blendin_local.engine.chat_template.renderer import renderer
+from blendin_local.engine.chat_template.template import ChatTemplate
+from blendin_local.engine.context import Context
+from blendin_local.engine.first_load import require_loadable
+from blendin_local.engine.gguf.header import Header, read_header
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
+from blendin_local.engine.model import Model
+from blendin_local.engine.threads import Pace
+from blendin_local.engine.verdicts import Verdicts
+from blendin_local.errors import PairError
+from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
+
+
+def guide_template(path: Path, own: str | None, given: str | None) -> str:
+    """The chat template that a guide is prompted with.
+
+    Args:
+        path: The guide's file.
+        own: The template in it, None if it has none.
+        given: One that stands for it.
+
+    Raises:
+        PairError: There is neither.
+    """
+    text = given or own
+    if text is None:
+        raise PairError(
+            f"{path} has no chat template, so it cannot be the guide",
+            "use an instruct model, or give a template with --guide-chat-template-file",
+        )
+    return text
+
+
+class Player:
+    """One loaded model with one context. Close it when done.
+
+    Args:
+        header: What is known of the file without loading it.
+        settings: How it is run.
+        should_stop: Polled while weights are read.
+        n_lanes: How many conversations its context has room for.
+        pace: Chooses the threads where the settings leave them open.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        settings: ModelSettings,
+        should_stop: Callable[[], bool],
+        n_lanes: int = 1,
+        pace: Pace | None = None,
+    ) -> None:
+        self.path: Path = header.path
+        self.memory = memory_estimate(header, settings, n_lanes)
+        self.settings = settings
+        self.threads = settings.threads or usable_threads()
+        self.pace = None if settings.threads or settings.reproducible else pace
+        self.model = Model(header.path, settings, should_stop)
+        try:
+            size = context_size(header, settings)
+            self.context = Context(self.model, size, self.threads, n_lanes, self.pace)
+        except BaseException:
+            self.model.close()
+            raise
+        vocabulary = self.model.vocabulary
+        self.table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
+
+    @classmethod
+    def load_all(
+        cls,
+        files: Mapping[Role, tuple[Path, ModelSettings]],
+        verdicts: Verdicts,
+        should_stop: Callable[[], bool] = lambda: False,
+        n_lanes: int = 1,
+    ) -> dict[Role, Self]:
+        """Load the models of a pair, after checking that all of them fit into memory together.
+
+        Args:
+            files: The models, and how they are run.
+            verdicts: Which files have been loaded well before; others are tried in a child first.
+            should_stop: Polled while weights are read.
+            n_lanes: How many conversations each has room for.
+
+        Raises:
+            LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
+        """
+        headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
+        needs = [
+            (f"{role} {path.name}", memory_estimate(headers[role], settings, n_lanes))
+            for role, (path, settings) in files.items()
+        ]
+        require_memory(needs, available_memory())
+        require_loadable(
+            [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
+        )
+        if "guide" in files:
+            renderer().start()  # it is ready when the weights are
+        players: dict[Role, Self] = {}
+        pace = Pace(usable_threads())
+        try:
+            for role, (_, settings) in files.items():
+                players[role] = cls(headers[role], settings, should_stop, n_lanes, pace)
+        except BaseException:
+            for player in players.values():
+                player.close()
+            raise
+        return players
+
+    @cached_property
+    def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
+        return {}
+
+    def chat_template(self, source: str | None, thinking: bool, today: date) -> ChatTemplate:
+        """The chat template of this model, or one given instead.
+
+        Args:
+            source: One given instead, None for the model's own.
+            thinking: Whether the model may think aloud.
+            today: The date that the template is told.
+
+        Raises:
+            PairError: The file has none and none was given.
+        """
+        key = (source, thinking, today)
+        if key not in self._templates:
+            text = guide_template(self.path, self.model.chat_template, source)
+            template = ChatTemplate(text, self.model.vocabulary, thinking=thinking, date=today)
+            self._templates[key] = template
+        return self._templates[key]
+
+    def notices(self, role: Role) -> tuple[str, ...]:
+        """Sentences about this model that the user should know."""
+        found = []
+        if self.context.rewinder.notice:
+            kind = self.model.memory_kind.value
+            found.append(f"the {role}'s memory is {kind}: {self.context.rewinder.notice}")
+        if self.context.ctx_size > self.model.n_ctx_train:
+            found.append(
+                f"the {role} was trained on {self.model.n_ctx_train} tokens, less than its context of "
+                f"{self.context.ctx_size}"
+            )
+        return tuple(found)
+
+    def describe(self) -> str:
+        """One line for a reader."""
+        kind = self.model.memory_kind.value
+        threads = f"{self.threads} threads" if self.pace is None else f"up to {self.threads} threads"
+        return f"{self.path.name}, context {self.context.ctx_size}, {threads}, {kind}"
+
+    def signature(self) -> dict[str, Any]:
+        """What identifies this model in a record: the file, its most threads and its settings."""
+        status = self.path.stat()
+        return {
+            "file": self.path.name,
+            "size": status.st_size,
+            "mtime": status.st_mtime,
+            **asdict(self.settings),
+            "ctx_size": self.context.ctx_size,
+            "threads": self.threads,
+            "threads_auto": self.pace is not None,
+        }
+
+    def close(self) -> None:
+        """Free the context, then the weights."""
+        self.context.close()
+        self.model.close()
+
+
+def _require_usable(header: Header) -> Header:
+    """A model that continues text, seen before its weights are loaded."""
+    if header.unusable:
+        raise PairError(
+            f"{header.path} is {header.unusable}, which does not continue text",
+            "use a decoder-only model such as Llama, Gemma or Qwen",
+        )
+    return header
+
+
+def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
+    """What a model with its context, which has room for so many conversations, will take."""
+    cells = context_size(header, settings) * n_lanes
+    return estimate(
+        header,
+        cells,
+        settings.kv_type,
+        n_outputs=n_outputs(n_lanes),
+        n_sequences=n_lanes,
+        flash_attention=settings.flash_attention != "off",
+        swa_full=settings.swa_full,
+        mmap=settings.mmap,
+    )
+
+
+def context_size(header: Header, settings: ModelSettings) -> int:
+    """The context wished for, or the default, or less where the model was trained on less."""
+    return settings.ctx_size or min(DEFAULT_CTX_SIZE, header.ctx_train or DEFAULT_CTX_SIZE)

@@ -1,0 +1,170 @@
+"""One role's place in one conversation: its model's lane, kept in step with prompt and answer.
+
+Here: `Seat`: a prompt becomes tokens once, a longer conversation only adds to them, predictions are made, and
+the role goes along with what it proposed itself.
+Not here: the order of questions (`decode.respond`, `decode.driver`).
+Source: design rule "Contexts".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blendin_local.core.candidates import TokenTable
+from blendin_local.core.distribution import Prediction
+from blendin_local.decode.spans import after, common_length, control_places, text_of
+from blendin_local.engine.context import Context
+from blendin_local.engine.sequence import Lane
+from blendin_local.engine.vocabulary import Span, joined
+
+
+class Seat:
+    """One role in one conversation.
+
+    Args:
+        context: The model's context.
+        lane: The conversation's lane in it.
+        table: The bytes of its tokens.
+
+    Attributes:
+        prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
+    """
+
+    def __init__(self, context: Context, lane: Lane, table: TokenTable) -> None:
+        self.context = context
+        self.lane = lane
+        self.prompt_s = 0.0
+        self._table = table
+        self._top_k = 1
+        self._prompt: tuple[Span, ...] = ()
+        self._answer = b""
+        self._latest: Prediction | None = None
+        self._latest_text = b""
+
+    def begin(self, prompt: Sequence[Span], top_k: int, *, anew: bool = False) -> None:
+        """Start a new answer.
+
+        The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
+        tokens: the answer keeps those it was made of. Any other is tokenized whole; of what is read, one that
+        goes on from the same conversation keeps all that is the same. Prompts are the same where they have
+        the same text and may hold control tokens in the same places: text that spells a conversation is none.
+
+        Args:
+            prompt: The rendered prompt.
+            top_k: Length of the candidate lists.
+            anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
+                what is kept of the last is up to `Lane.begin_anew`.
+        """
+        prompt, vocabulary = joined(prompt), self.context.model.vocabulary
+        known = common_length(self._prompt, prompt)
+        if anew:
+            self.lane.begin_anew(vocabulary.tokenize_prompt(prompt))
+        elif prompt == self._prompt:
+            self.lane.again()
+        elif heard := self._heard(prompt, known):
+            self.lane.retell(heard.encode())
+            self.lane.freeze()
+            self.lane.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(heard))))
+        else:
+            goes_on = self._goes_on(prompt, known)
+            self.lane.begin(vocabulary.tokenize_prompt(prompt), goes_on=goes_on)
+        self.prompt_s = 0.0
+        self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
+
+    def _heard(self, prompt: tuple[Span, ...], known: int) -> str:
+        """The last answer as it stands right after the whole last prompt; empty where it does not."""
+        answer = self._answer.decode()
+        if not answer.strip() or after(self._prompt, known):
+            return ""
+        rest = text_of(after(prompt, known))
+        space = rest[: len(rest) - len(rest.lstrip())]
+        told = next((t for t in (answer, answer.strip(), space + answer.strip()) if rest.startswith(t)), "")
+        return told if self._stays_text(prompt, known, known + len(told)) else ""
+
+    def _goes_on(self, prompt: tuple[Span, ...], known: int) -> bool:
+        """Whether a prompt has the last answer where the last prompt only called for it.
+
+        Some templates open an answer otherwise than they tell it later (with an empty thought, which earlier
+        turns lack): the prompts part at a control string of the template, and the answer follows.
+        """
+        answer = self._answer.decode().strip()
+        if not (answer and self._prompt):
+            return False
+        controls = self.context.model.vocabulary.controls
+        parting = [start for start, end in control_places(controls, self._prompt) if start <= known < end]
+        if not parting:
+            return False
+        rest = text_of(after(prompt, parting[0]))
+        start = parting[0] + len(rest) - len(rest.lstrip())
+        end = start + len(answer)
+        follows = text_of(after(prompt, end))
+        closing = end + len(follows) - len(follows.lstrip())
+        return (
+            rest.lstrip().startswith(answer)
+            and self._stays_text(prompt, parting[0], end)
+            and any(place == closing for place, _ in control_places(controls, prompt))
+        )
+
+    def _stays_text(self, prompt: tuple[Span, ...], start: int, end: int) -> bool:
+        """Whether no control token begins between two places."""
+        places = control_places(self.context.model.vocabulary.controls, prompt)
+        return not any(start <= place < end for place, _ in places)
+
+    def lend(self) -> Lane:
+        """The lane, for work that is no conversation; the next prompt is tokenized whole."""
+        self._prompt, self._answer, self._latest = (), b"", None
+        return self.lane
+
+    def finish(self, answer: bytes) -> None:
+        """Note the final text of the answer, with which a longer conversation will go on."""
+        self._answer = answer
+
+    def predict(self, text: bytes, should_stop: Callable[[], bool]) -> Prediction:
+        """This role's prediction after the answer text `text`."""
+        self._come_to(text)
+        reads_prompt = self.reads_prompt
+        started = perf_counter()
+        [logits] = self.context.predict([self.lane], should_stop)
+        if reads_prompt:
+            self.prompt_s += perf_counter() - started
+        return self.hear(logits)
+
+    def prepare(self, text: bytes) -> None:
+        """The first half of `predict`, for batches that seats share: `Context.advance` is to run next.
+
+        Raises:
+            ContextFullError: The text does not fit.
+        """
+        self._come_to(text)
+        self.context.require_room(self.lane)
+
+    def hear(self, logits: NDArray[np.float32]) -> Prediction:
+        """The second half: the prediction after the text that was prepared."""
+        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), self.lane.text
+        return self._latest
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether tokens of the prompt are still to be evaluated."""
+        return self.lane.n_valid < self.lane.n_prompt
+
+    def _come_to(self, text: bytes) -> None:
+        self.follow(text)
+        self.lane.retell(text)
+
+    def follow(self, text: bytes) -> None:
+        """Go along with the answer where it went on by something this role itself proposed.
+
+        Where it did not, nothing happens yet: missing text is read when the role is asked again.
+        """
+        lane, latest = self.lane, self._latest
+        if latest is None or self._latest_text != lane.text or not text.startswith(lane.text):
+            return
+        piece = text[len(lane.text) :]
+        token = latest.id_of(piece) if piece else None
+        if token is not None:
+            lane.accept(token, piece)

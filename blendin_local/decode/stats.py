@@ -1,0 +1,74 @@
+"""What is counted and timed while an answer is made, and the record that comes of it.
+
+Here: `Account`, which folds steps into a `Completion`.
+Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream`, `decode.scheduler`).
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from blendin_local.core.methods import Role
+from blendin_local.core.records import Completion, Step, Timings, Usage, silence_notices, summarize
+from blendin_local.decode.respond import Ending
+from blendin_local.decode.task import Seats, Task
+from blendin_local.engine.sequence import Tally
+
+
+class Account:
+    """Counts and times one answer, from now on.
+
+    Args:
+        task: What is answered.
+        seats: The seats it is made in, begun.
+    """
+
+    def __init__(self, task: Task, seats: Seats) -> None:
+        self._task = task
+        self._seats = seats
+        self._steps: list[Step] = []
+        self._before = {role: seat.lane.tally.copy() for role, seat in seats.items()}
+        self._started = perf_counter()
+        self._first_step_s = 0.0
+
+    def note(self, step: Step) -> None:
+        """A step was decided."""
+        self._first_step_s = self._first_step_s or perf_counter() - self._started
+        self._steps.append(step)
+
+    def close(self, ending: Ending) -> Completion:
+        """The answer is finished."""
+        return Completion(
+            text=ending.text.decode(),
+            steps=tuple(self._steps),
+            stopped_by=ending.stopped_by,
+            end=ending.end,
+            usage=self._usage(),
+            timings=self._timings(),
+            signature=self._task.signature,
+            notices=(*self._task.notices, *silence_notices(summarize(self._steps))),
+        )
+
+    def _usage(self) -> Usage:
+        """Tokens of the prompts, and tokens evaluated since the start."""
+        prompts = {f"{role}_prompt_tokens": seat.lane.n_prompt for role, seat in self._seats.items()}
+        evaluated = {f"{role}_tokens_evaluated": tally.tokens for role, tally in self._spent().items()}
+        return Usage(**prompts, **evaluated)
+
+    def _spent(self) -> dict[Role, Tally]:
+        """What each role has evaluated since the start."""
+        return {role: seat.lane.tally.since(self._before[role]) for role, seat in self._seats.items()}
+
+    def _timings(self) -> Timings:
+        """Milliseconds; reading prompts and generating add up to the whole."""
+        total_s = perf_counter() - self._started
+        prompt_s = sum(seat.prompt_s for seat in self._seats.values())
+        spent = self._spent()
+        return Timings(
+            load_ms=self._task.load_ms,
+            prompt_ms=prompt_s * 1000,
+            generation_ms=(total_s - prompt_s) * 1000,
+            llama_decode_ms=sum(tally.decode_s for tally in spent.values()) * 1000,
+            first_step_ms=self._first_step_s * 1000,
+            threads={role: dict(sorted(tally.evaluations.items())) for role, tally in spent.items()},
+        )

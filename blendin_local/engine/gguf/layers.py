@@ -1,0 +1,122 @@
+"""What the layers of a model keep of a text, as far as the keys of its header tell.
+
+Here: `Keys`, typed look-ups with defaults; heads, windows, recurrent state, and which weights are repacked.
+Not here: the record of it all (`engine.gguf.header`), what it takes in bytes (`engine.memory`).
+Source: llama.cpp: `src/models/*.cpp` for the patterns of windows, `ggml-cpu/repack.cpp` for repacking.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import Literal
+
+from blendin_local.engine.gguf.reader import GgufFile, Tensor
+
+MemoryGuess = Literal["plain", "sliding", "recurrent", "hybrid", "none"]
+
+ENCODERS = frozenset({"t5encoder", "clip", "gemma-embedding", "wavtokenizer-dec", "eurobert", "neo-bert"})
+RECURRENT_KEYS = ("ssm.conv_kernel", "ssm.state_size", "wkv.head_size", "shortconv.l_cache", "kda.head_dim")
+# every how many layers one has no window, where the file does not say; of others nothing smaller is assumed
+WINDOW_PATTERNS = {
+    "gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "gpt-oss": 2, "olmo2": 4, "exaone4": 4,
+}  # fmt: skip
+_Q4_0, _Q8_0, _Q2_K, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4 = 2, 8, 10, 12, 13, 14, 20, 39
+REPACKED_X86 = frozenset({_Q4_0, _Q2_K, _Q4_K, _IQ4_NL, _MXFP4})  # with AVX2 and AVX-512
+REPACKED_ARM = frozenset({_Q4_0, _Q8_0, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4})
+REPACKED_ROWS = 8  # a matrix has a multiple of so many
+
+
+class Keys:
+    """Look-ups that fall back on a default where a key is absent or of another kind."""
+
+    def __init__(self, file: GgufFile) -> None:
+        self.file = file
+        self.architecture = self.text("general.architecture") or "unknown"
+
+    def text(self, key: str) -> str:
+        """The text under a key; empty where there is none."""
+        value = self.file.value(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str, default: int = 0) -> int:
+        """The number under a key."""
+        value = self.file.value(key)
+        return int(value) if isinstance(value, (int, float)) else default
+
+    def own(self, key: str, default: int = 0) -> int:
+        """A number under the architecture's prefix; of a per-layer array the largest."""
+        values = self.file.numbers(f"{self.architecture}.{key}")
+        return max(values) if values else default
+
+    def per_layer(self, key: str, n_layers: int, default: int) -> tuple[int, ...]:
+        """A number of each layer; where the file has one, it is everyone's."""
+        values = self.file.numbers(f"{self.architecture}.{key}") or (default,)
+        return values[:n_layers] if len(values) > 1 else values * n_layers
+
+
+def _recurrent(keys: Keys) -> bool:
+    return any(keys.own(key) for key in RECURRENT_KEYS)
+
+
+def layer_kv_heads(keys: Keys, n_layers: int, n_heads: int) -> tuple[int, ...]:
+    """Key-value heads of each layer; the layers between full attention ones keep a recurrent state."""
+    heads = keys.per_layer("attention.head_count_kv", n_layers, n_heads)
+    interval = keys.own("full_attention_interval")
+    if interval > 1 and _recurrent(keys):
+        return tuple(n if (i + 1) % interval == 0 else 0 for i, n in enumerate(heads))
+    return heads
+
+
+def layer_state_bytes(keys: Keys, n_layers: int, kv_heads: tuple[int, ...]) -> int:
+    """Bytes of recurrent state in float32, by the shapes of Mamba; other kinds keep states of that order."""
+    inner, state = keys.own("ssm.inner_size"), keys.own("ssm.state_size")
+    convolution = max(0, keys.own("ssm.conv_kernel") - 1) * (inner + 2 * keys.own("ssm.group_count") * state)
+    short = max(0, keys.own("shortconv.l_cache") - 1) * keys.own("embedding_length")
+    head = keys.own("wkv.head_size") * keys.own("embedding_length")
+    layers = sum(1 for n in kv_heads if n == 0) or n_layers
+    return 4 * layers * (convolution + inner * state + short + head)
+
+
+def memory_kind(keys: Keys, kv_heads: tuple[int, ...]) -> MemoryGuess:
+    """How a model remembers text."""
+    encoder = "bert" in keys.architecture or keys.architecture in ENCODERS
+    if encoder or keys.file.value(f"{keys.architecture}.attention.causal") is False:
+        return "none"
+    if _recurrent(keys):
+        return "hybrid" if any(kv_heads) else "recurrent"
+    return "sliding" if keys.own("attention.sliding_window") else "plain"
+
+
+def windowed_layers(keys: Keys, n_layers: int) -> tuple[bool, ...]:
+    """Whether each layer has a sliding window; empty where none has."""
+    name = f"{keys.architecture}.attention.sliding_window_pattern"
+    said = keys.file.numbers(name) or ()
+    if not keys.own("attention.sliding_window"):
+        return ()
+    if len(said) > 1:
+        return tuple(bool(n) for n in said[:n_layers])
+    period = said[0] if said else WINDOW_PATTERNS.get(keys.architecture, 0)
+    return tuple((i + 1) % period != 0 for i in range(n_layers)) if period > 1 else ()
+
+
+def repacked_bytes(tensors: Sequence[Tensor], machine: str = platform.machine()) -> int:
+    """Bytes of matrices that llama.cpp copies into a layout for this kind of processor.
+
+    The table of embeddings is only looked up, unless it has to serve for the output too.
+
+    Args:
+        tensors: Those of a file.
+        machine: The processor, as Python names it.
+    """
+    kinds = REPACKED_ARM if machine.lower() in {"arm64", "aarch64"} else REPACKED_X86
+    names = {tensor.name for tensor in tensors}
+    looked_up = {"token_embd.weight"} if "output.weight" in names else set()
+    return sum(
+        tensor.size
+        for tensor in tensors
+        if tensor.kind in kinds
+        and len(tensor.shape) > 1
+        and tensor.shape[1] % REPACKED_ROWS == 0
+        and tensor.name not in looked_up
+    )

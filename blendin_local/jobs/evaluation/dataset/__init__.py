@@ -1,0 +1,1 @@
+"""Questions: their files, their records, the shipped subsets."""

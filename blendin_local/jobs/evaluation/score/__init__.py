@@ -1,0 +1,1 @@
+"""From kept answers to figures, tests and one report."""

@@ -1,0 +1,119 @@
+"""Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
+
+Here: `figures`, `Comparison` and `compare`, `discordance`, and the histogram of what was read out of answers.
+Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
+from blendin_local.jobs.evaluation.score.statistics import (
+    Difference,
+    Discordance,
+    Group,
+    Interval,
+    group_difference,
+    group_interval,
+    mcnemar,
+)
+from blendin_local.settings import EVALUATION_SEED as SEED
+
+Verdicts = Mapping[str, Verdict]
+NO_PARSE = "none"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure against that of another method, on the same items.
+
+    Attributes:
+        difference: With interval and the p-value of a paired bootstrap.
+        mcnemar_p: Of McNemar's exact test, where every score is right or wrong.
+    """
+
+    difference: Difference
+    mcnemar_p: float | None
+
+    @property
+    def p(self) -> float:
+        """McNemar's where it applies, else the bootstrap's."""
+        return self.difference.p if self.mcnemar_p is None else self.mcnemar_p
+
+    @property
+    def clear(self) -> bool:
+        """Whether the test tells the two apart at 5 %."""
+        return self.p < 0.05
+
+
+def figures(benchmark: Benchmark, verdicts: Verdicts, seed: int = SEED) -> dict[str, Interval]:
+    """Every figure of a benchmark with its 95 % interval, the main one first.
+
+    Args:
+        benchmark: Says which metrics make a figure.
+        verdicts: One verdict per item key.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Name to interval; a figure is absent if one of its metrics applies to no item.
+    """
+    groups = {name: [_scores(verdicts, part) for part in parts] for name, parts in benchmark.parts.items()}
+    return {name: group_interval(found, seed) for name, parts in groups.items() if (found := _all(parts))}
+
+
+def compare(
+    benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts, seed: int = SEED
+) -> Comparison | None:
+    """How far `figure` of `a` lies above that of `b`, over the items both have; None where it has none."""
+    found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
+    if not found:
+        return None
+    test = discordance(benchmark, figure, a, b)
+    return Comparison(group_difference(found, seed, binary=test is not None), test.p if test else None)
+
+
+def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> Discordance | None:
+    """McNemar's test where every score of a figure is right or wrong, else None.
+
+    A figure of several metrics counts the items of all of them.
+    """
+    pairs = [pair for part in benchmark.parts[figure] for pair in _pairs(a, b, part)]
+    if not pairs or any(score not in {0.0, 1.0} for pair in pairs for score in pair[:2]):
+        return None
+    return mcnemar(sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs))
+
+
+def histogram(parsed: Iterable[str | None]) -> dict[str, int]:
+    """How often each reading occurs, sorted; what could not be read counts as `none`, last."""
+    counts = Counter(parsed)
+    missing = counts.pop(None, 0)
+    return {**{str(reading): counts[reading] for reading in sorted(map(str, counts))}, NO_PARSE: missing}
+
+
+def _all(groups: list[Group | None]) -> list[Group]:
+    found = [group for group in groups if group is not None]
+    return found if len(found) == len(groups) else []
+
+
+def _scores(verdicts: Verdicts, metric: str) -> Group | None:
+    having = [verdict for verdict in verdicts.values() if metric in verdict.scores]
+    if not having:
+        return None
+    return Group.of([v.scores[metric] for v in having], [v.weights.get(metric, 1.0) for v in having])
+
+
+def _differences(a: Verdicts, b: Verdicts, metric: str) -> Group | None:
+    pairs = _pairs(a, b, metric)
+    return Group.of([x - y for x, y, _ in pairs], [weight for _, _, weight in pairs]) if pairs else None
+
+
+def _pairs(a: Verdicts, b: Verdicts, metric: str) -> list[tuple[float, float, float]]:
+    both = [(a[key], b[key]) for key in a if key in b]
+    return [
+        (x.scores[metric], y.scores[metric], x.weights.get(metric, 1.0))
+        for x, y in both
+        if metric in x.scores and metric in y.scores
+    ]

@@ -1,0 +1,186 @@
+"""What came of an evaluation: one record, made from what its folder keeps, without a model.
+
+Here: `Report`, `build_report`.
+Not here: the numbers of a cell (`cells`), the paper's tables and figures (`displays`), how it looks (`ui`).
+Everything but `times` depends on nothing but the kept answers, so the same answers give the same report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from blendin_local._version import __version__
+from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.board import Display
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.displays import displays
+from blendin_local.jobs.evaluation.run.answers import read_answers, read_signature, read_times
+from blendin_local.jobs.evaluation.run.folder import Folder, read_items
+from blendin_local.jobs.evaluation.run.judge import read_judged
+from blendin_local.jobs.evaluation.run.likelihood import read_readings
+from blendin_local.jobs.evaluation.score.cells import (
+    BASELINES,
+    Cell,
+    Kept,
+    Reading,
+    kept_cell,
+    make_cell,
+    make_reading,
+)
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan, read_plan
+
+VERSION = 1
+Names = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an evaluation.
+
+    Attributes:
+        plan: What was compared: the signature of every number.
+        cells: A cell for each pair, benchmark and method.
+        readings: Options read by log-likelihood.
+        displays: The paper's tables and figures, as far as these cells fill them.
+        machine: How the answers were computed: rows at once, threads, versions; by pair.
+        times: Seconds and tokens per second of each cell, the only part that differs between equal runs.
+    """
+
+    plan: EvalPlan
+    cells: tuple[Cell, ...]
+    readings: tuple[Reading, ...]
+    displays: tuple[Display, ...]
+    machine: Mapping[str, Any]
+    times: Mapping[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was wanted is there."""
+        return all(cell.complete for cell in self.cells) and all(r.read == r.wanted for r in self.readings)
+
+    @property
+    def title(self) -> str:
+        """What it is about; a run that was cut short says so here."""
+        pairs = list(dict.fromkeys(cell.pair for cell in self.cells))
+        what = f"Evaluation of {', '.join(pairs)}" if len(pairs) <= 3 else f"Evaluation of {len(pairs)} pairs"
+        if self.complete:
+            return what
+        had = sum(cell.answered + cell.failed for cell in self.cells)
+        wanted = sum(cell.wanted for cell in self.cells)
+        return f"{what}, CUT SHORT: {had} of {wanted} answers" if had < wanted else f"{what}, CUT SHORT"
+
+    def cell(self, pair: str, benchmark: str, variant: str) -> Cell | None:
+        """One cell, None where it was not wanted."""
+        names = (pair, benchmark, variant)
+        return next((c for c in self.cells if (c.pair, c.benchmark, c.variant) == names), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `report.json`."""
+        value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for shown, cell in zip(value["cells"], self.cells, strict=True):
+            shown["complete"] = cell.complete
+        plan = value.pop("plan")
+        times = value.pop("times")
+        head = {"version": VERSION, "title": self.title, "complete": self.complete}
+        signature = {**plan, "machine": value.pop("machine"), "scored_with": __version__}
+        return {**head, "signature": signature, **value, "times": times}
+
+    def text(self) -> str:
+        """`report.json` as it is written."""
+        return json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
+
+
+def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = None) -> Report:
+    """Score what a folder keeps.
+
+    Args:
+        folder: Of an evaluation, finished or not.
+        benchmarks: By name; None takes the built-in ones.
+
+    Raises:
+        UsageError: There is no evaluation, or its files are not right.
+    """
+    plan = read_plan(folder)
+    if plan is None:
+        raise UsageError(f"{folder.root} holds no evaluation", "begin one with blendin eval -o DIR")
+    known = BENCHMARKS if benchmarks is None else benchmarks
+    items = {name: _items(folder, name, plan, known) for name in plan.benchmarks}
+    kept = {names: _kept(folder, names, known, items) for names in plan.cells}
+    cells = tuple(_cell(names, plan, known, items, kept) for names in plan.cells)
+    seed = int(plan.protocol["seed"])
+    readings = tuple(
+        make_reading(names, known[names[1]], items[names[1]], read_readings(folder.likelihood(*names)), seed)
+        for names in plan.readings
+    )
+    return Report(
+        plan=plan,
+        cells=cells,
+        readings=readings,
+        displays=displays(plan, cells),
+        machine=_machine(folder, plan),
+        times={" ".join(names): _times(folder, names, kept[names]) for names in plan.cells},
+    )
+
+
+def _items(folder: Folder, name: str, plan: EvalPlan, known: Mapping[str, Benchmark]) -> list[Item]:
+    if name not in known:
+        raise UsageError(f"there is no benchmark {name!r}", f"known are {', '.join(known)}")
+    items = read_items(folder.items(name))
+    if len(items) != plan.benchmarks[name]["items"]:
+        raise UsageError(
+            f"{folder.items(name)} holds {len(items)} questions, not {plan.benchmarks[name]['items']}",
+            "bring the old file back, or begin anew",
+        )
+    return items
+
+
+def _kept(
+    folder: Folder, names: Names, known: Mapping[str, Benchmark], items: Mapping[str, list[Item]]
+) -> Kept:
+    answers = read_answers(folder.answers(*names))
+    judged = read_judged(folder.judged(*names), answers)
+    return kept_cell(known[names[1]], items[names[1]], answers, judged)
+
+
+def _cell(
+    names: Names,
+    plan: EvalPlan,
+    known: Mapping[str, Benchmark],
+    items: Mapping[str, list[Item]],
+    kept: Mapping[Names, Kept],
+) -> Cell:
+    pair, benchmark, variant = names
+    baselines = {name: kept[pair, benchmark, name] for name in BASELINES if (pair, benchmark, name) in kept}
+    return make_cell(
+        names,
+        known[benchmark],
+        items[benchmark],
+        kept[names],
+        baselines=baselines,
+        seed=int(plan.protocol["seed"]),
+        variant=plan.variants[variant],
+    )
+
+
+def _machine(folder: Folder, plan: EvalPlan) -> dict[str, Any]:
+    """Of the first answer of each pair: what decides the last digits of its numbers."""
+    found: dict[str, Any] = {}
+    for names in plan.cells:
+        signature = read_signature(folder.answers(*names))
+        if signature:
+            known = found.setdefault(names[0], {})
+            known.update({name: signature[name] for name in ("versions", "n_lanes") if name in signature})
+            threads = {role: model.get("threads") for role, model in signature.get("models", {}).items()}
+            known["threads"] = {**known.get("threads", {}), **threads}
+    return found
+
+
+def _times(folder: Folder, names: Names, kept: Kept) -> dict[str, Any]:
+    times = read_times(folder.answers(*names))
+    steps = sum(answer.steps for answer in kept.answers.values())
+    seconds = times.get("seconds")
+    return {**times, "steps_per_second": round(steps / seconds, 2) if seconds else None}

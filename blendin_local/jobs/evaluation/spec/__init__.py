@@ -1,0 +1,1 @@
+"""What an evaluation compares, on what and with which models."""

@@ -1,0 +1,174 @@
+"""What an evaluation compares, on what and with which models: the record that its folder begins with.
+
+Here: `EvalPlan`, kept as `plan.json`; a later run into the same folder adds to it and contradicts nothing.
+Not here: how it is carried out (`run`), what came of it (`report`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blendin_local.core.methods import METHODS
+from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.dataset.items import Benchmark
+from blendin_local.jobs.evaluation.run.folder import Folder, write_text
+from blendin_local.jobs.evaluation.spec.variants import ALIGNED
+
+VERSION = 1
+CHECK = "check"  # what `blendin check` found out about a pair
+FREE = frozenset({CHECK, "figures", "title", "about", "source", "licence", "in_paper"})
+"""Facts that answers do not hang on: they may be others in a later run, whose words then count."""
+
+
+@dataclass(frozen=True)
+class EvalPlan:
+    """What is compared.
+
+    Attributes:
+        protocol: What holds for every answer: seed, subset, limits, sampling.
+        pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
+        benchmarks: Name of each benchmark to its facts and the hash of its questions.
+        variants: Name of each variant to its method and settings.
+        cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.
+        readings: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods that is wanted.
+        versions: Of the program and of what its numbers hang on.
+    """
+
+    protocol: Mapping[str, Any]
+    pairs: Mapping[str, Mapping[str, Any]]
+    benchmarks: Mapping[str, Mapping[str, Any]]
+    variants: Mapping[str, Mapping[str, Any]]
+    cells: tuple[tuple[str, str, str], ...]
+    readings: tuple[tuple[str, str, str], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept."""
+        value: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **asdict(self)}))
+        return value
+
+    def sorted(self) -> EvalPlan:
+        """The same with its cells in the order of pairs, benchmarks and methods, however runs added them."""
+        pairs, benchmarks = list(self.pairs), list(self.benchmarks)
+        variants = sorted(self.variants, key=self._rank)
+
+        def place(cell: tuple[str, str, str]) -> tuple[int, int, int]:
+            return pairs.index(cell[0]), benchmarks.index(cell[1]), variants.index(cell[2])
+
+        def reading(cell: tuple[str, str, str]) -> tuple[int, int, str]:
+            return pairs.index(cell[0]), benchmarks.index(cell[1]), cell[2]
+
+        return EvalPlan(
+            protocol=self.protocol,
+            pairs=self.pairs,
+            benchmarks=self.benchmarks,
+            variants={name: self.variants[name] for name in variants},
+            cells=tuple(sorted(self.cells, key=place)),
+            readings=tuple(sorted(self.readings, key=reading)),
+            versions=self.versions,
+        )
+
+    def _rank(self, name: str) -> tuple[int, bool, list[str | float]]:
+        method = self.variants[name]["method"]
+        known = list(METHODS)
+        place = known.index(method) if method in known else len(known)
+        return (
+            (2 * place + 1 if name == ALIGNED else 2 * place),
+            bool(self.variants[name]["settings"]),
+            _by_numbers(name),
+        )
+
+
+def _by_numbers(name: str) -> list[str | float]:
+    """What sorts `top-k=5` before `top-k=50`, and both before `top-k=100`."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [float(part) if i % 2 else part for i, part in enumerate(parts)]
+
+
+def benchmark_facts(
+    benchmark: Benchmark, max_tokens: int, n_items: int, sha256: str, left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """What a report says of a benchmark; `left_out` counts rows that cannot be scored, by reason."""
+    words = ("title", "about", "source", "licence", "system", "likelihood", "in_paper")
+    return {
+        **{name: getattr(benchmark, name) for name in words},
+        "figures": list(benchmark.parts),
+        "max_tokens": max_tokens,
+        "items": n_items,
+        "sha256": sha256,
+        "left_out": dict(left_out),
+    }
+
+
+def read_plan(folder: Folder) -> EvalPlan | None:
+    """The plan of earlier runs, None where there is none.
+
+    Raises:
+        UsageError: The file is something else.
+    """
+    try:
+        value = json.loads(folder.plan.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        value = None
+    if not isinstance(value, dict) or value.pop("version", None) != VERSION:
+        raise UsageError(f"{folder.plan} is not a plan of this version", "choose another -o")
+    cells, readings = (tuple(map(tuple, value.pop(name))) for name in ("cells", "readings"))
+    return EvalPlan(**value, cells=cells, readings=readings)
+
+
+def keep_plan(folder: Folder, plan: EvalPlan) -> EvalPlan:
+    """Write the plan, joined with that of earlier runs.
+
+    Raises:
+        UsageError: They contradict each other.
+        WriteError: The disk refuses.
+    """
+    found = read_plan(folder)
+    whole = (plan if found is None else _joined(folder.root, found, plan)).sorted()
+    write_text(folder.plan, json.dumps(whole.to_json(), ensure_ascii=False, indent=2) + "\n")
+    return whole
+
+
+def _joined(root: Path, old: EvalPlan, new: EvalPlan) -> EvalPlan:
+    for name in ("protocol", "pairs", "benchmarks", "variants"):
+        before, now = (json.loads(json.dumps(getattr(plan, name))) for plan in (old, new))
+        for key in sorted(before.keys() & now.keys()):
+            _require_equal(root, f"{name} {key}", before[key], now[key])
+    return EvalPlan(
+        protocol=_merged(old.protocol, new.protocol),
+        pairs=_merged(old.pairs, new.pairs),
+        benchmarks=_merged(old.benchmarks, new.benchmarks),
+        variants=_merged(old.variants, new.variants),
+        cells=tuple(dict.fromkeys([*old.cells, *new.cells])),
+        readings=tuple(dict.fromkeys([*old.readings, *new.readings])),
+        versions=new.versions,
+    )
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, at every depth; where both say something it is the same, but for a newer check."""
+    both = {**old, **new}
+    return {
+        key: _merged(old[key], value)
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+        else value
+        for key, value in both.items()
+    }
+
+
+def _require_equal(root: Path, name: str, before: object, now: object) -> None:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted((before.keys() & now.keys()) - FREE):  # an aligned model may join later
+            _require_equal(root, f"{name}.{key}", before[key], now[key])
+    elif before != now:
+        raise UsageError(
+            f"{root} was begun with other settings: {name} was {before!r:.60}, now {now!r:.60}",
+            "give the old settings, or choose another -o",
+        )

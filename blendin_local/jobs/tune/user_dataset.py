@@ -1,0 +1,96 @@
+"""A user's own validation set: JSON lines with `prompt` and `answer`.
+
+Here: `own_set`, which makes a benchmark of such a file.
+Not here: the published benchmarks (`jobs.evaluation.benchmarks`).
+How it is scored: an answer that is a number is right if it is the last number said (after `####`, if that is
+there); any other is right if it is said word for word, letters' case and punctuation aside. With several
+answers each of them is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
+from blendin_local.jobs.evaluation.scorers.numbers import read_number
+from blendin_local.jobs.evaluation.scorers.running_on import own_part
+
+NUMBER = re.compile(r"[-+]?\$?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
+WORD = re.compile(r"\w+")
+MAX_TOKENS = 256
+BY_NUMBER, BY_WORDS = "last number", "contains the answer"
+
+
+def own_set(path: Path) -> Benchmark:
+    """The rows of a file as a benchmark; load it with the file's folder as its root.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", "name JSON lines with prompt and answer, or a benchmark")
+    return Benchmark(
+        name=path.stem,
+        title=path.name,
+        about="The user's own questions: is the answer right?",
+        source=str(path),
+        licence="the user's",
+        table=Table("", path.name, ("prompt", "answer")),
+        system="",
+        max_tokens=MAX_TOKENS,
+        metrics=("right",),
+        item=_item,
+        score=score,
+        in_paper=False,
+    )
+
+
+def _item(row: Row, _: int) -> Item:
+    prompt, answers = row.text("prompt"), _answers(row)
+    named = row.values.get("custom_id", row.values.get("id"))
+    rule = BY_NUMBER if all(is_number(answer) for answer in answers) else BY_WORDS
+    key = key_of(prompt) if named is None else str(named)
+    return Item(key, prompt, reference={"answers": answers, "rule": rule}, stratum=rule)
+
+
+def _answers(row: Row) -> tuple[str, ...]:
+    value = row.values["answer"]
+    listed = value if isinstance(value, list) else [value]
+    answers = tuple(str(one).strip() for one in listed if isinstance(one, str | int | float))
+    if not answers or len(answers) != len(listed) or not all(map(_readable, answers)):
+        raise row.fault(f"answer is {value!r:.40}, not a text or a number")
+    return answers
+
+
+def _readable(answer: str) -> bool:
+    return is_number(answer) or bool(WORD.search(answer))
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one number and nothing else."""
+    return bool(NUMBER.fullmatch(text)) and any(map(str.isdecimal, text))
+
+
+def score(item: Item, answer: str) -> Verdict:
+    """`right`: 1 or 0 by the item's rule."""
+    wanted: Sequence[str] = item.reference["answers"]
+    if item.reference["rule"] == BY_NUMBER:
+        number = read_number(answer)
+        right = number is not None and any(number == _decimal(one) for one in wanted)
+        return Verdict({"right": float(right)}, None if number is None else str(number))
+    said = _words(own_part(answer))
+    found = next((one for one in wanted if f" {_words(one)} " in f" {said} "), None)
+    return Verdict({"right": float(found is not None)}, found)
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(re.sub(r"[,$]", "", text))
+
+
+def _words(text: str) -> str:
+    return " ".join(WORD.findall(text.casefold()))

@@ -1,0 +1,298 @@
+"""A pair in memory and the answers it gives: the Python API, and what the command line uses.
+
+Here: `Pair`: prompts, settings and the signature of an answer.
+Not here: names and downloads (`opening`), files and settings (`pair_setup`), the growing answer
+(`decode.stream`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
+from blendin_local.core.records import Completion
+from blendin_local.core.text import require_text
+from blendin_local.core.token_scores import OptionScore, Place
+from blendin_local.decode.loaded_model import Player
+from blendin_local.decode.reading import read_text, score_options
+from blendin_local.decode.role_context import Seat
+from blendin_local.decode.scheduler import answer_many
+from blendin_local.decode.signature import signature
+from blendin_local.decode.spans import text_of
+from blendin_local.decode.stream import AnswerStream
+from blendin_local.decode.task import Request, Settings, Task
+from blendin_local.decode.turns import Turns
+from blendin_local.engine.chat_template.template import ChatTemplate
+from blendin_local.engine.library import library
+from blendin_local.engine.vocabulary import Span
+from blendin_local.errors import BlendinError, PairError, UsageError
+from blendin_local.models.store import Store
+from blendin_local.pair.setup import MAX_LANES, PairSetup
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+__all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
+
+Stop = Callable[[], bool]
+
+
+class Pair:
+    """Two loaded models, or three, that answer together. A context manager; close it when done.
+
+    It makes one answer, or one `answer_all`, at a time (`decode.turns`): a thread that asks while another
+    thread's answer is unfinished gets a `PairError`; in one thread the later answer ends the earlier. Closing
+    breaks off an answer that another thread is making. After that every use raises `PairError`. One thread is
+    best: llama.cpp keeps a team of workers for each thread that calls it.
+
+    Args:
+        setup: Files and settings.
+        should_stop: Polled while weights are read.
+
+    Raises:
+        LoadError: A file cannot be loaded, or there is too little memory.
+        PairError: A model cannot play its role.
+        KeyboardInterrupt: The user stopped it, through `should_stop` or Ctrl-C; nothing stays loaded.
+    """
+
+    def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self.setup = setup
+        self._turns = Turns()
+        started = perf_counter()
+        self._players: dict[Role, Player] = _load(setup, should_stop)
+        self.load_ms = (perf_counter() - started) * 1000
+        self._places: list[dict[Role, Seat]] = [
+            {role: Seat(p.context, p.context.lanes[i], p.table) for role, p in self._players.items()}
+            for i in range(setup.n_lanes)
+        ]
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models, once nobody uses them; calling it twice is harmless.
+
+        Raises:
+            PairError: The call comes from inside an answer of this pair.
+        """
+        self._turns.close()
+        self._places = []
+        for player in self._players.values():
+            player.close()
+
+    def prompts(
+        self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
+    ) -> dict[str, str]:
+        """The rendered prompt of each role, as it will be tokenized."""
+        with self._turns.visit():
+            spans = self._spans(as_messages(conversation, system), tuple(self._players), should_stop)
+        return {role: text_of(prompt) for role, prompt in spans.items()}
+
+    def _spans(
+        self, messages: Sequence[Message], roles: Sequence[Role], should_stop: Stop = lambda: False
+    ) -> dict[Role, tuple[Span, ...]]:
+        return {role: self._prompt(role, messages, should_stop) for role in roles}
+
+    def _prompt(
+        self, role: Role, messages: Sequence[Message], should_stop: Stop = lambda: False
+    ) -> tuple[Span, ...]:
+        plain = role != "guide"  # the anti reads what the base reads
+        exact = self.setup.exact_prompts.get("base" if plain else "guide")
+        for message in messages:
+            require_text(message.text, f"the text of the {message.speaker}")
+        if exact is not None:
+            return (Span(require_text(exact, "the exact prompt"), trusted=True),)
+        if plain:
+            return (Span(self.setup.template.render(messages), trusted=False),)
+        turns = [{"role": message.speaker, "content": message.text} for message in messages]
+        return self._chat_template().render(turns, should_stop)
+
+    def _chat_template(self) -> ChatTemplate:
+        setup = self.setup
+        return self._players["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
+
+    def stream(
+        self,
+        conversation: Conversation,
+        *,
+        system: str = "",
+        blend: BlendSettings | None = None,
+        sampling: SamplingSettings | None = None,
+        answer: AnswerSettings | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> AnswerStream:
+        """Answer, step by step.
+
+        Args:
+            conversation: A question, or messages of which the last asks for the answer. What it shares with
+                the conversation before is not read again.
+            system: Instructions, put before a question given as text.
+            blend: Method, threshold, alpha.
+            sampling: Temperature and its companions; the default is greedy.
+            answer: Limits and stop strings; those of the base's template are added.
+            should_stop: Polled between steps and during long evaluations.
+
+        Raises:
+            UsageError: An unknown method, or nothing to answer.
+            PairError: A model that the method needs is missing, a prompt cannot be rendered, another thread
+                is making an answer, or the pair is closed.
+            ContextFullError: A prompt is longer than its context.
+            KeyboardInterrupt: `should_stop` became true while the guide's template ran.
+        """
+        wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
+        with self._turns.visit():
+            task = self._task(as_messages(conversation, system), wish, should_stop)
+        return AnswerStream(task, self._places[0], should_stop, self._turns)
+
+    def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
+        """Answer in one piece; arguments and errors are those of `stream`."""
+        stream = self.stream(conversation, **settings)
+        for _ in stream:
+            pass
+        return stream.completion
+
+    def answer_all(
+        self,
+        requests: Iterable[Request],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        watch: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[Request, Completion | BlendinError]]:
+        """Answer many requests, `PairSetup.n_lanes` at a time in shared batches.
+
+        With one lane each answer is that of `respond` on a fresh pair, whatever ran before.
+
+        Args:
+            requests: Taken one by one, as lanes become free.
+            should_stop: Polled between steps and during evaluations; live answers then end as they are.
+            watch: Called after every round of evaluations.
+
+        Yields:
+            Each request taken with its answer, or the error that it alone met, in the order of finishing.
+        """
+        self._turns.require_open()
+        stop = self._turns.stopping(should_stop)
+
+        def prepare(request: Request) -> Task:
+            return self._task_of(request, stop)
+
+        return self._turns.each(lambda: answer_many(requests, prepare, self._places, stop, watch))
+
+    @property
+    def tokens_evaluated(self) -> int:
+        """Tokens that the models have evaluated since they were loaded."""
+        return sum(player.context.tally.tokens for player in self._players.values())
+
+    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
+        """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        if isinstance(prompt, str):
+            require_text(prompt, "the text")
+        spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
+        seat = self._seat(role)
+        stop = self._turns.stopping(how.pop("should_stop", lambda: False))
+        return self._turns.each(lambda: read_text(seat, spans, should_stop=stop, **how))
+
+    def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
+        """A role's rendered prompt, with what in it is trusted to hold control tokens."""
+        with self._turns.visit():
+            return self._prompt(role, messages)
+
+    def option_logprobs(
+        self,
+        role: Role,
+        messages: Sequence[Message],
+        options: Sequence[str],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[OptionScore]:
+        """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
+        for option in options:
+            require_text(option, "an option")
+        seat, turn, stop = self._seat(role), self._turns.begin(), self._turns.stopping(should_stop)
+        with self._turns.playing(turn):
+            return score_options(seat, self._prompt(role, messages, stop), options, stop)
+
+    def _seat(self, role: Role) -> Seat:
+        self._turns.require_open()
+        if role not in self._players:
+            raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
+        return self._places[0][role]
+
+    def _task_of(self, request: Request, should_stop: Stop) -> Task:
+        wish = Settings(request.blend, request.sampling, request.answer)
+        return self._task(request.messages, wish, should_stop)
+
+    def _task(self, messages: Sequence[Message], wish: Settings, should_stop: Stop) -> Task:
+        """Check a wish and fill in what it leaves open."""
+        roles = self._require_roles(wish.blend.method)
+        if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
+            require_question(messages)
+        for stop in wish.answer.stop:
+            require_text(stop, "a stop string")
+        sampling = wish.sampling
+        if sampling.temperature > 0 and sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbits(32))
+        settings = Settings(wish.blend, sampling, self._with_template_stops(wish.answer, roles))
+        prompts = self._spans(messages, roles, should_stop)
+        return Task(
+            prompts,
+            settings,
+            signature=self._signature(prompts, settings),
+            notices=self._notices(roles),
+            load_ms=self.load_ms,
+        )
+
+    def _require_roles(self, method: str) -> tuple[Role, ...]:
+        if method not in METHODS:
+            raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
+        roles = roles_of(method)
+        missing = [role for role in roles if role not in self._players]
+        if missing:
+            wanted = "a third model, the anti" if missing[0] == "anti" else f"a {missing[0]}"
+            raise PairError(
+                f"method {method} needs {wanted}, and none was opened", f"name one with --{missing[0]}"
+            )
+        return roles
+
+    def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
+        own = self.setup.template.stop if "base" in roles else ()
+        return replace(answer, stop=(*answer.stop, *(stop for stop in own if stop not in answer.stop)))
+
+    def describe(self) -> dict[str, str]:
+        """Lines about this pair for a reader: files, contexts, template."""
+        with self._turns.visit():
+            lines: dict[str, str] = {role: player.describe() for role, player in self._players.items()}
+        lines["template"] = self.setup.template.name
+        return lines
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
+        parts = [player.memory for player in self._players.values()]
+        return {
+            name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
+        }
+
+    def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
+        of_models = (notice for role in roles for notice in self._players[role].notices(role))
+        return tuple(filter(None, (library().notice, *of_models)))
+
+    def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
+        own = "guide" in prompts and "guide" not in self.setup.exact_prompts
+        return {
+            **signature(self._players, prompts, settings),
+            **self.setup.prompt_facts(),
+            "guide_template": self._chat_template().digest if own else None,
+            "n_lanes": self.setup.n_lanes,
+        }
+
+
+def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, Player]:
+    try:
+        return Player.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_lanes)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

@@ -1,0 +1,1 @@
+"""Records as files that people open: HTML pages, SVG pictures, Markdown."""

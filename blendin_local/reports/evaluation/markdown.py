@@ -1,0 +1,63 @@
+"""The report of an evaluation as Markdown, for a README or a note.
+
+Here: `report_markdown`.
+Not here: what the words are (`views.evaluation.grids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blendin_local.jobs.evaluation.paper import paper_numbers
+from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.views.evaluation.grids import Grid, benchmark_grids, display_grid, places, summary_grid
+from blendin_local.views.evaluation.signature import signature_grid
+
+
+def report_markdown(report: Report) -> str:
+    """The whole report."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {_plain(report.title)}"
+    yield ""
+    yield from _grid(summary_grid(report), level=2)
+    for benchmark, pair in places(report):
+        scores, *more = benchmark_grids(report, benchmark, pair)
+        yield from _grid(scores, level=2)
+        for grid in more:
+            yield from _grid(grid, level=3)
+    if report.displays:
+        yield "## Beside the paper"
+        yield ""
+        yield f"Rows marked `paper:` are theirs ({paper_numbers()['source']}). What differs:"
+        yield ""
+        yield from (f"- {difference}" for difference in paper_numbers()["differences"])
+        yield ""
+    for display in report.displays:
+        yield from _grid(display_grid(display), level=3)
+    yield from _grid(signature_grid(report), level=2)
+
+
+def _grid(grid: Grid, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {_plain(grid.title)}"
+    yield ""
+    yield _row(grid.head)
+    yield _row(["---", *["---:"] * (len(grid.head) - 1)])
+    for row in grid.rows:
+        yield _row(row)
+    yield ""
+    for note in grid.notes:
+        yield f"- {_plain(note)}"
+    if grid.notes:
+        yield ""
+
+
+def _row(words: tuple[str, ...] | list[str]) -> str:
+    return "| " + " | ".join(map(_plain, words)) + " |"
+
+
+def _plain(words: str) -> str:
+    """Text that is no markup."""
+    return words.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;").replace("*", "\\*")

@@ -1,0 +1,1 @@
+"""Records as rich renderables: pure functions, and the theme."""

@@ -1,0 +1,100 @@
+"""How a check looks on a terminal.
+
+Here: `check_view`; the verdict comes last, where the eye is.
+Not here: the words (`views.check_rows`), the page (`reports.check_page`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.jobs.check.record import Check
+from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.views.check_rows import (
+    CALIBRATION_HEAD,
+    answer_rows,
+    calibration_rows,
+    model_rows,
+    pair_rows,
+    rank_rows,
+    sentence,
+    temperature_rows,
+    title,
+)
+from blendin_local.views.inventory import fields
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+INDENT = (0, 0, 0, 2)
+
+
+def check_view(check: Check) -> RenderableType:
+    """The whole report."""
+    return Group(Text(title(check), style="heading"), *_spaced(_parts(check)))
+
+
+def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
+    for part in parts:
+        yield Text()
+        yield part
+
+
+def _parts(check: Check) -> Iterator[RenderableType]:
+    yield _models(check)
+    yield fields(pair_rows(check.sheet), title="together")
+    if check.answers is not None:
+        yield fields(answer_rows(check.answers), title="answers")
+        if check.answers.ranks is not None:
+            yield fields(rank_rows(check.answers), title="where the guide was asked")
+        if check.answers.alpha_mean is not None:
+            yield _alpha(check.answers.alpha_counts)
+    if check.calibration:
+        yield _calibration(check)
+        yield fields(temperature_rows(check.calibration), title="temperatures of least loss")
+    for remark in check.remarks:
+        yield Text(sentence(remark), style="notice")
+    for verdict in check.verdicts:
+        yield _verdict(verdict)
+
+
+def _models(check: Check) -> RenderableType:
+    """Both files side by side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(style="faint", no_wrap=True)
+    rows = [dict(model_rows(sheet)) for sheet in check.sheet.models.values()]
+    for role in check.sheet.models:
+        table.add_column(Text(role, style="heading"), overflow="fold")
+    for name in rows[0]:
+        table.add_row(name, *(row[name] for row in rows))
+    return table
+
+
+def _alpha(counts: Sequence[int]) -> RenderableType:
+    """How alpha is spread, as a row of blocks from 0 to 1."""
+    most = max(counts) or 1
+    row = "".join(BLOCKS[-(-n * (len(BLOCKS) - 1) // most)] * 2 for n in counts)
+    return Group(
+        Text("alpha at asked steps", style="heading"), Text.assemble(("0 ", "faint"), row, (" 1", "faint"))
+    )
+
+
+def _calibration(check: Check) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    for i, name in enumerate(CALIBRATION_HEAD):
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+    for row in calibration_rows(check.calibration):
+        table.add_row(*row)
+    return Group(Text("confidence on the reference text", style="heading"), table)
+
+
+def _verdict(verdict: CheckVerdict) -> RenderableType:
+    style = "winner" if verdict.name == "healthy" else "warning"
+    lines = [Text(verdict.name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
+    if verdict.advice:
+        lines.append(Text(sentence(verdict.advice), style="hint"))
+    return Group(lines[0], Padding(Group(*lines[1:]), INDENT))

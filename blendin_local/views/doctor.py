@@ -1,0 +1,73 @@
+"""How the report of `blendin doctor` looks on a terminal.
+
+Here: `diagnosis_view`.
+Not here: what is examined (`jobs.doctor`).
+"""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from blendin_local.engine.build import Build
+from blendin_local.engine.memory import mebibytes
+from blendin_local.jobs.doctor import Diagnosis
+from blendin_local.views.inventory import fields, megabytes
+
+
+def diagnosis_view(found: Diagnosis) -> RenderableType:
+    """The whole report; what hinders comes last, where the eye is."""
+    machine = found.machine
+    network = {True: "the hub answers", False: "the hub does not answer", None: "not tried"}[found.network]
+    parts: list[RenderableType] = [
+        fields(found.versions.items(), title="versions"),
+        Text(),
+        fields(_build_rows(found.build), title="llama.cpp"),
+        Text(),
+        fields(
+            [
+                ("cores", f"{machine['cores']}, of which {machine['threads']} are used"),
+                ("affinity", _known(machine["affinity"], "processors")),
+                ("container limit", _known(machine["cpu_quota"], "processors")),
+                ("memory", mebibytes(int(machine["memory_total"] or 0))),
+                ("available", mebibytes(int(machine["memory_available"] or 0))),
+                ("disk free", megabytes(found.disk_free)),
+                ("network", network),
+            ],
+            title="machine",
+        ),
+        Text(),
+        fields(found.paths.items(), title="paths"),
+    ]
+    if found.offload:
+        rows = [
+            (item.reference, f"{_layers(item.offloaded, item.layers)}{item.note}") for item in found.offload
+        ]
+        parts += [Text(), fields(rows, title=f"pair {found.pair}: layers on a GPU")]
+    for finding in found.findings:
+        parts += [Text(), Text(finding.message, style="warning"), Text(f"  {finding.hint}")]
+    if not found.findings:
+        parts += [Text(), Text("nothing hinders", style="heading")]
+    return Group(*parts)
+
+
+def _build_rows(build: Build | None) -> list[tuple[str, str]]:
+    if build is None:
+        return [("state", "cannot be imported")]
+    rows = [("library", str(build.library))]
+    for backend, features in build.features.items():
+        on = [name if value == "1" else f"{name}={value}" for name, value in features.items() if value != "0"]
+        rows.append((backend, " ".join(on)))
+    rows += [(device.name, device.description) for device in build.devices if device.gpu]
+    rows.append(
+        ("GPU", "layers can be offloaded" if build.gpu_offload else "no: built for the processor only")
+    )
+    return rows
+
+
+def _known(number: float | None, unit: str) -> str:
+    return "" if number is None else f"{number:g} {unit}"
+
+
+def _layers(offloaded: int, layers: int) -> str:
+    return f"{offloaded} of {layers}; " if layers else ""

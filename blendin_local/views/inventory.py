@@ -1,0 +1,146 @@
+"""How models, pairs and removals look on a terminal.
+
+Here: pure functions from the records of `jobs.inventory` to rich renderables; they fit 40 columns.
+Not here: the records themselves, styles (`views.theme`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.engine.gguf.header import Header
+from blendin_local.engine.memory import mebibytes
+from blendin_local.jobs.inventory import ModelFacts, ModelRow, Removal
+from blendin_local.models.entries import PairEntry
+from blendin_local.views.visible import label
+
+WIDE = 60
+MEMORY_WORDS = {
+    "plain": "plain attention: any rewind is exact",
+    "sliding": "sliding windows: rewinds need the full-size cache",
+    "recurrent": "recurrent: cannot be rewound",
+    "hybrid": "hybrid (attention and recurrent): cannot be rewound",
+    "none": "none: it cannot write text",
+}
+
+
+def megabytes(size: int) -> str:
+    """A size in decimal units, as shops and file managers have it."""
+    if size >= 10**9:
+        return f"{size / 10**9:.2f} GB"
+    return f"{size / 10**6:.1f} MB" if size < 10**7 else f"{size / 10**6:.0f} MB"
+
+
+def fields(rows: Iterable[tuple[str, str]], *, title: str = "") -> RenderableType:
+    """Names and values below each other; empty values are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="faint", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            table.add_row(label(name), label(value))
+    return Group(Text(label(title), style="heading"), table) if title else table
+
+
+@dataclass(frozen=True)
+class ListingView:
+    """The table of `ls`; a narrow terminal gets fewer columns."""
+
+    rows: Sequence[ModelRow]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table for the width there is."""
+        wide = options.max_width >= WIDE
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+        table.add_column("model", overflow="fold")
+        table.add_column("size", justify="right", no_wrap=True)
+        table.add_column("format", no_wrap=True)
+        if wide:
+            table.add_column("role", no_wrap=True)
+            table.add_column("what it is", overflow="fold", ratio=1)
+        for row in self.rows:
+            style = "heading" if row.here else "faint"
+            size = megabytes(row.size) if row.size else ""
+            about = label(row.about) + ("" if row.here else " (not here)")
+            more = (row.role, Text(about, style="none" if row.here else "faint")) if wide else ()
+            table.add_row(Text(label(row.reference), style=style), size, row.quantization, *more)
+        yield table
+
+
+def facts_view(facts: ModelFacts, *, origin: bool = False) -> RenderableType:
+    """What `show` tells about one model."""
+    entry, header = facts.entry, facts.header
+    rows = [
+        ("about", entry.about if entry else ""),
+        ("file", str(facts.path) if facts.path else "not on this machine"),
+        ("fetch with", facts.command if facts.path is None else ""),
+        ("source", facts.source),
+        ("license", (entry.license if entry else "") or (header.license if header else "")),
+        ("notice", entry.notice if entry else ""),
+        ("pairs", ", ".join(facts.pairs)),
+    ]
+    if header is not None:
+        rows += _header_rows(header)
+    if facts.memory is not None and header is not None and not header.unusable:
+        memory = facts.memory
+        parts = f"weights {mebibytes(memory.weights)}, KV cache {mebibytes(memory.kv_cache)}, "
+        parts += f"compute {mebibytes(memory.compute)}"
+        rows.append(("memory", f"{mebibytes(memory.total)} at a context of {facts.ctx_size:,} ({parts})"))
+    view = fields(rows, title=facts.reference)
+    return Group(view, origins_view(facts.origins)) if origin and facts.origins else view
+
+
+def _header_rows(header: Header) -> list[tuple[str, str]]:
+    size = f"{header.parameters:,} parameters in {megabytes(header.file_size)}"
+    parts = f", {header.n_parts} files" if header.n_parts > 1 else ""
+    return [
+        ("model", f"{header.name} ({header.architecture})" if header.name else header.architecture),
+        ("size", f"{size}, {header.quantization}{parts}"),
+        ("vocabulary", f"{header.vocab_kind}, {header.vocab_size:,} tokens"),
+        ("context", f"{header.ctx_train:,} tokens when trained"),
+        ("template", "chat template in the file" if header.chat_template else "no chat template"),
+        ("end tokens", " ".join(header.end_tokens)),
+        ("attention", MEMORY_WORDS[header.memory] + _window(header)),
+        ("cannot be used", header.unusable),
+    ]
+
+
+def _window(header: Header) -> str:
+    return f" ({header.sliding_window:,} tokens)" if header.sliding_window else ""
+
+
+def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
+    """What `show` tells about a pair, above its two models."""
+    names = (
+        "method threshold alpha agreement_bonus top_k_blend cap bridge base_temperature guide_temperature "
+        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads swa_full system "
+        "max_tokens"
+    )
+    rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
+    rows += [("anti", pair.anti)] if pair.anti else []
+    set_values = ((name, getattr(pair, name)) for name in names.split())
+    rows += [(name, str(value)) for name, value in set_values if value is not None]
+    view = fields(rows, title=f"pair {pair.name}")
+    return Group(view, origins_view(origins)) if origins else view
+
+
+def origins_view(origins: Mapping[str, Path]) -> RenderableType:
+    """Which file says each value."""
+    return fields([(key, str(path)) for key, path in origins.items()], title="from")
+
+
+def removal_view(removal: Removal, unfinished: int) -> RenderableType:
+    """What `rm` is about to do."""
+    lines = [f"{path} ({megabytes(path.stat().st_size)})" for path in removal.files]
+    if unfinished:
+        lines.append(f"unfinished downloads ({megabytes(unfinished)})")
+    if removal.pairs:
+        lines.append(f"needed by: {', '.join(removal.pairs)}")
+    return Text("\n".join(lines))

@@ -1,0 +1,167 @@
+"""A replayed answer on the terminal: what stayed, what moved, and the first step that differs.
+
+Here: pure functions from `Replay` to rich renderables.
+Not here: deciding again (`jobs.replay`), single candidates (`views.tables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import zip_longest
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.core.records import BlendSummary, Candidate, Step
+from blendin_local.jobs.replay.replay import Replay
+from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
+from blendin_local.views.answer import ENDED, counted, percent
+from blendin_local.views.tables import candidate_cells, lists_of, said_by, shown_bytes, winner
+from blendin_local.views.visible import escape_controls
+
+SHOWN_BEFORE = 60  # characters of the answer before the step
+SHOWN_CANDIDATES = 10
+WORTH_SHOWING = 0.0005  # a smaller share would read as 0.0 %
+
+
+def replay_view(one: Replay) -> RenderableType:
+    """Everything about one answer."""
+    parts: list[RenderableType] = [_headline(one), Text(_sentence(one)), Text()]
+    parts.append(_rates_table({"recorded": one.then, "replayed": one.now}, "known steps"))
+    if one.before is not None and one.after is not None:
+        parts += [Text(), _place(one), _step_line("recorded", one.before), _step_line("replayed", one.after)]
+        parts += [Text(), _candidates_table(one.before, one.after)]
+    elif one.outcome == "unknown" and one.i < len(one.recording.decisions):
+        parts += [Text(), _place(one), _step_line("recorded", one.recording.decisions[one.i])]
+    return Group(*parts)
+
+
+def replays_view(report: ReplayReport) -> RenderableType:
+    """A line for each answer, and their sum."""
+    table = _table()
+    for name in ("answer", "outcome"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for name in ("known", "of", "asked then", "asked now"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in report.replays:
+        table.add_row(
+            Text(escape_controls(one.recording.name)),
+            _outcome(one),
+            str(one.known),
+            str(len(one.recording.steps)),
+            percent(one.then.intervention_rate),
+            percent(one.now.intervention_rate),
+        )
+    outcomes = report.outcomes
+    said = Text(
+        f"{counted(len(report.replays), 'answer')}: {outcomes['same']} the same,"
+        f" {outcomes['differs']} differ, {outcomes['unknown']} unknown from some step on"
+    )
+    rates = _rates_table({"recorded": report.then, "replayed": report.now}, "known steps")
+    return Group(_headline(report.replays[0]), table, Text(), said, rates)
+
+
+def changed_settings(one: Replay) -> Mapping[str, tuple[object, object]]:
+    """The settings that are not what they were: name -> (then, now)."""
+    then, now = blend_to_json(one.recording.blend), blend_to_json(one.blend)
+    return {name: (then[name], now[name]) for name in asdict(one.blend) if then[name] != now[name]}
+
+
+def _headline(one: Replay) -> Text:
+    moved = [f"{name.replace('_', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
+    return Text("replayed with " + (", ".join(moved) or "the settings it was recorded with"), style="heading")
+
+
+def _sentence(one: Replay) -> str:
+    if one.outcome == "same":
+        same_end = one.stopped_by == one.recording.stopped_by
+        end = f", {'and' if same_end else 'but now'} it is {ENDED[one.stopped_by]}" if one.stopped_by else ""
+        return f"All {counted(one.known, 'step')} are the same{end}."
+    if one.outcome == "differs":
+        return f"Step {one.i} is the first that differs: there the texts part. {_lost(one)}"
+    if not one.unknown:
+        return f"All {counted(one.known, 'step')} are the same; {one.reason}."
+    return f"Known up to step {one.i}: {one.reason}. {_lost(one)}"
+
+
+def _lost(one: Replay) -> str:
+    """How much of the record says nothing about the new settings."""
+    if not one.unknown:
+        return "It is the last of the record."
+    steps = counted(one.unknown, "recorded step")
+    return f"Of the {steps} {'after it' if one.outcome == 'differs' else 'from there on'} nothing is known."
+
+
+def _outcome(one: Replay) -> Text:
+    if one.outcome == "same":
+        return Text("the same")
+    said, style = ("differs", "winner") if one.outcome == "differs" else ("unknown", "faint")
+    return Text(f"{said} at step {one.i}", style=style)
+
+
+def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
+    table = _table()
+    table.add_column("", style="heading", no_wrap=True)
+    for name in (over, "asked", "changed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    silent = any(blend.guide_silent for blend in rows.values())
+    if silent:
+        table.add_column("guide silent", justify="right", no_wrap=True)
+    for name, blend in rows.items():
+        asked, changed = percent(blend.intervention_rate), percent(blend.changed_rate)
+        more = [str(blend.guide_silent)] if silent else []
+        table.add_row(name, str(blend.steps), asked, changed, *more)
+    return table
+
+
+def _place(one: Replay) -> Text:
+    said = b"".join(step.bytes for step in one.recording.steps[: one.i]).decode()
+    tail = said[-SHOWN_BEFORE:]
+    shown = Text("after ", style="hint").append("…" if tail != said else "").append(escape_controls(tail))
+    return Text("at the beginning of the answer", style="hint") if not said else shown
+
+
+def _step_line(when: str, step: Step) -> Text:
+    line = Text.assemble((f"{when}: ", "heading"), shown_bytes(step.bytes), (f" {step.source}", "heading"))
+    line.append(f": {said_by(step)}")
+    if step.alpha is not None:
+        line.append(f"; alpha {step.alpha:.2f}")
+    elif step.base_top is not None:
+        line.append(f"; its top-1 probability {step.base_top.p:.2f}")
+    line.no_wrap, line.overflow = False, "fold"
+    return line
+
+
+def _candidates_table(before: Step, after: Step) -> Table:
+    """Both models' lists and the blend then and now, each outcome's winner marked."""
+    table = _table()
+    columns = list(_columns(before, after))
+    for name, style, _, _ in columns:
+        table.add_column(Text(name, style=style), overflow="ellipsis", min_width=5)
+        table.add_column("", justify="right", no_wrap=True)
+    worth = [[c for c in listed if c.p >= WORTH_SHOWING] for _, _, listed, _ in columns]
+    for row in list(zip_longest(*worth))[:SHOWN_CANDIDATES]:
+        cells = zip(row, (won for _, _, _, won in columns), strict=True)
+        table.add_row(*(cell for each, won in cells for cell in candidate_cells(each, won, percent)))
+    return table
+
+
+def _columns(before: Step, after: Step) -> Iterator[tuple[str, str, tuple[Candidate, ...], bytes | None]]:
+    """Heading, style, candidates and winner of each column that has any."""
+    then, now = lists_of(before), lists_of(after)
+    for name in ("base", "guide"):
+        listed = getattr(then, name) or getattr(now, name)
+        if listed:
+            yield name, f"role.{name}", listed, None
+    for name, step, blended in (("recorded", before, then.blend), ("replayed", after, now.blend)):
+        top = step.base_top or step.guide_top
+        listed = blended or ((top,) if top else ())
+        if listed:
+            yield name, "role.blend", listed, winner(step, listed)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)

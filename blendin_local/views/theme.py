@@ -1,0 +1,159 @@
+"""How things look: one style per role, and the two consoles.
+
+Here: the only colours of the program, and who may see them (`--color`, NO_COLOR, FORCE_COLOR, TERM=dumb).
+Not here: what is shown (`views.answer`). The HTML page has the same roles in `assets/answer.css`.
+Every mark carries an attribute beside its colour, so that it survives NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+from rich.theme import Theme
+
+from blendin_local.views.streams import lasting_stderr, naming_stdout
+from blendin_local.views.visible import escape_controls
+
+ColorChoice = Literal["auto", "on", "off"]
+
+THEME = Theme(
+    {
+        # where a step comes from
+        "source.base": "none",
+        "source.kept": "dim underline",
+        "source.changed": "bold underline bright_cyan",
+        "source.guide": "none",
+        # how sure the leading model was, for the view `prob`
+        "sure.yes": "none",
+        "sure.rather": "italic yellow",
+        "sure.hardly": "underline bright_red",
+        "sure.not": "bold underline bright_magenta",
+        # in tables
+        "end": "bold reverse",
+        "escape": "reverse",
+        "invisible": "dim",
+        "winner": "bold bright_cyan",
+        "role.base": "bold",
+        "role.guide": "bold magenta",
+        "role.blend": "bold bright_cyan",
+        "heading": "bold",
+        "faint": "dim",
+        # around the answer
+        "footer": "dim",
+        "notice": "italic",
+        "warning": "bold yellow",
+        "error": "bold red",
+        "hint": "dim",
+        "prompt": "bold green",
+    }
+)
+
+
+# The sixteen colours of a terminal as they look in an exported picture.
+PICTURE = TerminalTheme(
+    background=(27, 30, 36),
+    foreground=(222, 224, 228),
+    normal=[
+        (40, 44, 52),
+        (224, 108, 117),
+        (152, 195, 121),
+        (229, 192, 123),
+        (97, 175, 239),
+        (198, 120, 221),
+        (86, 182, 194),
+        (222, 224, 228),
+    ],
+    bright=[
+        (110, 118, 130),
+        (255, 135, 142),
+        (181, 224, 150),
+        (255, 216, 150),
+        (140, 200, 255),
+        (222, 160, 240),
+        (94, 226, 244),
+        (255, 255, 255),
+    ],
+)
+
+
+class SafeConsole(Console):
+    """A console that writes no control sequence but its own, whatever the texts hold that it is given."""
+
+    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 - rich's own arguments
+        """What rich prints; where that fails the error says on which stream (stderr never fails)."""
+        with naming_stdout():
+            super().print(*objects, **how)
+
+    def input(self, prompt: str | Text = "", **how: Any) -> str:  # noqa: ANN401 - rich's own arguments
+        """A line that the user types; nothing in the question is read as markup."""
+        return super().input(prompt, **{**how, "markup": False, "emoji": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable, as rich makes them, with the controls in their texts made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own arguments
+        """A string as rich takes it, escaped before it is measured."""
+        return super().render_str(escape_controls(text), **how)
+
+    def out(self, *objects: Any, end: str = "\n", **how: Any) -> None:  # noqa: ANN401 - likewise
+        """Lines that are not wrapped; they do not pass `render`."""
+        super().out(*(escape_controls(str(thing)) for thing in objects), end=escape_controls(end), **how)
+
+
+@dataclass(frozen=True)
+class Consoles:
+    """Where the program writes: the answer to `out`, everything else to `err`."""
+
+    out: Console
+    err: Console
+
+
+def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
+    """A console on `stream` with the program's theme.
+
+    Args:
+        stream: Where it writes. What a terminal's encoding lacks is replaced, never an error.
+        color: `auto` lets rich read NO_COLOR, FORCE_COLOR and TERM; `on` marks even in a pipe;
+            `off` leaves bold and underline on a terminal and no colour anywhere.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return SafeConsole(
+        file=stream,
+        theme=THEME,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=True if color == "on" else None,
+        no_color={"auto": None, "on": False, "off": True}[color],
+    )
+
+
+def make_consoles(color: ColorChoice = "auto") -> Consoles:
+    """The consoles of stdout and stderr; that nobody reads stderr, or that it is full, ends nothing."""
+    return Consoles(make_console(sys.stdout, color), make_console(lasting_stderr(), color))
+
+
+def picture_console(width: int) -> Console:
+    """A console that records what is printed, for a picture of a terminal."""
+    return SafeConsole(
+        record=True,
+        file=io.StringIO(),
+        theme=THEME,
+        width=width,
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )

@@ -1,0 +1,166 @@
+"""The verbs about model files: listings and JSON on stdout, all else on stderr, nothing without a yes."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from blendin_local.cli.manage import command as manage
+from blendin_local.errors import ModelNotFoundError, UsageError
+from blendin_local.models import registry as registry_module
+from blendin_local.models.local import ensure_local
+from tests.models.conftest import store, toy, wheels  # noqa: F401 - fixtures
+from tests.toys import make_toy
+
+
+@pytest.fixture
+def blendin(tmp_path, monkeypatch):
+    """The verbs in an empty world: no user file, a store of its own, an empty working directory."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("BLENDIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BLENDIN_MODELS", raising=False)
+    monkeypatch.setattr(registry_module, "user_file", lambda: tmp_path / "config" / "models.toml")
+    app = typer.Typer()
+    manage.register(app)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, list(arguments))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def names(tmp_path, toy):  # noqa: F811
+    """A models.toml with a toy in packages, a file of one's own, and a pair of them."""
+    make_toy(tmp_path / "own.gguf", "plain")
+    parts = ", ".join(
+        f'{{ package = "{part.package}", version = "1.0.0", member = "{part.member}", size = {part.size} }}'
+        for part in toy.sources[0].parts
+    )
+    text = f"""
+        [models.toy]
+        role = "base"
+        license = "Toy Terms"
+        notice = "Toys bind."
+        size = {toy.size}
+        sha256 = "{toy.sha256}"
+        sources = [{{ file = "toy.gguf", parts = [{parts}] }}]
+        [models.own]
+        path = "own.gguf"
+        [pairs.duo]
+        base = "toy"
+        guide = "own"
+        threshold = 0.25
+        """
+    path = tmp_path / "names.toml"
+    path.write_text("\n".join(line.strip() for line in text.splitlines()))
+    return path
+
+
+def test_pull_ls_rm_go_together(blendin, names):
+    """A pair is fetched, listed, and removed after a yes; the licence is named when a file is fetched."""
+    pulled = blendin("pull", "duo", "--json", "--models", str(names))
+    assert [model["fetched"] for model in json.loads(pulled.stdout)["models"]] == [True, False]
+    assert "Toy Terms" in pulled.stderr
+    again = blendin("pull", "toy", "--models", str(names))
+    assert again.stdout == ""
+    assert "is here" in again.stderr
+    assert "Toy Terms" not in again.stderr
+    listed = json.loads(blendin("ls", "--json", "--models", str(names)).stdout)
+    assert [model["reference"] for model in listed["models"]] == ["toy", "own"]
+    assert blendin("ls", "-q", "--models", str(names)).stdout == "toy\nown\n"
+    with pytest.raises(UsageError, match="nobody can answer") as caught:
+        blendin("rm", "toy", "--models", str(names))
+    assert "--yes" in caught.value.hint
+    removed = json.loads(blendin("rm", "toy", "--yes", "--json", "--models", str(names)).stdout)
+    assert removed["freed"] == listed["models"][0]["size"]
+    assert blendin("ls", "-q", "--models", str(names)).stdout == "own\n"
+
+
+def test_show_tells_a_model_and_a_pair(blendin, names):
+    """As text and as JSON; with --origin the file of each value."""
+    text = blendin("show", "own", "--models", str(names)).stdout
+    assert "plain attention" in text
+    assert "SPM" in text
+    facts = json.loads(blendin("show", "own", "--json", "--models", str(names)).stdout)
+    assert facts["header"]["architecture"] == "llama"
+    assert facts["memory"]["total"] > 0
+    pair = json.loads(blendin("show", "duo", "--json", "--models", str(names)).stdout)
+    assert pair["threshold"] == 0.25
+    assert pair["origins"]["threshold"] == str(names)
+    assert pair["base"]["command"] == "blendin pull toy"
+    assert str(names.name) in blendin("show", "duo", "--origin", "--models", str(names)).stdout.replace(
+        "\n", ""
+    )
+    assert "assistant" in blendin("show", "own", "--template", "--models", str(names)).stdout
+
+
+def test_show_of_an_unknown_name_says_what_is_near(blendin, names):
+    """And nothing is on stdout."""
+    with pytest.raises(ModelNotFoundError) as caught:
+        blendin("show", "tyo", "--models", str(names))
+    assert "toy" in caught.value.hint
+
+
+def test_a_file_of_the_working_directory_never_fetches_without_a_yes(blendin, names, tmp_path):
+    """By its models or by its pairs; --yes is a yes."""
+    text = names.read_text().replace("own.gguf", "../own.gguf")
+    text += '\n[pairs.far]\nbase = "user/base"\nguide = "own"\n'
+    (tmp_path / "work" / "models.toml").write_text(text)
+    for name in ("toy", "duo", "far"):
+        with pytest.raises(UsageError, match="fetch it"):
+            blendin("pull", name)
+    assert blendin("pull", "toy", "--yes", "--json").exit_code == 0
+
+
+def test_an_empty_machine_is_told_how_to_begin(blendin):
+    """No table, but a first step, on stderr."""
+    result = blendin("ls")
+    assert result.stdout == ""
+    assert "blendin pull demo" in result.stderr
+
+
+def test_doctor_reports_as_text_and_json(blendin):
+    """Both without the network."""
+    assert "llama.cpp" in blendin("doctor", "--offline").stdout
+    report = json.loads(blendin("doctor", "--offline", "--json").stdout)
+    assert report["network"] is None
+    assert report["build"]["version"] == "0.3.36"
+    with pytest.raises(UsageError, match="no pair"):
+        blendin("doctor", "--pair", "dmo")
+
+
+def test_what_an_untrusted_pair_brings_in_is_fetched_after_a_yes(blendin, names, tmp_path, monkeypatch):
+    """Also a model of the user's own, and the third model; on a terminal the question names the file."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "models.toml").write_text(names.read_text())
+    file = tmp_path / "work" / "models.toml"
+    file.write_text('[pairs.theirs]\nbase = "toy"\nguide = "toy"\nanti = "user/anti"\n')
+    with pytest.raises(UsageError, match="fetch it"):
+        blendin("pull", "theirs")
+    asked = []
+    monkeypatch.setattr("blendin_local.cli.manage.actions.can_ask", lambda _: True)
+    monkeypatch.setattr("blendin_local.cli.manage.actions.ask", lambda question, _: asked.append(question))
+    with pytest.raises(UsageError, match="nothing was done"):
+        blendin("pull", "theirs")
+    assert asked == ["fetch it?"]
+    assert blendin("pull", "toy", "--json").exit_code == 0
+
+
+def test_run_fetches_nothing_for_an_untrusted_pair(names, store, tmp_path):  # noqa: F811
+    """--pull is no yes; the refusal names the file and the command that agrees."""
+    work = tmp_path / "work"
+    work.mkdir()
+    text = '[pairs.theirs]\nbase = "toy"\nguide = "user/anti"\n'
+    (work / "models.toml").write_text(text)
+    registry = registry_module.load_registry(names, {}, work)
+    distrusted = registry.distrusted("theirs")
+    with pytest.raises(ModelNotFoundError) as caught:
+        ensure_local(["toy", "user/anti"], registry, pull=True, store=store, distrusted=distrusted)
+    assert str(work / "models.toml") in caught.value.message
+    assert "blendin pull toy --yes" in caught.value.hint

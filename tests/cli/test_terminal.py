@@ -1,0 +1,207 @@
+"""The chat on a real pseudo-terminal, read back through a terminal emulator."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WAIT_S = 10
+PASTE = "\x1b[200~{}\x1b[201~"
+
+
+class Screen:
+    """A chat on a scripted pair in a terminal of its own."""
+
+    def __init__(self, tmp_path, columns=80, **variables):
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        env = {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path), "PYTHONUTF8": "1"}
+        env |= {"TERM": "xterm-256color", **variables}
+        self.raw = ""
+        self._screen = pyte.Screen(columns, 60)
+        self._stream = pyte.Stream(self._screen)
+        self._child = pexpect.spawn(
+            sys.executable,
+            ["-m", "tests.scripted_pairs"],
+            cwd=str(tmp_path),
+            env=env,
+            dimensions=(60, columns),
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=WAIT_S,
+        )
+        self._screen.write_process_input = self._child.send  # answers questions for the cursor's place
+        self.wait_for("\n>")
+
+    def send(self, text):
+        self._child.send(text)
+
+    def wait_for(self, text):
+        """Read until `text` stands on the screen."""
+        end = time.monotonic() + WAIT_S
+        while text not in self.text():
+            if time.monotonic() > end:
+                raise AssertionError(f"{text!r} did not come:\n{self.text()}")
+            self.read()
+
+    def read(self):
+        try:
+            part = self._child.read_nonblocking(4096, timeout=0.2)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            time.sleep(0.02)
+            return
+        self.raw += part
+        self._stream.feed(part)
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self._screen.display).strip()
+
+    def leave(self):
+        """Leave by Ctrl-D; returns the exit status."""
+        self.send("\x04")
+        self.wait_for("left")
+        self._child.expect(pexpect.EOF)
+        self._child.close()
+        return self._child.exitstatus
+
+
+@pytest.fixture
+def open_screen(tmp_path):
+    opened = []
+
+    def opener(**options):
+        opened.append(Screen(tmp_path, **options))
+        return opened[-1]
+
+    yield opener
+    for screen in opened:
+        screen._child.close(force=True)
+
+
+def test_a_question_is_answered_and_ctrl_d_leaves(open_screen):
+    """The changed word is bold and underlined, the footer follows, and the exit is clean."""
+    screen = open_screen()
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: hello" in screen.text()
+    assert "\x1b[1;4;96mhello\x1b[0m" in screen.raw
+    assert screen.leave() == 0
+
+
+def test_a_paste_of_several_lines_is_one_message(open_screen):
+    """Line breaks in a bracketed paste send nothing until Enter."""
+    screen = open_screen()
+    screen.send(PASTE.format("first\rsecond"))
+    screen.wait_for("second")
+    assert "Re:" not in screen.text()
+    screen.send("\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: first\nsecond" in screen.text()
+
+
+def test_alt_enter_and_blocks_make_several_lines(open_screen):
+    """Both are one message; a line in a block that begins with a slash is no command."""
+    screen = open_screen()
+    screen.send("up\x1b\rdown\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: up\ndown" in screen.text()
+    screen.send('"""\r')
+    screen.wait_for("\n…")
+    screen.send('/exit\r"""\r')
+    screen.wait_for("Re: /exit")
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_it(open_screen):
+    """The footer says who stopped, and the next question goes on."""
+    screen = open_screen()
+    screen.send("long\r")
+    screen.wait_for("word5")
+    screen.send("\x03")
+    screen.wait_for("stopped by you")
+    assert "word199" not in screen.text()
+    screen.send("/tokens changed\r")
+    screen.wait_for("·word0")
+    assert screen.leave() == 0
+
+
+def test_ctrl_c_at_an_empty_prompt_says_how_to_leave(open_screen):
+    """It does not leave, and no traceback is seen."""
+    screen = open_screen()
+    screen.send("\x03")
+    screen.wait_for("Ctrl-D or /exit leaves.")
+    screen.send("/nosuch\r")
+    screen.wait_for("error: there is no command /nosuch")
+    screen.send("/exit\r")
+    screen.wait_for("left")
+    assert "Traceback" not in screen.text()
+
+
+def test_forty_columns(open_screen):
+    """No fact of the footer is torn."""
+    screen = open_screen(columns=40)
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "50.0 % asked" in screen.text()
+    screen.send("/why\r")
+    screen.wait_for("66 %")
+
+
+def test_a_dumb_terminal_gets_plain_text(open_screen):
+    """No escape sequence comes, from the answer as from the prompt."""
+    screen = open_screen(TERM="dumb")
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: hello" in screen.text()
+    assert "\x1b" not in screen.raw
+    assert screen.leave() == 0
+
+
+def test_no_color_keeps_the_marks(open_screen):
+    """Bold and underline stay; no colour is set anywhere."""
+    screen = open_screen(NO_COLOR="1")
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "\x1b[1;4mhello\x1b[0m" in screen.raw
+    assert not any(f"\x1b[{code}" in screen.raw for code in ("31", "32", "33", "38;", "0;38", "0;32", "96"))
+
+
+def test_history_outlives_a_chat_unless_refused(open_screen, tmp_path):
+    """Up brings back a question from the chat before."""
+    screen = open_screen()
+    screen.send("remember me\r")
+    screen.wait_for("ended by the guide")
+    screen.leave()
+    again = open_screen()
+    again.send("\x1b[A")
+    again.wait_for("remember me")
+    again.send("\r")
+    again.wait_for("Re: remember me")
+    again.wait_for("ended by the guide")
+    again.leave()
+    secret = open_screen(BLENDIN_NO_HISTORY="1")
+    secret.send("a secret\r")
+    secret.wait_for("ended by the guide")
+    secret.leave()
+    assert "a secret" not in (tmp_path / "blendin-local" / "chat_history").read_text()
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
+    """Typed or pasted, it is refused in a line, and the next message is answered."""
+    screen = open_screen(TERM=term)
+    os.write(screen._child.child_fd, b"caf\xe9\r")
+    screen.wait_for("error: the message is not UTF-8: byte 0xe9 after 3 characters")
+    os.write(screen._child.child_fd, "café\r".encode())
+    screen.wait_for("Re: café")
+    screen.wait_for("ended by the guide")
+    screen.send("/load ~no-such-user/x\r")
+    screen.wait_for("cannot be read")
+    screen.send("/why " + "7" * 100 + "\r")
+    screen.wait_for("there is no step")
+    assert screen.leave() == 0

@@ -1,0 +1,194 @@
+"""The cached loop on scripted models: seats and lanes keep two vocabularies in step with one text."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+from blendin_local.core.candidates import TokenTable
+from blendin_local.core.distribution import Prediction
+from blendin_local.decode.driver import drive
+from blendin_local.decode.respond import Question, respond
+from blendin_local.decode.role_context import Seat
+from blendin_local.engine.context import StoppedError
+from blendin_local.engine.sequence import Lane, Tally
+from blendin_local.engine.vocabulary import Span
+from blendin_local.errors import ContextFullError
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+EMOJI = "😊".encode()
+BASE_PIECES = [
+    b"<end>",
+    b" the",
+    b" a",
+    b" cat",
+    b"s",
+    b" sat",
+    b"at",
+    b".",
+    b"\n",
+    b" ",
+    EMOJI[:2],
+    EMOJI[2:],
+]
+GUIDE_PIECES = [
+    b" th",
+    b"e",
+    b" ca",
+    b"t",
+    b"ts",
+    b"<end>",
+    b" sat.",
+    b" \n",
+    b"a",
+    b"\xf0",
+    b"\x9f\x98",
+    b"\x8a",
+]
+BYTES = [bytes([i]) for i in range(256)]
+
+
+class ScriptedVocabulary:
+    """Longest match first, with all bytes to fall back on."""
+
+    def __init__(self, pieces):
+        self.pieces = (*pieces, *BYTES)
+        self.end_ids = frozenset([pieces.index(b"<end>")])
+        self.table = TokenTable.build(self.pieces, self.end_ids)
+
+    def tokenize_following(self, text):
+        data, ids = text.encode(), []
+        while data:
+            fits = (i for i, p in enumerate(self.pieces) if data.startswith(p) and i not in self.end_ids)
+            ids.append(max(fits, key=lambda i: len(self.pieces[i])))
+            data = data[len(self.pieces[ids[-1]]) :]
+        return ids
+
+    def tokenize_prompt(self, spans):
+        return [999, *self.tokenize_following("".join(span.text for span in spans))]
+
+    def is_boundary(self, text, at):
+        return at == 0 or (
+            0 < at < len(text) and text[at : at + 1] == b" " and not text[:at].endswith((b" ", b"."))
+        )
+
+    def logits_after(self, text, seed):
+        """A distribution that is a function of the text alone."""
+        rng = np.random.default_rng([zlib.crc32(text), seed])
+        logits = rng.normal(size=len(self.pieces)) * 2.2
+        logits[-len(BYTES) :] -= 6
+        logits[list(self.end_ids)] -= 5
+        return logits.astype(np.float32)
+
+
+class ScriptedContext:
+    """A context whose logits depend on the bytes of the answer tokens a lane holds."""
+
+    def __init__(self, vocabulary, seed, size=10_000):
+        self.model = type("Model", (), {"vocabulary": vocabulary})
+        self.vocabulary, self.seed, self.ctx_size = vocabulary, seed, size
+        self.tally = Tally()
+
+    def predict(self, lanes, should_stop=lambda: False):
+        if should_stop():
+            raise StoppedError
+        rows = []
+        for lane in lanes:
+            if len(lane.ids) > self.ctx_size:
+                raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
+            self.tally.tokens += len(lane.ids) - min(lane.n_valid, len(lane.ids) - 1)
+            lane.shrink_to(len(lane.ids))
+            text = b"".join(self.vocabulary.pieces[i] for i in lane.ids[lane.n_prompt :])
+            rows.append(self.vocabulary.logits_after(text, self.seed))
+        return rows
+
+
+def seats(seed, size=10_000):
+    made = {}
+    for role, pieces, own in (("base", BASE_PIECES, 2 * seed), ("guide", GUIDE_PIECES, 2 * seed + 1)):
+        vocabulary = ScriptedVocabulary(pieces)
+        context = ScriptedContext(vocabulary, own, size)
+        made[role] = Seat(context, Lane(0, vocabulary), vocabulary.table)
+        made[role].begin([Span("Question", trusted=False)], 100)
+    return made
+
+
+def finish(running):
+    steps = []
+    while True:
+        try:
+            steps.append(next(running))
+        except StopIteration as finished:
+            return steps, finished.value
+
+
+def without_a_cache(answer, made):
+    """The slow twin: every question is answered from the text alone."""
+    steps, exchange = [], next(answer)
+    while True:
+        try:
+            if isinstance(exchange, Question):
+                context = made[exchange.role].context
+                logits = context.vocabulary.logits_after(exchange.text, context.seed)
+                exchange = answer.send(Prediction(logits, context.vocabulary.table, 100))
+            else:
+                steps.append(exchange)
+                exchange = answer.send(None)
+        except StopIteration as finished:
+            return steps, finished.value
+
+
+@pytest.mark.parametrize("method", ["base", "guide", "nudging", "blendin"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_cached_loop_equals_its_slow_twin_exactly(method, temperature, seed):
+    """Whatever is said, both models have read exactly the text, so every step is the same."""
+    rules = (
+        BlendSettings(method=method, threshold=0.5),
+        SamplingSettings(temperature=temperature, seed=seed),
+        AnswerSettings(max_tokens=60, loop_guard=False, top_logprobs=5),
+    )
+
+    cached = finish(drive(respond(*rules), seats(seed)))
+    slow = without_a_cache(respond(*rules), seats(seed))
+
+    assert cached == slow
+
+
+def test_a_stop_keeps_what_was_written():
+    """should_stop ends the answer after the steps so far."""
+    rules = (BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=60, loop_guard=False))
+    polls = iter(range(1000))
+
+    steps, ending = finish(drive(respond(*rules), seats(5), lambda: next(polls) > 12))
+
+    assert ending.stopped_by == "user"
+    assert ending.text == b"".join(step.bytes for step in steps)
+    assert 0 < len(steps) < 60
+
+
+def test_a_full_context_ends_the_answer_with_what_it_has():
+    """The step that no longer fits is not half made."""
+    rules = (BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=60, loop_guard=False))
+
+    steps, ending = finish(drive(respond(*rules), seats(5, size=20)))
+
+    assert ending.stopped_by == "context"
+    assert ending.text == b"".join(step.bytes for step in steps)
+
+
+def test_the_guide_is_fed_lazily():
+    """A guide that is never asked reads nothing; one that is asked late reads all it missed at once."""
+    made = seats(5)
+    rules = (
+        BlendSettings(threshold=0.0),
+        SamplingSettings(),
+        AnswerSettings(max_tokens=20, loop_guard=False),
+    )
+
+    finish(drive(respond(*rules), made))
+
+    assert made["guide"].context.tally.tokens == 0
+    assert made["base"].context.tally.tokens > 0

@@ -1,0 +1,99 @@
+"""A pair that says what it was told to, for the tests of the chat.
+
+Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from blendin_local.cli.chat.loop import chat
+from blendin_local.cli.chat.state import ChatStart
+from blendin_local.core.prompts import Message
+from blendin_local.core.records import Completion, Step
+from blendin_local.errors import ContextFullError, PairError
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.views.theme import make_consoles
+from tests.answers import asked_step, base_step, completion
+
+
+@dataclass
+class ScriptedStream:
+    steps: Sequence[Step]
+    should_stop: Callable[[], bool]
+    pause_s: float = 0.0
+    stopped_by: str = "guide_end"
+    _completion: Completion | None = None
+
+    def shown(self) -> Iterator[tuple[Step, str]]:
+        said = []
+        stopped_by = self.stopped_by
+        for step in self.steps:
+            if self.should_stop():
+                stopped_by = "user"
+                break
+            said.append(step)
+            yield step, step.text
+            time.sleep(self.pause_s)
+        self._completion = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+
+    @property
+    def completion(self) -> Completion:
+        assert self._completion is not None
+        return self._completion
+
+
+@dataclass
+class ScriptedPair:
+    """Answers `Re: QUESTION`, the middle word changed; one message is ten tokens long.
+
+    Attributes:
+        n_ctx: Tokens of its context.
+        missing: Methods it cannot run.
+    """
+
+    n_ctx: int = 1000
+    pause_s: float = 0.0
+    missing: tuple[str, ...] = ()
+    stopped_by: str = "guide_end"
+    asked: list[tuple[list[Message], BlendSettings]] = field(default_factory=list)
+
+    def stream(
+        self,
+        conversation: Sequence[Message],
+        /,
+        *,
+        blend: BlendSettings,
+        sampling: SamplingSettings,
+        answer: AnswerSettings,
+        should_stop: Callable[[], bool],
+    ) -> ScriptedStream:
+        if blend.method in self.missing:
+            raise PairError(
+                f"method {blend.method} needs a guide, and none was opened", "name one with --guide"
+            )
+        n_prompt = 10 * len(conversation)
+        if n_prompt >= self.n_ctx:
+            raise ContextFullError(n_prompt=n_prompt, n_ctx=self.n_ctx)
+        self.asked.append((list(conversation), blend))
+        question = conversation[-1].text
+        words = (
+            [f" word{i}".encode() for i in range(200)] if question == "long" else [b" " + question.encode()]
+        )
+        steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
+        steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
+        return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by)
+
+    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
+        return {"base": f"Q: {conversation[-1].text}\nA:", "guide": f"<|user|>{conversation[-1].text}<|end|>"}
+
+    def describe(self) -> Mapping[str, str]:
+        return {"base": "base.gguf, context 1000", "guide": "guide.gguf, context 1000", "template": "qa"}
+
+
+if __name__ == "__main__":
+    consoles = make_consoles()
+    chat(ScriptedPair(pause_s=0.02), ChatStart(), consoles.out, consoles.err)
+    consoles.err.print("left")

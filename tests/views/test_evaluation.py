@@ -1,0 +1,125 @@
+"""How a report of an evaluation looks: in a terminal, as Markdown, as a page and as a picture."""
+
+from __future__ import annotations
+
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from blendin_local.cli.eval.progress import eval_progress
+from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.run.progress import Moment
+from blendin_local.jobs.evaluation.spec.variants import variants_of
+from blendin_local.reports.evaluation.markdown import report_markdown
+from blendin_local.reports.evaluation.page import report_html
+from blendin_local.reports.evaluation.plots import score_plot
+from blendin_local.settings import BlendSettings
+from blendin_local.views.evaluation.tables import report_tables
+from tests.answers import rendered
+from tests.jobs.evaluation.evaluations import METHODS, Evaluation, KnowingPair, usual
+
+HOSTILE = '<script>alert("&")</script>|*x*'
+SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k=20,1000"]
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    return Evaluation(Folder(tmp_path / "out"), readings=("base", "guide"))
+
+
+def terminal(report):
+    return "".join(rendered(part) for part in report_tables(report))
+
+
+def test_the_terminal_keeps_to_80_columns(evaluation):
+    """Four methods, or ten variants with long names: no line is longer, and no number is folded."""
+    evaluation.run()
+    few = terminal(evaluation.report())
+    evaluation.variants = variants_of(f"{METHODS},agreement+competition", SWEEPS, BlendSettings())
+    evaluation.run()
+    many = terminal(evaluation.report())
+
+    for shown in (few, many):
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "0.75 [0.50, 1.00]" in shown
+    assert "+0.50* p .031" in few
+    assert "Options by log-likelihood" in few
+
+
+def test_what_was_cut_short_says_so_everywhere(evaluation):
+    """Title, page, Markdown and picture of an unfinished run say how many answers there are."""
+    evaluation.run(KnowingPair(usual, stop_after=30))
+    report = evaluation.report()
+
+    for shown in (report_html(report), report_markdown(report), score_plot(report), terminal(report)):
+        assert "CUT SHORT: 30 of 48 answers" in re.sub(r"\s+", " ", shown)
+    assert "nudging has 6 of 12" in report_markdown(report)
+
+
+def test_names_are_text_and_no_markup(evaluation):
+    """A pair with a hostile name stays text on the page, in the picture and in a Markdown table."""
+    evaluation.pair_name = HOSTILE
+    evaluation.run()
+    report = evaluation.report()
+    page, markdown = report_html(report), report_markdown(report)
+
+    assert "<script" not in page
+    assert ElementTree.fromstring(score_plot(report)).tag.endswith("svg")
+    assert all(
+        line.count("|") - line.count("\\|") == 7
+        for line in markdown.splitlines()
+        if line.startswith("| blendin | 0.")
+    )
+    assert "<script" not in markdown
+
+
+def test_the_papers_rows_are_marked(evaluation):
+    """Beside our rows stand the paper's, each marked as theirs, with its source and what differs."""
+    evaluation.run()
+    markdown = report_markdown(evaluation.report())
+
+    assert "| paper: L-3 1B→3B |" in markdown
+    assert "| toys nudging | +0.25 |" in markdown
+    assert "Rows marked `paper:` are theirs (Gan, Li and Luo" in markdown
+    assert "options are shuffled" in markdown
+
+
+def test_every_form_has_the_signature(evaluation):
+    """Files with their hashes, seed, what was left out and how many rows at once are in page and Markdown."""
+    evaluation.run()
+    for shown in (report_html(evaluation.report()), report_markdown(evaluation.report())):
+        for words in (
+            "base.gguf",
+            "guideguide",
+            "seed 609",
+            "2 rows left out: too hard",
+            "100 million weights",
+        ):
+            assert words in shown
+
+
+def test_progress_is_a_line_for_every_cell():
+    """Without a terminal each cell is said once, with its number, rows left and time left."""
+    stream = io.StringIO()
+    with eval_progress(Console(file=stream, width=200)) as listen:
+        for left in (24, 23):
+            listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, left, 90.0))
+        listen(Moment(("demo", "gsm8k", "guide"), 2, 28, None, 12, 60.0))
+
+    assert stream.getvalue().splitlines() == [
+        "1 of 28: demo · gsm8k · base · 24 rows left · about 2 min",
+        "2 of 28: demo · gsm8k · guide · 12 rows left · about 60 s",
+    ]
+
+
+def test_progress_on_a_terminal_is_a_bar():
+    """On a terminal one bar goes over all rows, with the cell under way before it."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=120, force_terminal=True)
+    with eval_progress(console) as listen:
+        listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, 24, None))
+
+    assert "1 of 28: demo · gsm8k · base" in stream.getvalue()

@@ -1,0 +1,85 @@
+"""How tuned and replayed answers look: what they say, and that it fits a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from blendin_local.core.candidates import END
+from blendin_local.jobs.replay.replay import replay
+from blendin_local.jobs.replay.report import ReplayReport
+from blendin_local.jobs.tune.search import protocol
+from blendin_local.jobs.tune.verdict import judge
+from blendin_local.settings import AnswerSettings, BlendSettings
+from blendin_local.views.replay import replay_view, replays_view
+from blendin_local.views.tune import tune_view
+from tests.answers import rendered
+from tests.jobs.replays import answered, stored
+from tests.jobs.tunings import SettledAnswers, ground, tried
+
+FITTED = BlendSettings(base_temperature=1.2, guide_temperature=2.0)
+CALIBRATED = BlendSettings(alpha="calibrated", base_temperature=1.2, guide_temperature=2.0)
+
+
+def tuned(folder, right, **more):
+    on = ground(folder)
+    return judge(on.benchmark, tried(on, SettledAnswers(right), protocol(FITTED, [CALIBRATED])), **more)
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        (lambda blend, n: blend.alpha is None, ["No setting scored higher", "Use threshold 0.4, alpha auto"]),
+        (lambda blend, n: blend.alpha == 0.3 or n % 3, ["Better than the defaults", "alpha 0.3"]),
+        (
+            lambda blend, n: n % 2 or (n == 2 and blend.alpha == "calibrated"),
+            ["Within noise", "defaults are kept"],
+        ),
+    ],
+)
+def test_the_trials_fit_80_columns_and_end_in_a_sentence(tmp_path, right, words):
+    """Every heading and number is whole, the best is marked once, and the sentence says what to use."""
+    shown = rendered(tune_view(tuned(tmp_path, right)))
+
+    assert "…" not in shown
+    assert "calibrated" in shown
+    assert shown.count("▸") == 1
+    assert "1 question without an answer" in shown
+    for word in words:
+        assert word in " ".join(shown.split())
+
+
+def test_what_was_wanted_and_what_was_reached(tmp_path):
+    """With a wanted rate the sentence names both."""
+    shown = rendered(tune_view(tuned(tmp_path, lambda *_: True, target_rate=0.4)))
+
+    assert "where 40.0 % were wanted" in " ".join(shown.split())
+
+
+def recordings(folder, n):
+    made = []
+    for i in range(n):
+        answer = AnswerSettings(max_tokens=8, evidence=True)
+        base = lambda text, i=i: {b" word": 0.28 + i / 20, END: 0.1}  # noqa: E731
+        completion = answered(base, lambda _: {b"\n": 0.6, b" x": 0.3}, BlendSettings(), answer=answer)
+        made.append(stored(folder / f"answer-{i}.jsonl", completion))
+    return made
+
+
+def test_a_replayed_answer_fits_80_columns(tmp_path):
+    """The step that differs stands with both lists and both blends, the winners marked."""
+    [recording] = recordings(tmp_path, 1)
+    shown = rendered(replay_view(replay(recording, BlendSettings(alpha=0.2))))
+
+    assert "…" not in shown
+    assert "alpha auto → 0.2" in shown
+    assert shown.count("▸") == 2
+    assert "Step 0 is the first that differs" in shown
+
+
+def test_many_replayed_answers_are_a_table_with_a_sum(tmp_path):
+    """Every answer has its line, and the sum counts the outcomes."""
+    replays = [replay(recording, BlendSettings(threshold=0.31)) for recording in recordings(tmp_path, 4)]
+    shown = rendered(replays_view(ReplayReport("b.jsonl", replays)))
+
+    assert all(f"answer-{i}.jsonl" in shown for i in range(4))
+    assert "4 answers: 2 the same, 2 differ, 0 unknown" in " ".join(shown.split())
