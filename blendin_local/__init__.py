@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from blendin_local.pair.resolve import open_pair
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
-_PLACES = {
+_EXPORTS = {
     "core.prompts": ("Message",),
     "core.records": ("Candidate", "Completion", "Step"),
     "errors": (
@@ -39,12 +39,12 @@ _PLACES = {
         "PairError",
         "UsageError",
     ),
-    "opening": ("open_pair",),
+    "pair.resolve": ("open_pair",),
     "decode.stream": ("AnswerStream",),
-    "pair": ("Pair", "PairSetup", "Request"),
+    "pair.pair": ("Pair", "PairSetup", "Request"),
     "settings": ("AnswerSettings", "BlendSettings", "ModelSettings", "SamplingSettings"),
 }
-_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "AnswerSettings",
@@ -72,6 +72,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name where it is first used."""
-    if name not in _PLACE_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACE_OF[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

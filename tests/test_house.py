@@ -65,11 +65,11 @@ def test_help_is_quick_and_light():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_and_functions_stay_small(path):
-    """No file is over 300 lines and no function over 50."""
+    """No file is over 400 lines and no function over 50; a file of 300 is a sign to look, not to cut."""
     text = path.read_text()
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
 
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     assert [node.name for node in functions if _body_lines(node) > 50] == []
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from blendin_local._version import __version__
 from blendin_local.cli.batch.adoption import adoption_lines
-from blendin_local.cli.batch.command import ReportOptions, RowOptions
+from blendin_local.cli.batch.options import ReportOptions, RowOptions
 from blendin_local.cli.common.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions

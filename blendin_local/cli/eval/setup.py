@@ -25,7 +25,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, prepare
-from blendin_local.cli.eval.command import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
+from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.decode.loaded_model import guide_template
 from blendin_local.engine.gguf.header import read_header

@@ -34,7 +34,7 @@ from blendin_local.cli.common.options import (
 )
 from blendin_local.cli.common.printing import print_json
 from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
-from blendin_local.cli.tune.command import TrialOptions, TuneOutputOptions
+from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
