@@ -190,10 +190,10 @@ class ReReader:
 
     def predict(self, text: str) -> Prediction:
         """What follows the text."""
-        [lane] = self.context.lanes
-        lane.begin(self.model.vocabulary.tokenize_prompt([Span(text, trusted=False)]))
-        lane.n_valid = 0
-        [logits] = self.context.predict([lane])
+        [sequence] = self.context.sequences
+        sequence.begin(self.model.vocabulary.tokenize_prompt([Span(text, trusted=False)]))
+        sequence.n_valid = 0
+        [logits] = self.context.predict([sequence])
         return Prediction(logits, self.table, TOP_K)
 
     def close(self) -> None:

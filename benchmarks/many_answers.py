@@ -2,11 +2,13 @@
 
 Run: python benchmarks/many_answers.py [--json]
 
-The same 64 rows of 64 tokens are answered with 1, 2, 4, 8 and 16 lanes, and by a loop of `respond` calls. It
-prints rows/s, the ratio to one lane, and Python's share of wall time: what is not spent inside llama.cpp
+The same 64 rows of 64 tokens are answered with 1, 2, 4, 8 and 16 sequences, and by a loop of `respond` calls.
+It
+prints rows/s, the ratio to one sequence, and Python's share of wall time: what is not spent inside llama.cpp
 (`llama_decode` and waiting for its result).
 
-Medians over rounds; within a round the numbers of lanes take turns, so that a machine that drifts drifts for
+Medians over rounds; within a round the numbers of sequences take turns, so that a machine that drifts drifts
+for
 all. Loading is not counted; answers do not end before their length but for an END.
 """
 
@@ -114,17 +116,17 @@ def fold(completions: Sequence[Completion], wall_s: float) -> Figures:
     )
 
 
-def run(lanes: list[int], rounds: int, rows: list[Request]) -> dict[str, list[Figures]]:
-    """Measure every number of lanes in every round; beside one lane, the loop in turns with it."""
+def run(sequences: list[int], rounds: int, rows: list[Request]) -> dict[str, list[Figures]]:
+    """Measure every number of sequences in every round; beside one sequence, the loop in turns with it."""
     figures: dict[str, list[Figures]] = {}
     settings = {"ctx_size": CTX_SIZE}
     for _ in range(rounds):
-        for n in lanes:
+        for n in sequences:
             ways: dict[str, Way] = {str(n): together}
             if n == 1:
                 ways[LOOP] = one_by_one
             with open_pair(
-                "demo", pull=True, base_settings=settings, guide_settings=settings, n_lanes=n
+                "demo", pull=True, base_settings=settings, guide_settings=settings, n_parallel=n
             ) as pair:
                 together(pair, rows[:n])  # warm up
                 for name, measured in measure(ways, pair, rows, CHUNK if n == 1 else len(rows)).items():
@@ -138,15 +140,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--lanes", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--sequences", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = run(options.lanes, options.rounds, requests(options.rows, options.tokens))
+    figures = run(options.sequences, options.rounds, requests(options.rows, options.tokens))
     if options.json:
         print(json.dumps({kind: [vars(f) for f in measured] for kind, measured in figures.items()}))
         return
-    one = figures[str(options.lanes[0])]
-    print(f"{'lanes':10}{'rows/s':>8}{'ratio':>8}{'tokens/s':>10}{'Python':>9}{'asked':>8}")
+    one = figures[str(options.sequences[0])]
+    print(f"{'sequences':10}{'rows/s':>8}{'ratio':>8}{'tokens/s':>10}{'Python':>9}{'asked':>8}")
     for kind, measured in figures.items():
         print(
             f"{kind:10}{median(f.rows_per_s for f in measured):8.3f}"

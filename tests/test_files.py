@@ -68,7 +68,7 @@ def write_history(folder):
 
 
 def write_readings(folder):
-    with GrowingFile.held(folder / "readings.jsonl") as file:
+    with GrowingFile.locked(folder / "readings.jsonl") as file:
         file.read(lambda line: line)
         file.append({"custom_id": "a"})
     return [folder / "readings.jsonl"]

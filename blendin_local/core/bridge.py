@@ -1,6 +1,6 @@
 """The bridge `prefix`: a helper's distribution told in the base's words.
 
-Here: `gather` and `follow`, and `told_by`, which does what the settings say.
+Here: `gather` and `resolve_splits`, and `project`, which does what the settings say.
 Not here: equal strings (`bytes`), which meet by being equal; the formulas that read the result
 (`core.blending`).
 
@@ -15,7 +15,8 @@ greedy step. So each of the helper's texts counts once, where the base would beg
   pair, and the sums over them are exact, over the whole vocabulary.
 - A candidate of the base that the helper lacks is reached by the helper in several tokens. Its first ones are
   followed by asking the helper what comes after them, and the mass that goes on to the candidate moves to it
-  (`follow`). Each question costs an evaluation, so only heavy beginnings of heavy candidates are followed,
+  (`resolve_splits`). Each question costs an evaluation, so only heavy beginnings of heavy candidates are
+  followed,
   and few: what is not followed stays where it was.
 
 Mass only moves: it never grows, and where no token begins with another, nothing moves and the result is that
@@ -58,11 +59,11 @@ class Reach:
     candidate: float = 0.05
 
 
-def told_by(helper: Prediction, role: Role, base: Prediction, settings: BlendSettings) -> Telling:
+def project(helper: Prediction, role: Role, base: Prediction, settings: BlendSettings) -> Telling:
     """What `helper`, which plays `role`, predicts, as candidates that meet the base's."""
     if settings.bridge == "bytes":
         return helper.candidates
-    return (yield from follow(gather(helper, base), helper, role, base))
+    return (yield from resolve_splits(gather(helper, base), helper, role, base))
 
 
 def home_of(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
@@ -81,9 +82,11 @@ def homes_in(base: TokenTable, helper: TokenTable) -> Homes:
     if base not in helper.homes:
         guests: dict[bytes, list[int]] = {}
         for piece, token in helper.ids.items():
-            if piece not in base.ids and (home := home_of(piece, base.ids)):
-                guests.setdefault(home, []).append(token)
-        helper.homes[base] = {home: np.array(ids, dtype=np.intp) for home, ids in guests.items()}
+            if piece not in base.ids and (prefix_token := home_of(piece, base.ids)):
+                guests.setdefault(prefix_token, []).append(token)
+        helper.homes[base] = {
+            prefix_token: np.array(ids, dtype=np.intp) for prefix_token, ids in guests.items()
+        }
     return helper.homes[base]
 
 
@@ -100,7 +103,7 @@ def gather(helper: Prediction, base: Prediction) -> Distribution:
     return _largest_first(told)
 
 
-def follow(
+def resolve_splits(
     told: Distribution, helper: Prediction, role: Role, base: Prediction, reach: Reach | None = None
 ) -> Telling:
     """Move mass of the helper's beginnings to the base's candidates that the helper goes on to.
@@ -151,8 +154,8 @@ def _move(masses: dict[bytes, float], start: bytes, end: bytes, mass: float) -> 
 
 def _counted_at(piece: bytes, base: Prediction) -> bytes:
     """Where `gather` counted a token."""
-    home = None if piece in base.table.ids else home_of(piece, base.table.ids)
-    return home if home is not None and home in base.candidates else piece
+    prefix_token = None if piece in base.table.ids else home_of(piece, base.table.ids)
+    return prefix_token if prefix_token is not None and prefix_token in base.candidates else piece
 
 
 def _beginnings(said: bytes, aims: Iterable[bytes], helper: Prediction) -> list[tuple[bytes, float]]:

@@ -16,7 +16,7 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.core.token_scores import INVERSE_TEMPERATURES, Place
+from blendin_local.core.token_scores import INVERSE_TEMPERATURES, TokenScore
 
 Floats = NDArray[np.float64]
 N_BINS = 15  # as in the source
@@ -26,7 +26,7 @@ HALVINGS = 50
 
 @dataclass(frozen=True)
 class Readings:
-    """Places as arrays; n places, m inverse temperatures. See `core.token_scores.Tempering` for the symbols.
+    """Token scores as arrays: n scores, m inverse temperatures; symbols as in `TemperatureProfile`.
 
     Attributes:
         hits: Whether the likeliest token was the right one. Shape (n,).
@@ -43,7 +43,7 @@ class Readings:
     bend: Floats
 
     @classmethod
-    def of(cls, places: Iterable[Place]) -> Readings:
+    def of(cls, places: Iterable[TokenScore]) -> Readings:
         """Those places that were read with `tempering`."""
         known = [(place.top_is_token, place.tempering) for place in places if place.tempering is not None]
         tempers = [tempering for _, tempering in known]

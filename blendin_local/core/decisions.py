@@ -1,6 +1,7 @@
 """What a method may ask, what it knows of the answer so far, and what it concludes about a step.
 
-Here: the records between `core.methods` and `decode.respond`: `Ask`, `Past`, `Decision` and its `Options`.
+Here: the records between `core.methods` and `decode.respond`: `Ask`, `AnswerState`, `Decision` and its
+`Options`.
 Not here: the rules themselves (`core.methods`).
 """
 
@@ -71,7 +72,7 @@ class Decision:
         guide: The guide's prediction, None where it was not asked.
         alpha: The guide's weight, None where there was no blend.
         anti: The third model's prediction, None where it was not asked.
-        draft: What the guide wants to say after this step, in pieces; see `Past.draft`.
+        draft: What the guide wants to say after this step, in pieces; see `AnswerState.draft`.
     """
 
     options: Options
@@ -117,7 +118,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class AnswerState:
     """What a method may know of the answer so far.
 
     Attributes:
@@ -130,9 +131,9 @@ class Past:
     asked: int = 0
     draft: tuple[bytes, ...] = ()
 
-    def after(self, decision: Decision) -> Past:
+    def after(self, decision: Decision) -> AnswerState:
         """The past once this step is made."""
-        return Past(self.steps + 1, self.asked + decision.asked, decision.draft)
+        return AnswerState(self.steps + 1, self.asked + decision.asked, decision.draft)
 
 
-Deliberation = Generator[Ask, Prediction, Decision]
+MethodSteps = Generator[Ask, Prediction, Decision]

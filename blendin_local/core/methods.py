@@ -16,28 +16,28 @@ import re
 from collections.abc import Callable, Generator, Mapping
 
 from blendin_local.core.blending import auto_alpha, blend, steer
-from blendin_local.core.bridge import told_by
+from blendin_local.core.bridge import project
 from blendin_local.core.candidates import END, Distribution
-from blendin_local.core.decisions import Ask, Decision, Deliberation, Mixture, Past, Role, only
+from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, Role, only
 from blendin_local.core.distribution import Prediction
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
-__all__ = ["METHODS", "Ask", "Decision", "Deliberation", "Method", "Past", "Role", "roles_of"]
+__all__ = ["METHODS", "AnswerState", "Ask", "Decision", "Method", "MethodSteps", "Role", "roles_of"]
 
-Method = Callable[[BlendSettings, Past], Deliberation]
+Method = Callable[[BlendSettings, AnswerState], MethodSteps]
 Filter = Callable[[Prediction, Prediction, BlendSettings], bool]
 
 LOOK_AHEAD = 16  # tokens that the guide drafts at once, Fei et al. 2025
 WORD = re.compile(rb"\s*\S+|\s+")
 
 
-def base(_: BlendSettings, __: Past) -> Deliberation:
+def base(_: BlendSettings, __: AnswerState) -> MethodSteps:
     """The base alone: w = argmax P_b(w)."""
     prediction = yield Ask("base")
     return Decision(prediction, base=prediction)
 
 
-def guide(_: BlendSettings, __: Past) -> Deliberation:
+def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
     """The guide alone: w = argmax P_g(w)."""
     prediction = yield Ask("guide")
     return Decision(prediction, guide=prediction)
@@ -63,7 +63,7 @@ def _accepted(b: Prediction, g: Prediction) -> Decision:
     return Decision(Mixture(g.candidates, b.candidates), base=b, guide=g, alpha=1.0)
 
 
-def nudging(settings: BlendSettings, _: Past) -> Deliberation:
+def nudging(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
     b = yield Ask("base")
     if _sure(b, settings):
@@ -72,7 +72,7 @@ def nudging(settings: BlendSettings, _: Past) -> Deliberation:
     return _kept(b, g) if g.silent else _accepted(b, g)
 
 
-def capped(settings: BlendSettings, past: Past) -> Deliberation:
+def capped(settings: BlendSettings, past: AnswerState) -> MethodSteps:
     """Intervention capping, section 3.3 and table 3: NUDGING, but no more once asked / steps > cap.
 
     The share is that of the answer so far, so guidance comes back when the base has spoken long enough.
@@ -100,7 +100,7 @@ def filtered(*filters: Filter) -> Method:
     One that does not is rejected: the base's own choice stays, and the step counts as asked.
     """
 
-    def method(settings: BlendSettings, _: Past) -> Deliberation:
+    def method(settings: BlendSettings, _: AnswerState) -> MethodSteps:
         b = yield Ask("base")
         if _sure(b, settings):
             return _own_choice(b)
@@ -111,7 +111,7 @@ def filtered(*filters: Filter) -> Method:
     return method
 
 
-def nudging_words(settings: BlendSettings, past: Past) -> Deliberation:
+def nudging_words(settings: BlendSettings, past: AnswerState) -> MethodSteps:
     """NUDGING as its authors ran it (Fei et al. 2025): hand-over by words, and only the guide's END ends.
 
     Where the base is unsure (or would end), the guide drafts 16 tokens. Its first word is taken; each further
@@ -174,7 +174,7 @@ def _blended(b: Prediction, g: Prediction, guided: Distribution, alpha: float) -
     return Decision(mixture, base=b, guide=g, alpha=alpha)
 
 
-def blendin(settings: BlendSettings, _: Past) -> Deliberation:
+def blendin(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """BlendIn, section 4.1: where u = max P_b(w) < tau, both distributions are blended.
 
     alpha is eq. 3 unless the settings give a number; the blend is eq. 4.
@@ -185,14 +185,14 @@ def blendin(settings: BlendSettings, _: Past) -> Deliberation:
     g = yield Ask("guide")
     if g.silent:
         return _kept(b, g)
-    guided = yield from told_by(g, "guide", b, settings)
+    guided = yield from project(g, "guide", b, settings)
     alpha = settings.alpha
     if alpha is None or alpha == CALIBRATED_ALPHA:
         alpha = _weight(settings, b, g, guided, settings.agreement_bonus)
     return _blended(b, g, guided, alpha)
 
 
-def ensemble(settings: BlendSettings, _: Past) -> Deliberation:
+def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """Confidence-based ensembling, which section 4.2 sets against BlendIn: a blend at every step.
 
     P(s) = w * g(s) + (1 - w) * b(s), w = max g / (max b + max g): eq. 3 and 4 without gate and agreement
@@ -204,11 +204,11 @@ def ensemble(settings: BlendSettings, _: Past) -> Deliberation:
     g = yield Ask("guide")
     if g.silent:
         return Decision(b, base=b, guide=g, alpha=0.0)
-    guided = yield from told_by(g, "guide", b, settings)
+    guided = yield from project(g, "guide", b, settings)
     return _blended(b, g, guided, _weight(settings, b, g, guided, bonus=0.0))
 
 
-def proxy(settings: BlendSettings, _: Past) -> Deliberation:
+def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """Proxy tuning (Liu et al. 2024): log P = log b + log g - log a - log Z at every step, a being `anti`.
 
     The anti is the guide before it was tuned, so log g - log a is what tuning did to the small model. It is
@@ -226,8 +226,8 @@ def proxy(settings: BlendSettings, _: Past) -> Deliberation:
     a = yield Ask("anti")
     if g.silent or a.silent:
         return Decision(b, base=b, guide=g, anti=a)
-    guided = yield from told_by(g, "guide", b, settings)
-    untuned = yield from told_by(a, "anti", b, settings)
+    guided = yield from project(g, "guide", b, settings)
+    untuned = yield from project(a, "anti", b, settings)
     pieces = {**b.candidates, **guided}
     steered = steer(
         *(_looked_up(pieces, model, told) for model, told in ((b, b.candidates), (g, guided), (a, untuned)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from blendin_local.core.records import Candidate, CandidateLists, Completion, Heard, Source, Step
+from blendin_local.core.records import Candidate, CandidateLists, Completion, SideQuery, Source, Step
 
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
 
@@ -53,7 +53,7 @@ def step_to_json(step: Step) -> dict[str, Any]:
     return record
 
 
-def _heard_to_json(heard: Heard) -> dict[str, Any]:
+def _heard_to_json(heard: SideQuery) -> dict[str, Any]:
     record: dict[str, Any] = {
         "role": heard.role,
         "after": list(heard.after),
@@ -134,12 +134,12 @@ def _columns(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return lists["base"], lists["guide"], lists["blend"]
 
 
-def _heard(record: Mapping[str, Any]) -> Heard:
+def _heard(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
         raise ValueError("a model was heard, but not what it said")
     confidence = record.get("confidence")
-    return Heard(
+    return SideQuery(
         role=str(record["role"]),
         after=_bytes(record["after"]),
         top=top,

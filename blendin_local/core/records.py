@@ -49,7 +49,7 @@ class CandidateLists:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SideQuery:
     """What a model predicted on the way to a step, beside what base and guide predicted at its beginning.
 
     Attributes:
@@ -96,7 +96,7 @@ class Step:
     base_top: Candidate | None = None
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
-    further: tuple[Heard, ...] = ()
+    further: tuple[SideQuery, ...] = ()
     anti_top: Candidate | None = None
     silent: tuple[str, ...] = ()
 

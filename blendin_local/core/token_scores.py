@@ -1,6 +1,6 @@
 """One place of a text: the token that stands there, and what a model expected.
 
-Here: `Place` and `Tempering`, made from one row of logits; `OptionScore`.
+Here: `TokenScore` and `TemperatureProfile`, made from one row of logits; `OptionScore`.
 Not here: reading a text (`decode.reading`), folds over places (`core.calibration`).
 Source: softmax with a temperature, p_i(T) = exp(z_i / T) / sum_j exp(z_j / T); Guo et al. 2017, "On
 Calibration of Modern Neural Networks".
@@ -21,7 +21,7 @@ INVERSE_TEMPERATURES: NDArray[np.float64] = 2.0 ** (np.arange(LADDER * DOUBLINGS
 
 
 @dataclass(frozen=True, slots=True)
-class Tempering:
+class TemperatureProfile:
     """What is kept of a row of logits z so that its softmax is known at every temperature.
 
     With d_i = z_i - max z and L(b) = log sum_i exp(b * d_i), b = 1/T, a temperature changes only L: the
@@ -42,7 +42,7 @@ class Tempering:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TokenScore:
     """One token of a text with what a model predicted for it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Place:
     logprob: float
     top_p: float
     top_is_token: bool
-    tempering: Tempering | None = None
+    tempering: TemperatureProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ def logprob_of(logits: NDArray[np.float32], token: int) -> float:
     return float(logits[token]) - log_sum_exp(logits)
 
 
-def place_of(
+def token_score(
     logits: NDArray[np.float32], token: int, start: int, token_bytes: bytes, *, tempering: bool = False
-) -> Place:
+) -> TokenScore:
     """What a row of logits, shape (n_vocab,), says about the token that came next.
 
     Args:
@@ -102,7 +102,7 @@ def place_of(
     """
     total = log_sum_exp(logits)
     top = int(logits.argmax())
-    return Place(
+    return TokenScore(
         start=start,
         token_bytes=token_bytes,
         logprob=float(logits[token]) - total,
@@ -112,7 +112,7 @@ def place_of(
     )
 
 
-def _temper(logits: NDArray[np.float32], token: int) -> Tempering:
+def _temper(logits: NDArray[np.float32], token: int) -> TemperatureProfile:
     """Measure L at every inverse temperature; exp is taken thrice, its squares are the doubled ones."""
     below = logits - logits.max()
     squared = below * below
@@ -124,4 +124,4 @@ def _temper(logits: NDArray[np.float32], token: int) -> Tempering:
             np.multiply(weights, weights, out=weights)
     total = moments[:, 0]
     mean = moments[:, 1] / total
-    return Tempering(-float(below[token]), np.log(total), mean, moments[:, 2] / total - mean * mean)
+    return TemperatureProfile(-float(below[token]), np.log(total), mean, moments[:, 2] / total - mean * mean)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
-from blendin_local.core.records import Candidate, CandidateLists, Heard, Step
+from blendin_local.core.records import Candidate, CandidateLists, SideQuery, Step
 from blendin_local.decode.respond import Answer, Ending, Question
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -21,7 +21,7 @@ Hearing = tuple[Question, Prediction]
 
 
 @dataclass(frozen=True)
-class Keep:
+class TracePolicy:
     """What is kept.
 
     Attributes:
@@ -33,7 +33,7 @@ class Keep:
     temperatures: Mapping[Role, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> Keep:
+    def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
         """What deciding again needs, where that is wanted."""
         if not answer.evidence:
             return cls()
@@ -42,7 +42,7 @@ class Keep:
         return cls("every" if sampling.temperature else "asked", temperatures)
 
 
-def with_evidence(answer: Answer, keep: Keep) -> Answer:
+def with_evidence(answer: Answer, keep: TracePolicy) -> Answer:
     """The same answer, each step with what was heard on the way to it.
 
     Args:
@@ -68,7 +68,7 @@ def with_evidence(answer: Answer, keep: Keep) -> Answer:
             heard.clear()
 
 
-def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: Keep) -> Step:
+def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: TracePolicy) -> Step:
     """`step`, which begins after `text`, with its evidence."""
     opening = {question.role: prediction for question, prediction in heard if question.text == text}
     whole = keep.lists == "every" or (keep.lists == "asked" and bool(len(opening) > 1 or step.candidates))
@@ -91,8 +91,8 @@ def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: Keep) -> Ste
     return replace(step, candidates=lists, further=tuple(further))
 
 
-def _heard(role: Role, after: bytes, prediction: Prediction) -> Heard:
-    return Heard(role, after, Candidate(prediction.top, prediction.top_p), silent=prediction.silent)
+def _heard(role: Role, after: bytes, prediction: Prediction) -> SideQuery:
+    return SideQuery(role, after, Candidate(prediction.top, prediction.top_p), silent=prediction.silent)
 
 
 def _all(prediction: Prediction | None) -> tuple[Candidate, ...] | None:

@@ -1,6 +1,7 @@
 """A model ready to play a role: weights, context, byte table and chat template together.
 
-Here: `Player`, the loading of several with one check of the memory they need together, and whether a file can
+Here: `LoadedModel`, the loading of several with one check of the memory they need together, and whether a
+file can
 be prompted as a guide.
 Not here: conversations (`decode.role_context`), which role asks what (`decode.respond`).
 """
@@ -25,7 +26,7 @@ from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
 from blendin_local.engine.model import Model
-from blendin_local.engine.threads import Pace
+from blendin_local.engine.threads import ThreadGovernor
 from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
@@ -51,15 +52,15 @@ def guide_template(path: Path, own: str | None, given: str | None) -> str:
     return text
 
 
-class Player:
+class LoadedModel:
     """One loaded model with one context. Close it when done.
 
     Args:
         header: What is known of the file without loading it.
         settings: How it is run.
         should_stop: Polled while weights are read.
-        n_lanes: How many conversations its context has room for.
-        pace: Chooses the threads where the settings leave them open.
+        n_parallel: How many conversations its context has room for.
+        governor: Chooses the threads where the settings leave them open.
     """
 
     def __init__(
@@ -67,18 +68,18 @@ class Player:
         header: Header,
         settings: ModelSettings,
         should_stop: Callable[[], bool],
-        n_lanes: int = 1,
-        pace: Pace | None = None,
+        n_parallel: int = 1,
+        governor: ThreadGovernor | None = None,
     ) -> None:
         self.path: Path = header.path
-        self.memory = memory_estimate(header, settings, n_lanes)
+        self.memory = memory_estimate(header, settings, n_parallel)
         self.settings = settings
         self.threads = settings.threads or usable_threads()
-        self.pace = None if settings.threads or settings.reproducible else pace
+        self.governor = None if settings.threads or settings.reproducible else governor
         self.model = Model(header.path, settings, should_stop)
         try:
             size = context_size(header, settings)
-            self.context = Context(self.model, size, self.threads, n_lanes, self.pace)
+            self.context = Context(self.model, size, self.threads, n_parallel, self.governor)
         except BaseException:
             self.model.close()
             raise
@@ -91,7 +92,7 @@ class Player:
         files: Mapping[Role, tuple[Path, ModelSettings]],
         verdicts: Verdicts,
         should_stop: Callable[[], bool] = lambda: False,
-        n_lanes: int = 1,
+        n_parallel: int = 1,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -99,14 +100,14 @@ class Player:
             files: The models, and how they are run.
             verdicts: Which files have been loaded well before; others are tried in a child first.
             should_stop: Polled while weights are read.
-            n_lanes: How many conversations each has room for.
+            n_parallel: How many conversations each has room for.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         needs = [
-            (f"{role} {path.name}", memory_estimate(headers[role], settings, n_lanes))
+            (f"{role} {path.name}", memory_estimate(headers[role], settings, n_parallel))
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
@@ -115,16 +116,16 @@ class Player:
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are
-        players: dict[Role, Self] = {}
-        pace = Pace(usable_threads())
+        models: dict[Role, Self] = {}
+        governor = ThreadGovernor(usable_threads())
         try:
             for role, (_, settings) in files.items():
-                players[role] = cls(headers[role], settings, should_stop, n_lanes, pace)
+                models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
         except BaseException:
-            for player in players.values():
+            for player in models.values():
                 player.close()
             raise
-        return players
+        return models
 
     @cached_property
     def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
@@ -164,7 +165,7 @@ class Player:
     def describe(self) -> str:
         """One line for a reader."""
         kind = self.model.memory_kind.value
-        threads = f"{self.threads} threads" if self.pace is None else f"up to {self.threads} threads"
+        threads = f"{self.threads} threads" if self.governor is None else f"up to {self.threads} threads"
         return f"{self.path.name}, context {self.context.ctx_size}, {threads}, {kind}"
 
     def signature(self) -> dict[str, Any]:
@@ -177,7 +178,7 @@ class Player:
             **asdict(self.settings),
             "ctx_size": self.context.ctx_size,
             "threads": self.threads,
-            "threads_auto": self.pace is not None,
+            "threads_auto": self.governor is not None,
         }
 
     def close(self) -> None:
@@ -196,15 +197,15 @@ def _require_usable(header: Header) -> Header:
     return header
 
 
-def memory_estimate(header: Header, settings: ModelSettings, n_lanes: int = 1) -> MemoryEstimate:
+def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1) -> MemoryEstimate:
     """What a model with its context, which has room for so many conversations, will take."""
-    cells = context_size(header, settings) * n_lanes
+    cells = context_size(header, settings) * n_parallel
     return estimate(
         header,
         cells,
         settings.kv_type,
-        n_outputs=n_outputs(n_lanes),
-        n_sequences=n_lanes,
+        n_outputs=n_outputs(n_parallel),
+        n_sequences=n_parallel,
         flash_attention=settings.flash_attention != "off",
         swa_full=settings.swa_full,
         mmap=settings.mmap,

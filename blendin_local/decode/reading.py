@@ -9,50 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from blendin_local.core.token_scores import OptionScore, Place, logprob_of, place_of
-from blendin_local.decode.role_context import Seat
+from blendin_local.core.token_scores import OptionScore, TokenScore, logprob_of, token_score
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.scoring import logits_along
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
 
 
 def read_text(
-    seat: Seat,
+    role_context: RoleContext,
     spans: Sequence[Span],
     *,
     tempering: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Place]:
+) -> Iterator[TokenScore]:
     """Every token of a text with what the model predicted for it.
 
     The first token is only known where the vocabulary puts a BOS before it: nothing predicts it else.
 
     Args:
-        seat: The model's; a conversation in it begins anew afterwards.
+        role_context: The model's; a conversation in it begins anew afterwards.
         spans: The text.
-        tempering: Whether to measure other temperatures too (`core.token_scores.Tempering`).
+        tempering: Whether to measure other temperatures too (`core.token_scores.TemperatureProfile`).
         should_stop: Polled during evaluations.
 
     Raises:
         ContextFullError: The text is longer than the context.
         StoppedError: `should_stop` became true.
     """
-    vocabulary, lane = seat.context.model.vocabulary, seat.lend()
+    vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
     ids = vocabulary.tokenize_prompt(spans)
     if not ids:
         return
-    lane.begin(ids[:1])
-    lane.ids += ids[1:]
+    sequence.begin(ids[:1])
+    sequence.ids += ids[1:]
     start = len(vocabulary.pieces[ids[0]])
-    rows = logits_along(seat.context, lane, should_stop)
+    rows = logits_along(role_context.context, sequence, should_stop)
     for token, logits in zip(ids[1:], rows, strict=False):
         piece = vocabulary.pieces[token]
-        yield place_of(logits, token, start, piece, tempering=tempering)
+        yield token_score(logits, token, start, piece, tempering=tempering)
         start += len(piece)
 
 
 def score_options(
-    seat: Seat,
+    role_context: RoleContext,
     prompt: Sequence[Span],
     options: Sequence[str],
     should_stop: Callable[[], bool] = lambda: False,
@@ -65,7 +65,7 @@ def score_options(
     option is tokenized after it. After a chat template, which is trusted, an option stands as it is.
 
     Args:
-        seat: The model's; a conversation in it begins anew afterwards.
+        role_context: The model's; a conversation in it begins anew afterwards.
         prompt: The rendered prompt.
         options: Texts that could follow.
         should_stop: Polled during evaluations.
@@ -76,20 +76,20 @@ def score_options(
         StoppedError: `should_stop` became true.
     """
     head, tails = _seam(prompt, options)
-    vocabulary, lane = seat.context.model.vocabulary, seat.lend()
+    vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
     head_ids = vocabulary.tokenize_prompt(head)
     if not head_ids or "" in options:
         raise UsageError("a prompt or an option is empty", "give each at least one character")
-    lane.begin(head_ids)
-    [after_prompt] = [logits.copy() for logits in logits_along(seat.context, lane, should_stop)]
+    sequence.begin(head_ids)
+    [after_prompt] = [logits.copy() for logits in logits_along(role_context.context, sequence, should_stop)]
     scores = []
     for option, tail in zip(options, tails, strict=True):
         ids = _tokens_after(vocabulary, head, head_ids, tail)
         logprob = logprob_of(after_prompt, ids[0])
         if len(ids) > 1:
-            lane.again()
-            lane.ids += ids[:-1]
-            rows = islice(logits_along(seat.context, lane, should_stop), 1, None)
+            sequence.restart()
+            sequence.ids += ids[:-1]
+            rows = islice(logits_along(role_context.context, sequence, should_stop), 1, None)
             logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
         scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
     return scores

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blendin_local.core.candidates import END, Distribution
-from blendin_local.core.decisions import Decision, Deliberation, Past, Role
+from blendin_local.core.decisions import AnswerState, Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import METHODS
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
@@ -63,7 +63,7 @@ def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerS
     """
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
-    text, past = b"", Past()
+    text, past = b"", AnswerState()
     for i in range(limits.max_tokens):
         decision = yield from consult(METHODS[blending.method](blending, past), text)
         piece = pick(decision, sampling, rng)
@@ -88,7 +88,7 @@ def ask(role: Role, text: bytes) -> Inquiry:
     return prediction
 
 
-def consult(deliberation: Deliberation, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
+def consult(deliberation: MethodSteps, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
     """Let a method ask what it needs about the place after `text`, and return what it decides."""
     try:
         wanted = next(deliberation)

@@ -1,6 +1,7 @@
-"""One role's place in one conversation: its model's lane, kept in step with prompt and answer.
+"""One role's place in one conversation: its model's sequence, kept in step with prompt and answer.
 
-Here: `Seat`: a prompt becomes tokens once, a longer conversation only adds to them, predictions are made, and
+Here: `RoleContext`: a prompt becomes tokens once, a longer conversation only adds to them, predictions are
+made, and
 the role goes along with what it proposed itself.
 Not here: the order of questions (`decode.respond`, `decode.driver`).
 Source: design rule "Contexts".
@@ -18,25 +19,25 @@ from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.decode.spans import after, common_length, control_places, text_of
 from blendin_local.engine.context import Context
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 
 
-class Seat:
+class RoleContext:
     """One role in one conversation.
 
     Args:
         context: The model's context.
-        lane: The conversation's lane in it.
+        sequence: The conversation's sequence in it.
         table: The bytes of its tokens.
 
     Attributes:
         prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
     """
 
-    def __init__(self, context: Context, lane: Lane, table: TokenTable) -> None:
+    def __init__(self, context: Context, sequence: TokenSequence, table: TokenTable) -> None:
         self.context = context
-        self.lane = lane
+        self.sequence = sequence
         self.prompt_s = 0.0
         self._table = table
         self._top_k = 1
@@ -57,21 +58,21 @@ class Seat:
             prompt: The rendered prompt.
             top_k: Length of the candidate lists.
             anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
-                what is kept of the last is up to `Lane.begin_anew`.
+                what is kept of the last is up to `TokenSequence.start_fresh`.
         """
         prompt, vocabulary = joined(prompt), self.context.model.vocabulary
         known = common_length(self._prompt, prompt)
         if anew:
-            self.lane.begin_anew(vocabulary.tokenize_prompt(prompt))
+            self.sequence.start_fresh(vocabulary.tokenize_prompt(prompt))
         elif prompt == self._prompt:
-            self.lane.again()
+            self.sequence.restart()
         elif heard := self._heard(prompt, known):
-            self.lane.retell(heard.encode())
-            self.lane.freeze()
-            self.lane.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(heard))))
+            self.sequence.sync_text(heard.encode())
+            self.sequence.freeze()
+            self.sequence.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(heard))))
         else:
             goes_on = self._goes_on(prompt, known)
-            self.lane.begin(vocabulary.tokenize_prompt(prompt), goes_on=goes_on)
+            self.sequence.begin(vocabulary.tokenize_prompt(prompt), goes_on=goes_on)
         self.prompt_s = 0.0
         self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
 
@@ -114,10 +115,10 @@ class Seat:
         places = control_places(self.context.model.vocabulary.controls, prompt)
         return not any(start <= place < end for place, _ in places)
 
-    def lend(self) -> Lane:
-        """The lane, for work that is no conversation; the next prompt is tokenized whole."""
+    def borrow(self) -> TokenSequence:
+        """The sequence, for work that is no conversation; the next prompt is tokenized whole."""
         self._prompt, self._answer, self._latest = (), b"", None
-        return self.lane
+        return self.sequence
 
     def finish(self, answer: bytes) -> None:
         """Note the final text of the answer, with which a longer conversation will go on."""
@@ -128,43 +129,43 @@ class Seat:
         self._come_to(text)
         reads_prompt = self.reads_prompt
         started = perf_counter()
-        [logits] = self.context.predict([self.lane], should_stop)
+        [logits] = self.context.predict([self.sequence], should_stop)
         if reads_prompt:
             self.prompt_s += perf_counter() - started
-        return self.hear(logits)
+        return self.receive(logits)
 
     def prepare(self, text: bytes) -> None:
-        """The first half of `predict`, for batches that seats share: `Context.advance` is to run next.
+        """The first half of `predict`, for shared batches: `Context.advance` is to run next.
 
         Raises:
             ContextFullError: The text does not fit.
         """
         self._come_to(text)
-        self.context.require_room(self.lane)
+        self.context.require_room(self.sequence)
 
-    def hear(self, logits: NDArray[np.float32]) -> Prediction:
+    def receive(self, logits: NDArray[np.float32]) -> Prediction:
         """The second half: the prediction after the text that was prepared."""
-        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), self.lane.text
+        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), self.sequence.text
         return self._latest
 
     @property
     def reads_prompt(self) -> bool:
         """Whether tokens of the prompt are still to be evaluated."""
-        return self.lane.n_valid < self.lane.n_prompt
+        return self.sequence.n_valid < self.sequence.n_prompt
 
     def _come_to(self, text: bytes) -> None:
         self.follow(text)
-        self.lane.retell(text)
+        self.sequence.sync_text(text)
 
     def follow(self, text: bytes) -> None:
         """Go along with the answer where it went on by something this role itself proposed.
 
         Where it did not, nothing happens yet: missing text is read when the role is asked again.
         """
-        lane, latest = self.lane, self._latest
-        if latest is None or self._latest_text != lane.text or not text.startswith(lane.text):
+        sequence, latest = self.sequence, self._latest
+        if latest is None or self._latest_text != sequence.text or not text.startswith(sequence.text):
             return
-        piece = text[len(lane.text) :]
+        piece = text[len(sequence.text) :]
         token = latest.id_of(piece) if piece else None
         if token is not None:
-            lane.accept(token, piece)
+            sequence.accept(token, piece)

@@ -1,12 +1,14 @@
 """Many answers at once, in shared batches.
 
-Here: `answer_many`, a second driver over the same `respond` and the same seats. In each round it runs the
+Here: `answer_many`, a second driver over the same `respond` and the same role contexts. In each round it runs
+the
 base's open questions of all live answers in one `llama_decode`, then the guide's in one. An answer that ends
 hands its place to the next request.
 Not here: the rule of an answer (`decode.respond`), which tokens share a batch (`engine.context`).
 
-A prompt is read a portion a round, in the batches in which others write: a long one delays nobody by more
-than the portions that fit into one batch, and no call is spent on prompts alone.
+A prompt is read a prefill chunk a round, in the batches in which others write: a long one delays nobody by
+more
+than the prefill chunks that fit into one batch, and no call is spent on prompts alone.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from numpy.typing import NDArray
 
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion
-from blendin_local.decode.driver import Writing
-from blendin_local.decode.role_context import Seat
-from blendin_local.decode.stats import Account
-from blendin_local.decode.task import Seats, Task, sit_down
+from blendin_local.decode.driver import Generation
+from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.stats import GenerationStats
+from blendin_local.decode.task import RoleContexts, Task, start_request
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
@@ -36,7 +38,7 @@ IN_TURN: tuple[Role, ...] = ("base", "guide", "anti")  # a step's later question
 def answer_many(
     wanted: Iterable[Wanted],
     prepare: Callable[[Wanted], Task],
-    places: Sequence[Seats],
+    places: Sequence[RoleContexts],
     should_stop: Callable[[], bool] = lambda: False,
     watch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Wanted, Result]]:
@@ -52,69 +54,69 @@ def answer_many(
     Yields:
         Everything taken, with its answer or its error, in the order of finishing.
     """
-    crowd: _Crowd[Wanted] = _Crowd(places, prepare)
+    scheduler: Scheduler[Wanted] = Scheduler(places, prepare)
     waiting = iter(wanted)
     while True:
         stopped = should_stop()
-        while crowd.free and not stopped:
+        while scheduler.free and not stopped:
             try:
                 one = next(waiting)
             except StopIteration:
                 break
             try:
-                crowd.admit(one)
+                scheduler.add(one)
             except KeyboardInterrupt:  # while the guide's template ran
                 if not should_stop():
                     raise
                 break
-            yield from crowd.dismiss()
-        if not crowd.live:
+            yield from scheduler.finished()
+        if not scheduler.live:
             return
         try:
             if stopped:
                 raise StoppedError
-            crowd.play_round(should_stop)
+            scheduler.step(should_stop)
         except StoppedError:
-            crowd.stop()
+            scheduler.stop()
         watch()
-        yield from crowd.dismiss()
+        yield from scheduler.finished()
 
 
-class _Live(Generic[Wanted]):
+class ActiveRequest(Generic[Wanted]):
     """One answer among the others."""
 
-    def __init__(self, wanted: Wanted, task: Task, number: int, place: Seats) -> None:
+    def __init__(self, wanted: Wanted, task: Task, number: int, place: RoleContexts) -> None:
         self.wanted = wanted
         self.number = number
-        self.seats = sit_down(task, place, anew=True)
+        self.role_contexts = start_request(task, place, anew=True)
         self.error: BlendinError | None = None
-        self._account = Account(task, self.seats)
-        self._writing = Writing(task.answer(), self.seats)
+        self._stats = GenerationStats(task, self.role_contexts)
+        self._generation = Generation(task.answer(), self.role_contexts)
 
-    def asking(self, role: Role) -> Seat | None:
-        """The seat of `role`, brought to the text of the open question, if it is this role's."""
-        question = self._writing.question
+    def asking(self, role: Role) -> RoleContext | None:
+        """The role context of `role`, brought to the text of the open question, if it is this role's."""
+        question = self._generation.question
         if question is None or question.role != role or self.error:
             return None
-        seat = self.seats[role]
+        role_context = self.role_contexts[role]
         try:
-            seat.prepare(question.text)
+            role_context.prepare(question.text)
         except ContextFullError as full:
             self._end_full(full)
             return None
-        return seat
+        return role_context
 
     def _end_full(self, full: ContextFullError) -> None:
         try:
-            self._writing.break_off_full(full)
+            self._generation.stop_full(full)
         except ContextFullError as error:
             self.error = error
 
-    def hear(self, seat: Seat, logits: NDArray[np.float32]) -> None:
+    def receive(self, role_context: RoleContext, logits: NDArray[np.float32]) -> None:
         """Go on with the answer to the open question."""
         try:
-            for step in self._writing.take(seat.hear(logits)):
-                self._account.note(step)
+            for step in self._generation.feed(role_context.receive(logits)):
+                self._stats.note(step)
         except BlendinError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a night's work must not end with one row's bug
@@ -122,52 +124,54 @@ class _Live(Generic[Wanted]):
 
     def stop(self) -> None:
         """End where the user stopped."""
-        self._writing.break_off("user")
+        self._generation.stop("user")
 
     @property
     def ended(self) -> bool:
         """Whether there is a result."""
-        return self.error is not None or self._writing.question is None
+        return self.error is not None or self._generation.question is None
 
     def result(self) -> Result:
         """What came of it."""
-        return self.error or self._account.close(self._writing.ending)
+        return self.error or self._stats.close(self._generation.ending)
 
 
-class _Crowd(Generic[Wanted]):
+class Scheduler(Generic[Wanted]):
     """The live answers and the places they sit in."""
 
-    def __init__(self, places: Sequence[Seats], prepare: Callable[[Wanted], Task]) -> None:
+    def __init__(self, places: Sequence[RoleContexts], prepare: Callable[[Wanted], Task]) -> None:
         self.free = list(range(len(places)))
-        self.live: list[_Live[Wanted]] = []  # in order of arrival
+        self.live: list[ActiveRequest[Wanted]] = []  # in order of arrival
         self._places = places
         self._prepare = prepare
         self._results: list[tuple[Wanted, Result]] = []
 
-    def admit(self, wanted: Wanted) -> None:
+    def add(self, wanted: Wanted) -> None:
         """Give one a place, or an error."""
         number = min(self.free)  # the numbers in use stay dense, as batches want them
         try:
-            self.live.append(_Live(wanted, self._prepare(wanted), number, self._places[number]))
+            self.live.append(ActiveRequest(wanted, self._prepare(wanted), number, self._places[number]))
         except BlendinError as error:
             self._results.append((wanted, error))
-        except Exception as error:  # noqa: BLE001 - as in `_Live.hear`
+        except Exception as error:  # noqa: BLE001 - as in `ActiveRequest.receive`
             self._results.append((wanted, UnforeseenError(error)))
         else:
             self.free.remove(number)
 
-    def play_round(self, should_stop: Callable[[], bool]) -> None:
+    def step(self, should_stop: Callable[[], bool]) -> None:
         """Answer the open questions of all, the base's first.
 
         Raises:
             StoppedError: `should_stop` became true; every answer is as far as it got.
         """
         for role in IN_TURN:
-            asking = {live: seat for live in self.live if (seat := live.asking(role))}
+            asking = {live: role_context for live in self.live if (role_context := live.asking(role))}
             if asking:
                 self._ask(role, asking, should_stop)
 
-    def _ask(self, role: Role, asking: Mapping[_Live[Wanted], Seat], should_stop: Callable[[], bool]) -> None:
+    def _ask(
+        self, role: Role, asking: Mapping[ActiveRequest[Wanted], RoleContext], should_stop: Callable[[], bool]
+    ) -> None:
         """One batch for one role; who has not read all of its prompt stays with its question.
 
         A prompt's last token is read apart. For a helper that happens at once: an answer that waits for the
@@ -176,19 +180,21 @@ class _Crowd(Generic[Wanted]):
         context = next(iter(asking.values())).context
         waiting = dict(asking)
         while waiting:
-            readers = [seat for seat in waiting.values() if seat.reads_prompt]
+            readers = [role_context for role_context in waiting.values() if role_context.reads_prompt]
             started = perf_counter()
-            ready = context.advance([seat.lane for seat in waiting.values()], should_stop)
+            ready = context.advance([role_context.sequence for role_context in waiting.values()], should_stop)
             elapsed = perf_counter() - started
-            for seat in readers:
-                seat.prompt_s += elapsed
-            answered = {live: seat for live, seat in waiting.items() if seat.lane in ready}
-            for live, seat in answered.items():
-                live.hear(seat, ready[seat.lane])
+            for role_context in readers:
+                role_context.prompt_s += elapsed
+            answered = {
+                live: role_context for live, role_context in waiting.items() if role_context.sequence in ready
+            }
+            for live, role_context in answered.items():
+                live.receive(role_context, ready[role_context.sequence])
             waiting = {
-                live: seat
-                for live, seat in waiting.items()
-                if live not in answered and role != "base" and not seat.lane.in_prompt
+                live: role_context
+                for live, role_context in waiting.items()
+                if live not in answered and role != "base" and not role_context.sequence.in_prompt
             }
 
     def stop(self) -> None:
@@ -197,7 +203,7 @@ class _Crowd(Generic[Wanted]):
             if not live.ended:
                 live.stop()
 
-    def dismiss(self) -> Iterator[tuple[Wanted, Result]]:
+    def finished(self) -> Iterator[tuple[Wanted, Result]]:
         """What has a result, its place free again."""
         for live in [live for live in self.live if live.ended]:
             self.live.remove(live)

@@ -13,7 +13,7 @@ from typing import Any
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
-from blendin_local.decode.loaded_model import Player
+from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.spans import digest_of
 from blendin_local.decode.task import Settings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -21,7 +21,7 @@ from blendin_local.engine.vocabulary import Span
 
 
 def signature(
-    models: Mapping[Role, Player], prompts: Mapping[Role, Sequence[Span]], settings: Settings
+    models: Mapping[Role, LoadedModel], prompts: Mapping[Role, Sequence[Span]], settings: Settings
 ) -> dict[str, Any]:
     """What decides an answer, as far as models, prompts and settings do.
 

@@ -1,6 +1,6 @@
 """What is counted and timed while an answer is made, and the record that comes of it.
 
-Here: `Account`, which folds steps into a `Completion`.
+Here: `GenerationStats`, which folds steps into a `Completion`.
 Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream`, `decode.scheduler`).
 """
 
@@ -11,23 +11,25 @@ from time import perf_counter
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step, Timings, Usage, silence_notices, summarize
 from blendin_local.decode.respond import Ending
-from blendin_local.decode.task import Seats, Task
-from blendin_local.engine.sequence import Tally
+from blendin_local.decode.task import RoleContexts, Task
+from blendin_local.engine.sequence import EvalCounter
 
 
-class Account:
+class GenerationStats:
     """Counts and times one answer, from now on.
 
     Args:
         task: What is answered.
-        seats: The seats it is made in, begun.
+        role_contexts: The role contexts it is made in, begun.
     """
 
-    def __init__(self, task: Task, seats: Seats) -> None:
+    def __init__(self, task: Task, role_contexts: RoleContexts) -> None:
         self._task = task
-        self._seats = seats
+        self._role_contexts = role_contexts
         self._steps: list[Step] = []
-        self._before = {role: seat.lane.tally.copy() for role, seat in seats.items()}
+        self._before = {
+            role: role_context.sequence.counter.copy() for role, role_context in role_contexts.items()
+        }
         self._started = perf_counter()
         self._first_step_s = 0.0
 
@@ -51,24 +53,30 @@ class Account:
 
     def _usage(self) -> Usage:
         """Tokens of the prompts, and tokens evaluated since the start."""
-        prompts = {f"{role}_prompt_tokens": seat.lane.n_prompt for role, seat in self._seats.items()}
-        evaluated = {f"{role}_tokens_evaluated": tally.tokens for role, tally in self._spent().items()}
+        prompts = {
+            f"{role}_prompt_tokens": role_context.sequence.n_prompt
+            for role, role_context in self._role_contexts.items()
+        }
+        evaluated = {f"{role}_tokens_evaluated": counter.tokens for role, counter in self._spent().items()}
         return Usage(**prompts, **evaluated)
 
-    def _spent(self) -> dict[Role, Tally]:
+    def _spent(self) -> dict[Role, EvalCounter]:
         """What each role has evaluated since the start."""
-        return {role: seat.lane.tally.since(self._before[role]) for role, seat in self._seats.items()}
+        return {
+            role: role_context.sequence.counter.since(self._before[role])
+            for role, role_context in self._role_contexts.items()
+        }
 
     def _timings(self) -> Timings:
         """Milliseconds; reading prompts and generating add up to the whole."""
         total_s = perf_counter() - self._started
-        prompt_s = sum(seat.prompt_s for seat in self._seats.values())
+        prompt_s = sum(role_context.prompt_s for role_context in self._role_contexts.values())
         spent = self._spent()
         return Timings(
             load_ms=self._task.load_ms,
             prompt_ms=prompt_s * 1000,
             generation_ms=(total_s - prompt_s) * 1000,
-            llama_decode_ms=sum(tally.decode_s for tally in spent.values()) * 1000,
+            llama_decode_ms=sum(counter.decode_s for counter in spent.values()) * 1000,
             first_step_ms=self._first_step_s * 1000,
-            threads={role: dict(sorted(tally.evaluations.items())) for role, tally in spent.items()},
+            threads={role: dict(sorted(counter.evaluations.items())) for role, counter in spent.items()},
         )

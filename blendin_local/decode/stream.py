@@ -13,8 +13,8 @@ from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import HoldBack
 from blendin_local.decode.driver import drive
 from blendin_local.decode.respond import Ending
-from blendin_local.decode.stats import Account
-from blendin_local.decode.task import Seats, Task, sit_down
+from blendin_local.decode.stats import GenerationStats
+from blendin_local.decode.task import RoleContexts, Task, start_request
 from blendin_local.decode.turns import Turn, Turns
 
 
@@ -26,9 +26,9 @@ class AnswerStream:
 
     Args:
         task: What is to be answered.
-        place: The seats of one conversation.
+        place: The role contexts of one conversation.
         should_stop: Polled between steps and during long evaluations.
-        turns: Those of the seats' pair.
+        turns: Those of the role contexts' pair.
 
     Attributes:
         settings: What the answer was asked for with, the seed and the template's stop strings filled in.
@@ -40,7 +40,9 @@ class AnswerStream:
         PairError: Another answer is being made, or the pair is closed.
     """
 
-    def __init__(self, task: Task, place: Seats, should_stop: Callable[[], bool], turns: Turns) -> None:
+    def __init__(
+        self, task: Task, place: RoleContexts, should_stop: Callable[[], bool], turns: Turns
+    ) -> None:
         self.settings = task.settings
         self.signature = task.signature
         self._task = task
@@ -54,7 +56,7 @@ class AnswerStream:
     def _sit_down(self) -> Turn:
         turn = self._turns.begin()
         with self._turns.playing(turn):
-            sit_down(self._task, self._place)
+            start_request(self._task, self._place)
         return turn
 
     def __iter__(self) -> Iterator[Step]:
@@ -95,19 +97,21 @@ class AnswerStream:
         self._turn = None
 
 
-def _run(task: Task, place: Seats, should_stop: Callable[[], bool]) -> Generator[Step, None, Completion]:
-    """The steps of an answer whose seats are begun; a function, so that a stream does not refer to itself."""
-    seats = {role: place[role] for role in task.prompts}
-    account = Account(task, seats)
-    running = drive(task.answer(), seats, should_stop)
+def _run(
+    task: Task, place: RoleContexts, should_stop: Callable[[], bool]
+) -> Generator[Step, None, Completion]:
+    """The steps of a started answer; a function, so that a stream does not refer to itself."""
+    role_contexts = {role: place[role] for role in task.prompts}
+    stats = GenerationStats(task, role_contexts)
+    running = drive(task.answer(), role_contexts, should_stop)
     while True:
         try:
             step = next(running)
         except StopIteration as finished:
             ending: Ending = finished.value
             break
-        account.note(step)
+        stats.note(step)
         yield step
-    for seat in seats.values():
-        seat.finish(ending.text)
-    return account.close(ending)
+    for role_context in role_contexts.values():
+        role_context.finish(ending.text)
+    return stats.close(ending)

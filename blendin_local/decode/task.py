@@ -1,6 +1,6 @@
-"""One answer to be made: its prompts, its settings, and the seats in which the models take it up.
+"""One answer to be made: its prompts, its settings, and the role contexts in which the models take it up.
 
-Here: `Request`, a wish; `Settings`, `Task`, and `sit_down`, which begins the seats.
+Here: `Request`, a wish; `Settings`, `Task`, and `start_request`, which begins the role contexts.
 Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
 """
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.evidence import Keep, with_evidence
+from blendin_local.decode.evidence import TracePolicy, with_evidence
 from blendin_local.decode.respond import Answer, respond
-from blendin_local.decode.role_context import Seat
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
-Seats = Mapping[Role, Seat]
+RoleContexts = Mapping[Role, RoleContext]
 
 
 @dataclass(frozen=True)
@@ -71,29 +71,31 @@ class Task:
     def answer(self) -> Answer:
         """A fresh answer; it owns no model."""
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        return with_evidence(respond(blend, sampling, answer), Keep.of(blend, sampling, answer))
+        return with_evidence(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
 
 
-def sit_down(task: Task, seats: Seats, *, anew: bool = False) -> Seats:
-    """Begin the seats of a task.
+def start_request(task: Task, role_contexts: RoleContexts, *, anew: bool = False) -> RoleContexts:
+    """Begin the role contexts of a task.
 
     Args:
         task: What is to be answered.
-        seats: The seats of one conversation.
-        anew: Whether the answer must not depend on what these seats said before.
+        role_contexts: The role contexts of one conversation.
+        anew: Whether the answer must not depend on what these role contexts said before.
 
     Returns:
-        The seats that the task needs.
+        The role contexts that the task needs.
 
     Raises:
         ContextFullError: A prompt is longer than its context.
         UsageError: A prompt is empty.
     """
     for role, prompt in task.prompts.items():
-        seat = seats[role]
-        seat.begin(prompt, task.settings.blend.top_k, anew=anew)
-        if seat.lane.n_prompt >= seat.context.ctx_size:
-            raise ContextFullError(n_prompt=seat.lane.n_prompt, n_ctx=seat.context.ctx_size, role=role)
-        if not seat.lane.ids:
+        role_context = role_contexts[role]
+        role_context.begin(prompt, task.settings.blend.top_k, anew=anew)
+        if role_context.sequence.n_prompt >= role_context.context.ctx_size:
+            raise ContextFullError(
+                n_prompt=role_context.sequence.n_prompt, n_ctx=role_context.context.ctx_size, role=role
+            )
+        if not role_context.sequence.ids:
             raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
-    return {role: seats[role] for role in task.prompts}
+    return {role: role_contexts[role] for role in task.prompts}

@@ -1,6 +1,7 @@
 """The tokens of one `llama_decode` call.
 
-Here: `Share`, what one lane gives to it; `Batch`, numpy views on the C arrays; `n_outputs`, how many logits.
+Here: `BatchSlice`, what one sequence gives to it; `Batch`, numpy views on the C arrays; `n_outputs`, how many
+logits.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -14,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from blendin_local.engine.library import library
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 
 READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """One lane's tokens in a batch."""
+class BatchSlice:
+    """One sequence's tokens in a batch."""
 
-    lane: Lane
+    sequence: TokenSequence
     n_tokens: int
     last_row: int
     complete: bool
@@ -57,7 +58,7 @@ class Batch:
 
     def add(
         self,
-        sequence: int,
+        seq_id: int,
         start: int,
         tokens: Sequence[int],
         *,
@@ -76,8 +77,8 @@ class Batch:
         self._wants_logits[first:last] = logits_everywhere
         self._wants_logits[last - 1] = logits_at_end
         for i in range(first, last):
-            if self._own_sequences[i] != sequence:
-                self._sequences[i][0] = self._own_sequences[i] = sequence
+            if self._own_sequences[i] != seq_id:
+                self._sequences[i][0] = self._own_sequences[i] = seq_id
         self.struct.n_tokens = last
         return last - 1
 
@@ -88,6 +89,6 @@ class Batch:
             self.struct = None
 
 
-def n_outputs(n_lanes: int) -> int:
+def n_outputs(n_parallel: int) -> int:
     """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
-    return max(n_lanes, READ_AT_ONCE)
+    return max(n_parallel, READ_AT_ONCE)

@@ -1,11 +1,12 @@
-"""A context: one model's KV cache, its lanes, and the logits after each of them.
+"""A context: one model's KV cache, its sequences, and the logits after each of them.
 
 Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
-Not here: which tokens a lane should hold (`engine.sequence`), what the logits mean (`core.distribution`).
-Source: llama.cpp. Lanes share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
-wherever the numbers of its lanes have a gap, and of the guide's lanes only some are asked at a step. Lanes of
+Not here: which tokens a sequence should hold (`engine.sequence`), what the logits mean (`core.distribution`).
+Source: llama.cpp. Sequences share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
+wherever the numbers of its sequences have a gap, and of the guide's sequences only some are asked at a step.
+Sequences of
 a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
-one lane's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
+one sequence's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
 overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
 callback, called between graph nodes; what is raised there is raised again after the call.
 """
@@ -20,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import READ_AT_ONCE, Batch, Share, n_outputs
+from blendin_local.engine.batch import READ_AT_ONCE, Batch, BatchSlice, n_outputs
 from blendin_local.engine.callbacks import Question
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
-from blendin_local.engine.sequence import PORTION, WORTH_LENDING, Lane, Tally
-from blendin_local.engine.threads import Pace
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
+from blendin_local.engine.threads import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
@@ -38,7 +39,7 @@ FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 
 class StoppedError(Exception):
-    """The user stopped an evaluation; the lanes are as they were before it, or shorter."""
+    """The user stopped an evaluation; the sequences are as they were before it, or shorter."""
 
 
 class Context:
@@ -48,8 +49,8 @@ class Context:
         model: The model; it must be closed after this context.
         ctx_size: Tokens per conversation.
         threads: Threads for every evaluation.
-        n_lanes: How many conversations.
-        pace: Chooses the threads anew before each evaluation; None keeps to `threads`.
+        n_parallel: How many conversations.
+        governor: Chooses the threads anew before each evaluation; None keeps to `threads`.
 
     Raises:
         LoadError: llama.cpp could not allocate it.
@@ -57,14 +58,19 @@ class Context:
     """
 
     def __init__(
-        self, model: Model, ctx_size: int, threads: int, n_lanes: int = 1, pace: Pace | None = None
+        self,
+        model: Model,
+        ctx_size: int,
+        threads: int,
+        n_parallel: int = 1,
+        governor: ThreadGovernor | None = None,
     ) -> None:
         self._api = library().api
         self.model = model
         self.threads = threads
-        self._pace = pace
-        self.tally = Tally()
-        self.handle: Any = self._open(ctx_size, n_lanes)
+        self._governor = governor
+        self.counter = EvalCounter()
+        self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
         self._batch = Batch(int(self._api.llama_n_batch(self.handle)))
         memory = self._api.llama_get_memory(self.handle)
@@ -77,20 +83,20 @@ class Context:
         self._watched = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        grain = PORTION if n_lanes == 1 else 1
-        self.lanes = tuple(Lane(i, model.vocabulary, grain) for i in range(n_lanes))
+        grain = PREFILL_CHUNK if n_parallel == 1 else 1
+        self.sequences = tuple(TokenSequence(i, model.vocabulary, grain) for i in range(n_parallel))
 
-    def _open(self, ctx_size: int, n_lanes: int) -> Any:
+    def _open(self, ctx_size: int, n_parallel: int) -> Any:
         settings = self.model.settings
         parameters = self._api.llama_context_default_params()
         set_fields(
             parameters,
-            n_ctx=ctx_size * n_lanes,
+            n_ctx=ctx_size * n_parallel,
             n_batch=BATCH_TOKENS,
             n_ubatch=BATCH_TOKENS,
-            n_seq_max=n_lanes,
-            n_outputs_max=n_outputs(n_lanes),
-            kv_unified=n_lanes > 1 and self.model.n_sliding_window == 0,
+            n_seq_max=n_parallel,
+            n_outputs_max=n_outputs(n_parallel),
+            kv_unified=n_parallel > 1 and self.model.n_sliding_window == 0,
             n_threads=self.threads,
             n_threads_batch=self.threads,
             flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
@@ -102,7 +108,7 @@ class Context:
         handle = self._api.llama_init_from_model(self.model.handle, parameters)
         if handle is None:
             raise LoadError(
-                f"no context of {ctx_size * n_lanes} tokens for {self.model.path}: "
+                f"no context of {ctx_size * n_parallel} tokens for {self.model.path}: "
                 f"{library().reason('llama.cpp gave no reason')}",
                 "try a smaller --ctx-size",
             )
@@ -115,151 +121,162 @@ class Context:
             self.threads = threads
 
     def predict(
-        self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
+        self, sequences: Sequence[TokenSequence], should_stop: Callable[[], bool] = lambda: False
     ) -> list[NDArray[np.float32]]:
-        """Read what the lanes have not read yet, all in shared batches.
+        """Read what the sequences have not read yet, all in shared batches.
 
         Args:
-            lanes: Different lanes of this context, each with at least one token.
+            sequences: Different sequences of this context, each with at least one token.
             should_stop: Polled during long evaluations.
 
         Returns:
-            Per lane the logits after its last token, shape (n_vocab,): views that the next call overwrites.
+            Per sequence the logits after its last token, shape (n_vocab,): views that the next call
+            overwrites.
 
         Raises:
-            ContextFullError: A lane has more tokens than its context.
+            ContextFullError: A sequence has more tokens than its context.
             StoppedError: `should_stop` became true.
         """
-        results: dict[Lane, NDArray[np.float32]] = {}
-        waiting = list(lanes)
+        results: dict[TokenSequence, NDArray[np.float32]] = {}
+        waiting = list(sequences)
         while waiting:
             ready = self.advance(waiting, should_stop)
-            waiting = [lane for lane in waiting if lane not in ready]
-            results |= {lane: logits.copy() for lane, logits in ready.items()} if waiting else ready
-        return [results[lane] for lane in lanes]
+            waiting = [sequence for sequence in waiting if sequence not in ready]
+            results |= {sequence: logits.copy() for sequence, logits in ready.items()} if waiting else ready
+        return [results[sequence] for sequence in sequences]
 
     def advance(
-        self, lanes: Sequence[Lane], should_stop: Callable[[], bool] = lambda: False
-    ) -> dict[Lane, NDArray[np.float32]]:
-        """Evaluate one batch of what the lanes have not read yet.
+        self, sequences: Sequence[TokenSequence], should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[TokenSequence, NDArray[np.float32]]:
+        """Evaluate one batch of what the sequences have not read yet.
 
-        Answers come before prompts, of which each gets at most a portion into the batch.
+        Answers come before prompts, of which each gets at most a prefill chunk into the batch.
 
         Returns:
-            As `predict`, for the lanes that have read everything now; the others need further calls.
+            As `predict`, for the sequences that have read everything now; the others need further calls.
         """
-        for lane in lanes:
-            self.require_room(lane)
-            self.rewind(lane, len(lane.ids) - 1)  # without evaluating a token there are no logits
-            self._borrow(lane)
-            self._mark(lane)
-        shares = self._share_batch(sorted(lanes, key=lambda lane: lane.in_prompt))
-        self._decode(shares, should_stop)
-        return {share.lane: self._logits(share.last_row) for share in shares if share.complete}
+        for sequence in sequences:
+            self.require_room(sequence)
+            self.rewind(sequence, len(sequence.ids) - 1)  # without evaluating a token there are no logits
+            self._copy_shared_prefix(sequence)
+            self._checkpoint(sequence)
+        slices = self._fill_batch(sorted(sequences, key=lambda sequence: sequence.in_prompt))
+        self._decode(slices, should_stop)
+        return {
+            batch_slice.sequence: self._logits(batch_slice.last_row)
+            for batch_slice in slices
+            if batch_slice.complete
+        }
 
     def _require_open(self) -> None:
         if self.handle is None:
             raise PairError(f"the context of {self.model.path} is closed", "open the model again")
 
-    def require_room(self, lane: Lane) -> None:
-        """Raise `ContextFullError` where a lane has more tokens than its context."""
-        if len(lane.ids) > self.ctx_size:
-            raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
+    def require_room(self, sequence: TokenSequence) -> None:
+        """Raise `ContextFullError` where a sequence has more tokens than its context."""
+        if len(sequence.ids) > self.ctx_size:
+            raise ContextFullError(n_prompt=len(sequence.ids), n_ctx=self.ctx_size)
 
-    def _borrow(self, lane: Lane) -> None:
-        """Take over the beginning of a lane's prompt from another lane that has read it."""
-        if not (lane.in_prompt and self.rewinder.can_copy and len(self.lanes) > 1):
+    def _copy_shared_prefix(self, sequence: TokenSequence) -> None:
+        """Take over the beginning of a sequence's prompt from another sequence that has read it."""
+        if not (sequence.in_prompt and self.rewinder.can_copy and len(self.sequences) > 1):
             return
-        prompt = lane.ids[: lane.n_prompt]
-        lender = max(self.lanes, key=lambda other: other.shared_prompt(prompt))
+        prompt = sequence.ids[: sequence.n_prompt]
+        lender = max(self.sequences, key=lambda other: other.shared_prompt(prompt))
         n_shared = lender.shared_prompt(prompt)
-        if n_shared - lane.n_valid >= WORTH_LENDING:
-            self.rewinder.copy(lender.sequence, lane.sequence, n_shared)
-            lane.shrink_to(n_shared)
+        if n_shared - sequence.n_valid >= MIN_SHARED_PREFIX:
+            self.rewinder.copy(lender.seq_id, sequence.seq_id, n_shared)
+            sequence.shrink_to(n_shared)
 
-    def _share_batch(self, lanes: Sequence[Lane]) -> list[Share]:
-        """Fill the batch with what the lanes read next.
+    def _fill_batch(self, sequences: Sequence[TokenSequence]) -> list[BatchSlice]:
+        """Fill the batch with what the sequences read next.
 
-        A portion is not parted, unless it is larger than a whole batch; one that another lane reads in this
-        batch is waited for. The first lanes come first, but lie in the batch by their numbers: only so can
-        llama.cpp evaluate lanes that have a buffer each at once.
+        A prefill chunk is not parted, unless it is larger than a whole batch; one that another sequence reads
+        in this
+        batch is waited for. The first sequences come first, but lie in the batch by their numbers: only so
+        can
+        llama.cpp evaluate sequences that have a buffer each at once.
         """
-        chosen: list[tuple[Lane, list[int]]] = []
+        chosen: list[tuple[TokenSequence, list[int]]] = []
         room = self._batch.capacity
-        for lane in lanes:
-            may_borrow = lane.in_prompt and self.rewinder.can_copy
-            if may_borrow and any(other.will_read(lane) for other, _ in chosen):
+        for sequence in sequences:
+            may_borrow = sequence.in_prompt and self.rewinder.can_copy
+            if may_borrow and any(other.will_read(sequence) for other, _ in chosen):
                 continue
-            tokens = lane.ids[lane.n_valid : self._stop_at(lane)]
+            tokens = sequence.ids[sequence.n_valid : self._stop_at(sequence)]
             if chosen and len(tokens) > room:
                 continue
-            chosen.append((lane, tokens[:room]))
+            chosen.append((sequence, tokens[:room]))
             room = max(0, room - len(tokens))
         self._batch.clear()
-        return [self._add(lane, tokens) for lane, tokens in sorted(chosen, key=lambda c: c[0].sequence)]
+        return [self._add(sequence, tokens) for sequence, tokens in sorted(chosen, key=lambda c: c[0].seq_id)]
 
-    def _add(self, lane: Lane, tokens: list[int]) -> Share:
-        complete = lane.n_valid + len(tokens) == len(lane.ids)
-        row = self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=complete)
-        return Share(lane, len(tokens), row, complete)
+    def _add(self, sequence: TokenSequence, tokens: list[int]) -> BatchSlice:
+        complete = sequence.n_valid + len(tokens) == len(sequence.ids)
+        row = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, logits_at_end=complete)
+        return BatchSlice(sequence, len(tokens), row, complete)
 
-    def _stop_at(self, lane: Lane) -> int:
-        """Where a lane's next evaluation should end: at its portion's end, or where a mark is wanted."""
-        last = len(lane.ids) - 1
-        if lane.n_valid < last < lane.portion_end and self.rewinder.wants_mark(lane.sequence, last):
+    def _stop_at(self, sequence: TokenSequence) -> int:
+        """Where a sequence's next evaluation should end: at a chunk's end, or where a checkpoint is due."""
+        last = len(sequence.ids) - 1
+        if sequence.n_valid < last < sequence.chunk_end and self.rewinder.wants_checkpoint(
+            sequence.seq_id, last
+        ):
             return last
-        return lane.portion_end
+        return sequence.chunk_end
 
     def read_on(
-        self, lane: Lane, should_stop: Callable[[], bool] = lambda: False
+        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[NDArray[np.float32]]:
-        """The logits after each of the next few tokens of a lane; views and errors as in `predict`."""
+        """The logits after each of the next few tokens of a sequence; views and errors as in `predict`."""
         self._require_open()
-        self.require_room(lane)
-        self._mark(lane)
-        tokens = lane.ids[lane.n_valid : lane.n_valid + READ_AT_ONCE]
-        complete = lane.n_valid + len(tokens) == len(lane.ids)
+        self.require_room(sequence)
+        self._checkpoint(sequence)
+        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + READ_AT_ONCE]
+        complete = sequence.n_valid + len(tokens) == len(sequence.ids)
         self._batch.clear()
-        self._batch.add(lane.sequence, lane.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
-        self._decode([Share(lane, len(tokens), len(tokens) - 1, complete)], should_stop)
+        self._batch.add(sequence.seq_id, sequence.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
+        self._decode([BatchSlice(sequence, len(tokens), len(tokens) - 1, complete)], should_stop)
         return (self._logits(row) for row in range(len(tokens)))
 
-    def rewind(self, lane: Lane, keep: int) -> None:
-        """Have a lane keep at most its first `keep` valid tokens; fewer, where its memory cannot go there."""
+    def rewind(self, sequence: TokenSequence, keep: int) -> None:
+        """Keep at most the first `keep` valid tokens; fewer, where the memory cannot go there."""
         self._require_open()
-        keep = min(lane.n_valid, keep)
-        if keep < lane.n_cached:
-            lane.shrink_to(self.rewinder.rewind(lane.sequence, keep, lane.n_cached))
+        keep = min(sequence.n_valid, keep)
+        if keep < sequence.n_cached:
+            sequence.shrink_to(self.rewinder.rewind(sequence.seq_id, keep, sequence.n_cached))
 
-    def _decode(self, shares: Sequence[Share], should_stop: Callable[[], bool]) -> None:
+    def _decode(self, slices: Sequence[BatchSlice], should_stop: Callable[[], bool]) -> None:
         n_tokens = self._batch.n_tokens
         self._abort.answer = should_stop
-        if self._pace is not None:
-            self.use_threads(self._pace.choose())
+        if self._governor is not None:
+            self.use_threads(self._governor.choose())
         self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
         library().forget_errors()
         started = perf_counter()
         code = self._api.llama_decode(self.handle, self._batch.struct)
         self._api.llama_synchronize(self.handle)
         self._last_decode_s = perf_counter() - started
-        self.tally.decode_s += self._last_decode_s
+        self.counter.decode_s += self._last_decode_s
         if code != 0:
-            self._give_back(shares)
+            self._give_back(slices)
             self._abort.raise_again()
             raise self._failure(code)
-        self.tally.tokens += n_tokens
-        for share in shares:
-            lane = share.lane
-            lane.tally.tokens += share.n_tokens
-            lane.tally.decode_s += self._last_decode_s * share.n_tokens / n_tokens
-            lane.tally.evaluations[self.threads] += 1
-            lane.shrink_to(lane.n_valid + share.n_tokens)
+        self.counter.tokens += n_tokens
+        for batch_slice in slices:
+            sequence = batch_slice.sequence
+            sequence.counter.tokens += batch_slice.n_tokens
+            sequence.counter.decode_s += self._last_decode_s * batch_slice.n_tokens / n_tokens
+            sequence.counter.evaluations[self.threads] += 1
+            sequence.shrink_to(sequence.n_valid + batch_slice.n_tokens)
         self._abort.raise_again()
 
-    def _mark(self, lane: Lane) -> None:
-        """Keep a checkpoint before a lane's last token, where its memory wants one."""
-        if lane.n_valid == len(lane.ids) - 1 and self.rewinder.wants_mark(lane.sequence, lane.n_valid):
-            self.rewinder.mark(lane.sequence, lane.n_valid)
+    def _checkpoint(self, sequence: TokenSequence) -> None:
+        """Keep a checkpoint before a sequence's last token, where its memory wants one."""
+        if sequence.n_valid == len(sequence.ids) - 1 and self.rewinder.wants_checkpoint(
+            sequence.seq_id, sequence.n_valid
+        ):
+            self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
 
     def _watch(self, wanted: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""
@@ -267,11 +284,15 @@ class Context:
             self._api.llama_set_abort_callback(self.handle, self._callbacks[wanted], None)
             self._watched = wanted
 
-    def _give_back(self, shares: Sequence[Share]) -> None:
+    def _give_back(self, slices: Sequence[BatchSlice]) -> None:
         """Remove what a failed decode may have left behind."""
-        for share in shares:
-            lane = share.lane
-            lane.shrink_to(self.rewinder.rewind(lane.sequence, lane.n_valid, lane.n_valid + share.n_tokens))
+        for batch_slice in slices:
+            sequence = batch_slice.sequence
+            sequence.shrink_to(
+                self.rewinder.rewind(
+                    sequence.seq_id, sequence.n_valid, sequence.n_valid + batch_slice.n_tokens
+                )
+            )
 
     def _failure(self, code: int) -> Exception:
         if code == 2:

@@ -152,9 +152,9 @@ def _load(path: Path, settings: ModelSettings) -> None:
         _ = vocabulary.fallback_ids, vocabulary.control_strings, model.chat_template
         ids = vocabulary.tokenize_prompt([Span(TEXT, trusted=True), Span(TEXT, trusted=False)]) or [0]
         with closing(Context(model, CTX_SIZE, min(MOST_THREADS, usable_threads()))) as context:
-            [lane] = context.lanes
-            lane.begin(ids[: CTX_SIZE - 1])
-            [logits] = context.predict([lane])
+            [sequence] = context.sequences
+            sequence.begin(ids[: CTX_SIZE - 1])
+            [logits] = context.predict([sequence])
             _require_numbers(path, logits)
 
 

@@ -23,11 +23,11 @@ class Rewinder(Protocol):
 
     notice: str
 
-    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+    def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Drop all but the first tokens of a sequence.
 
         Args:
-            sequence: Which one.
+            seq_id: Which one.
             keep: How many tokens to keep.
             cached: How many it holds now.
 
@@ -45,12 +45,12 @@ class Rewinder(Protocol):
         """Have `target` hold the first n tokens of `source` and nothing else."""
         ...
 
-    def wants_mark(self, sequence: int, n: int) -> bool:
+    def wants_checkpoint(self, seq_id: int, n: int) -> bool:
         """Whether it would help to be told when the sequence holds exactly n tokens."""
         ...
 
-    def mark(self, sequence: int, n: int) -> None:
-        """The sequence holds exactly n tokens now."""
+    def checkpoint(self, seq_id: int, n: int) -> None:
+        """The seq_id holds exactly n tokens now."""
         ...
 
 
@@ -70,18 +70,18 @@ class TailRewinder:
         self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
         self._api.llama_memory_seq_rm(self._memory, target, n, -1)
 
-    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+    def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Drop the tail."""
         if keep < cached:
-            self._api.llama_memory_seq_rm(self._memory, sequence, keep, -1)
+            self._api.llama_memory_seq_rm(self._memory, seq_id, keep, -1)
         return keep
 
-    def wants_mark(self, sequence: int, n: int) -> bool:
+    def wants_checkpoint(self, seq_id: int, n: int) -> bool:
         """Never."""
-        del sequence, n
+        del seq_id, n
         return False
 
-    def mark(self, sequence: int, n: int) -> None:
+    def checkpoint(self, seq_id: int, n: int) -> None:
         """Nothing to do."""
 
 
@@ -95,14 +95,14 @@ class WindowRewinder(TailRewinder):
         super().__init__(memory)
         self._window = window
 
-    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+    def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Drop the tail, or everything where tokens of the window are gone."""
         if keep >= cached:
             return keep
-        oldest = self._api.llama_memory_seq_pos_min(self._memory, sequence)
+        oldest = self._api.llama_memory_seq_pos_min(self._memory, seq_id)
         if oldest > 0 and oldest > keep - self._window:
             keep = 0
-        return super().rewind(sequence, keep, cached)
+        return super().rewind(seq_id, keep, cached)
 
 
 class CheckpointRewinder:
@@ -121,37 +121,37 @@ class CheckpointRewinder:
         """Never asked for."""
         raise NotImplementedError
 
-    def rewind(self, sequence: int, keep: int, cached: int) -> int:
+    def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Restore the last checkpoint at or before `keep`, or clear the sequence."""
         if keep >= cached:
             return keep
-        kept = self._checkpoints.setdefault(sequence, {})
+        kept = self._checkpoints.setdefault(seq_id, {})
         for n in [n for n in kept if n > keep]:
             del kept[n]
         if not kept:
-            self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self._api.llama_memory_seq_rm(self._memory, seq_id, -1, -1)
             return 0
         n = max(kept)
         state = kept[n]
         restored = self._api.llama_state_seq_set_data_ext(
-            self._context, state, len(state), sequence, PARTIAL_ONLY
+            self._context, state, len(state), seq_id, PARTIAL_ONLY
         )
-        if not restored or not self._api.llama_memory_seq_rm(self._memory, sequence, n, -1):
+        if not restored or not self._api.llama_memory_seq_rm(self._memory, seq_id, n, -1):
             kept.clear()
-            self._api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self._api.llama_memory_seq_rm(self._memory, seq_id, -1, -1)
             return 0
         return n
 
-    def wants_mark(self, sequence: int, n: int) -> bool:
+    def wants_checkpoint(self, seq_id: int, n: int) -> bool:
         """Every few tokens."""
-        return n >= max(self._checkpoints.get(sequence, ()), default=0) + CHECKPOINT_EVERY
+        return n >= max(self._checkpoints.get(seq_id, ()), default=0) + CHECKPOINT_EVERY
 
-    def mark(self, sequence: int, n: int) -> None:
+    def checkpoint(self, seq_id: int, n: int) -> None:
         """Copy the state."""
-        size = self._api.llama_state_seq_get_size_ext(self._context, sequence, PARTIAL_ONLY)
+        size = self._api.llama_state_seq_get_size_ext(self._context, seq_id, PARTIAL_ONLY)
         state = (ctypes.c_uint8 * size)()
-        if self._api.llama_state_seq_get_data_ext(self._context, state, size, sequence, PARTIAL_ONLY) == size:
-            kept = self._checkpoints.setdefault(sequence, {})
+        if self._api.llama_state_seq_get_data_ext(self._context, state, size, seq_id, PARTIAL_ONLY) == size:
+            kept = self._checkpoints.setdefault(seq_id, {})
             kept[n] = state
             while len(kept) > 3:  # the first (the prompt) and the last two
                 del kept[sorted(kept)[1]]

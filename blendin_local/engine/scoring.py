@@ -14,31 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.engine.context import Context
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 
 
 def logits_along(
-    context: Context, lane: Lane, should_stop: Callable[[], bool] = lambda: False
+    context: Context, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[NDArray[np.float32]]:
-    """The logits after the last token of a lane's prompt and after each token that follows it.
+    """The logits after the last token of a sequence's prompt and after each token that follows it.
 
     Args:
-        context: The lane's context.
-        lane: Begun with a prompt; tokens may follow it in `ids`.
+        context: The sequence's context.
+        sequence: Begun with a prompt; tokens may follow it in `ids`.
         should_stop: Polled during evaluations.
 
     Yields:
-        Shape (n_vocab,), `len(lane.ids) - lane.n_prompt + 1` times; views, to be used before the next.
+        Shape (n_vocab,), `len(sequence.ids) - sequence.n_prompt + 1` times; views, used before the next.
 
     Raises:
-        ContextFullError: The lane has more tokens than its context.
+        ContextFullError: The sequence has more tokens than its context.
         StoppedError: `should_stop` became true.
     """
-    first = lane.n_prompt - 1
-    context.require_room(lane)
-    context.rewind(lane, first)
-    while lane.in_prompt:
-        context.advance([lane], should_stop)
-        context.rewind(lane, first)  # a prompt that another lane has read is borrowed, and read to its end
-    while lane.n_valid < len(lane.ids):
-        yield from context.read_on(lane, should_stop)
+    first = sequence.n_prompt - 1
+    context.require_room(sequence)
+    context.rewind(sequence, first)
+    while sequence.in_prompt:
+        context.advance([sequence], should_stop)
+        context.rewind(
+            sequence, first
+        )  # a prompt that another sequence has read is borrowed, and read to its end
+    while sequence.n_valid < len(sequence.ids):
+        yield from context.read_on(sequence, should_stop)

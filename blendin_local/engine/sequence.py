@@ -1,9 +1,10 @@
-"""One conversation's lane in a context: which tokens the model should have read, and which it has.
+"""One conversation's sequence in a context: which tokens the model should have read, and which it has.
 
-Here: `Lane`, bookkeeping without llama.cpp: a fixed prompt, then an answer kept in step with its text.
+Here: `TokenSequence`, bookkeeping without llama.cpp: a fixed prompt, then an answer kept in step with its
+text.
 Not here: the evaluation of the tokens (`engine.context`).
 Source: design rules "Contexts" and "Results are repeatable": llama.cpp's logits depend on how many tokens are
-evaluated at once, so a prompt is always read in the same portions, whatever was read before.
+evaluated at once, so a prompt is always read in the same prefill chunks, whatever was read before.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-PORTION = 128  # tokens of a prompt evaluated at once; larger portions are hardly faster
-WORTH_LENDING = 16  # tokens; fewer are not worth the call that copies them (not measured)
+PREFILL_CHUNK = 128  # tokens of a prompt evaluated at once; larger prefill chunks are hardly faster
+MIN_SHARED_PREFIX = 16  # tokens; fewer are not worth the call that copies them (not measured)
 
 
 class Tokenizer(Protocol):
-    """What a lane needs of a vocabulary."""
+    """What a sequence needs of a vocabulary."""
 
     @property
     def pieces(self) -> tuple[bytes, ...]:
@@ -36,12 +37,12 @@ class Tokenizer(Protocol):
 
 
 @dataclass
-class Tally:
+class EvalCounter:
     """What llama.cpp has evaluated.
 
     Attributes:
         tokens: How many tokens.
-        decode_s: Seconds that took; of a batch shared by lanes, each has the share of its tokens.
+        decode_s: Seconds that took; of a batch shared by sequences, each has the share of its tokens.
         evaluations: How many calls, by the number of threads they ran on.
     """
 
@@ -49,27 +50,29 @@ class Tally:
     decode_s: float = 0.0
     evaluations: Counter[int] = field(default_factory=Counter)
 
-    def since(self, before: Tally) -> Tally:
+    def since(self, before: EvalCounter) -> EvalCounter:
         """What was evaluated after `before`."""
-        return Tally(
+        return EvalCounter(
             self.tokens - before.tokens,
             self.decode_s - before.decode_s,
             self.evaluations - before.evaluations,
         )
 
-    def copy(self) -> Tally:
+    def copy(self) -> EvalCounter:
         """The counts as they are now."""
-        return self.since(Tally())
+        return self.since(EvalCounter())
 
 
-class Lane:
+class TokenSequence:
     """The tokens of one prompt and the answer after it.
 
     Args:
-        sequence: Its number in the context.
+        seq_id: Its number in the context.
         tokenizer: The model's.
-        grain: How much of a prompt can be kept for another: multiples of so many tokens. A lane alone in its
-            context keeps whole portions, so that its bits are those of a fresh one; among others, where the
+        grain: How much of a prompt can be kept for another: multiples of so many tokens. A sequence alone in
+            its
+            context keeps whole prefill chunks, so that its bits are those of a fresh one; among others, where
+            the
             shapes of batches vary anyway, it keeps all that is the same.
 
     Attributes:
@@ -78,20 +81,20 @@ class Lane:
         text: The answer as these ids say it.
         n_cached: Tokens in the KV cache.
         n_valid: How many of those, from the left, are still `ids`; the rest must be rewound.
-        tally: What was evaluated in this lane.
+        counter: What was evaluated in this sequence.
     """
 
-    def __init__(self, sequence: int, tokenizer: Tokenizer, grain: int = PORTION) -> None:
-        self.sequence = sequence
+    def __init__(self, seq_id: int, tokenizer: Tokenizer, grain: int = PREFILL_CHUNK) -> None:
+        self.seq_id = seq_id
         self.ids: list[int] = []
         self.n_prompt = 0
         self.text = b""
         self.n_cached = 0
         self.n_valid = 0
-        self.tally = Tally()
+        self.counter = EvalCounter()
         self._tokenizer = tokenizer
         self._grain = grain
-        self._n_portioned = 0  # leading tokens that were, or will be, read in portions
+        self._n_chunked = 0  # leading tokens that were, or will be, read in prefill chunks
         self._ends: list[int] = []  # where each answer token ends in `text`
 
     def begin(self, prompt_ids: list[int], *, goes_on: bool = False) -> None:
@@ -102,32 +105,32 @@ class Lane:
         Args:
             prompt_ids: Its tokens.
             goes_on: Whether it continues the conversation of the last answer: then every token that both
-                have stays, as it does where the last answer is told on, and not only whole portions.
+                have stays, as it does where the last answer is told on, and not only whole prefill chunks.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
             if goes_on:
                 self.n_valid = common_prefix(self.ids[: self.n_valid], prompt_ids[:-1])
-                self._n_portioned = min(self._n_portioned, self.n_valid)
+                self._n_chunked = min(self._n_chunked, self.n_valid)
             else:
                 self.n_valid = self.shared_prompt(prompt_ids)
-                self._n_portioned = len(prompt_ids)
+                self._n_chunked = len(prompt_ids)
         self.ids, self.n_prompt = list(prompt_ids), len(prompt_ids)
         self.n_valid = min(self.n_valid, self.n_prompt)
         self.text, self._ends = b"", []
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """Start a new answer after the same prompt."""
         self.begin(self.ids[: self.n_prompt])
 
-    def begin_anew(self, prompt_ids: list[int]) -> None:
+    def start_fresh(self, prompt_ids: list[int]) -> None:
         """Start an answer that does not depend on how a conversation here was read.
 
         The prompt of one that went on was read in other shapes than one read at once, so nothing of it stays.
-        In a lane alone in its context the bits are then those of a fresh one.
+        In a sequence alone in its context the bits are then those of a fresh one.
         """
-        if self._n_portioned != self.n_prompt:
+        if self._n_chunked != self.n_prompt:
             self.n_valid = 0
-            self._n_portioned = 0
+            self._n_chunked = 0
             self.n_prompt = 0
         self.begin(prompt_ids)
 
@@ -136,33 +139,34 @@ class Lane:
 
         The last token of a prompt is read apart, so it is never among them.
         """
-        read = min(self.n_valid, self._n_portioned - 1, len(prompt_ids) - 1)
+        read = min(self.n_valid, self._n_chunked - 1, len(prompt_ids) - 1)
         shared = common_prefix(self.ids[: max(0, read)], prompt_ids)
         return shared - shared % self._grain
 
     @property
     def in_prompt(self) -> bool:
-        """Whether a portion of the prompt is still to be read."""
+        """Whether a prefill chunk of the prompt is still to be read."""
         return self.n_valid < self.n_prompt - 1
 
-    def will_read(self, other: Lane) -> bool:
-        """Whether what this lane reads next is something that `other`, as far as it is, should wait for."""
-        end = min(self.portion_end, other.portion_end)
+    def will_read(self, other: TokenSequence) -> bool:
+        """Whether `other` should wait for what this sequence reads next."""
+        end = min(self.chunk_end, other.chunk_end)
         if not self.in_prompt or self.n_valid != other.n_valid:
             return False
         shared = common_prefix(self.ids[:end], other.ids[:end])
-        return shared - shared % self._grain - self.n_valid >= WORTH_LENDING
+        return shared - shared % self._grain - self.n_valid >= MIN_SHARED_PREFIX
 
     @property
-    def portion_end(self) -> int:
+    def chunk_end(self) -> int:
         """Where the next evaluation should end.
 
-        A prompt is read portion by portion and its last token apart: that one is read again for another
+        A prompt is read prefill chunk by prefill chunk and its last token apart: that one is read again for
+        another
         answer to the same prompt, and then its logits are the same to the last bit.
         """
         if self.n_valid >= self.n_prompt - 1:
             return len(self.ids)
-        return min(self.n_prompt - 1, (self.n_valid // PORTION + 1) * PORTION)
+        return min(self.n_prompt - 1, (self.n_valid // PREFILL_CHUNK + 1) * PREFILL_CHUNK)
 
     def accept(self, token: int, piece: bytes) -> None:
         """Go on by a token that this model itself proposed."""
@@ -170,7 +174,7 @@ class Lane:
         self.text += piece
         self._ends.append(len(self.text))
 
-    def retell(self, text: bytes) -> None:
+    def sync_text(self, text: bytes) -> None:
         """Bring the answer to `text`, part of which came from elsewhere.
 
         Tokens are made anew from the last safe boundary before the first difference; of those that were

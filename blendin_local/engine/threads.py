@@ -1,6 +1,6 @@
 """How many threads llama.cpp should use now: as many as there are cores that nobody else is using.
 
-Here: `Pace`, which chooses while the models work, and `read_machine`, the only look at the system.
+Here: `ThreadGovernor`, which chooses while the models work, and `read_machine`, the only look at the system.
 Not here: how many threads could be used at best (`engine.machine`), who obeys (`engine.context`).
 
 llama.cpp's threads wait for each other after every operation. One that shares its core with another program
@@ -68,7 +68,7 @@ def cores_left(before: Reading, after: Reading) -> float | None:
     return (after.own - before.own + after.idle - before.idle) / seconds
 
 
-class Pace:
+class ThreadGovernor:
     """The thread count of the moment, for all contexts of a process.
 
     Args:

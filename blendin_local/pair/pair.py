@@ -17,10 +17,10 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
 from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
-from blendin_local.core.token_scores import OptionScore, Place
-from blendin_local.decode.loaded_model import Player
+from blendin_local.core.token_scores import OptionScore, TokenScore
+from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.reading import read_text, score_options
-from blendin_local.decode.role_context import Seat
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scheduler import answer_many
 from blendin_local.decode.signature import signature
 from blendin_local.decode.spans import text_of
@@ -32,10 +32,10 @@ from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
-from blendin_local.pair.setup import MAX_LANES, PairSetup
+from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
-__all__ = ["MAX_LANES", "Conversation", "Pair", "PairSetup", "Request"]
+__all__ = ["MAX_PARALLEL", "Conversation", "Pair", "PairSetup", "Request"]
 
 Stop = Callable[[], bool]
 
@@ -62,11 +62,14 @@ class Pair:
         self.setup = setup
         self._turns = Turns()
         started = perf_counter()
-        self._players: dict[Role, Player] = _load(setup, should_stop)
+        self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
-        self._places: list[dict[Role, Seat]] = [
-            {role: Seat(p.context, p.context.lanes[i], p.table) for role, p in self._players.items()}
-            for i in range(setup.n_lanes)
+        self._slots: list[dict[Role, RoleContext]] = [
+            {
+                role: RoleContext(p.context, p.context.sequences[i], p.table)
+                for role, p in self._models.items()
+            }
+            for i in range(setup.n_parallel)
         ]
 
     def __enter__(self) -> Pair:
@@ -82,16 +85,16 @@ class Pair:
             PairError: The call comes from inside an answer of this pair.
         """
         self._turns.close()
-        self._places = []
-        for player in self._players.values():
-            player.close()
+        self._slots = []
+        for model in self._models.values():
+            model.close()
 
     def prompts(
         self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
         with self._turns.visit():
-            spans = self._spans(as_messages(conversation, system), tuple(self._players), should_stop)
+            spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
@@ -115,7 +118,7 @@ class Pair:
 
     def _chat_template(self) -> ChatTemplate:
         setup = self.setup
-        return self._players["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
+        return self._models["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
 
     def stream(
         self,
@@ -148,7 +151,7 @@ class Pair:
         wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
         with self._turns.visit():
             task = self._task(as_messages(conversation, system), wish, should_stop)
-        return AnswerStream(task, self._places[0], should_stop, self._turns)
+        return AnswerStream(task, self._slots[0], should_stop, self._turns)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
         """Answer in one piece; arguments and errors are those of `stream`."""
@@ -164,12 +167,12 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
         watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
-        """Answer many requests, `PairSetup.n_lanes` at a time in shared batches.
+        """Answer many requests, `PairSetup.n_parallel` at a time in shared batches.
 
-        With one lane each answer is that of `respond` on a fresh pair, whatever ran before.
+        With one sequence each answer is that of `respond` on a fresh pair, whatever ran before.
 
         Args:
-            requests: Taken one by one, as lanes become free.
+            requests: Taken one by one, as sequences become free.
             should_stop: Polled between steps and during evaluations; live answers then end as they are.
             watch: Called after every round of evaluations.
 
@@ -182,21 +185,21 @@ class Pair:
         def prepare(request: Request) -> Task:
             return self._task_of(request, stop)
 
-        return self._turns.each(lambda: answer_many(requests, prepare, self._places, stop, watch))
+        return self._turns.each(lambda: answer_many(requests, prepare, self._slots, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
         """Tokens that the models have evaluated since they were loaded."""
-        return sum(player.context.tally.tokens for player in self._players.values())
+        return sum(model.context.counter.tokens for model in self._models.values())
 
-    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[Place]:  # noqa: ANN401 - as `read_text`
+    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[TokenScore]:  # noqa: ANN401 - as `read_text`
         """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
         if isinstance(prompt, str):
             require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
-        seat = self._seat(role)
+        role_context = self._role_context(role)
         stop = self._turns.stopping(how.pop("should_stop", lambda: False))
-        return self._turns.each(lambda: read_text(seat, spans, should_stop=stop, **how))
+        return self._turns.each(lambda: read_text(role_context, spans, should_stop=stop, **how))
 
     def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
@@ -213,15 +216,19 @@ class Pair:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
         for option in options:
             require_text(option, "an option")
-        seat, turn, stop = self._seat(role), self._turns.begin(), self._turns.stopping(should_stop)
+        role_context, turn, stop = (
+            self._role_context(role),
+            self._turns.begin(),
+            self._turns.stopping(should_stop),
+        )
         with self._turns.playing(turn):
-            return score_options(seat, self._prompt(role, messages, stop), options, stop)
+            return score_options(role_context, self._prompt(role, messages, stop), options, stop)
 
-    def _seat(self, role: Role) -> Seat:
+    def _role_context(self, role: Role) -> RoleContext:
         self._turns.require_open()
-        if role not in self._players:
+        if role not in self._models:
             raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
-        return self._places[0][role]
+        return self._slots[0][role]
 
     def _task_of(self, request: Request, should_stop: Stop) -> Task:
         wish = Settings(request.blend, request.sampling, request.answer)
@@ -251,7 +258,7 @@ class Pair:
         if method not in METHODS:
             raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
         roles = roles_of(method)
-        missing = [role for role in roles if role not in self._players]
+        missing = [role for role in roles if role not in self._models]
         if missing:
             wanted = "a third model, the anti" if missing[0] == "anti" else f"a {missing[0]}"
             raise PairError(
@@ -266,33 +273,33 @@ class Pair:
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""
         with self._turns.visit():
-            lines: dict[str, str] = {role: player.describe() for role, player in self._players.items()}
+            lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
 
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
-        parts = [player.memory for player in self._players.values()]
+        parts = [model.memory for model in self._models.values()]
         return {
             name: sum(getattr(part, name) for part in parts) for name in ("weights", "kv_cache", "compute")
         }
 
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
-        of_models = (notice for role in roles for notice in self._players[role].notices(role))
+        of_models = (notice for role in roles for notice in self._models[role].notices(role))
         return tuple(filter(None, (library().notice, *of_models)))
 
     def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
         own = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
-            **signature(self._players, prompts, settings),
+            **signature(self._models, prompts, settings),
             **self.setup.prompt_facts(),
             "guide_template": self._chat_template().digest if own else None,
-            "n_lanes": self.setup.n_lanes,
+            "n_parallel": self.setup.n_parallel,
         }
 
 
-def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, Player]:
+def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, LoadedModel]:
     try:
-        return Player.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_lanes)
+        return LoadedModel.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_parallel)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

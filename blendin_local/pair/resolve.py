@@ -54,7 +54,7 @@ class PairRequest:
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         both: Whether to open every model that is named, also where the method needs fewer.
-        n_lanes: How many answers may be made at once.
+        n_parallel: How many answers may be made at once.
         date: What a guide's template that asks for the date is told; None is today's.
     """
 
@@ -70,12 +70,12 @@ class PairRequest:
     guide_settings: Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
     both: bool = False
-    n_lanes: int = 1
+    n_parallel: int = 1
     date: datetime.date | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResolvedPair:
     """What a request means.
 
     Attributes:
@@ -115,12 +115,12 @@ class Plan:
             guide_template=self.guide_template,
             thinking=self.thinking,
             exact_prompts=self.request.exact_prompts,
-            n_lanes=self.request.n_lanes,
+            n_parallel=self.request.n_parallel,
             date=self.date,
         )
 
 
-def plan(request: PairRequest, registry: Registry) -> Plan:
+def plan(request: PairRequest, registry: Registry) -> ResolvedPair:
     """Work out which models are meant and which settings hold.
 
     Raises:
@@ -132,7 +132,7 @@ def plan(request: PairRequest, registry: Registry) -> Plan:
     references = _references(request, entry, blend.method)
     base_entry = registry.models.get(references.get("base", ""))
     guide_entry = registry.models.get(references.get("guide", ""))
-    return Plan(
+    return ResolvedPair(
         request=request,
         references=references,
         template=_template(request, entry, base_entry, registry),

@@ -17,7 +17,7 @@ from blendin_local.core.methods import Role
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.settings import ModelSettings, within
 
-MAX_LANES = 256  # llama.cpp's own limit
+MAX_PARALLEL = 256  # llama.cpp's own limit
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PairSetup:
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a guide that can think aloud may do so.
         exact_prompts: Prompts that stand for rendered ones, by role.
-        n_lanes: How many answers `Pair.answer_all` may make at once; each has a whole context.
+        n_parallel: How many answers `Pair.answer_all` may make at once; each has a whole context.
         date: What a guide's template that asks for the date is told. A pair keeps the one it was opened with,
             so that a conversation goes on after midnight as it began.
         anti: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
@@ -48,12 +48,12 @@ class PairSetup:
     guide_template: str | None = None
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
-    n_lanes: int = 1
+    n_parallel: int = 1
     anti: Path | None = None
     date: datetime.date = field(default_factory=datetime.date.today)
 
     def __post_init__(self) -> None:
-        within("parallel", self.n_lanes, 1, MAX_LANES)
+        within("parallel", self.n_parallel, 1, MAX_PARALLEL)
 
     def prompt_facts(self) -> dict[str, Any]:
         """What decides the prompts of a conversation, but for the guide's template; exact ones as sha256."""

@@ -90,7 +90,7 @@ def answer_rows(answers: AnswerFigures) -> Rows:
         ("changed", rate_words(answers.changed_rate)),
         ("ended by", ended),
         ("alpha", "" if answers.alpha_mean is None else f"{answers.alpha_mean:.2f} on average"),
-        ("speed", f"{answers.tokens_per_second:.1f} tokens/s, {answers.lanes} answers at once"),
+        ("speed", f"{answers.tokens_per_second:.1f} tokens/s, {answers.parallel} answers at once"),
     ]
 
 

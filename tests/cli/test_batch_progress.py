@@ -9,10 +9,10 @@ import pytest
 
 from blendin_local.cli.common import batch_progress as progress
 from blendin_local.jobs.batch.formats import Tally
-from blendin_local.jobs.batch.progress import Standing
+from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.views.theme import make_console
 
-STANDING = Standing(
+STANDING = BatchProgress(
     wanted=200,
     answered=48,
     failed=2,
@@ -31,7 +31,7 @@ def test_one_line_has_all_figures():
 
 def test_nothing_is_divided_by_nothing():
     """Before the first row there is no pace."""
-    fresh = Standing(wanted=3, answered=0, failed=0)
+    fresh = BatchProgress(wanted=3, answered=0, failed=0)
 
     assert fresh.seconds_left is None
     assert progress.figures(fresh) == "0.0 tokens/s"

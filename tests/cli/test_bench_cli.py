@@ -115,8 +115,8 @@ def test_threads_belong_to_a_reproducible_batch_only():
     assert facts(reproducible=True)["threads"] >= 1
 
 
-@pytest.mark.parametrize(("more", "lanes"), [((), "1 at once"), (("--parallel", "3"), "3 at once")])
-def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, lanes):
+@pytest.mark.parametrize(("more", "parallel"), [((), "1 at once"), (("--parallel", "3"), "3 at once")])
+def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, parallel):
     """Answers in shared evaluations depend on each other: one at a time, unless the user says otherwise."""
     base, guide = (str(make_toy(tmp_path / f"{role}.gguf", "plain")) for role in ("base", "guide"))
     (tmp_path / "p.txt").write_text("hello\nthe world\na hell\n")
@@ -124,7 +124,7 @@ def test_a_reproducible_batch_answers_row_by_row(tmp_path, more, lanes):
     options = ["--base", base, "--guide", guide, "-c", "256", "-n", "3", "--reproducible", *more]
     done = CliRunner().invoke(build_app(), ["batch", *files, *options], catch_exceptions=False)
 
-    assert lanes in done.stderr
+    assert parallel in done.stderr
     answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert {answer["signature"]["models"]["base"]["reproducible"] for answer in answers} == {True}
     assert len(answers) == 3

@@ -86,7 +86,7 @@ def test_every_number_has_its_signature(finished):
     assert all(len(model["sha256"]) == 64 for model in pair["models"].values())
     assert signature["protocol"] == {"seed": 609, "subset": 4, "data": "shipped", "sampling": "greedy"}
     assert all(len(facts["sha256"]) == 64 for facts in signature["benchmarks"].values())
-    assert signature["machine"]["base+guide"]["n_lanes"] == 1
+    assert signature["machine"]["base+guide"]["n_parallel"] == 1
     assert set(signature["machine"]["base+guide"]["threads"]) == {"base", "guide"}
     assert "llama-cpp-python" in signature["versions"]
 

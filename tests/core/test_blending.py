@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from blendin_local.core.blending import auto_alpha, blend, greedy, likeliest
 from blendin_local.core.candidates import END, TokenTable
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import METHODS, Past
+from blendin_local.core.methods import METHODS, AnswerState
 from blendin_local.settings import BlendSettings
 
 pieces = st.sampled_from([b"", b"a", b"b", b"ab", b" c", b"\xf0\x9f"])
@@ -104,7 +104,7 @@ def test_a_step_of_the_paper_equals_enumeration(base, guide, top_k):
     """Algorithm 1, lines 6 to 14, in whole numbers: uncertainty, equation 3, equation 4, equation 5."""
     assume(abs(base.best_token() - Fraction(4, 10)) > Fraction(1, 10**6))  # as fine as float32 is
     b, g = base.enumerated(top_k), guide.enumerated(top_k)
-    deciding = METHODS["blendin"](BlendSettings(), Past())
+    deciding = METHODS["blendin"](BlendSettings(), AnswerState())
     asked = [next(deciding).role]
     decision = None
     try:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blendin_local.core.bridge import Reach, follow, gather, home_of, told_by
+from blendin_local.core.bridge import Reach, gather, home_of, project, resolve_splits
 from blendin_local.core.candidates import END, TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.settings import BlendSettings
@@ -72,8 +72,8 @@ def enumerated(helper, base):
 
     for piece, p in helper.after(b"").candidates.items():
         homes = [s for s in known if s and s != piece and piece.startswith(s) and _whole(s)]
-        home = max(homes, key=len, default=piece)
-        walk(piece, p, home if piece not in known and home in proposed else piece)
+        prefix_token = max(homes, key=len, default=piece)
+        walk(piece, p, prefix_token if piece not in known and prefix_token in proposed else piece)
     return told
 
 
@@ -88,7 +88,7 @@ def test_the_bridge_is_the_enumeration(base_words, helper_words, seed, n_propose
     base, helper = Toy(base_words, seed, n_proposed).after(b""), Toy(helper_words, seed + 1)
     here = helper.after(b"")
 
-    told = helper.answer(follow(gather(here, base), here, "guide", base, EVERYTHING))
+    told = helper.answer(resolve_splits(gather(here, base), here, "guide", base, EVERYTHING))
 
     expected = enumerated(helper, base)
     assert {s: p for s, p in told.items() if p > 1e-6} == pytest.approx(
@@ -103,7 +103,9 @@ def test_mass_only_moves(base_words, helper_words, seed, top_k, n_questions):
     base, helper = Toy(base_words, seed, top_k).after(b""), Toy(helper_words, seed + 1, top_k)
     here = helper.after(b"")
 
-    told = helper.answer(follow(gather(here, base), here, "guide", base, Reach(n_questions, 0.0, 0.0)))
+    told = helper.answer(
+        resolve_splits(gather(here, base), here, "guide", base, Reach(n_questions, 0.0, 0.0))
+    )
 
     assert min(told.values()) >= -1e-7
     assert sum(told.values()) <= 1 + 1e-5
@@ -120,8 +122,8 @@ def test_where_no_token_begins_with_another_the_bridges_are_the_same(base_words,
     base = Toy([w.encode() for w in base_words], seed).after(b"")
     helper = Toy([w.encode() for w in helper_words], seed + 1)
     here = helper.after(b"")
-    by_prefix = helper.answer(told_by(here, "guide", base, BlendSettings(bridge="prefix")))
-    by_bytes = helper.answer(told_by(here, "guide", base, BlendSettings(bridge="bytes")))
+    by_prefix = helper.answer(project(here, "guide", base, BlendSettings(bridge="prefix")))
+    by_bytes = helper.answer(project(here, "guide", base, BlendSettings(bridge="bytes")))
 
     assert by_prefix == by_bytes == here.candidates
     assert helper.questions == []
@@ -137,7 +139,7 @@ def test_numbers_meet_at_their_first_digit():
     base = prediction(**{"1": 0.4, "2": 0.35, "3": 0.25})
     guide = prediction(**{"123": 0.3, "124": 0.25, "200": 0.4, "7": 0.05})
 
-    told = next(iter_result(follow(gather(guide, base), guide, "guide", base)))
+    told = next(iter_result(resolve_splits(gather(guide, base), guide, "guide", base)))
 
     assert told == pytest.approx({b"1": 0.55, b"2": 0.4, b"7": 0.05})
 
@@ -166,7 +168,7 @@ def test_a_beginning_is_followed_to_the_word_of_the_base():
     """The guide says Tom-ato, the base has Tomato whole: one question moves what goes on to it."""
     base = prediction(**{" Tom": 0.3, " Tomato": 0.3, " x": 0.4})
     guide = prediction(**{" Tom": 0.9, " y": 0.1})
-    telling = follow(gather(guide, base), guide, "guide", base)
+    telling = resolve_splits(gather(guide, base), guide, "guide", base)
 
     asked = next(telling)
     with pytest.raises(StopIteration) as finished:
@@ -181,7 +183,7 @@ def test_light_beginnings_are_not_followed():
     base = prediction(**{" Tom": 0.3, " Tomato": 0.04, " x": 0.66})
     guide = prediction(**{" Tom": 0.9, " y": 0.1})
 
-    assert list(islice(follow(gather(guide, base), guide, "guide", base), 1)) == []
+    assert list(islice(resolve_splits(gather(guide, base), guide, "guide", base), 1)) == []
 
 
 def test_a_home_is_whole_characters_long():

@@ -13,7 +13,7 @@ from blendin_local.core.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from blendin_local.core.token_scores import INVERSE_TEMPERATURES, place_of
+from blendin_local.core.token_scores import INVERSE_TEMPERATURES, token_score
 
 
 def draw(n, n_vocab=50, *, scale=3.0, factor=1.0, seed=0):
@@ -28,7 +28,7 @@ def draw(n, n_vocab=50, *, scale=3.0, factor=1.0, seed=0):
 
 def readings(rows, tokens):
     return Readings.of(
-        place_of(row, int(t), 0, b"x", tempering=True) for row, t in zip(rows, tokens, strict=True)
+        token_score(row, int(t), 0, b"x", tempering=True) for row, t in zip(rows, tokens, strict=True)
     )
 
 

@@ -1,4 +1,4 @@
-"""The cached loop on scripted models: seats and lanes keep two vocabularies in step with one text."""
+"""The cached loop on scripted models: two vocabularies stay in step with one text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.decode.driver import drive
 from blendin_local.decode.respond import Question, respond
-from blendin_local.decode.role_context import Seat
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.context import StoppedError
-from blendin_local.engine.sequence import Lane, Tally
+from blendin_local.engine.sequence import EvalCounter, TokenSequence
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
@@ -84,33 +84,33 @@ class ScriptedVocabulary:
 
 
 class ScriptedContext:
-    """A context whose logits depend on the bytes of the answer tokens a lane holds."""
+    """A context whose logits depend on the bytes of the answer tokens a sequence holds."""
 
     def __init__(self, vocabulary, seed, size=10_000):
         self.model = type("Model", (), {"vocabulary": vocabulary})
         self.vocabulary, self.seed, self.ctx_size = vocabulary, seed, size
-        self.tally = Tally()
+        self.counter = EvalCounter()
 
-    def predict(self, lanes, should_stop=lambda: False):
+    def predict(self, sequences, should_stop=lambda: False):
         if should_stop():
             raise StoppedError
         rows = []
-        for lane in lanes:
-            if len(lane.ids) > self.ctx_size:
-                raise ContextFullError(n_prompt=len(lane.ids), n_ctx=self.ctx_size)
-            self.tally.tokens += len(lane.ids) - min(lane.n_valid, len(lane.ids) - 1)
-            lane.shrink_to(len(lane.ids))
-            text = b"".join(self.vocabulary.pieces[i] for i in lane.ids[lane.n_prompt :])
+        for sequence in sequences:
+            if len(sequence.ids) > self.ctx_size:
+                raise ContextFullError(n_prompt=len(sequence.ids), n_ctx=self.ctx_size)
+            self.counter.tokens += len(sequence.ids) - min(sequence.n_valid, len(sequence.ids) - 1)
+            sequence.shrink_to(len(sequence.ids))
+            text = b"".join(self.vocabulary.pieces[i] for i in sequence.ids[sequence.n_prompt :])
             rows.append(self.vocabulary.logits_after(text, self.seed))
         return rows
 
 
-def seats(seed, size=10_000):
+def role_contexts(seed, size=10_000):
     made = {}
     for role, pieces, own in (("base", BASE_PIECES, 2 * seed), ("guide", GUIDE_PIECES, 2 * seed + 1)):
         vocabulary = ScriptedVocabulary(pieces)
         context = ScriptedContext(vocabulary, own, size)
-        made[role] = Seat(context, Lane(0, vocabulary), vocabulary.table)
+        made[role] = RoleContext(context, TokenSequence(0, vocabulary), vocabulary.table)
         made[role].begin([Span("Question", trusted=False)], 100)
     return made
 
@@ -151,8 +151,8 @@ def test_the_cached_loop_equals_its_slow_twin_exactly(method, temperature, seed)
         AnswerSettings(max_tokens=60, loop_guard=False, top_logprobs=5),
     )
 
-    cached = finish(drive(respond(*rules), seats(seed)))
-    slow = without_a_cache(respond(*rules), seats(seed))
+    cached = finish(drive(respond(*rules), role_contexts(seed)))
+    slow = without_a_cache(respond(*rules), role_contexts(seed))
 
     assert cached == slow
 
@@ -162,7 +162,7 @@ def test_a_stop_keeps_what_was_written():
     rules = (BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=60, loop_guard=False))
     polls = iter(range(1000))
 
-    steps, ending = finish(drive(respond(*rules), seats(5), lambda: next(polls) > 12))
+    steps, ending = finish(drive(respond(*rules), role_contexts(5), lambda: next(polls) > 12))
 
     assert ending.stopped_by == "user"
     assert ending.text == b"".join(step.bytes for step in steps)
@@ -173,7 +173,7 @@ def test_a_full_context_ends_the_answer_with_what_it_has():
     """The step that no longer fits is not half made."""
     rules = (BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=60, loop_guard=False))
 
-    steps, ending = finish(drive(respond(*rules), seats(5, size=20)))
+    steps, ending = finish(drive(respond(*rules), role_contexts(5, size=20)))
 
     assert ending.stopped_by == "context"
     assert ending.text == b"".join(step.bytes for step in steps)
@@ -181,7 +181,7 @@ def test_a_full_context_ends_the_answer_with_what_it_has():
 
 def test_the_guide_is_fed_lazily():
     """A guide that is never asked reads nothing; one that is asked late reads all it missed at once."""
-    made = seats(5)
+    made = role_contexts(5)
     rules = (
         BlendSettings(threshold=0.0),
         SamplingSettings(),
@@ -190,5 +190,5 @@ def test_the_guide_is_fed_lazily():
 
     finish(drive(respond(*rules), made))
 
-    assert made["guide"].context.tally.tokens == 0
-    assert made["base"].context.tally.tokens > 0
+    assert made["guide"].context.counter.tokens == 0
+    assert made["base"].context.counter.tokens > 0

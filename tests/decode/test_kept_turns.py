@@ -42,10 +42,10 @@ def evaluated(completion, role):
 
 
 def check_prompts(pair, messages):
-    """The tokens of every lane's prompt say what was to be read."""
+    """The tokens of every sequence's prompt say what was to be read."""
     for role, prompt in pair.prompts(messages).items():
-        lane, pieces = pair._places[0][role].lane, pair._players[role].table.pieces
-        assert b"".join(pieces[i] for i in lane.ids[: lane.n_prompt]) == prompt.encode()
+        sequence, pieces = pair._slots[0][role].sequence, pair._models[role].table.pieces
+        assert b"".join(pieces[i] for i in sequence.ids[: sequence.n_prompt]) == prompt.encode()
 
 
 @pytest.mark.parametrize("told", [str, str.strip], ids=["as it was said", "without its edges"])
@@ -56,14 +56,14 @@ def test_a_longer_conversation_reads_only_what_is_new(pair, told):
     for _ in range(3):
         assert last.text.strip()
         messages += [Message("assistant", told(last.text)), Message("user", LONG)]
-        known = {role: place.lane.n_prompt for role, place in pair._places[0].items()}
+        known = {role: place.sequence.n_prompt for role, place in pair._slots[0].items()}
 
         last = answer(pair, messages)
 
         check_prompts(pair, messages)
         for role, n_known in known.items():
-            grown = pair._places[0][role].lane.n_prompt - n_known
-            if pair._players[role].model.memory_kind in ANY_TAIL:
+            grown = pair._slots[0][role].sequence.n_prompt - n_known
+            if pair._models[role].model.memory_kind in ANY_TAIL:
                 assert 0 < evaluated(last, role) <= 2 * grown + len(LONG) < n_known
 
 
@@ -84,20 +84,20 @@ def test_another_conversation_is_read_as_by_a_fresh_pair(pair, toys):
 
 def test_the_same_question_again_reads_one_token_of_each_prompt(pair):
     """And gives the same steps to the last bit."""
-    first, again = (answer(pair, [Message("user", LONG)]) for _ in range(2))
+    first, repeat = (answer(pair, [Message("user", LONG)]) for _ in range(2))
 
-    assert again.steps == first.steps
+    assert repeat.steps == first.steps
     for role in ("base", "guide"):
-        n_prompt = pair._places[0][role].lane.n_prompt
-        assert evaluated(first, role) - evaluated(again, role) == n_prompt - 1
+        n_prompt = pair._slots[0][role].sequence.n_prompt
+        assert evaluated(first, role) - evaluated(repeat, role) == n_prompt - 1
 
 
 def test_the_time_of_a_prompt_is_counted_where_one_is_read(pair):
     """Seconds of evaluations that read a prompt are more than nothing and no more than all."""
-    seat = pair._places[0]["base"]
+    role_context = pair._slots[0]["base"]
     completion = answer(pair, [Message("user", LONG)])
 
-    assert 0 < seat.prompt_s <= seat.context.tally.decode_s + 0.1
+    assert 0 < role_context.prompt_s <= role_context.context.counter.decode_s + 0.1
     assert completion.timings.prompt_ms > 0
     answer(pair, [Message("user", LONG)])
-    assert seat.prompt_s == 0  # nothing of it was left to read
+    assert role_context.prompt_s == 0  # nothing of it was left to read

@@ -28,7 +28,7 @@ def trio(request, tmp_path_factory):
     """Three toys of one kind: a base, a guide and an anti."""
     folder = tmp_path_factory.mktemp("trio")
     base, guide, anti = (make_toy(folder / f"{seed}.gguf", request.param, seed=seed) for seed in range(3))
-    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_lanes=3, anti=anti)) as opened:
+    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=3, anti=anti)) as opened:
         yield opened
 
 
@@ -42,7 +42,7 @@ def test_every_method_equals_its_slow_twin(trio):
 
 
 def test_every_method_in_a_crowd(trio):
-    """Three lanes, all methods at once: every answer is the one it is alone."""
+    """Three sequences, all methods at once: every answer is the one it is alone."""
     rows = [
         Request(f"{i} {text}", (Message("user", text),), blend, answer=LIMITS)
         for i, blend in enumerate(WAYS)

@@ -7,7 +7,7 @@ from blendin_local.core.candidates import TokenTable
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.token_scores import log_sum_exp
 from blendin_local.decode.reading import read_text, score_options
-from blendin_local.decode.role_context import Seat
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.batch import READ_AT_ONCE
 from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import Model
@@ -22,13 +22,13 @@ TEXT = "hello the world. " * 6
 
 
 @pytest.fixture
-def seat(toy_path):
+def role_context(toy_path):
     model = Model(toy_path, ModelSettings(threads=1))
     context = Context(model, 512, 1)
     vocabulary = model.vocabulary
-    yield Seat(
+    yield RoleContext(
         context,
-        context.lanes[0],
+        context.sequences[0],
         TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids),
     )
     context.close()
@@ -39,31 +39,31 @@ def spans(text):
     return (Span(text, trusted=False),)
 
 
-def logits_after(seat, ids):
+def logits_after(role_context, ids):
     """A slow twin: one prediction after exactly these tokens."""
-    lane = seat.lend()
-    lane.begin(ids)
-    return seat.context.predict([lane])[0].copy()
+    sequence = role_context.borrow()
+    sequence.begin(ids)
+    return role_context.context.predict([sequence])[0].copy()
 
 
-def log_p(seat, ids, tail):
+def log_p(role_context, ids, tail):
     """Token by token, each read from the start."""
     total = 0.0
     for token in tail:
-        logits = logits_after(seat, ids)
+        logits = logits_after(role_context, ids)
         total += float(logits[token]) - log_sum_exp(logits)
         ids = [*ids, token]
     return total
 
 
-def test_every_token_is_predicted_as_token_by_token(seat):
+def test_every_token_is_predicted_as_token_by_token(role_context):
     """Logprob, top probability and hit of each place are those of one prediction at a time."""
-    ids = seat.context.model.vocabulary.tokenize_prompt(spans(TEXT))
-    places = list(read_text(seat, spans(TEXT)))
+    ids = role_context.context.model.vocabulary.tokenize_prompt(spans(TEXT))
+    places = list(read_text(role_context, spans(TEXT)))
 
     assert len(places) == len(ids) - 1 > 2 * READ_AT_ONCE
     for i in (1, 2, READ_AT_ONCE, READ_AT_ONCE + 1, len(ids) - 1):
-        logits = logits_after(seat, ids[:i]).astype(np.float64)
+        logits = logits_after(role_context, ids[:i]).astype(np.float64)
         p = np.exp(logits - logits.max())
         p /= p.sum()
         place = places[i - 1]
@@ -72,53 +72,53 @@ def test_every_token_is_predicted_as_token_by_token(seat):
         assert place.top_is_token == (p.argmax() == ids[i])
 
 
-def test_the_places_are_the_text(seat):
+def test_the_places_are_the_text(role_context):
     """Joined, the tokens' bytes are the text, and each place knows where it starts."""
-    places = list(read_text(seat, spans(TEXT)))
+    places = list(read_text(role_context, spans(TEXT)))
 
     assert b"".join(place.token_bytes for place in places) == TEXT.encode()
     starts = [place.start for place in places]
     assert starts == [sum(len(p.token_bytes) for p in places[:i]) for i in range(len(places))]
 
 
-def test_one_token_texts_share_a_probability_of_one(seat):
+def test_one_token_texts_share_a_probability_of_one(role_context):
     """Over all tokens that could follow a prompt the probabilities sum to 1."""
-    vocabulary = seat.context.model.vocabulary
-    lane = seat.lend()
+    vocabulary = role_context.context.model.vocabulary
+    sequence = role_context.borrow()
     prompt = vocabulary.tokenize_prompt(spans("hell"))
-    total = sum(np.exp(log_p(seat, prompt, [token])) for token in range(vocabulary.n_tokens))
+    total = sum(np.exp(log_p(role_context, prompt, [token])) for token in range(vocabulary.n_tokens))
 
     assert total == pytest.approx(1, abs=1e-6)
-    assert lane is seat.lane
+    assert sequence is role_context.sequence
 
 
-def test_an_option_is_as_likely_as_its_tokens_one_by_one(seat):
+def test_an_option_is_as_likely_as_its_tokens_one_by_one(role_context):
     """An option's log P is the sum over its tokens of what a fresh reading predicts."""
-    tokenize = seat.context.model.vocabulary.tokenize_prompt
+    tokenize = role_context.context.model.vocabulary.tokenize_prompt
     prompt = "the world. hello the hell"
     options = ["a", "world", "hello the world", "d"]
-    scores = score_options(seat, spans(prompt), options)
+    scores = score_options(role_context, spans(prompt), options)
 
     for option, score in zip(options, scores, strict=True):
         head, whole = tokenize(spans(prompt)), tokenize(spans(f"{prompt} {option}"))
         assert whole[: len(head)] == head
         assert score.n_tokens == len(whole) - len(head)
         assert score.n_bytes == len(option)
-        assert score.logprob == pytest.approx(log_p(seat, head, whole[len(head) :]), abs=TOLERANCE)
+        assert score.logprob == pytest.approx(log_p(role_context, head, whole[len(head) :]), abs=TOLERANCE)
 
 
-def test_the_chain_rule(seat):
+def test_the_chain_rule(role_context):
     """Log P(a b | prompt) = log P(a | prompt) + log P(b | prompt a)."""
-    both, first = score_options(seat, spans("the"), ["hello the world", "hello the"])
-    [second] = score_options(seat, spans("the hello the"), ["world"])
+    both, first = score_options(role_context, spans("the"), ["hello the world", "hello the"])
+    [second] = score_options(role_context, spans("the hello the"), ["world"])
 
     assert both.logprob == pytest.approx(first.logprob + second.logprob, abs=TOLERANCE)
 
 
-def test_spaces_at_the_seam_do_not_matter(seat):
+def test_spaces_at_the_seam_do_not_matter(role_context):
     """A space before the option may stand in the prompt, in the option, or be left out."""
     here, there, nowhere = (
-        score_options(seat, spans(prompt), [option])[0]
+        score_options(role_context, spans(prompt), [option])[0]
         for prompt, option in (("the ", "world"), ("the", " world"), ("the", "world"))
     )
 
@@ -127,53 +127,53 @@ def test_spaces_at_the_seam_do_not_matter(seat):
     assert there.n_bytes == nowhere.n_bytes + 1
 
 
-def test_a_shared_token_is_not_torn_out_of_the_prompt(seat):
+def test_a_shared_token_is_not_torn_out_of_the_prompt(role_context):
     """Where prompt and option would merge, the prompt keeps its tokens and the option follows them."""
-    vocabulary = seat.context.model.vocabulary
+    vocabulary = role_context.context.model.vocabulary
     prompt, option = "\nhel", "lo"
     head = vocabulary.tokenize_prompt(spans(prompt))
-    [score] = score_options(seat, [Span(prompt, trusted=True)], [option])
+    [score] = score_options(role_context, [Span(prompt, trusted=True)], [option])
 
-    expected = log_p(seat, head, vocabulary.tokenize_following(option))
+    expected = log_p(role_context, head, vocabulary.tokenize_following(option))
     assert score.logprob == pytest.approx(expected, abs=TOLERANCE)
 
 
-def test_the_prompt_is_read_once(seat):
+def test_the_prompt_is_read_once(role_context):
     """Options of one token cost nothing more; longer ones cost their own tokens, whatever the memory."""
     prompt = spans(TEXT.strip())
-    n_prompt = len(seat.context.model.vocabulary.tokenize_prompt(prompt))
-    scores = score_options(seat, prompt, ["a"] * 10)
+    n_prompt = len(role_context.context.model.vocabulary.tokenize_prompt(prompt))
+    scores = score_options(role_context, prompt, ["a"] * 10)
     assert [score.n_tokens for score in scores] == [1] * 10
-    assert seat.context.tally.tokens == n_prompt
+    assert role_context.context.counter.tokens == n_prompt
 
-    scores = score_options(seat, prompt, ["a", "hello the", "hello a the"])
-    read = seat.context.tally.tokens - n_prompt
+    scores = score_options(role_context, prompt, ["a", "hello the", "hello a the"])
+    read = role_context.context.counter.tokens - n_prompt
     assert read == 1 + sum(score.n_tokens for score in scores if score.n_tokens > 1)
 
 
-def test_a_conversation_is_not_disturbed(seat):
+def test_a_conversation_is_not_disturbed(role_context):
     """After reading, a prompt gives the bits that it gives in a fresh context."""
-    ids = seat.context.model.vocabulary.tokenize_prompt(spans(TEXT * 3))
-    before = logits_after(seat, ids)
-    list(read_text(seat, spans(TEXT)))
-    score_options(seat, spans("the"), ["a", "world hello"])
+    ids = role_context.context.model.vocabulary.tokenize_prompt(spans(TEXT * 3))
+    before = logits_after(role_context, ids)
+    list(read_text(role_context, spans(TEXT)))
+    score_options(role_context, spans("the"), ["a", "world hello"])
 
-    assert (logits_after(seat, ids) == before).all()
+    assert (logits_after(role_context, ids) == before).all()
 
 
-def test_a_stop_is_heeded(seat):
+def test_a_stop_is_heeded(role_context):
     """Reading ends where the user says so."""
     with pytest.raises(StoppedError):
-        list(read_text(seat, spans(TEXT), should_stop=lambda: True))
+        list(read_text(role_context, spans(TEXT), should_stop=lambda: True))
 
 
-def test_too_long_and_empty_are_refused(seat):
+def test_too_long_and_empty_are_refused(role_context):
     """A text that does not fit and an option without text are errors of their own."""
     with pytest.raises(ContextFullError):
-        list(read_text(seat, spans("hello " * 600)))
+        list(read_text(role_context, spans("hello " * 600)))
     with pytest.raises(UsageError):
-        score_options(seat, spans("the"), ["a", ""])
-    assert list(read_text(seat, spans("\n")))
+        score_options(role_context, spans("the"), ["a", ""])
+    assert list(read_text(role_context, spans("\n")))
 
 
 def test_the_pair_reads_and_scores(tmp_path):

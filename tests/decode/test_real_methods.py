@@ -24,7 +24,7 @@ FEW = (PROMPTS[0], PROMPTS[2], PROMPTS[7])
 def trio(demo_base_path, demo_guide_path):
     """The demo pair with its own guide, read in the plain prompt, as the third model."""
     setup = PairSetup(
-        demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, anti=demo_guide_path, n_lanes=2
+        demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, anti=demo_guide_path, n_parallel=2
     )
     with Pair(setup) as opened:
         yield opened
@@ -47,11 +47,11 @@ def may_part(pair, prompt, steps, other, settings):
 
 def draft_is_near_tie(pair, prompt, steps):
     """Whether one of the tokens that the guide would draft here, or drafted up to here, is a near-tie."""
-    seat = pair._places[0]["guide"]
+    role_context = pair._slots[0]["guide"]
     pair.respond(prompt, blend=BlendSettings(method="guide"), answer=AnswerSettings(max_tokens=1))
     text = b"".join(step.bytes for step in steps[:-4])
     for _ in range(24):
-        prediction = seat.predict(text, lambda: False)
+        prediction = role_context.predict(text, lambda: False)
         first, second = list(prediction.candidates.values())[:2]
         if first - second < 0.12:
             return True
@@ -92,7 +92,7 @@ def test_proxy_tuning_against_the_base_itself_is_the_guide(demo_base_path, demo_
     with Pair(setup) as pair:
         answer = AnswerSettings(max_tokens=10, loop_guard=False, top_logprobs=40)
         steps = pair.respond(FEW[0], blend=BlendSettings(method="proxy"), answer=answer).steps
-        known = pair._players["base"].table.ids.keys() & pair._players["guide"].table.ids.keys()
+        known = pair._models["base"].table.ids.keys() & pair._models["guide"].table.ids.keys()
     for step in steps:
         blend = {c.bytes: c.p for c in step.candidates.blend if c.bytes in known}
         guide = {c.bytes: c.p for c in step.candidates.guide if c.bytes in blend}

@@ -67,16 +67,16 @@ def answer_of(setup, question, n=24):
         return pair.respond(question, blend=ALWAYS, answer=limits)
 
 
-def logits_after(model, ids, threads, pace=None):
+def logits_after(model, ids, threads, governor=None):
     """After a prompt and some tokens one by one."""
-    context = Context(model, 2048, threads, pace=pace)
-    [lane] = context.lanes
-    lane.begin(ids)
-    found = [context.predict([lane])[0].copy()]
+    context = Context(model, 2048, threads, governor=governor)
+    [sequence] = context.sequences
+    sequence.begin(ids)
+    found = [context.predict([sequence])[0].copy()]
     for token in ids[:6]:
-        lane.accept(token, b"x")
-        found.append(context.predict([lane])[0].copy())
-    evaluations = dict(lane.tally.evaluations)
+        sequence.accept(token, b"x")
+        found.append(context.predict([sequence])[0].copy())
+    evaluations = dict(sequence.counter.evaluations)
     context.close()
     return np.array(found), evaluations
 

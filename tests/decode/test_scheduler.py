@@ -8,10 +8,10 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
-from blendin_local.decode.stats import Account
-from blendin_local.engine.sequence import PORTION, WORTH_LENDING
+from blendin_local.decode.stats import GenerationStats
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK
 from blendin_local.errors import BlendinError, ContextFullError, UsageError
-from blendin_local.pair.pair import MAX_LANES, Pair, PairSetup, Request
+from blendin_local.pair.pair import MAX_PARALLEL, Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.near_ties import is_near_tie, parting, whole
 from tests.prompts import PROMPTS, TEMPLATE
@@ -35,9 +35,9 @@ def toys(tmp_path_factory):
 def open_toys(toys):
     opened = []
 
-    def open_pair(kind, n_lanes=1, ctx_size=512):
+    def open_pair(kind, n_parallel=1, ctx_size=512):
         settings = ModelSettings(ctx_size=ctx_size, threads=1, kv_type="f32", flash_attention="off")
-        opened.append(Pair(PairSetup(*toys[kind], TEMPLATE, settings, settings, n_lanes=n_lanes)))
+        opened.append(Pair(PairSetup(*toys[kind], TEMPLATE, settings, settings, n_parallel=n_parallel)))
         return opened[-1]
 
     yield open_pair
@@ -76,14 +76,14 @@ def tokens_read(completions):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crowd_of_one_is_respond(open_toys, kind):
-    """With one lane every answer is that of a fresh pair, to the last bit, whatever ran before."""
-    crowd = open_toys(kind)
-    talk = crowd.respond("the hello", blend=THREE_WAYS[0], answer=limits(40))
+    """With one sequence every answer is that of a fresh pair, to the last bit, whatever ran before."""
+    scheduler = open_toys(kind)
+    talk = scheduler.respond("the hello", blend=THREE_WAYS[0], answer=limits(40))
     told = [Message("user", "the hello"), Message("assistant", talk.text), Message("user", "or")]
-    crowd.respond(told, blend=THREE_WAYS[0], answer=limits(3))
+    scheduler.respond(told, blend=THREE_WAYS[0], answer=limits(3))
     rows = [Request("told", tuple(told), THREE_WAYS[0], SAMPLED, limits(8)), *seventeen()]
 
-    results = dict(crowd.answer_all(rows))
+    results = dict(scheduler.answer_all(rows))
 
     for row in rows:
         fresh = open_toys(kind)
@@ -94,7 +94,7 @@ def test_a_crowd_of_one_is_respond(open_toys, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crowd_answers_everyone_as_if_alone(open_toys, kind):
-    """Five lanes, seventeen requests: each is answered once, with the steps it has alone."""
+    """Five sequences, seventeen requests: each is answered once, with the steps it has alone."""
     rows, single = seventeen(), open_toys(kind)
 
     results = list(open_toys(kind, 5).answer_all(rows))
@@ -110,7 +110,7 @@ def test_a_crowd_answers_everyone_as_if_alone(open_toys, kind):
 
 
 def test_requests_are_taken_only_as_lanes_become_free(open_toys):
-    """A stream of requests is never read further than the lanes that are free."""
+    """A stream of requests is never read further than the sequences that are free."""
     taken = []
 
     def endless():
@@ -141,7 +141,7 @@ def test_bad_requests_are_not_gathered(open_toys):
 
 
 def test_a_short_answer_overtakes_a_long_one(open_toys):
-    """Results come in the order of finishing, and a free lane goes on at once."""
+    """Results come in the order of finishing, and a free sequence goes on at once."""
     rows = [request("long", "the", n=40)]
     rows += [request(i, "a", THREE_WAYS[1], n=4) for i in range(6)]
 
@@ -151,7 +151,7 @@ def test_a_short_answer_overtakes_a_long_one(open_toys):
 
 
 def test_a_long_prompt_lets_others_write(open_toys):
-    """While one lane reads a long prompt, the others go on."""
+    """While one sequence reads a long prompt, the others go on."""
     rows = [request("long", "x" * 3000, THREE_WAYS[1], n=1)]
     rows += [request(i, "a", THREE_WAYS[1], n=4) for i in range(2)]
 
@@ -163,7 +163,7 @@ def test_a_long_prompt_lets_others_write(open_toys):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shared_beginning_is_read_once(open_toys, kind):
     """What prompts share is copied where the memory allows it, and changes nothing."""
-    shared, blend = "x" * (2 * PORTION + 50), BlendSettings(method="base")
+    shared, blend = "x" * (2 * PREFILL_CHUNK + 50), BlendSettings(method="base")
     rows = [request(i, f"{shared} {i}", blend, n=4) for i in range(6)]
 
     results = dict(open_toys(kind, 3).answer_all(rows))
@@ -179,38 +179,38 @@ def test_a_shared_beginning_is_read_once(open_toys, kind):
         assert evaluated <= prompt + 4 * 4 - copied  # steps are read again where their tokens change
 
 
-@pytest.mark.parametrize("n", [PORTION, 2 * PORTION, 2 * PORTION + 1])
+@pytest.mark.parametrize("n", [PREFILL_CHUNK, 2 * PREFILL_CHUNK, 2 * PREFILL_CHUNK + 1])
 def test_a_lane_alone_keeps_whole_portions(open_toys, n):
     """A prompt that ends with a portion reads its last token apart, so that portion is not a whole one."""
-    context = open_toys("plain", 1, 1024)._players["base"].context
-    [lane] = context.lanes
+    context = open_toys("plain", 1, 1024)._models["base"].context
+    [sequence] = context.sequences
     ids = [3 + i % 250 for i in range(n + 100)]
     for first, second in ((ids[:n], ids), (ids, ids[:n])):
-        lane.begin([9])
-        lane.begin(first)
-        context.predict([lane])
-        before = lane.tally.tokens
-        lane.begin(second)
-        context.predict([lane])
-        assert lane.tally.tokens - before == len(second) - (n - 1) // PORTION * PORTION
+        sequence.begin([9])
+        sequence.begin(first)
+        context.predict([sequence])
+        before = sequence.counter.tokens
+        sequence.begin(second)
+        context.predict([sequence])
+        assert sequence.counter.tokens - before == len(second) - (n - 1) // PREFILL_CHUNK * PREFILL_CHUNK
 
 
-@pytest.mark.parametrize("n", [20, PORTION, 2 * PORTION + 1])
+@pytest.mark.parametrize("n", [20, PREFILL_CHUNK, 2 * PREFILL_CHUNK + 1])
 def test_lanes_among_others_borrow_what_is_the_same(open_toys, n):
     """To the token, but for the last one, which is read apart; a few tokens are read sooner than copied."""
-    context = open_toys("plain", 2, 1024)._players["base"].context
-    lane, other = context.lanes
+    context = open_toys("plain", 2, 1024)._models["base"].context
+    sequence, other = context.sequences
     ids = [3 + i % 250 for i in range(n + 100)]
     for first, second in ((ids[:n], ids), (ids, ids[:n]), (ids[:9], ids)):
-        lane.begin(first)
-        context.predict([lane])
+        sequence.begin(first)
+        context.predict([sequence])
         other.begin([9, *ids])
         context.predict([other])
-        before = other.tally.tokens
+        before = other.counter.tokens
         other.begin(second)
         context.predict([other])
         shared = min(len(first), len(second)) - 1
-        assert other.tally.tokens - before == len(second) - (shared if shared >= WORTH_LENDING else 0)
+        assert other.counter.tokens - before == len(second) - (shared if shared >= MIN_SHARED_PREFIX else 0)
 
 
 def test_an_error_is_the_result_of_its_request_alone(open_toys):
@@ -238,7 +238,7 @@ def test_a_bug_costs_one_answer_and_no_other(open_toys, monkeypatch, breaks):
     """What nobody foresaw is the result of the row that met it; all others are what they are without it."""
     rows = seventeen()
     single, pair = open_toys("plain"), open_toys("plain", 3)
-    owner, name = (Pair, "_task_of") if "prepared" in breaks else (Account, "note")
+    owner, name = (Pair, "_task_of") if "prepared" in breaks else (GenerationStats, "note")
     whole, calls = getattr(owner, name), itertools.count()
 
     def breaking(*args):
@@ -259,7 +259,7 @@ def test_a_bug_costs_one_answer_and_no_other(open_toys, monkeypatch, breaks):
 
 
 def test_a_full_context_ends_one_answer(open_toys):
-    """Where a lane is full its answer ends with that reason; its neighbours have room of their own."""
+    """Where a sequence is full its answer ends with that reason; its neighbours have room of their own."""
     rows = [request("full", "x" * 200, n=400), request("other", "a", n=80)]
 
     results = {row.key: completion for row, completion in open_toys("plain", 2, 256).answer_all(rows)}
@@ -281,8 +281,8 @@ def test_stopping_keeps_what_was_written(open_toys, kind):
     assert [row.key for row, _ in results] == ["0", "1", "2", "3"]
     assert {completion.stopped_by for _, completion in results} == {"user"}
     assert any(completion.steps for _, completion in results)
-    [(_, again)] = pair.answer_all([request(7, "the")])
-    assert again.text == alone(open_toys(kind), request(7, "the")).text
+    [(_, repeat)] = pair.answer_all([request(7, "the")])
+    assert repeat.text == alone(open_toys(kind), request(7, "the")).text
 
 
 def test_a_left_crowd_can_be_asked_again(open_toys):
@@ -295,14 +295,14 @@ def test_a_left_crowd_can_be_asked_again(open_toys):
 
 
 def test_counts_and_times_are_those_of_each_answer(open_toys):
-    """Tokens and seconds of the lanes add up to those of the contexts."""
+    """Tokens and seconds of the sequences add up to those of the contexts."""
     pair = open_toys("plain", 4)
     results = [completion for _, completion in pair.answer_all(seventeen())]
 
-    contexts = [player.context for player in pair._players.values()]
-    assert tokens_read(results) == sum(context.tally.tokens for context in contexts)
+    contexts = [player.context for player in pair._models.values()]
+    assert tokens_read(results) == sum(context.counter.tokens for context in contexts)
     spent = sum(completion.timings.llama_decode_ms for completion in results)
-    assert spent == pytest.approx(sum(context.tally.decode_s for context in contexts) * 1000)
+    assert spent == pytest.approx(sum(context.counter.decode_s for context in contexts) * 1000)
     for completion in results:
         times = completion.timings
         assert 0 < times.llama_decode_ms <= times.prompt_ms + times.generation_ms
@@ -313,11 +313,11 @@ def test_counts_and_times_are_those_of_each_answer(open_toys):
 def test_lanes_have_a_limit(tmp_path):
     """llama.cpp knows at most 256 conversations in one context."""
     with pytest.raises(UsageError, match="parallel is 257"):
-        PairSetup(tmp_path / "a", None, TEMPLATE, n_lanes=MAX_LANES + 1)
+        PairSetup(tmp_path / "a", None, TEMPLATE, n_parallel=MAX_PARALLEL + 1)
 
 
 @pytest.mark.model
-def test_sixteen_lanes_of_the_demo_pair_part_only_at_near_ties(demo_base_path, demo_guide_path):
+def test_sixteen_answers_of_the_demo_pair_part_only_at_near_ties(demo_base_path, demo_guide_path):
     """Real answers in a crowd are those given alone, up to partings that batch shapes explain."""
     settings, answer = ModelSettings(ctx_size=512), limits(24, top_logprobs=5)
     rows = [
@@ -325,18 +325,20 @@ def test_sixteen_lanes_of_the_demo_pair_part_only_at_near_ties(demo_base_path, d
         for i, text in enumerate(PROMPTS)
     ]
 
-    def answers(n_lanes):
-        setup = PairSetup(demo_base_path, demo_guide_path, TEMPLATE, settings, settings, n_lanes=n_lanes)
+    def answers(n_parallel):
+        setup = PairSetup(
+            demo_base_path, demo_guide_path, TEMPLATE, settings, settings, n_parallel=n_parallel
+        )
         with Pair(setup) as pair:
             return {row.key: completion for row, completion in pair.answer_all(rows)}
 
-    crowd, single = answers(16), answers(1)
+    scheduler, single = answers(16), answers(1)
 
     partings = 0
     for key, completion in single.items():
         assert isinstance(completion, Completion)
-        assert not isinstance(crowd[key], BlendinError)
-        parted = parting(whole(crowd[key]), whole(completion))
+        assert not isinstance(scheduler[key], BlendinError)
+        parted = parting(whole(scheduler[key]), whole(completion))
         if parted:
             partings += 1
             assert any(is_near_tie(step, BlendSettings().threshold) for step in parted), (key, parted)

@@ -74,7 +74,7 @@ def changes(paths):
         "guide_template": SOURCE + "{# the same prompt #}",
         "thinking": True,
         "exact_prompts": {"guide": "hello"},
-        "n_lanes": 2,
+        "n_parallel": 2,
         "date": datetime.date(2026, 1, 3),
     }
 

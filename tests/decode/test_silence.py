@@ -212,17 +212,17 @@ def test_a_pair_tells_of_a_silent_guide(tmp_path):
     toys = [make_toy(tmp_path / f"{seed}.gguf", "plain", seed=seed) for seed in (0, 1)]
     one = ModelSettings(ctx_size=256, threads=1)
     limits = AnswerSettings(max_tokens=10, loop_guard=False)
-    with Pair(PairSetup(*toys, TEMPLATE, one, one, n_lanes=2)) as pair:
+    with Pair(PairSetup(*toys, TEMPLATE, one, one, n_parallel=2)) as pair:
         own = pair.respond("the hello", blend=BlendSettings(method="base"), answer=limits)
-        pieces = pair._players["guide"].table.pieces
+        pieces = pair._models["guide"].table.pieces
         mute_table = TokenTable.build([b"", *[b""] * (len(pieces) - 2), b"x"], [0])
-        for place in pair._places:
+        for place in pair._slots:
             place["guide"]._table = mute_table
         blend = BlendSettings(threshold=0.99)
         alone = pair.respond("the hello", blend=blend, answer=limits)
         row = Request("a", [Message("user", "the hello")], blend, answer=limits)
-        [(_, crowd)] = pair.answer_all([row])
-    for completion in (alone, crowd):
+        [(_, scheduler)] = pair.answer_all([row])
+    for completion in (alone, scheduler):
         assert [step.bytes for step in completion.steps] == [step.bytes for step in own.steps]
         assert completion.blend.asked == completion.blend.guide_silent > 0
         assert any("no suggestion at" in notice for notice in completion.notices)

@@ -1,9 +1,9 @@
-"""How far two prompts are the same, and what a lane may keep of a conversation that goes on."""
+"""How far two prompts are the same, and what a sequence may keep of a conversation that goes on."""
 
 import pytest
 
 from blendin_local.decode.spans import after, common_length, digest_of, text_of
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 
 
@@ -40,14 +40,14 @@ def test_equal_prompts_are_equal_however_they_were_cut():
 
 def test_what_was_read_as_part_of_a_conversation_is_lent_to_no_other():
     """What follows a parting was read in other portions than in a fresh prompt: only what is before stays."""
-    lane, first = Lane(0, None), list(range(400))
-    lane.begin(first)
-    lane.shrink_to(400)
+    sequence, first = TokenSequence(0, None), list(range(400))
+    sequence.begin(first)
+    sequence.shrink_to(400)
     second = [*range(200), *range(1000, 1300)]
 
-    lane.begin(second, goes_on=True)
-    assert lane.n_valid == 200
-    lane.shrink_to(len(second))
-    lane.begin([*second, 5])
+    sequence.begin(second, goes_on=True)
+    assert sequence.n_valid == 200
+    sequence.shrink_to(len(second))
+    sequence.begin([*second, 5])
 
-    assert lane.n_valid == 128
+    assert sequence.n_valid == 128

@@ -275,7 +275,7 @@ settings = ModelSettings(ctx_size=256, threads=1)
 pair = Pair(PairSetup(Path(base), Path(guide), TEMPLATE, settings, settings))
 ask = [Message("user", "the world")]
 half, opened = pair.stream("the hello"), pair.read("base", "the hello")
-all_, place = pair.answer_all([Request("a", ask)] * 3), pair._places[0]["base"]
+all_, place = pair.answer_all([Request("a", ask)] * 3), pair._slots[0]["base"]
 {"half": lambda: next(iter(half)), "opened": lambda: next(opened), "all_": lambda: next(all_)}.get(use, str)()
 fresh = pair.stream("the world") if use == "unbegun" else None
 context = place.context
@@ -294,7 +294,7 @@ uses = {
     "opened": lambda: list(opened),
     "all_": lambda: list(all_),
     "unbegun": lambda: list(fresh),
-    "context": lambda: context.predict([place.lane]),
+    "context": lambda: context.predict([place.sequence]),
 }
 try:
     uses[use]()

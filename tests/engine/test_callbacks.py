@@ -104,12 +104,12 @@ def test_an_evaluation_that_raised_can_be_repeated(tmp_path, kind, error):
     context, fresh = Context(model, 512, 1), Context(model, 512, 1)
     ids = [259 + i % 15 for i in range(300)]
     for each in (context, fresh):
-        each.lanes[0].begin(ids)
+        each.sequences[0].begin(ids)
     for after in (0, 5, 40):
         with pytest.raises(type(error)) as raised:
-            context.predict(context.lanes, raising(error, after))
+            context.predict(context.sequences, raising(error, after))
         assert raised.value is error
-    [logits], [expected] = context.predict(context.lanes), fresh.predict(fresh.lanes)
+    [logits], [expected] = context.predict(context.sequences), fresh.predict(fresh.sequences)
     assert (logits == expected).all()
     for each in (context, fresh):
         each.close()

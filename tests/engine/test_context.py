@@ -1,4 +1,4 @@
-"""Laws of contexts, for every kind of memory: other prompts, lanes and interruptions leave no trace.
+"""Laws of contexts, for every kind of memory: other prompts, sequences and interruptions leave no trace.
 
 What going back within a prompt and its answer leaves: `test_rewind`.
 """
@@ -10,7 +10,7 @@ import pytest
 
 from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import MemoryKind, Model
-from blendin_local.engine.sequence import PORTION
+from blendin_local.engine.sequence import PREFILL_CHUNK
 from blendin_local.errors import ContextFullError, LoadError
 from blendin_local.settings import ModelSettings
 from tests.toys import make_toy
@@ -23,8 +23,8 @@ def toy(toy_path):
     model = Model(toy_path, ModelSettings())
     contexts = []
 
-    def open_context(ctx_size=512, lanes=1):
-        contexts.append(Context(model, ctx_size, 1, lanes))
+    def open_context(ctx_size=512, sequences=1):
+        contexts.append(Context(model, ctx_size, 1, sequences))
         return contexts[-1]
 
     yield open_context
@@ -37,10 +37,10 @@ def ids_of(n, seed=0):
     return np.random.default_rng(seed).integers(3, 270, n).tolist()
 
 
-def logits_after(context, ids, lane=0):
-    lane = context.lanes[lane]
-    lane.begin(ids)
-    return context.predict([lane])[0].copy()
+def logits_after(context, ids, sequence=0):
+    sequence = context.sequences[sequence]
+    sequence.begin(ids)
+    return context.predict([sequence])[0].copy()
 
 
 def test_a_cached_context_equals_one_that_reads_everything(toy):
@@ -53,16 +53,16 @@ def test_a_cached_context_equals_one_that_reads_everything(toy):
         ids = (ids[:keep] + ids_of(int(rng.integers(1, 300)), seed=turn))[:500]
 
         fresh = toy()
-        before = context.tally.tokens
+        before = context.counter.tokens
         assert (logits_after(context, ids) == logits_after(fresh, ids)).all()
-        saved += fresh.tally.tokens - (context.tally.tokens - before)
+        saved += fresh.counter.tokens - (context.counter.tokens - before)
     assert saved > (1000 if context.model.memory_kind in {MemoryKind.PLAIN, MemoryKind.SLIDING} else -1)
 
 
 def evaluated(context, ids):
-    before = context.tally.tokens
+    before = context.counter.tokens
     logits_after(context, ids)
-    return context.tally.tokens - before
+    return context.counter.tokens - before
 
 
 def test_the_same_prompt_again_reads_one_token_and_gives_the_same_bits(toy):
@@ -75,43 +75,43 @@ def test_the_same_prompt_again_reads_one_token_and_gives_the_same_bits(toy):
 
 
 def test_another_prompt_keeps_the_portions_it_shares(toy):
-    """Of a prompt that begins alike, whole portions are kept, and the bits are those of a fresh context."""
+    """Whole chunks of a shared beginning are kept, and the bits are those of a fresh context."""
     context, ids = toy(), ids_of(300)
     other = [*ids[:200], *ids_of(50, seed=9)]
     logits_after(context, ids)
 
     exact = context.model.memory_kind in {MemoryKind.PLAIN, MemoryKind.SLIDING}
-    assert evaluated(context, other) == (250 - PORTION if exact else 250)
+    assert evaluated(context, other) == (250 - PREFILL_CHUNK if exact else 250)
     assert (logits_after(context, other) == logits_after(toy(), other)).all()
 
 
 def test_an_answer_begun_anew_has_the_bits_of_a_fresh_context(toy):
     """What a conversation read in other shapes, turn by turn, is not kept for an answer that starts anew."""
     context, fresh, ids = toy(), toy(), ids_of(300)
-    lane = context.lanes[0]
+    sequence = context.sequences[0]
     logits_after(context, ids[:130])
     for token in ids[130:140]:
-        lane.accept(token, b"?")
-        context.predict([lane])
-    lane.freeze()
-    lane.extend_prompt(ids[140:])
-    context.predict([lane])
-    before = context.tally.tokens
+        sequence.accept(token, b"?")
+        context.predict([sequence])
+    sequence.freeze()
+    sequence.extend_prompt(ids[140:])
+    context.predict([sequence])
+    before = context.counter.tokens
 
-    lane.begin_anew(ids)
+    sequence.start_fresh(ids)
 
-    anew = context.predict([lane])[0].copy()
+    anew = context.predict([sequence])[0].copy()
     assert (anew == logits_after(fresh, ids)).all()
-    assert context.tally.tokens - before == 300
-    lane.begin_anew(ids)
-    assert (context.predict([lane])[0] == anew).all()
-    assert context.tally.tokens - before == 301
+    assert context.counter.tokens - before == 300
+    sequence.start_fresh(ids)
+    assert (context.predict([sequence])[0] == anew).all()
+    assert context.counter.tokens - before == 301
 
 
 def test_the_last_token_of_a_shared_prompt_is_read_apart(toy):
     """A prompt that is the beginning of another, or goes on from it, has the bits of a fresh context."""
-    for shorter in (PORTION, PORTION + 1, PORTION + 2, 2 * PORTION + 1):
-        ids = ids_of(2 * PORTION + 40, seed=shorter)
+    for shorter in (PREFILL_CHUNK, PREFILL_CHUNK + 1, PREFILL_CHUNK + 2, 2 * PREFILL_CHUNK + 1):
+        ids = ids_of(2 * PREFILL_CHUNK + 40, seed=shorter)
         context = toy()
         for n in (len(ids), shorter, len(ids), shorter):
             assert (logits_after(context, ids[:n]) == logits_after(toy(), ids[:n])).all()
@@ -121,10 +121,10 @@ def test_lanes_do_not_disturb_each_other(toy):
     """Several conversations in one context get the logits they get alone."""
     context = toy(256, 3)
     prompts = [ids_of(n, seed=n) for n in (5, 40, 17)]
-    for lane, ids in zip(context.lanes, prompts, strict=True):
-        lane.begin(ids)
+    for sequence, ids in zip(context.sequences, prompts, strict=True):
+        sequence.begin(ids)
 
-    together = [row.copy() for row in context.predict(context.lanes)]
+    together = [row.copy() for row in context.predict(context.sequences)]
 
     for row, ids in zip(together, prompts, strict=True):
         assert row == pytest.approx(logits_after(toy(256), ids), abs=TOLERANCE)
@@ -143,10 +143,10 @@ def test_a_stopped_evaluation_leaves_the_context_right(toy):
     context = toy(2048)
     ids = ids_of(1500)
     polls = iter(range(10**9))
-    context.lanes[0].begin(ids)
+    context.sequences[0].begin(ids)
 
     with pytest.raises(StoppedError):
-        context.predict([context.lanes[0]], lambda: next(polls) > 20)
+        context.predict([context.sequences[0]], lambda: next(polls) > 20)
 
     assert logits_after(context, ids) == pytest.approx(logits_after(toy(2048), ids), abs=TOLERANCE)
 
@@ -172,7 +172,7 @@ def test_a_small_window_is_rewound_only_while_it_is_whole(tmp_path):
     cached = logits_after(context, ids[:300])
 
     assert cached == pytest.approx(logits_after(fresh, ids[:300]), abs=TOLERANCE)
-    assert context.tally.tokens == 1900 + 300
+    assert context.counter.tokens == 1900 + 300
     for closed in (context, fresh):
         closed.close()
     model.close()
@@ -183,6 +183,6 @@ def test_an_impossible_context_is_a_load_error(toy_path):
     model = Model(toy_path, ModelSettings())
     try:
         with pytest.raises(LoadError, match="no context of"):
-            Context(model, 256, 1, n_lanes=300)
+            Context(model, 256, 1, n_parallel=300)
     finally:
         model.close()

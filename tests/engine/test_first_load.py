@@ -10,7 +10,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from blendin_local.decode.loaded_model import Player
+from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine import first_load
 from blendin_local.engine.child import Child
 from blendin_local.engine.first_load import MODEL, VOCABULARY, require_loadable
@@ -175,7 +175,7 @@ def test_every_model_of_a_pair_is_tried_before_one_is_loaded(tmp_path, verdicts)
     base = make_toy(tmp_path / "base.gguf", "plain")
     guide = doubled_token(tmp_path / "guide.gguf")
     with pytest.raises(LoadError, match=r"guide\.gguf"):
-        Player.load_all({"base": (base, SETTINGS), "guide": (guide, SETTINGS)}, verdicts)
+        LoadedModel.load_all({"base": (base, SETTINGS), "guide": (guide, SETTINGS)}, verdicts)
 
 
 def test_a_refusal_keeps_its_kind(tmp_path, verdicts):

@@ -244,12 +244,12 @@ def test_checkpoints_are_as_many_and_as_large_as_counted(tmp_path, kind):
     """A long answer of a recurrent model leaves so many copies of its state, of that size."""
     path = make_toy(tmp_path / "toy.gguf", kind)
     with closing(Model(path, ModelSettings())) as model, closing(Context(model, 1024, 1)) as context:
-        [lane] = context.lanes
-        lane.begin([1, *range(3, 60)])
+        [sequence] = context.sequences
+        sequence.begin([1, *range(3, 60)])
         for token in range(100):
-            context.predict([lane])
+            context.predict([sequence])
             for _ in range(2):
-                lane.accept(3 + token, b"-")
+                sequence.accept(3 + token, b"-")
         kept = [len(state) for state in context.rewinder._checkpoints[0].values()]
     assert len(kept) == CHECKPOINTS
     assert max(kept) == pytest.approx(read_header(path).state_bytes, rel=0.05, abs=1024)

@@ -40,20 +40,20 @@ class Bench:
         self.vocabulary = self.model.vocabulary
         self._opened = []
 
-    def open(self, ctx_size=1024, n_lanes=1):
-        self._opened.append(Context(self.model, ctx_size, 1, n_lanes))
+    def open(self, ctx_size=1024, n_parallel=1):
+        self._opened.append(Context(self.model, ctx_size, 1, n_parallel))
         return self._opened[-1]
 
     def walked(self, ids, n_prompt=PROMPT):
-        """A lane that has read a prompt, then accepted and read the rest token by token."""
+        """A sequence that has read a prompt, then accepted and read the rest token by token."""
         context = self.open()
-        [lane] = context.lanes
-        lane.begin(ids[:n_prompt])
-        context.predict([lane])
+        [sequence] = context.sequences
+        sequence.begin(ids[:n_prompt])
+        context.predict([sequence])
         for token in ids[n_prompt:]:
-            lane.accept(token, self.vocabulary.pieces[token])
-            context.predict([lane])
-        return context, lane
+            sequence.accept(token, self.vocabulary.pieces[token])
+            context.predict([sequence])
+        return context, sequence
 
     def close(self):
         while self._opened:
@@ -104,19 +104,19 @@ def ids_of(n, seed=0):
     return np.random.default_rng(seed).integers(3, 270, n).tolist()
 
 
-def reads(context, lane):
-    """What one prediction evaluates, and its logits; the lane then holds its tokens and no others."""
-    before = context.tally.tokens, lane.tally.tokens
-    logits = context.predict([lane])[0].copy()
-    assert lane.n_valid == lane.n_cached == len(lane.ids)
-    evaluated = context.tally.tokens - before[0]
-    assert lane.tally.tokens - before[1] == evaluated
+def reads(context, sequence):
+    """What one prediction evaluates, and its logits; the sequence then holds its tokens and no others."""
+    before = context.counter.tokens, sequence.counter.tokens
+    logits = context.predict([sequence])[0].copy()
+    assert sequence.n_valid == sequence.n_cached == len(sequence.ids)
+    evaluated = context.counter.tokens - before[0]
+    assert sequence.counter.tokens - before[1] == evaluated
     return evaluated, logits
 
 
-def last_position(context, lane):
+def last_position(context, sequence):
     api = library().api
-    return api.llama_memory_seq_pos_max(api.llama_get_memory(context.handle), lane.sequence)
+    return api.llama_memory_seq_pos_max(api.llama_get_memory(context.handle), sequence.seq_id)
 
 
 def check_left(memory, left, keep, n):
@@ -135,14 +135,14 @@ def test_going_back_any_distance_leaves_no_trace(bench, memory):
     ids = ids_of(PROMPT + ANSWER)
     expected = bench.plain(ids)
     for keep in range(1, len(ids)):
-        context, lane = bench.walked(ids)
+        context, sequence = bench.walked(ids)
 
-        context.rewind(lane, keep)
+        context.rewind(sequence, keep)
 
-        left = lane.n_valid
-        assert lane.n_cached == left == last_position(context, lane) + 1
+        left = sequence.n_valid
+        assert sequence.n_cached == left == last_position(context, sequence) + 1
         check_left(memory, left, keep, len(ids))
-        evaluated, logits = reads(context, lane)
+        evaluated, logits = reads(context, sequence)
         assert evaluated == len(ids) - left
         assert logits == pytest.approx(expected, abs=TOLERANCE)
         bench.close()
@@ -154,20 +154,20 @@ def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
     told = bench.vocabulary.tokenize_following(TEXT)
     for at in range(len(TEXT) + 1):
         text = (TEXT[:at], TEXT[:at] + " dolly", TEXT[:at] + "x" + TEXT[at:])[at % 3]
-        context, lane = bench.walked([*prompt, *told])
+        context, sequence = bench.walked([*prompt, *told])
 
-        lane.retell(text.encode())
+        sequence.sync_text(text.encode())
 
         tokens = bench.vocabulary.tokenize_following(text)
-        assert (lane.ids, lane.text) == ([*prompt, *tokens], text.encode())
-        assert lane.n_valid == PROMPT + common_prefix(told, tokens)
-        left = min(lane.n_valid, len(lane.ids) - 1)
-        evaluated, logits = reads(context, lane)
+        assert (sequence.ids, sequence.text) == ([*prompt, *tokens], text.encode())
+        assert sequence.n_valid == PROMPT + common_prefix(told, tokens)
+        left = min(sequence.n_valid, len(sequence.ids) - 1)
+        evaluated, logits = reads(context, sequence)
         if memory in CHECKPOINTED:
-            assert len(lane.ids) - left <= evaluated <= len(tokens) + 1
+            assert len(sequence.ids) - left <= evaluated <= len(tokens) + 1
         else:
-            assert evaluated == len(lane.ids) - left
-        assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+            assert evaluated == len(sequence.ids) - left
+        assert logits == pytest.approx(bench.plain(sequence.ids), abs=TOLERANCE)
         bench.close()
 
 
@@ -178,26 +178,28 @@ def test_checkpoints_along_an_answer_are_used(bench):
     ends = [len("".join(words[:n])) for n in range(1, len(words) + 1)]
     for back in ends[1:]:
         context = bench.open()
-        [lane] = context.lanes
-        lane.begin(prompt)
-        context.predict([lane])
+        [sequence] = context.sequences
+        sequence.begin(prompt)
+        context.predict([sequence])
         for end in ends:
-            lane.retell("".join(words)[:end].encode())
-            context.predict([lane])
-        n = len(lane.ids)
+            sequence.sync_text("".join(words)[:end].encode())
+            context.predict([sequence])
+        n = len(sequence.ids)
 
-        lane.retell(("".join(words)[:back] + "x").encode())
+        sequence.sync_text(("".join(words)[:back] + "x").encode())
 
-        kept = lane.n_valid
-        evaluated, logits = reads(context, lane)
+        kept = sequence.n_valid
+        evaluated, logits = reads(context, sequence)
         distance = n - kept
         if distance <= CHECKPOINT_EVERY:
             longest_word = max(len(bench.vocabulary.tokenize_following(word)) for word in words)
             assert (
-                evaluated <= len(lane.ids) - kept + CHECKPOINT_EVERY + longest_word < len(lane.ids) - PROMPT
+                evaluated
+                <= len(sequence.ids) - kept + CHECKPOINT_EVERY + longest_word
+                < len(sequence.ids) - PROMPT
             )
-        assert evaluated <= len(lane.ids) - PROMPT + 1
-        assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+        assert evaluated <= len(sequence.ids) - PROMPT + 1
+        assert logits == pytest.approx(bench.plain(sequence.ids), abs=TOLERANCE)
         bench.close()
 
 
@@ -209,15 +211,15 @@ def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     expected = bench.plain(ids)
     kept = []
     for keep in (*range(1, 140, 23), *range(140, 420, 3)):
-        context, lane = bench.walked(ids)
+        context, sequence = bench.walked(ids)
         oldest = api.llama_memory_seq_pos_min(api.llama_get_memory(context.handle), 0)
         assert oldest > 0
 
-        context.rewind(lane, keep)
+        context.rewind(sequence, keep)
 
         whole = oldest <= keep - WINDOW
-        assert lane.n_cached == lane.n_valid == (keep if whole else 0)
-        evaluated, logits = reads(context, lane)
+        assert sequence.n_cached == sequence.n_valid == (keep if whole else 0)
+        evaluated, logits = reads(context, sequence)
         assert evaluated == len(ids) - (keep if whole else 0)
         assert logits == pytest.approx(expected, abs=TOLERANCE)
         kept += [keep] * whole
@@ -229,97 +231,102 @@ def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
 def test_own_tokens_stay_before_the_place_where_text_is_retold(bench, memory):
     """Tokens a model chose itself are kept, unlike those of tokenized text, up to the last safe boundary."""
     prompt, said = ids_of(PROMPT), [3 + byte for byte in b"hello world the hell or"]
-    context, lane = bench.walked([*prompt, *said])
-    assert lane.text == b"hello world the hell or"
+    context, sequence = bench.walked([*prompt, *said])
+    assert sequence.text == b"hello world the hell or"
 
-    lane.retell(b"hello world the hell of a wheel")
+    sequence.sync_text(b"hello world the hell of a wheel")
 
     kept = len(b"hello world the hell")
     tail = bench.vocabulary.tokenize_following(" of a wheel")
-    assert lane.ids == [*prompt, *said[:kept], *tail]
-    assert lane.n_valid == PROMPT + kept + common_prefix(said[kept:], tail)
-    _, logits = reads(context, lane)
-    assert logits == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
+    assert sequence.ids == [*prompt, *said[:kept], *tail]
+    assert sequence.n_valid == PROMPT + kept + common_prefix(said[kept:], tail)
+    _, logits = reads(context, sequence)
+    assert logits == pytest.approx(bench.plain(sequence.ids), abs=TOLERANCE)
 
 
 WORDS = ["hello", " world", " the", "\n", ".", " hell", "o", " a", "é", "😊", "  ", " or"]
 
 
 class Wanderer:
-    """Changes one lane at random, and checks what each change promises."""
+    """Changes one sequence at random, and checks what each change promises."""
 
-    def __init__(self, rng, lane, vocabulary):
-        self.rng, self.lane, self.vocabulary = rng, lane, vocabulary
-        lane.begin(self.some_ids())
+    def __init__(self, rng, sequence, vocabulary):
+        self.rng, self.sequence, self.vocabulary = rng, sequence, vocabulary
+        sequence.begin(self.some_ids())
 
     def some_ids(self, most=150):
         return self.rng.integers(3, 270, int(self.rng.integers(2, most))).tolist()
 
     def change(self):
         """One change; the prompt stays but for a new one, and the tokens always say the text."""
-        lane = self.lane
-        if len(lane.ids) > 600:
+        sequence = self.sequence
+        if len(sequence.ids) > 600:
             self.begin()
         else:
             getattr(
                 self, self.rng.choice(["accept"] * 6 + ["retell"] * 6 + ["again", "begin", "anew", "turn"])
             )()
-        said = b"".join(self.vocabulary.pieces[token] for token in lane.ids[lane.n_prompt :])
-        assert said == lane.text
-        assert lane.n_valid <= min(lane.n_cached, len(lane.ids))
+        said = b"".join(self.vocabulary.pieces[token] for token in sequence.ids[sequence.n_prompt :])
+        assert said == sequence.text
+        assert sequence.n_valid <= min(sequence.n_cached, len(sequence.ids))
 
     def accept(self):
         token = int(self.rng.integers(3, 270))
-        ids = [*self.lane.ids, token]
-        self.lane.accept(token, self.vocabulary.pieces[token])
-        assert self.lane.ids == ids
+        ids = [*self.sequence.ids, token]
+        self.sequence.accept(token, self.vocabulary.pieces[token])
+        assert self.sequence.ids == ids
 
-    def retell(self):
-        prompt, valid = self.lane.ids[: self.lane.n_prompt], self.lane.n_valid
-        keep = len(self.lane.text) - int(self.rng.integers(0, 30))
+    def sync_text(self):
+        prompt, valid = self.sequence.ids[: self.sequence.n_prompt], self.sequence.n_valid
+        keep = len(self.sequence.text) - int(self.rng.integers(0, 30))
         words = self.rng.choice(WORDS, int(self.rng.integers(1, 9)))
-        text = self.lane.text[: max(0, keep)].decode(errors="replace") + "".join(words)
-        self.lane.retell(text.encode())
-        assert self.lane.text == text.encode()
-        assert self.lane.ids[: self.lane.n_prompt] == prompt
-        assert self.lane.n_valid >= min(valid, self.lane.n_prompt)
+        text = self.sequence.text[: max(0, keep)].decode(errors="replace") + "".join(words)
+        self.sequence.sync_text(text.encode())
+        assert self.sequence.text == text.encode()
+        assert self.sequence.ids[: self.sequence.n_prompt] == prompt
+        assert self.sequence.n_valid >= min(valid, self.sequence.n_prompt)
 
-    def again(self):
-        prompt, valid = self.lane.ids[: self.lane.n_prompt], self.lane.n_valid
-        self.lane.again()
-        assert self.lane.ids == prompt
-        assert self.lane.n_valid == min(valid, len(prompt))
+    def restart(self):
+        prompt, valid = self.sequence.ids[: self.sequence.n_prompt], self.sequence.n_valid
+        self.sequence.restart()
+        assert self.sequence.ids == prompt
+        assert self.sequence.n_valid == min(valid, len(prompt))
 
     def begin(self):
-        prompt = self.lane.ids[: int(self.rng.integers(0, self.lane.n_prompt + 1))] + self.some_ids()
-        self.lane.begin(prompt)
-        assert self.lane.ids == prompt
+        prompt = self.sequence.ids[: int(self.rng.integers(0, self.sequence.n_prompt + 1))] + self.some_ids()
+        self.sequence.begin(prompt)
+        assert self.sequence.ids == prompt
 
     def anew(self):
-        prompt = self.lane.ids[: int(self.rng.integers(0, self.lane.n_prompt + 1))] + self.some_ids()
-        self.lane.begin_anew(prompt)
-        assert self.lane.ids == prompt
+        prompt = self.sequence.ids[: int(self.rng.integers(0, self.sequence.n_prompt + 1))] + self.some_ids()
+        self.sequence.start_fresh(prompt)
+        assert self.sequence.ids == prompt
 
     def turn(self):
-        ids, valid, more = list(self.lane.ids), self.lane.n_valid, self.some_ids(40)
-        self.lane.freeze()
-        self.lane.extend_prompt(more)
-        assert (self.lane.ids, self.lane.n_valid) == ([*ids, *more], valid)
+        ids, valid, more = list(self.sequence.ids), self.sequence.n_valid, self.some_ids(40)
+        self.sequence.freeze()
+        self.sequence.extend_prompt(more)
+        assert (self.sequence.ids, self.sequence.n_valid) == ([*ids, *more], valid)
 
 
-@pytest.mark.parametrize("n_lanes", [1, 3])
-def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_lanes):
-    """After any changes to any lanes, read in between or not, a prediction is that of a fresh context."""
+@pytest.mark.parametrize("n_parallel", [1, 3])
+def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_parallel):
+    """After any changes to any sequences, read in between or not, a prediction is that of a fresh context."""
     monkeypatch.setattr(contexts, "BATCH_TOKENS", 2 * SMALL_BATCH)  # a window's cache is soon full
-    rng = np.random.default_rng(n_lanes)
-    context = bench.open(n_lanes=n_lanes)
-    wanderers = [Wanderer(rng, lane, bench.vocabulary) for lane in context.lanes]
+    rng = np.random.default_rng(n_parallel)
+    context = bench.open(n_parallel=n_parallel)
+    wanderers = [Wanderer(rng, sequence, bench.vocabulary) for sequence in context.sequences]
     for _ in range(150):
         for wanderer in rng.choice(wanderers, int(rng.integers(1, 4))):
             wanderer.change()
-        asked = [lane for lane in context.lanes if n_lanes == 1 or rng.random() < 0.5]
+        asked = [sequence for sequence in context.sequences if n_parallel == 1 or rng.random() < 0.5]
         rows = [row.copy() for row in context.predict(asked)] if asked else []
-        for lane, row in zip(asked, rows, strict=True):
-            assert lane.n_valid == lane.n_cached == len(lane.ids) == last_position(context, lane) + 1
-            assert row == pytest.approx(bench.plain(lane.ids), abs=TOLERANCE)
-    assert context.tally.tokens == sum(lane.tally.tokens for lane in context.lanes)
+        for sequence, row in zip(asked, rows, strict=True):
+            assert (
+                sequence.n_valid
+                == sequence.n_cached
+                == len(sequence.ids)
+                == last_position(context, sequence) + 1
+            )
+            assert row == pytest.approx(bench.plain(sequence.ids), abs=TOLERANCE)
+    assert context.counter.tokens == sum(sequence.counter.tokens for sequence in context.sequences)

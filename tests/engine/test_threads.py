@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blendin_local.engine import threads
-from blendin_local.engine.threads import SLACK, TRIAL_S, WINDOW_S, Pace, Reading, cores_left, read_machine
+from blendin_local.engine.threads import (
+    SLACK,
+    TRIAL_S,
+    WINDOW_S,
+    Reading,
+    ThreadGovernor,
+    cores_left,
+    read_machine,
+)
 
 TICK_S = 0.01  # in which a system counts
 
@@ -27,7 +35,7 @@ class Machine:
     def __init__(self, cores, others, *, gives_way=False, tells=True, work=0.02):
         self.cores, self.others, self.gives_way, self.tells, self.work = cores, others, gives_way, tells, work
         self.at = self.own = self.idle = 0.0
-        self.pace = Pace(cores, self.read, lambda: self.at)
+        self.governor = ThreadGovernor(cores, self.read, lambda: self.at)
         self.counts = []  # (time, threads, seconds of the evaluation)
 
     def read(self):
@@ -46,7 +54,7 @@ class Machine:
         return self.work / n * self.slowdown(n)
 
     def evaluate(self):
-        n = self.pace.choose()
+        n = self.governor.choose()
         took = self.seconds(n)
         others = self.others(self.at)
         wanted = n + (0 if self.gives_way else others)
@@ -107,7 +115,7 @@ def test_one_short_burst_changes_nothing():
 def test_programs_that_give_way_cost_little():
     """A program of low priority looks busy; trials find out that all threads can be used beside it."""
     machine = Machine(2, lambda _: 1, gives_way=True)
-    machine.pace.threads = 1
+    machine.governor.threads = 1
     machine.run(TRIAL_S + 10)
 
     assert {n for at, n, _ in machine.counts if at > TRIAL_S + 1} == {2}
@@ -128,7 +136,7 @@ def test_two_programs_share_the_cores():
     first = Machine(4, lambda _: 2)
     first.run(5)
 
-    assert first.pace.threads == 2
+    assert first.governor.threads == 2
 
 
 def test_a_system_that_tells_nothing_leaves_the_count_alone():

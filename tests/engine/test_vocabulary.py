@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span
 
 TEXTS = [
@@ -58,27 +58,27 @@ def test_joined_bytes_give_the_text_back(family_vocabulary, text):
 @given(parts=chunks)
 def test_windowed_tokenization_equals_full(family_vocabulary, parts):
     """An answer told in pieces has the tokens of the whole answer, however it was cut."""
-    lane = Lane(0, family_vocabulary)
-    lane.begin([])
+    sequence = TokenSequence(0, family_vocabulary)
+    sequence.begin([])
     text = ""
     for part in parts:
         text += part
-        lane.retell(text.encode())
+        sequence.sync_text(text.encode())
 
-        assert lane.ids == family_vocabulary.tokenize_following(text)
+        assert sequence.ids == family_vocabulary.tokenize_following(text)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=chunks, keep=st.integers(0, 30))
 def test_an_answer_may_be_cut_short_and_told_anew(family_vocabulary, parts, keep):
     """Going back to an earlier text gives that text's tokens."""
-    lane = Lane(0, family_vocabulary)
-    lane.begin([])
+    sequence = TokenSequence(0, family_vocabulary)
+    sequence.begin([])
     text = "".join(parts)
-    lane.retell(text.encode())
-    lane.retell(text[:keep].encode())
+    sequence.sync_text(text.encode())
+    sequence.sync_text(text[:keep].encode())
 
-    assert lane.ids == family_vocabulary.tokenize_following(text[:keep])
+    assert sequence.ids == family_vocabulary.tokenize_following(text[:keep])
 
 
 def test_control_strings_in_user_text_stay_text(family_vocabulary):

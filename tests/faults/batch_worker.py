@@ -28,11 +28,11 @@ class SlowAnswers(ScriptedAnswers):
             yield result
 
 
-def batch(source: str, out: str, lanes: str) -> int:
+def batch(source: str, out: str, sequences: str) -> int:
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
             with opened(Path(source), Path(out)) as running:
-                running.answer(SlowAnswers(int(lanes)), lambda: interrupt.requested, lambda _: None)
+                running.answer(SlowAnswers(int(sequences)), lambda: interrupt.requested, lambda _: None)
         except BlendinError as error:
             return error.exit_code
         except BaseException:  # noqa: BLE001 - in a forked process nothing else reports it

@@ -13,7 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from blendin_local.decode.loaded_model import Player
+from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import BlendinError
 from blendin_local.settings import ModelSettings
@@ -21,12 +21,12 @@ from blendin_local.settings import ModelSettings
 
 def open_and_read(path: Path, verdicts: Path) -> None:
     """Load a file as a base, have it read two tokens, and free it."""
-    players = Player.load_all({"base": (path, ModelSettings(threads=1))}, Verdicts(verdicts))
+    players = LoadedModel.load_all({"base": (path, ModelSettings(threads=1))}, Verdicts(verdicts))
     player = players["base"]
     try:
-        [lane] = player.context.lanes
-        lane.begin([1, 2])
-        player.context.predict([lane])
+        [sequence] = player.context.sequences
+        sequence.begin([1, 2])
+        player.context.predict([sequence])
     finally:
         player.close()
 

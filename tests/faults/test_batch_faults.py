@@ -22,7 +22,7 @@ import pytest
 
 from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.kept import Kept
-from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
 from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, lines, opened, questions, run, scan, write_rows
@@ -218,7 +218,7 @@ def test_errors_of_the_system_lose_no_row(source, tmp_path, ledger, quick):
             trouble = None
             with failing(name, code, moment, chance, out.parent) as fault:
                 try:
-                    run(source, out, ScriptedAnswers(lanes=chance.choice((1, 3))))
+                    run(source, out, ScriptedAnswers(parallel=chance.choice((1, 3))))
                 except (WriteError, UsageError):
                     pass
                 except Exception as error:  # noqa: BLE001 - that is what the trial is about
@@ -286,8 +286,8 @@ def test_meddling_at_any_moment_is_never_silent(source, tmp_path, ledger, quick)
 
 
 def _meddled(source, out, meddle, moment) -> str | None:
-    def listen(standing):
-        if standing.finished_now == moment:
+    def listen(progress):
+        if progress.finished_now == moment:
             meddle()
 
     try:
@@ -300,7 +300,7 @@ def _meddled(source, out, meddle, moment) -> str | None:
     if any(path.is_file() and b"\0" in path.read_bytes() for path in out.parent.iterdir()):
         return "there are NUL bytes"
     try:
-        kept = Kept.read(scan(source)[0], Places.of(source, out)).standing(BatchOptions())
+        kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     except UsageError:
         return None  # what is there cannot be counted, and the next run says so
     counts = json.loads(out.with_name("a.manifest.json").read_text())["counts"]
@@ -325,20 +325,20 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
     model = ModelSettings(ctx_size=512, threads=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def listen(standing):
-        if standing.finished_now == 1:
+    def listen(progress):
+        if progress.finished_now == 1:
             lowest = os.dup(0)
             os.close(lowest)
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-        elif standing.finished_now == 5:
+        elif progress.finished_now == 5:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     try:
         with (
-            Pair(PairSetup(base, guide, TEMPLATE, model, model, n_lanes=2)) as pair,
+            Pair(PairSetup(base, guide, TEMPLATE, model, model, n_parallel=2)) as pair,
             opened(source, out) as batch,
         ):
-            standing = batch.answer(pair, lambda: False, listen)
+            progress = batch.answer(pair, lambda: False, listen)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (standing.answered, standing.failed) == (6, 0)
+    assert (progress.answered, progress.failed) == (6, 0)

@@ -13,7 +13,7 @@ import pytest
 
 from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.batch.intake import RawRow
-from blendin_local.jobs.batch.rows import Fault, Row, interpret
+from blendin_local.jobs.batch.rows import InvalidRow, Row, interpret
 from tests.jobs.batches import DEFAULTS, lines, run, scan
 
 LONGEST_SAID = 400
@@ -108,7 +108,7 @@ def with_each_value(row: object) -> Iterator[object]:
             yield [*row, part]
 
 
-def problem_of(found: Row | Fault) -> str | None:
+def problem_of(found: Row | InvalidRow) -> str | None:
     """What is wrong with what became of a row."""
     if isinstance(found, Row):
         return None
@@ -257,7 +257,7 @@ def _read(path: Path, field: str | None) -> str | None:
         return f"it is refused with {error.message!r}" if "\n" in error.message else None
     except Exception as error:  # noqa: BLE001 - that is what the trial is about
         return f"{type(error).__name__}: {error}"
-    if sum(isinstance(row, Fault) for row in again) != len(faults):
+    if sum(isinstance(row, InvalidRow) for row in again) != len(faults):
         return "read again, other rows are bad"
     try:
         "".join(found.unused).encode()

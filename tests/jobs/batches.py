@@ -12,9 +12,9 @@ from pathlib import Path
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.paths import Places
-from blendin_local.jobs.batch.progress import BatchOptions, Standing
-from blendin_local.jobs.batch.rows import Fault, RowDefaults
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
+from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.pair.pair import Request
@@ -29,11 +29,11 @@ class ScriptedAnswers:
     """Answers `Re: QUESTION`; a question with `fail` in it has no answer.
 
     Attributes:
-        lanes: Rows at once; of these the last begun is finished first.
+        parallel: Rows at once; of these the last begun is finished first.
         stop_after: Rows after which somebody asks it to stop.
     """
 
-    lanes: int = 1
+    parallel: int = 1
     stop_after: int | None = None
     seen: list[Request] = field(default_factory=list)
     tokens_evaluated: int = 0
@@ -46,7 +46,7 @@ class ScriptedAnswers:
         watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         source = iter(requests)
-        while live := list(islice(source, self.lanes)):
+        while live := list(islice(source, self.parallel)):
             for request in reversed(live):
                 if should_stop() or (self.stop_after is not None and len(self.seen) >= self.stop_after):
                     yield request, completion(stopped_by="user")
@@ -89,8 +89,8 @@ def questions(n: int, text: str = "question") -> list[dict[str, str]]:
 
 def scan(
     path: Path, field_name: str | None = None, defaults: RowDefaults = DEFAULTS
-) -> tuple[Scan, list[Fault]]:
-    faults: list[Fault] = []
+) -> tuple[Scan, list[InvalidRow]]:
+    faults: list[InvalidRow] = []
     return scan_rows(path, field_name, defaults, faults.append), faults
 
 
@@ -100,7 +100,7 @@ def opened(
 ) -> Iterator[Batch]:
     found, _ = scan(source)
     identity = Identity({"sha256": found.sha256}, {}, settings or {"threshold": 0.4})
-    with Batch.open(found, Places.of(source, out), options or BatchOptions(), identity, {}) as batch:
+    with Batch.open(found, BatchPaths.of(source, out), options or BatchOptions(), identity, {}) as batch:
         yield batch
 
 
@@ -110,7 +110,7 @@ def run(
     pair: ScriptedAnswers | None = None,
     options: BatchOptions | None = None,
     **settings: object,
-) -> Standing:
+) -> BatchProgress:
     with opened(source, out, options, settings or None) as batch:
         return batch.answer(pair or ScriptedAnswers(), lambda: False, lambda _: None)
 

@@ -16,7 +16,7 @@ from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.batch.run import Batch
 from tests.jobs.batches import (
@@ -62,7 +62,7 @@ def manifest_path(out):
 
 def require_truth(source, out):
     """The manifest counts what the files hold."""
-    kept = Kept.read(scan(source)[0], Places.of(source, out)).standing(BatchOptions())
+    kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     counts = json.loads(manifest_path(out).read_text())["counts"]
 
     assert (counts["answered"], counts["failed"]) == (kept.answered, kept.failed)
@@ -81,8 +81,8 @@ def run_meddled(source, out, meddle, after):
     """A run in which something happens to its files when so many rows are finished."""
     with opened(source, out) as batch:
 
-        def listen(standing):
-            if standing.finished_now == after:
+        def listen(progress):
+            if progress.finished_now == after:
                 meddle()
 
         batch.answer(ScriptedAnswers(), lambda: False, listen)
@@ -297,8 +297,8 @@ def test_removing_files_lets_no_second_writer_in(source, out):
     """Where the output itself is removed, a second run begins a new one, and the first one stops."""
     with opened(source, out) as first:
 
-        def begin_second(standing):
-            if standing.finished_now == 4:
+        def begin_second(progress):
+            if progress.finished_now == 4:
                 for path in out.parent.iterdir():
                     path.unlink()
                 run(source, out)
@@ -348,8 +348,8 @@ def test_no_free_descriptor_for_a_moment(source, out):
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def use_up(standing):
-        if standing.finished_now == 1:  # the next row is the first to fail
+    def use_up(progress):
+        if progress.finished_now == 1:  # the next row is the first to fail
             lowest = os.dup(0)
             os.close(lowest)
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
@@ -406,7 +406,7 @@ def adopting(source, out, adopt, size=5):
         {"base": {"file": "b.gguf", "size": size, "sha256": "x"}},
         {"blend": {"threshold": 0.4}, "base": {"kv_type": "f16"}},
     )
-    return Batch.open(found, Places.of(source, out), BatchOptions(), identity, {}, adopt=adopt)
+    return Batch.open(found, BatchPaths.of(source, out), BatchOptions(), identity, {}, adopt=adopt)
 
 
 def test_answers_without_a_manifest_name_the_way_back(source, out):
@@ -432,7 +432,7 @@ def test_a_manifest_is_made_anew_from_input_and_output(source, out):
             manifest_path(out).write_text('{"version": 1, "sta')
         seen = []
         with adopting(source, out, seen.append) as batch:
-            assert batch.standing().left == ROWS - 7
+            assert batch.progress().left == ROWS - 7
         [found] = seen
 
         assert (found.answered, found.failed, found.silent, found.differing) == (6, 1, 0, {})
@@ -536,10 +536,10 @@ def test_manifests_of_every_shape_end_as_one_error(source, out):
 def test_lines_of_evaluations_are_held_too(tmp_path):
     """A growing file outside a batch has the same lock and the same checks."""
     path = tmp_path / "readings.jsonl"
-    with GrowingFile.held(path) as file:
+    with GrowingFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         file.append({"custom_id": "a"})
-        with pytest.raises(UsageError, match="another"), GrowingFile.held(path):
+        with pytest.raises(UsageError, match="another"), GrowingFile.locked(path):
             pass
         path.write_bytes(b"")
         with pytest.raises(WriteError, match="was cut"):

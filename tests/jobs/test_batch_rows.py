@@ -9,7 +9,7 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.rows import Fault, Row
+from blendin_local.jobs.batch.rows import InvalidRow, Row
 from tests.jobs.batches import DEFAULTS, scan, write_rows
 
 
@@ -200,7 +200,7 @@ def test_all_bad_rows_are_reported_and_none_crashes(tmp_path):
         assert word in fault.message
         assert "\n" not in fault.message
     kinds = [type(row) for row in found.read()]
-    assert kinds == [Fault, Row] * len(bad)
+    assert kinds == [InvalidRow, Row] * len(bad)
 
 
 def test_bad_rows_of_a_table(tmp_path):
@@ -232,7 +232,7 @@ def test_an_id_used_twice_is_a_fault(tmp_path):
 
     assert [(fault.line, fault.id) for fault in faults] == [(3, "line-3"), (4, "a")]
     assert "line 1" in faults[1].message
-    assert [type(row) for row in found.read()] == [Row, Row, Fault, Fault]
+    assert [type(row) for row in found.read()] == [Row, Row, InvalidRow, InvalidRow]
 
 
 def test_ids_of_one_hash_are_told_apart(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ import pytest
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.formats import answer_line
-from blendin_local.jobs.batch.parallel import choose_lanes
-from blendin_local.jobs.batch.paths import Places, remove_results
+from blendin_local.jobs.batch.parallel import choose_parallel
+from blendin_local.jobs.batch.paths import BatchPaths, remove_results
 from blendin_local.jobs.batch.progress import BatchOptions, Shard
 from blendin_local.jobs.batch.rows import Row
 from tests.conftest import ROOT
@@ -54,10 +54,10 @@ def manifest_of(out):
 
 def test_answers_errors_and_manifest(source, out):
     """A line per row as in `run --json`, failures with their reason, and a manifest that adds up."""
-    standing = run(source, out)
+    progress = run(source, out)
     manifest, first = manifest_of(out), lines(out)[0]
 
-    assert (standing.answered, standing.failed, standing.left) == (27, 3, 0)
+    assert (progress.answered, progress.failed, progress.left) == (27, 3, 0)
     assert first["text"] == "Re: question é 0"
     assert "steps" not in first
     assert [line["custom_id"] for line in lines(errors_of(out))] == ["id-4", "id-11", "id-29"]
@@ -104,11 +104,11 @@ def test_rows_of_openai_get_its_response_form(tmp_path, out):
     assert run(source, out).finished_now == 0
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_what_is_finished_is_not_asked_again(source, out, lanes):
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_what_is_finished_is_not_asked_again(source, out, parallel):
     """Stopped in the middle and begun again: each row once, rows under way dropped."""
-    first = run(source, out, ScriptedAnswers(lanes, stop_after=10))
-    pair = ScriptedAnswers(lanes)
+    first = run(source, out, ScriptedAnswers(parallel, stop_after=10))
+    pair = ScriptedAnswers(parallel)
     second = run(source, out, pair)
 
     assert first.finished_now == 10
@@ -221,7 +221,7 @@ def test_an_input_that_changes_while_it_is_answered(source, out):
 
 def test_begin_anew(source, out):
     """--restart drops the files of a batch, and only those."""
-    places = Places.of(source, out)
+    places = BatchPaths.of(source, out)
     run(source, out, threshold=0.4)
     remove_results(places)
     assert sorted(path.name for path in out.parent.iterdir()) == ["p.jsonl"]
@@ -246,10 +246,10 @@ def test_failed_rows_are_asked_again_on_request(source, out):
     run(source, out)
     assert run(source, out).finished_now == 0
     pair = ScriptedAnswers()
-    standing = run(source, out, pair, BatchOptions(retry_errors=True))
+    progress = run(source, out, pair, BatchOptions(retry_errors=True))
 
     assert [request.key for request in pair.seen] == ["id-4", "id-11", "id-29"]
-    assert standing.failed == 3
+    assert progress.failed == 3
     assert len(lines(errors_of(out))) == 3
 
 
@@ -315,17 +315,17 @@ def test_the_input_is_never_written_to(source, tmp_path):
     os.link(source, tmp_path / "hard.jsonl")
     for name in ("p.jsonl", "link.jsonl", "hard.jsonl"):
         with pytest.raises(UsageError, match="input itself"):
-            Places.of(source, tmp_path / name)
+            BatchPaths.of(source, tmp_path / name)
     errors = write_rows(tmp_path / "a.errors.jsonl", questions(2))
     with pytest.raises(UsageError, match="input itself"):
-        Places.of(errors, tmp_path / "a.jsonl")
+        BatchPaths.of(errors, tmp_path / "a.jsonl")
 
 
 def test_outputs_that_cannot_be(source, tmp_path):
     """No directory, or no file."""
     for out in (tmp_path / "no" / "a.jsonl", tmp_path):
         with pytest.raises(UsageError):
-            Places.of(source, out)
+            BatchPaths.of(source, out)
 
 
 def test_two_runs_at_once_are_refused(source, out):
@@ -432,7 +432,7 @@ def test_an_answer_line_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("machine", "need", "rows", "lanes"),
+    ("machine", "need", "rows", "parallel"),
     [
         ((2, 10_000), (1000, 100), 64, 16),
         ((1, 10_000), (1000, 100), 64, 8),
@@ -443,6 +443,6 @@ def test_an_answer_line_is_one_line(tmp_path):
         ((2, 10_000), (1000, 0), 64, 16),
     ],
 )
-def test_rows_at_once_by_cores_and_memory(machine, need, rows, lanes):
+def test_rows_at_once_by_cores_and_memory(machine, need, rows, parallel):
     """Eight a core, 32 at most, within half of the memory that is left, never more than there are rows."""
-    assert choose_lanes(*machine, *need, rows) == lanes
+    assert choose_parallel(*machine, *need, rows) == parallel

@@ -33,7 +33,7 @@ TINY = Sizes(
     at_once=(1, 2, 4),
     calls=2,
     answer_tokens=4,
-    lanes=(1, 2),
+    parallel=(1, 2),
     row_tokens=3,
 )
 positive = st.floats(0.01, 1e6)
@@ -196,10 +196,10 @@ def require_whole(bench, sizes=TINY):
     """All parts are there, every figure has a trial per round, and shares are shares."""
     trials = {place: figure.trials for place, figure in figures_in(bench.to_json()).items()}
     assert {len(t) for place, t in trials.items() if place != ("load_s",)} == {sizes.rounds}
-    assert len(trials["load_s",]) == 2 + len(sizes.lanes)
+    assert len(trials["load_s",]) == 2 + len(sizes.parallel)
     assert all(t >= 0 for each in trials.values() for t in each)
     assert list(bench.methods) == ["base", "guide", "nudging", "blendin"]
-    assert set(bench.rows) == set(sizes.lanes)
+    assert set(bench.rows) == set(sizes.parallel)
     for method in bench.methods.values():
         assert method.in_llama.median + method.in_lists.median + method.in_python.median <= 1.01
     for model in bench.models.values():

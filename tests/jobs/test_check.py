@@ -8,7 +8,7 @@ import pytest
 
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.records import Candidate, CandidateLists, Completion, Step
-from blendin_local.core.token_scores import Place, place_of
+from blendin_local.core.token_scores import TokenScore, token_score
 from blendin_local.errors import ContextFullError
 from blendin_local.jobs.check.answers import (
     AnswerFigures,
@@ -84,7 +84,7 @@ def test_the_end_takes_part():
     """An answer that the guide ends is an asked place too, and its end is not any other word."""
     end = replace(asked(2, b"", [b"a", b""], [b""]), bytes=b"")
     figures = figures_of(
-        [answer(plain(0), plain(1), stopped_by="guide_end", end=end)], seconds=2.0, lanes=3, seed=0
+        [answer(plain(0), plain(1), stopped_by="guide_end", end=end)], seconds=2.0, parallel=3, seed=0
     )
 
     assert figures.ranks.guide_wins == 1
@@ -116,7 +116,7 @@ def test_an_interval_counts_answers_not_steps():
 def test_alpha_is_counted_in_ten_bins():
     """Every asked step falls into one bin."""
     steps = [asked(i, b"a", [b"a"], [b"b"], alpha) for i, alpha in enumerate((0.05, 0.55, 0.55, 1.0))]
-    figures = figures_of([answer(*steps)], seconds=1, lanes=1, seed=0)
+    figures = figures_of([answer(*steps)], seconds=1, parallel=1, seed=0)
 
     assert figures.alpha_counts == (1, 0, 0, 0, 0, 2, 0, 0, 0, 1)
     assert figures.alpha_mean == pytest.approx(2.15 / 4)
@@ -201,7 +201,7 @@ class ScriptedReader:
 
 def place(start, piece, top_p, *, hit):
     logits = np.log(np.array([top_p, 0.95 - top_p, 0.05], dtype=np.float32))
-    return place_of(logits, int(logits.argmax()) if hit else 2, start, piece, tempering=True)
+    return token_score(logits, int(logits.argmax()) if hit else 2, start, piece, tempering=True)
 
 
 def test_uncertain_places_are_the_bases_at_shared_boundaries():
@@ -212,7 +212,7 @@ def test_uncertain_places_are_the_bases_at_shared_boundaries():
     assert found["guide"].everywhere.places == 32
     assert found["base"].uncertain.places == 16
     assert found["guide"].uncertain.places == 16
-    assert isinstance(next(ScriptedReader().read("base", "a", tempering=True, should_stop=bool)), Place)
+    assert isinstance(next(ScriptedReader().read("base", "a", tempering=True, should_stop=bool)), TokenScore)
     assert calibrate(ScriptedReader(), ["too long"], 0.75) == {}
 
 
@@ -233,7 +233,7 @@ def toy_plan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("check")
     settings = ModelSettings(ctx_size=512, threads=1)
     base, guide = (make_toy(folder / f"{i}.gguf", "plain", seed=i) for i in (1, 2))
-    setup = PairSetup(base, guide, TEMPLATE, settings, settings, n_lanes=2)
+    setup = PairSetup(base, guide, TEMPLATE, settings, settings, n_parallel=2)
     answer = AnswerSettings(max_tokens=12, top_logprobs=100)
     blend = BlendSettings(threshold=0.5)
     requests = [
@@ -310,7 +310,7 @@ def test_the_demo_pair_is_over_intervening(demo_base_path, demo_guide_path):
 
     template = load_registry().templates["qa"]
     settings = ModelSettings(ctx_size=512)
-    setup = PairSetup(demo_base_path, demo_guide_path, template, settings, settings, n_lanes=6)
+    setup = PairSetup(demo_base_path, demo_guide_path, template, settings, settings, n_parallel=6)
     answer = AnswerSettings(max_tokens=24, top_logprobs=100)
     prompts = prompts_file().read_text(encoding="utf-8").splitlines()[:6]
     requests = [Request(p, [Message("user", p)], BlendSettings(), answer=answer) for p in prompts]

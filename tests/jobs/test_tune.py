@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Item
-from blendin_local.jobs.tune.search import aim, default_of, protocol
-from blendin_local.jobs.tune.user_dataset import is_number, own_set, score
+from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
+from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
 from blendin_local.jobs.tune.verdict import judge
 from blendin_local.settings import BlendSettings
 from tests.jobs.tunings import SettledAnswers, ground, tried
@@ -34,7 +34,7 @@ def likes(alpha, threshold=0.4):
 class Told:
     figure: float
     intervention_rate: float = 0.0
-    certainties: tuple[float, ...] = ()
+    top1_probs: tuple[float, ...] = ()
 
 
 def searched(search, tell):
@@ -73,15 +73,15 @@ def test_the_protocol_tries_at_most_eight_settings_and_each_once(random):
 
 
 @given(st.lists(st.floats(0.01, 0.99), min_size=200, max_size=300), st.floats(0.05, 0.95))
-def test_an_aim_hits_what_can_be_hit(certainties, rate):
+def test_an_aim_hits_what_can_be_hit(top1_probs, rate):
     """Where a threshold with that rate exists, the search ends at one within the tolerance."""
-    ranked = tuple(sorted(certainties))
+    ranked = tuple(sorted(top1_probs))
 
     def tell(blend):
         return Told(0.0, sum(p < blend.threshold for p in ranked) / len(ranked), ranked)
 
     reachable = min(abs(sum(p < cut for p in ranked) / len(ranked) - rate) for cut in (*ranked, 1.0))
-    wishes = searched(aim(DEFAULT, rate), tell)
+    wishes = searched(target_rate_search(DEFAULT, rate), tell)
 
     if reachable < 0.01 and len(set(ranked)) == len(ranked):
         assert min(abs(tell(wish).intervention_rate - rate) for wish in wishes) <= 0.02
@@ -177,7 +177,7 @@ def test_a_wanted_rate_is_reached(tmp_path, rate):
     on = ground(tmp_path)
     found = tried(on, SettledAnswers(likes(0.5)), protocol(DEFAULT))
     chosen = judge(on.benchmark, found).chosen.blend
-    tried(on, SettledAnswers(likes(0.5)), aim(chosen, rate), into=found)
+    tried(on, SettledAnswers(likes(0.5)), target_rate_search(chosen, rate), into=found)
     report = judge(on.benchmark, found, rate)
 
     assert report.chosen.blend.alpha == chosen.alpha
@@ -234,5 +234,5 @@ def test_a_bad_row_is_named_with_its_line(tmp_path, line, words):
     path.write_text('{"prompt": "x", "answer": 1}\n' + line + "\n")
 
     with pytest.raises(UsageError, match=words) as caught:
-        own_set(path).load(tmp_path)
+        user_dataset(path).load(tmp_path)
     assert "line 2" in caught.value.message

@@ -13,8 +13,8 @@ from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.tune.search import Search
-from blendin_local.jobs.tune.trials import Ground, Origin, Trial, conduct
-from blendin_local.jobs.tune.user_dataset import own_set
+from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
+from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import completion
@@ -82,13 +82,13 @@ def questions(folder: Path, n: int) -> Path:
     return path
 
 
-def ground(folder: Path, n: int = 60) -> Ground:
+def ground(folder: Path, n: int = 60) -> TrialRunner:
     """Trials on `n` questions in `folder`/trials."""
     path = questions(folder, n)
-    benchmark = own_set(path)
+    benchmark = user_dataset(path)
     defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
-    origin = Origin({}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {})
-    return Ground(folder / "trials", benchmark, benchmark.load(path.parent), defaults, origin)
+    origin = Provenance({}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {})
+    return TrialRunner(folder / "trials", benchmark, benchmark.load(path.parent), defaults, origin)
 
 
 @contextmanager
@@ -97,9 +97,9 @@ def unwatched(*_: object) -> Iterator[Callable[[object], None]]:
 
 
 def tried(
-    on: Ground, pair: SettledAnswers, *searches: Search, into: dict[BlendSettings, Trial] | None = None
+    on: TrialRunner, pair: SettledAnswers, *searches: Search, into: dict[BlendSettings, Trial] | None = None
 ) -> dict[BlendSettings, Trial]:
     """Conduct the searches; a pair that is stopped stops them."""
     found = {} if into is None else into
-    conduct(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped, unwatched), found)
+    run_search(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped, unwatched), found)
     return found

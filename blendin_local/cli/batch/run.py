@@ -38,14 +38,14 @@ from blendin_local.jobs.batch.manifest import (
     model_facts,
     settings_facts,
 )
-from blendin_local.jobs.batch.parallel import lanes_for
-from blendin_local.jobs.batch.paths import Places, remove_results
-from blendin_local.jobs.batch.progress import BatchOptions, Shard, Standing
-from blendin_local.jobs.batch.rows import Fault, RowDefaults
+from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.jobs.batch.paths import BatchPaths, remove_results
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, Shard
+from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.models.store import Store
-from blendin_local.pair.pair import MAX_LANES
+from blendin_local.pair.pair import MAX_PARALLEL
 from blendin_local.views.streams import lasting_stderr
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls
@@ -55,7 +55,7 @@ from blendin_local.views.visible import escape_controls
 class _Command:
     """One call of `blendin batch`."""
 
-    places: Places
+    places: BatchPaths
     rows: RowOptions
     report: ReportOptions
     session: SessionOptions
@@ -96,7 +96,7 @@ def run_batch(
     err = make_console(lasting_stderr())
     err.quiet = report.quiet
     options = BatchOptions(_shard(rows.shard), rows.limit, report.steps, rows.retry_errors)
-    command = _Command(Places.of(source, out), rows, report, session, options, err)
+    command = _Command(BatchPaths.of(source, out), rows, report, session, options, err)
     if rows.restart and rows.adopt:
         raise UsageError("--restart throws away what --adopt takes over", "leave one of them out")
     if session.models.base_prompt_file or session.models.guide_prompt_file:
@@ -105,7 +105,7 @@ def run_batch(
     scan = _scan(command, ready)
     if rows.dry_run:
         kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
-        _report_dry_run(command, kept.standing(options), scan)
+        _report_dry_run(command, kept.progress(options), scan)
         return
     if rows.restart:
         _restart(command)
@@ -123,10 +123,10 @@ def run_batch(
                 _facts(command.places, scan),
                 adopt=command.adopt if rows.adopt else None,
             ) as batch:
-                standing = _answer(command, ready, paths, batch, interrupt)
+                progress = _answer(command, ready, paths, batch, interrupt)
         except KeyboardInterrupt:  # while weights were read
             raise typer.Exit(interrupt.exit_code) from None
-        _report(command, scan, standing, interrupt)
+        _report(command, scan, progress, interrupt)
 
 
 def _begun(command: _Command) -> date | None:
@@ -157,7 +157,7 @@ def _scan(command: _Command, ready: Prepared) -> Scan:
     defaults = RowDefaults(opened.blend, ready.sampling, ready.answer, ready.system, allowed)
     source = command.places.source
 
-    def on_fault(fault: Fault) -> None:
+    def on_fault(fault: InvalidRow) -> None:
         if not skip:
             command.say(f"{source}:{fault.line}: {fault.message}", "none")
 
@@ -199,36 +199,36 @@ def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], sc
 
 def _answer(
     command: _Command, ready: Prepared, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
-) -> Standing:
+) -> BatchProgress:
     """Load the pair and answer what is left; nothing is loaded where nothing is."""
-    standing = batch.standing()
+    progress = batch.progress()
     for note in batch.notes:
         command.say(f"note: {note}")
-    if not standing.left or interrupt.requested:
-        return standing
-    lanes = _lanes(command, ready, paths, standing.left)
-    finished = standing.answered + standing.failed
+    if not progress.left or interrupt.requested:
+        return progress
+    parallel = _parallel(command, ready, paths, progress.left)
+    finished = progress.answered + progress.failed
     command.say(
-        f"{row_count(standing.wanted)}"
+        f"{row_count(progress.wanted)}"
         + (f", {finished} of them finished before" if finished else "")
-        + f"; {lanes} at once"
+        + f"; {parallel} at once"
     )
-    setup = replace(ready.plan.setup(paths), n_lanes=lanes)
+    setup = replace(ready.plan.setup(paths), n_parallel=parallel)
     with (
         open_for_rows(setup, lambda: interrupt.requested) as pair,
-        batch_progress(command.err, standing) as listen,
+        batch_progress(command.err, progress) as listen,
     ):
         return batch.answer(pair, lambda: interrupt.requested, listen)
 
 
-def _lanes(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
+def _parallel(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
     setup = ready.plan.setup(paths)
     if command.rows.parallel is None and command.session.runtime.reproducible:
         return 1  # in shared batches an answer depends on who else is in them
-    return min(command.rows.parallel or lanes_for(setup.files(), rows), MAX_LANES)
+    return min(command.rows.parallel or parallel_for(setup.files(), rows), MAX_PARALLEL)
 
 
-def _facts(places: Places, scan: Scan) -> dict[str, Any]:
+def _facts(places: BatchPaths, scan: Scan) -> dict[str, Any]:
     return {
         "files": {
             "input": str(places.source),
@@ -240,33 +240,33 @@ def _facts(places: Places, scan: Scan) -> dict[str, Any]:
     }
 
 
-def _report(command: _Command, scan: Scan, standing: Standing, interrupt: Interrupt) -> None:
+def _report(command: _Command, scan: Scan, progress: BatchProgress, interrupt: Interrupt) -> None:
     """Say how it went, and leave with the exit code that says the same."""
     places = command.places
-    stopped = bool(interrupt.requested and standing.left)
+    stopped = bool(interrupt.requested and progress.left)
     if command.report.json:
-        print_json(_summary(places, scan, standing, "stopped" if stopped else "finished"))
-    done = standing.answered + standing.failed
-    if standing.finished_now:
+        print_json(_summary(places, scan, progress, "stopped" if stopped else "finished"))
+    done = progress.answered + progress.failed
+    if progress.finished_now:
         command.say(
-            f"{row_count(standing.finished_now)} in {duration(standing.seconds)} · "
-            f"{figures(replace(standing, failed=0, wanted=done))}"
+            f"{row_count(progress.finished_now)} in {duration(progress.seconds)} · "
+            f"{figures(replace(progress, failed=0, wanted=done))}"
         )
     if stopped:
         command.err.quiet = False
         command.say(
-            f"stopped: {done} of {standing.wanted} rows are finished and on disk; go on: {_same_command()}",
+            f"stopped: {done} of {progress.wanted} rows are finished and on disk; go on: {_same_command()}",
             "none",
         )
         raise typer.Exit(interrupt.exit_code)
-    if standing.failed:
-        _fail(command, standing)
-    command.say(f"nothing is left; {row_count(standing.answered)} answered: {places.answers}")
+    if progress.failed:
+        _fail(command, progress)
+    command.say(f"nothing is left; {row_count(progress.answered)} answered: {places.answers}")
 
 
-def _fail(command: _Command, standing: Standing) -> None:
+def _fail(command: _Command, progress: BatchProgress) -> None:
     failure = RowsFailedError(
-        f"{standing.failed} of {standing.wanted} rows have no answer",
+        f"{progress.failed} of {progress.wanted} rows have no answer",
         f"{command.places.errors} says why; --retry-errors asks them again",
     )
     if not command.report.json:
@@ -281,20 +281,20 @@ def _same_command() -> str:
     )
 
 
-def _summary(places: Places, scan: Scan, standing: Standing, state: str) -> dict[str, Any]:
+def _summary(places: BatchPaths, scan: Scan, progress: BatchProgress, state: str) -> dict[str, Any]:
     files = {name: str(getattr(places, name)) for name in ("answers", "errors", "manifest")}
     rows = {"all": scan.rows, "bad": scan.bad}
-    return {"state": state, "files": files, "rows": rows, **standing.to_json()}
+    return {"state": state, "files": files, "rows": rows, **progress.to_json()}
 
 
-def _report_dry_run(command: _Command, standing: Standing, scan: Scan) -> None:
+def _report_dry_run(command: _Command, progress: BatchProgress, scan: Scan) -> None:
     if command.report.json:
-        print_json(_summary(command.places, scan, standing, "dry run"))
+        print_json(_summary(command.places, scan, progress, "dry run"))
         return
     bad = f", {scan.bad} of them bad" if scan.bad else ""
     lines = [
-        f"{scan.rows} rows{bad}; this run would see {standing.wanted} of them",
-        f"{standing.answered} are answered, {standing.failed} have failed, {standing.left} are left",
+        f"{scan.rows} rows{bad}; this run would see {progress.wanted} of them",
+        f"{progress.answered} are answered, {progress.failed} have failed, {progress.left} are left",
         f"methods: {', '.join(sorted(scan.methods))}",
     ]
     for line in lines:

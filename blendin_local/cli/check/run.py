@@ -26,8 +26,8 @@ from blendin_local.cli.common.session import Prepared, fetch_files, prepare
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.files import write_private
-from blendin_local.jobs.batch.parallel import lanes_for
-from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults
+from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.check.record import Check, check_to_json
 from blendin_local.jobs.check.run import CheckPlan, Listener, full_check, static_check
@@ -35,7 +35,7 @@ from blendin_local.jobs.check.static import ROLES
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
 from blendin_local.models.registry import user_file
 from blendin_local.models.writing import write_pair
-from blendin_local.pair.pair import MAX_LANES, Pair, Request
+from blendin_local.pair.pair import MAX_PARALLEL, Pair, Request
 from blendin_local.reports.check_page import check_page
 from blendin_local.settings import CheckSettings
 from blendin_local.views.check import check_view
@@ -105,7 +105,7 @@ def _requests(command: _Command, ready: Prepared) -> list[Request]:
     answer = replace(ready.answer, max_tokens=asked, top_logprobs=opened.blend.top_k)
     defaults = RowDefaults(opened.blend, ready.sampling, answer, ready.system)
 
-    def on_fault(fault: Fault) -> None:
+    def on_fault(fault: InvalidRow) -> None:
         if not what.skip_bad:
             command.say(f"{source}:{fault.line}: {fault.message}", "none")
 
@@ -127,9 +127,11 @@ def _measure(
     interrupt: Interrupt,
 ) -> Check:
     setup = ready.plan.setup(paths)
-    lanes = min(command.what.parallel or lanes_for(setup.files(), len(requests)), MAX_LANES, len(requests))
+    parallel = min(
+        command.what.parallel or parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
+    )
     plan = CheckPlan(
-        setup=replace(setup, n_lanes=lanes),
+        setup=replace(setup, n_parallel=parallel),
         references={role: ready.plan.references[role] for role in ROLES},
         pair_name=ready.plan.pair_name,
         requests=requests,

@@ -13,13 +13,13 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from blendin_local.jobs.batch.progress import Standing
+from blendin_local.jobs.batch.progress import BatchProgress
 
 LINE_EVERY_S = 5.0
-Listener = Callable[[Standing], None]
+Listener = Callable[[BatchProgress], None]
 
 
-def figures(standing: Standing) -> str:
+def figures(standing: BatchProgress) -> str:
     """Speed, asked share, time left and failures in one line."""
     now = standing.now
     parts = [f"{standing.tokens_per_second:.1f} tokens/s"]
@@ -48,7 +48,7 @@ def row_count(n: int) -> str:
 
 
 @contextmanager
-def batch_progress(err: Console, standing: Standing) -> Iterator[Listener]:
+def batch_progress(err: Console, standing: BatchProgress) -> Iterator[Listener]:
     """A listener for `Batch.answer`.
 
     Args:
@@ -68,7 +68,7 @@ def batch_progress(err: Console, standing: Standing) -> Iterator[Listener]:
         done = standing.answered + standing.failed
         task = progress.add_task("", total=standing.wanted, completed=done, figures="")
 
-        def listen(now: Standing) -> None:
+        def listen(now: BatchProgress) -> None:
             progress.update(task, completed=now.answered + now.failed, figures=figures(now))
 
         yield listen
@@ -81,7 +81,7 @@ class _Lines:
         self._err = err
         self._last = monotonic()
 
-    def __call__(self, standing: Standing) -> None:
+    def __call__(self, standing: BatchProgress) -> None:
         if monotonic() - self._last < LINE_EVERY_S:
             return
         self._last = monotonic()

@@ -27,7 +27,7 @@ from blendin_local.models.local import ensure_local
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.pair.pair import Pair
-from blendin_local.pair.resolve import PairRequest, Plan, plan
+from blendin_local.pair.resolve import PairRequest, ResolvedPair, plan
 from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
 
@@ -37,7 +37,7 @@ class Session:
     """An open pair with the settings of the command line."""
 
     pair: Pair
-    plan: Plan
+    plan: ResolvedPair
     system: str
     sampling: SamplingSettings
     answer: AnswerSettings
@@ -72,7 +72,7 @@ class Prepared:
     """All settings of a command line, before anything is fetched or loaded."""
 
     registry: Registry
-    plan: Plan
+    plan: ResolvedPair
     system: str
     sampling: SamplingSettings
     answer: AnswerSettings

@@ -28,14 +28,14 @@ def where(moment: Moment) -> str:
 
 def figures(moment: Moment) -> str:
     """Rows of this cell, speed, rows and time left over all cells."""
-    standing = moment.standing
+    progress = moment.progress
     parts = []
-    if standing is not None:
-        parts.append(f"{standing.answered + standing.failed}/{standing.wanted} rows")
-        if standing.finished_now:
-            parts.append(f"{standing.tokens_per_second:.0f} tokens/s")
-        if standing.failed:
-            parts.append(f"{standing.failed} failed")
+    if progress is not None:
+        parts.append(f"{progress.answered + progress.failed}/{progress.wanted} rows")
+        if progress.finished_now:
+            parts.append(f"{progress.tokens_per_second:.0f} tokens/s")
+        if progress.failed:
+            parts.append(f"{progress.failed} failed")
     parts.append(f"{row_count(moment.left)} left")
     if moment.left and moment.seconds_left is not None:
         parts.append(f"about {duration(moment.seconds_left)}")

@@ -29,7 +29,7 @@ from blendin_local.jobs.evaluation.run.run import carry_out
 from blendin_local.jobs.evaluation.score.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.score.report import Report, build_report
 from blendin_local.jobs.evaluation.spec.plan import CHECK, EvalPlan, keep_plan, read_plan
-from blendin_local.jobs.evaluation.spec.tasks import Course
+from blendin_local.jobs.evaluation.spec.tasks import RunConfig
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
@@ -115,7 +115,7 @@ def _answer(run: _Run, interrupt: Interrupt) -> EvalPlan:
     sheets = make_sheets(command)
     lineups = make_lineups(command, run.err)
     plan = keep_plan(run.folder, make_plan(command, sheets, lineups, run.folder))
-    course = Course(
+    course = RunConfig(
         parallel=command.items.parallel,
         options=BatchOptions(with_steps=command.report.steps, retry_errors=command.report.retry_errors),
     )

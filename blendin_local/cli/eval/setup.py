@@ -36,7 +36,7 @@ from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, subset
 from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, read_plan
-from blendin_local.jobs.evaluation.spec.tasks import Lineup, Sheet
+from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, Variant, named_variants, variants_of
 from blendin_local.models.store import Store
 
@@ -57,7 +57,7 @@ class EvalCommand:
     report: ReportOptions
 
 
-def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
+def make_sheets(command: EvalCommand) -> tuple[Task, ...]:
     """The questions of each benchmark.
 
     Raises:
@@ -69,7 +69,7 @@ def make_sheets(command: EvalCommand) -> tuple[Sheet, ...]:
     for benchmark in _benchmarks(command.what.benchmarks):
         items = benchmark.load(options.data, options.seed)
         wanted = items if n is None else subset(items, n, options.seed)
-        sheets.append(Sheet(benchmark, tuple(wanted), _most(options, benchmark)))
+        sheets.append(Task(benchmark, tuple(wanted), _most(options, benchmark)))
     return tuple(sheets)
 
 
@@ -92,7 +92,7 @@ def _benchmarks(words: str | None) -> list[Benchmark]:
     return [BENCHMARKS[name] for name in names]
 
 
-def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
+def make_lineups(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
     """The models of each pair and what they run; missing files are fetched where that was asked for.
 
     Raises:
@@ -106,7 +106,7 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
         raise UsageError("--method names one method", "name several with --methods")
     names = [word.strip() for word in (command.what.pairs or "").split(",") if word.strip()]
     chosen = [replace(command.models, pair=name, base=None, guide=None) for name in names] or [command.models]
-    lineups: list[Lineup] = []
+    lineups: list[Entrant] = []
     for models in chosen:
         own = _lineup(command, models, err)
         lineups.append(own)
@@ -115,7 +115,7 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Lineup, ...]:
     return tuple(lineups)
 
 
-def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
+def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant:
     named = named_variants(command.what.methods, command.what.sweep or ())
     roles = {role for variant in named for role in roles_of(variant.method)}
     ready = as_begun(_prepare(command, models, _widest(roles), err), _begun_on(command))
@@ -123,7 +123,7 @@ def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
     paths = fetch_files(ready, models, roles, err)
     _require_template(ready, paths)
     alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
-    return Lineup(
+    return Entrant(
         pair=ready.plan.pair_name or _pair_name(paths),
         plan=ready.plan,
         paths=paths,
@@ -134,7 +134,7 @@ def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Lineup:
     )
 
 
-def _aligned(command: EvalCommand, own: Lineup, err: Console) -> Lineup:
+def _aligned(command: EvalCommand, own: Entrant, err: Console) -> Entrant:
     """The aligned model of the base, alone; everything else is as for the pair."""
     models = replace(command.models, pair=None, base=None, guide=command.what.aligned)
     ready = as_begun(_prepare(command, models, "guide", err), _begun_on(command))
@@ -184,7 +184,7 @@ def _facts(paths: Mapping[Role, Path]) -> dict[str, Any]:
 
 
 def make_plan(
-    command: EvalCommand, sheets: Sequence[Sheet], lineups: Sequence[Lineup], folder: Folder
+    command: EvalCommand, sheets: Sequence[Task], lineups: Sequence[Entrant], folder: Folder
 ) -> EvalPlan:
     """The plan, once the questions lie in the folder."""
     for sheet in sheets:
@@ -227,7 +227,7 @@ def _protocol(command: EvalCommand) -> dict[str, Any]:
     return {**found, "judge": judge.judge_model} if judge.judge else found
 
 
-def _pairs(lineups: Sequence[Lineup]) -> dict[str, Any]:
+def _pairs(lineups: Sequence[Entrant]) -> dict[str, Any]:
     pairs: dict[str, Any] = {}
     for lineup in lineups:
         aligned = any(variant.name == ALIGNED for variant in lineup.variants)
@@ -254,7 +254,7 @@ def _weights(path: Path) -> dict[str, Any]:
     return {"weights": header.parameters, "quantization": header.quantization}
 
 
-def _benchmark_facts(command: EvalCommand, sheet: Sheet, folder: Folder) -> dict[str, Any]:
+def _benchmark_facts(command: EvalCommand, sheet: Task, folder: Folder) -> dict[str, Any]:
     benchmark = sheet.benchmark
     reasons = Counter(left.reason for left in benchmark.left_out(command.items.data))
     questions = digest(folder.items(benchmark.name))

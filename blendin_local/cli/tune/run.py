@@ -39,20 +39,20 @@ from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
-from blendin_local.jobs.batch.parallel import lanes_for
-from blendin_local.jobs.batch.progress import Standing
+from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
-from blendin_local.jobs.tune.search import aim, default_of, protocol
-from blendin_local.jobs.tune.trials import Ground, Origin, Trial, conduct
-from blendin_local.jobs.tune.user_dataset import own_set
+from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
+from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
+from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.jobs.tune.verdict import TuneReport, judge
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair
-from blendin_local.pair.pair import MAX_LANES, Pair
+from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
 from blendin_local.views.answer import counted, percent
 from blendin_local.views.streams import lasting_stderr
@@ -142,7 +142,7 @@ def _questions(command: TuneCommand) -> tuple[Benchmark, list[Item]]:
     else:
         path = Path(command.data)
         try:
-            benchmark = own_set(path)
+            benchmark = user_dataset(path)
         except UsageError as error:
             raise UsageError(error.message, f"{error.hint} ({', '.join(BENCHMARKS)})") from None
         items = benchmark.load(path.parent)
@@ -160,7 +160,7 @@ def _pair_name(command: TuneCommand, prepared: Prepared) -> str:
     return name
 
 
-def _ground(ready: _Ready) -> Ground:
+def _ground(ready: _Ready) -> TrialRunner:
     command, plan, benchmark = ready.command, ready.prepared.plan, ready.benchmark
     answer = ready.prepared.answer
     if command.answer.max_tokens is None:
@@ -168,12 +168,12 @@ def _ground(ready: _Ready) -> Ground:
     said = command.answer.system_text()
     system = (benchmark.system or plan.system) if said is None else said
     defaults = RowDefaults(plan.blend, ready.prepared.sampling, answer, system)
-    origin = Origin(
+    origin = Provenance(
         models=model_facts(ready.paths, Store.default()),
         settings=lambda own: settings_facts(plan, own, data=benchmark.name),
         facts={"versions": {"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION}},
     )
-    return Ground(command.out, benchmark, ready.items, defaults, origin)
+    return TrialRunner(command.out, benchmark, ready.items, defaults, origin)
 
 
 def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
@@ -194,18 +194,18 @@ def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
             return stack.enter_context(open_for_rows(_setup(ready), stopped))
 
         @contextmanager
-        def watch(blend: BlendSettings, standing: Standing) -> Iterator[Listener]:
+        def watch(blend: BlendSettings, progress: BatchProgress) -> Iterator[Listener]:
             ready.say(f"trial {len(tried) + 1}: threshold {blend.threshold:g}, alpha {blend.alpha_name}")
-            with batch_progress(ready.err, standing) as listen:
+            with batch_progress(ready.err, progress) as listen:
                 yield listen
 
         def run(blend: BlendSettings) -> Trial | None:
             return ground.run(blend, pair, stopped, watch)
 
-        finished = conduct([protocol(default, calibrated)], run, tried)
+        finished = run_search([protocol(default, calibrated)], run, tried)
         if finished and target is not None:
             chosen = judge(ready.benchmark, tried).chosen.blend
-            finished = conduct([aim(chosen, target)], run, tried)
+            finished = run_search([target_rate_search(chosen, target)], run, tried)
     if not tried:
         return None
     report = judge(ready.benchmark, tried, target, finished=finished, notes=notes)
@@ -223,8 +223,8 @@ def _calibrated(default: BlendSettings) -> list[BlendSettings]:
 
 def _setup(ready: _Ready) -> Any:  # noqa: ANN401
     setup = ready.prepared.plan.setup(ready.paths)
-    wanted = ready.command.trials.parallel or lanes_for(setup.files(), len(ready.items))
-    return replace(setup, n_lanes=min(wanted, MAX_LANES))
+    wanted = ready.command.trials.parallel or parallel_for(setup.files(), len(ready.items))
+    return replace(setup, n_parallel=min(wanted, MAX_PARALLEL))
 
 
 def _show(command: TuneCommand, report: TuneReport) -> None:

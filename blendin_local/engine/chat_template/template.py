@@ -51,7 +51,7 @@ class _Marked:
 
     def spans(self, text: str) -> Iterator[Span]:
         """Cut a rendered prompt at the runs: what they stand for is not trusted."""
-        runs = "|".join(f"{mark}{{{len(string)}}}" for mark, string in self.strings.items())
+        runs = "|".join(f"{checkpoint}{{{len(string)}}}" for checkpoint, string in self.strings.items())
         for i, part in enumerate(re.split(f"({runs})", text)):
             yield Span(self.strings[part[0]], trusted=False) if i % 2 else Span(part, trusted=True)
 
@@ -146,14 +146,18 @@ class ChatTemplate:
         if not present:
             return None
         taken = {*self._source, *(c for text in texts for c in text)}
-        free = (mark for n in iter(lambda: secrets.choice(MARKS), None) if (mark := chr(n)) not in taken)
+        free = (
+            checkpoint
+            for n in iter(lambda: secrets.choice(MARKS), None)
+            if (checkpoint := chr(n)) not in taken
+        )
         strings: dict[str, str] = {}
         for string in present:
-            mark = next(free)
-            while mark in strings:
-                mark = next(free)
-            strings[mark] = string
-        marks = {string: mark for mark, string in strings.items()}
+            checkpoint = next(free)
+            while checkpoint in strings:
+                checkpoint = next(free)
+            strings[checkpoint] = string
+        marks = {string: checkpoint for checkpoint, string in strings.items()}
 
         def hidden(text: str) -> str:
             parts, end = [], 0

@@ -18,7 +18,7 @@ from typing import Any
 from blendin_local.jobs.batch.formats import record_of
 from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
 from blendin_local.jobs.batch.manifest import Identity, differences_of
-from blendin_local.jobs.batch.paths import Places
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
@@ -41,7 +41,7 @@ class Adoption:
         differing: Answers that carry other settings, by id, and which.
     """
 
-    places: Places
+    places: BatchPaths
     identity: Identity
     answered: int
     failed: int
@@ -55,7 +55,7 @@ class Adoption:
         return self.answered + self.failed
 
 
-def look(scan: Scan, places: Places, identity: Identity) -> Adoption:
+def look(scan: Scan, places: BatchPaths, identity: Identity) -> Adoption:
     """See what lies there; nothing is changed.
 
     Raises:

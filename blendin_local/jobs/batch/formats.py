@@ -15,7 +15,7 @@ from typing import Any
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
-from blendin_local.jobs.batch.rows import Fault, Row
+from blendin_local.jobs.batch.rows import InvalidRow, Row
 
 BAD_ROW = "bad_row"  # the code of rows that were never asked; others are `BlendinError.code`
 OBJECTS = {"chat": "chat.completion", "completion": "text_completion"}
@@ -90,7 +90,7 @@ def _model_name(record: Mapping[str, Any]) -> str:
     return "+".join(model["file"] for model in models.values())
 
 
-def error_line(number: int, failed: Row | Fault, error: BlendinError | None = None) -> dict[str, Any]:
+def error_line(number: int, failed: Row | InvalidRow, error: BlendinError | None = None) -> dict[str, Any]:
     """The line of a row that has no answer.
 
     Args:
@@ -98,7 +98,7 @@ def error_line(number: int, failed: Row | Fault, error: BlendinError | None = No
         failed: The row.
         error: Why there is no answer; None where the row itself is bad.
     """
-    if isinstance(failed, Fault):
+    if isinstance(failed, InvalidRow):
         why, key, form = {"code": BAD_ROW, "message": failed.message}, failed.id, "own"
     else:
         why = {"code": "error", "message": "no answer"}

@@ -27,7 +27,7 @@ CHUNK = 2**20
 
 
 class GrowingFile:
-    """A file of JSON lines that is appended to. Made by `held`; `read` it before the first `append`.
+    """A file of JSON lines that is appended to. Made by `locked`; `read` it before the first `append`.
 
     Args:
         path: The file.
@@ -46,7 +46,7 @@ class GrowingFile:
 
     @classmethod
     @contextmanager
-    def held(cls, path: Path, *, make: bool = True) -> Iterator[GrowingFile]:
+    def locked(cls, path: Path, *, make: bool = True) -> Iterator[GrowingFile]:
         """A file that nobody else of this program can write to.
 
         Args:

@@ -11,8 +11,8 @@ from typing import Any
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.formats import BAD_ROW, Tally, blend_of
-from blendin_local.jobs.batch.paths import Places
-from blendin_local.jobs.batch.progress import BatchOptions, Standing
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.batch.scan import Scan
 
@@ -33,14 +33,14 @@ class Kept:
         tally: Over the answers.
     """
 
-    def __init__(self, scan: Scan, places: Places, *, retry_errors: bool = False) -> None:
+    def __init__(self, scan: Scan, places: BatchPaths, *, retry_errors: bool = False) -> None:
         self.state = bytearray(scan.rows)
         self.tally = Tally()
         self._scan, self._places = scan, places
         self._retry = retry_errors
 
     @classmethod
-    def read(cls, scan: Scan, places: Places, *, retry_errors: bool = False) -> Kept:
+    def read(cls, scan: Scan, places: BatchPaths, *, retry_errors: bool = False) -> Kept:
         """What the files hold now; nothing is locked or changed.
 
         Raises:
@@ -83,10 +83,10 @@ class Kept:
                 "take one of the two lines out, or begin anew with --restart",
             )
 
-    def standing(self, options: BatchOptions) -> Standing:
+    def progress(self, options: BatchOptions) -> BatchProgress:
         """How far the rows are that a run is to see."""
         rows = self.state[options.shard.slice()][: options.limit]
-        return Standing(
+        return BatchProgress(
             wanted=len(rows),
             answered=rows.count(ANSWERED),
             failed=rows.count(FAILED),

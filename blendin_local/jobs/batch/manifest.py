@@ -24,7 +24,7 @@ from blendin_local.files import private_fd
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
-from blendin_local.pair.resolve import Plan
+from blendin_local.pair.resolve import ResolvedPair
 from blendin_local.settings import ModelSettings
 
 VERSION = 1
@@ -61,7 +61,7 @@ def model_facts(paths: Mapping[Role, Path], store: Store) -> dict[str, Any]:
     }
 
 
-def settings_facts(plan: Plan, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
+def settings_facts(plan: ResolvedPair, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that decide what the answers are; `more` are those of the batch itself."""
     blend = asdict(defaults.blend)
     return {

@@ -1,6 +1,6 @@
 """How many rows to answer at once where nobody said.
 
-Here: `choose_lanes`, a pure function, and `lanes_for`, which feeds it from the files of the models.
+Here: `choose_parallel`, a pure function, and `parallel_for`, which feeds it from the files of the models.
 Not here: how rows share a batch (`pair`).
 """
 
@@ -21,7 +21,7 @@ MOST = 32  # a machine with many cores was not measured
 SHARE = 0.5  # of the memory that weights and one conversation leave
 
 
-def choose_lanes(cores: int, free: int, weights: int, per_lane: int, rows: int) -> int:
+def choose_parallel(cores: int, free: int, weights: int, per_lane: int, rows: int) -> int:
     """Rows at once: by cores, at most what half of the memory left beside the weights holds.
 
     Args:
@@ -36,9 +36,9 @@ def choose_lanes(cores: int, free: int, weights: int, per_lane: int, rows: int) 
     return max(1, min(cores * PER_CORE, MOST, fits, rows))
 
 
-def lanes_for(files: Mapping[Role, tuple[Path, ModelSettings]], rows: int) -> int:
+def parallel_for(files: Mapping[Role, tuple[Path, ModelSettings]], rows: int) -> int:
     """The same, from the headers of the models on this machine."""
     headers = [(read_header(path), settings) for path, settings in files.values()]
-    one, two = (sum(memory_estimate(*file, n_lanes).total for file in headers) for n_lanes in (1, 2))
+    one, two = (sum(memory_estimate(*file, n_parallel).total for file in headers) for n_parallel in (1, 2))
     per_lane = two - one
-    return choose_lanes(usable_threads(), available_memory(), one - per_lane, per_lane, rows)
+    return choose_parallel(usable_threads(), available_memory(), one - per_lane, per_lane, rows)

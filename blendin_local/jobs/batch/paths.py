@@ -1,6 +1,6 @@
 """The files of a batch, and who may write them.
 
-Here: `Places`, `remove_results`, `require_new`.
+Here: `BatchPaths`, `remove_results`, `require_new`.
 Not here: what is in the files (`results`, `manifest`), writing them (`growing`).
 """
 
@@ -18,7 +18,7 @@ from blendin_local.jobs.batch.results import cannot_write
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class BatchPaths:
     """The files of a batch."""
 
     source: Path
@@ -27,7 +27,7 @@ class Places:
     manifest: Path
 
     @classmethod
-    def of(cls, source: Path, out: Path) -> Places:
+    def of(cls, source: Path, out: Path) -> BatchPaths:
         """The files that go with an output.
 
         Raises:
@@ -53,7 +53,7 @@ class Places:
             raise UsageError(f"there is no directory {self.answers.parent}", "make it, or choose another -o")
 
 
-def remove_results(places: Places) -> None:
+def remove_results(places: BatchPaths) -> None:
     """Drop the files of an earlier run, the manifest last.
 
     Raises:
@@ -62,7 +62,10 @@ def remove_results(places: Places) -> None:
     """
     if read_manifest(places.manifest) is None:
         require_new(places)
-    with GrowingFile.held(places.answers) as answers, GrowingFile.held(places.errors, make=False) as errors:
+    with (
+        GrowingFile.locked(places.answers) as answers,
+        GrowingFile.locked(places.errors, make=False) as errors,
+    ):
         for path, drop in (
             (places.answers, answers.drop),
             (places.errors, errors.drop),
@@ -83,7 +86,7 @@ def _size(path: Path) -> int:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "choose another -o") from error
 
 
-def require_new(places: Places) -> None:
+def require_new(places: BatchPaths) -> None:
     """Raise `UsageError` where answers lie that nobody knows the settings of."""
     for path in (places.answers, places.errors):
         if _size(path):

@@ -1,6 +1,6 @@
 """What a run is to do, and how far it is.
 
-Here: `Shard`, `BatchOptions`, `Standing`.
+Here: `Shard`, `BatchOptions`, `BatchProgress`.
 Not here: the run (`run`).
 """
 
@@ -51,7 +51,7 @@ class BatchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BatchProgress:
     """How far a batch is.
 
     Attributes:

@@ -13,7 +13,7 @@ from blendin_local.jobs.batch.adoption import Adoption, look
 from blendin_local.jobs.batch.formats import BAD_ROW
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.manifest import DamagedManifestError, Identity, read_manifest, require_same
-from blendin_local.jobs.batch.paths import Places, require_new
+from blendin_local.jobs.batch.paths import BatchPaths, require_new
 from blendin_local.jobs.batch.results import encode, read_back, replace_file
 from blendin_local.jobs.batch.scan import Scan
 
@@ -21,7 +21,7 @@ ADOPTED = "adopted"  # the state of what is taken over, until its manifest is wr
 
 
 def found_manifest(
-    scan: Scan, places: Places, identity: Identity, adopt: Callable[[Adoption], None] | None
+    scan: Scan, places: BatchPaths, identity: Identity, adopt: Callable[[Adoption], None] | None
 ) -> Mapping[str, Any]:
     """The manifest of earlier runs, empty where there was none.
 
@@ -51,7 +51,7 @@ def found_manifest(
     return {}
 
 
-def forget_failures(places: Places) -> None:
+def forget_failures(places: BatchPaths) -> None:
     """Take the rows that are asked again out of the file of errors.
 
     Args:
@@ -67,8 +67,8 @@ def forget_failures(places: Places) -> None:
         if line["error"]["code"] == BAD_ROW:
             kept.append(encode(line))
 
-    with GrowingFile.held(places.errors, make=False) as held:
+    with GrowingFile.locked(places.errors, make=False) as locked:
         read_back(places.errors, take)
-        there = held.is_open
+        there = locked.is_open
     if there:  # closed again: Windows replaces no open file
         replace_file(places.errors, kept, one_writer=True)

@@ -1,6 +1,6 @@
 """What a row asks for.
 
-Here: `interpret`, which turns a raw row into a `Row`, or into a `Fault` that says what is wrong with it.
+Here: `interpret`, which turns a raw row into a `Row`, or into a `InvalidRow` that says what is wrong with it.
 Not here: files and their forms (`intake`), ids that are used twice (`scan`).
 Sources: the batch form of OpenAI's API (`custom_id, method, url, body`), read as vLLM and others read it.
 """
@@ -82,7 +82,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InvalidRow:
     """A row that cannot be answered, and why.
 
     Attributes:
@@ -94,16 +94,16 @@ class Fault:
     id: str
 
 
-def interpret(raw: RawRow, defaults: RowDefaults) -> Row | Fault:
+def interpret(raw: RawRow, defaults: RowDefaults) -> Row | InvalidRow:
     """The meaning of a row."""
     if raw.fault:
-        return Fault(raw.line, raw.fault, made_id(raw.line))
+        return InvalidRow(raw.line, raw.fault, made_id(raw.line))
     key = made_id(raw.line)
     try:
         key = _id(raw)
         return _openai(raw, key, defaults) if "body" in raw.values else _own(raw, key, defaults)
     except UsageError as error:
-        return Fault(raw.line, error.message, key)
+        return InvalidRow(raw.line, error.message, key)
 
 
 def made_id(line: int) -> str:

@@ -25,10 +25,10 @@ from blendin_local.jobs.batch.manifest import (
     Identity,
     Manifest,
 )
-from blendin_local.jobs.batch.paths import Places
-from blendin_local.jobs.batch.progress import BatchOptions, Standing
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
 from blendin_local.jobs.batch.resume import ADOPTED, forget_failures, found_manifest
-from blendin_local.jobs.batch.rows import Fault, Row
+from blendin_local.jobs.batch.rows import InvalidRow, Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
 
@@ -69,7 +69,7 @@ class Batch:
     def __init__(
         self,
         scan: Scan,
-        places: Places,
+        places: BatchPaths,
         options: BatchOptions,
         *,
         kept: Kept,
@@ -94,7 +94,7 @@ class Batch:
     def open(
         cls,
         scan: Scan,
-        places: Places,
+        places: BatchPaths,
         options: BatchOptions,
         identity: Identity,
         facts: Mapping[str, Any],
@@ -116,11 +116,11 @@ class Batch:
             UsageError: Another run is at it, or the files belong to another batch.
             WriteError: The disk refuses.
         """
-        with GrowingFile.held(places.answers) as answers, ExitStack() as stack:
+        with GrowingFile.locked(places.answers) as answers, ExitStack() as stack:
             found = found_manifest(scan, places, identity, adopt)
             if options.retry_errors:
                 forget_failures(places)
-            errors = stack.enter_context(GrowingFile.held(places.errors, make=False))
+            errors = stack.enter_context(GrowingFile.locked(places.errors, make=False))
             kept = Kept(scan, places)
             answers.read(kept.take_answer)
             errors.read(kept.take_error)
@@ -131,30 +131,30 @@ class Batch:
 
     def _settle(self, found: Mapping[str, Any]) -> None:
         """Write the manifest where nothing else will: it was adopted, or a kill came after the last row."""
-        standing, state = self.standing(), found.get("state")
+        progress, state = self.progress(), found.get("state")
         was = {name: found.get("counts", {}).get(name) for name in COUNTED}
-        now = {name: getattr(standing, name) for name in COUNTED}
+        now = {name: getattr(progress, name) for name in COUNTED}
         counted = was["answered"] if was["wanted"] == now["wanted"] else 0
         if isinstance(counted, int) and counted > now["answered"]:
             self.notes.append(
                 f"{self.places.answers} holds {now['answered']} of the {counted} answers that its manifest "
                 "counts: the others are asked again"
             )
-        if state == ADOPTED or (found and not standing.left and (state, was) != ("finished", now)):
-            self.manifest.write("stopped" if standing.left else "finished", standing.to_json())
+        if state == ADOPTED or (found and not progress.left and (state, was) != ("finished", now)):
+            self.manifest.write("stopped" if progress.left else "finished", progress.to_json())
 
     @property
     def tally(self) -> Tally:
         """Counts over all answers on disk."""
         return self.kept.tally
 
-    def standing(self) -> Standing:
+    def progress(self) -> BatchProgress:
         """How far it is."""
         return self._with_pace(self.kept)
 
-    def _with_pace(self, kept: Kept) -> Standing:
+    def _with_pace(self, kept: Kept) -> BatchProgress:
         return replace(
-            kept.standing(self.options),
+            kept.progress(self.options),
             finished_now=self._finished_now,
             tokens_now=self._tokens_now,
             seconds=monotonic() - self._began,
@@ -162,8 +162,8 @@ class Batch:
         )
 
     def answer(
-        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[Standing], None]
-    ) -> Standing:
+        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[BatchProgress], None]
+    ) -> BatchProgress:
         """Answer what is left.
 
         Args:
@@ -178,7 +178,7 @@ class Batch:
         self._began = monotonic()
         before = self.manifest.history.get("seconds", 0.0)
         self._note_times(before, started=_now())
-        self.manifest.write("running", self.standing().to_json())
+        self.manifest.write("running", self.progress().to_json())
         try:
             self._answer(pair, should_stop, listen)
         except BaseException:
@@ -186,10 +186,10 @@ class Batch:
                 self._finish(before)
             raise
         self._finish(before)
-        return self.standing()
+        return self.progress()
 
     def _answer(
-        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[Standing], None]
+        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[BatchProgress], None]
     ) -> None:
         live: dict[str, tuple[int, Row]] = {}
         already = pair.tokens_evaluated
@@ -208,9 +208,9 @@ class Batch:
             self._keep(number, row, outcome)
             self._tell(listen)
 
-    def _tell(self, listen: Callable[[Standing], None]) -> None:
+    def _tell(self, listen: Callable[[BatchProgress], None]) -> None:
         self._told = monotonic()
-        listen(self.standing())
+        listen(self.progress())
 
     def _requests(
         self, live: dict[str, tuple[int, Row]], should_stop: Callable[[], bool]
@@ -227,7 +227,7 @@ class Batch:
                 return
             if self.kept.state[number] != LEFT:
                 continue
-            if isinstance(row, Fault):
+            if isinstance(row, InvalidRow):
                 self._fail(number, row)
             else:
                 live[row.request.key] = (number, row)
@@ -244,25 +244,25 @@ class Batch:
         for tally in (self.tally, self._now):
             tally.add(blend_of(line))
 
-    def _fail(self, number: int, failed: Row | Fault, error: BlendinError | None = None) -> None:
+    def _fail(self, number: int, failed: Row | InvalidRow, error: BlendinError | None = None) -> None:
         self._errors.append(error_line(number, failed, error))
         self.kept.state[number] = FAILED
         self._finished_now += 1
 
     def _finish(self, before: float) -> None:
         """Say in the manifest what the files hold; `WriteError` where that is not what was written."""
-        standing, trouble = self.standing(), None
+        progress, trouble = self.progress(), None
         try:
             self._answers.verify()
             self._errors.verify()
         except WriteError as error:
-            standing, trouble = self._read_again(error)
-        self._note_times(before + standing.seconds, ended=_now())
-        self.manifest.write("stopped" if standing.left or trouble else "finished", standing.to_json())
+            progress, trouble = self._read_again(error)
+        self._note_times(before + progress.seconds, ended=_now())
+        self.manifest.write("stopped" if progress.left or trouble else "finished", progress.to_json())
         if trouble is not None:
             raise trouble
 
-    def _read_again(self, error: WriteError) -> tuple[Standing, WriteError]:
+    def _read_again(self, error: WriteError) -> tuple[BatchProgress, WriteError]:
         """What is in files that something else has changed, and what to say of it."""
         try:
             there = Kept.read(self.scan, self.places)

@@ -20,7 +20,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.files import patiently
 from blendin_local.jobs.batch.intake import plain_name, read_raw
-from blendin_local.jobs.batch.rows import Fault, Row, RowDefaults, interpret
+from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults, interpret
 
 MOST_NAMES = 12  # of unused fields that are remembered
 
@@ -88,7 +88,7 @@ class Scan:
     index: Index
     doubles: dict[int, str] = field(default_factory=dict)
 
-    def read(self) -> Iterator[Row | Fault]:
+    def read(self) -> Iterator[Row | InvalidRow]:
         """All rows again, in order.
 
         Raises:
@@ -98,7 +98,7 @@ class Scan:
             self.require_unchanged()
             found = interpret(raw, self.defaults)
             if isinstance(found, Row) and raw.line in self.doubles:
-                found = Fault(raw.line, self.doubles[raw.line], found.request.key)
+                found = InvalidRow(raw.line, self.doubles[raw.line], found.request.key)
             yield found
 
     def require_unchanged(self) -> None:
@@ -142,16 +142,16 @@ def stamp_of(path: Path) -> tuple[int, int]:
 class _Collector:
     """What is gathered of the rows while they pass."""
 
-    def __init__(self, on_fault: Callable[[Fault], None]) -> None:
+    def __init__(self, on_fault: Callable[[InvalidRow], None]) -> None:
         self.on_fault = on_fault
         self.hashes, self.numbers = array("Q"), array("I")
         self.rows = self.bad = 0
         self.methods: set[str] = set()
         self.unused: dict[str, None] = {}
 
-    def take(self, found: Row | Fault) -> None:
+    def take(self, found: Row | InvalidRow) -> None:
         self.rows += 1
-        if isinstance(found, Fault):
+        if isinstance(found, InvalidRow):
             self.fault(found)
             return
         self.hashes.append(hash_id(found.request.key))
@@ -160,13 +160,13 @@ class _Collector:
         if len(self.unused) < MOST_NAMES:
             self.unused |= dict.fromkeys(sorted(found.unused))
 
-    def fault(self, fault: Fault) -> None:
+    def fault(self, fault: InvalidRow) -> None:
         self.bad += 1
         self.on_fault(fault)
 
 
 def scan_rows(
-    source: Path, field_name: str | None, defaults: RowDefaults, on_fault: Callable[[Fault], None]
+    source: Path, field_name: str | None, defaults: RowDefaults, on_fault: Callable[[InvalidRow], None]
 ) -> Scan:
     """Read the whole input once.
 
@@ -207,17 +207,17 @@ def scan_rows(
 
 def _doubles(
     source: Path, field_name: str | None, defaults: RowDefaults, suspects: frozenset[int]
-) -> Iterator[Fault]:
+) -> Iterator[InvalidRow]:
     """Rows whose id an earlier row has; one more reading, only where there are any."""
     if not suspects:
         return
     first: dict[int, tuple[str, int]] = {}
     for raw in read_raw(source, field_name, lambda _: None):
         row = interpret(raw, defaults)
-        if isinstance(row, Fault) or (hashed := hash_id(row.request.key)) not in suspects:
+        if isinstance(row, InvalidRow) or (hashed := hash_id(row.request.key)) not in suspects:
             continue
         key, line = first.setdefault(hashed, (row.request.key, row.line))
         if line == row.line:
             continue
         same = "was used" if key == row.request.key else f"cannot be told apart from {key!r}"
-        yield Fault(row.line, f"custom_id {row.request.key!r} {same} on line {line}", row.request.key)
+        yield InvalidRow(row.line, f"custom_id {row.request.key!r} {same} on line {line}", row.request.key)

@@ -21,7 +21,7 @@ from blendin_local.engine.context import Context
 from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.model import Model
-from blendin_local.engine.sequence import Lane
+from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span
 from blendin_local.jobs.bench.record import Figure, ModelFigures, Sizes
 from blendin_local.models.store import Store
@@ -76,7 +76,7 @@ def _measure(model: Model, sizes: Sizes, counts: Sequence[int], tell: Callable[[
     most = counts[-1]
     ids = _tokens(model, sizes.prompt_tokens + sizes.decode_tokens * len(counts) + sizes.rounds + 2)
     solo = Context(model, len(ids), most)
-    crowd = Context(model, LANE_TOKENS, most, max(sizes.at_once))
+    scheduler = Context(model, LANE_TOKENS, most, max(sizes.at_once))
     vocabulary = model.vocabulary
     table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
     trials = _Trials()
@@ -92,10 +92,10 @@ def _measure(model: Model, sizes: Sizes, counts: Sequence[int], tell: Callable[[
                 trials.decode.setdefault(n, []).append(speed)
             solo.use_threads(most)
             trials.list_ms.append(_list_ms(solo, table))
-            for n, cost in _costs(crowd, ids, sizes).items():
+            for n, cost in _costs(scheduler, ids, sizes).items():
                 trials.at_once.setdefault(n, []).append(cost)
     finally:
-        crowd.close()
+        scheduler.close()
         solo.close()
     return trials
 
@@ -107,10 +107,10 @@ def _tokens(model: Model, n: int) -> list[int]:
 
 def _read_prompt(context: Context, ids: list[int]) -> float:
     """Tokens/s of a whole prompt."""
-    [lane] = context.lanes
-    lane.begin(ids)
+    [sequence] = context.sequences
+    sequence.begin(ids)
     started = perf_counter()
-    context.predict([lane])
+    context.predict([sequence])
     return len(ids) / (perf_counter() - started)
 
 
@@ -118,21 +118,21 @@ def _read_on(context: Context, ids: list[int]) -> float:
     """Tokens/s one by one."""
     started = perf_counter()
     for token in ids:
-        _go_on(context.lanes, token)
-        context.predict(context.lanes)
+        _go_on(context.sequences, token)
+        context.predict(context.sequences)
     return len(ids) / (perf_counter() - started)
 
 
-def _go_on(lanes: Sequence[Lane], token: int) -> None:
-    for lane in lanes:
-        lane.accept(token, b"-")
+def _go_on(sequences: Sequence[TokenSequence], token: int) -> None:
+    for sequence in sequences:
+        sequence.accept(token, b"-")
 
 
 def _list_ms(context: Context, table: TokenTable, repeats: int = 5) -> float:
     """Milliseconds from a prediction to its candidate list."""
     times = []
     for _ in range(repeats):
-        [logits] = context.predict(context.lanes)
+        [logits] = context.predict(context.sequences)
         prediction = Prediction(logits, table, BlendSettings().top_k)
         started = perf_counter()
         _ = prediction.candidates
@@ -142,19 +142,19 @@ def _list_ms(context: Context, table: TokenTable, repeats: int = 5) -> float:
 
 def _costs(context: Context, ids: list[int], sizes: Sizes) -> dict[int, float]:
     """Time of one evaluation of n tokens beside that of one token."""
-    for lane in context.lanes:
-        lane.begin([ids[lane.sequence]])
-    seconds = {n: _seconds(context, context.lanes[:n], ids[: sizes.calls]) for n in sizes.at_once}
+    for sequence in context.sequences:
+        sequence.begin([ids[sequence.seq_id]])
+    seconds = {n: _seconds(context, context.sequences[:n], ids[: sizes.calls]) for n in sizes.at_once}
     return {n: taken / seconds[sizes.at_once[0]] for n, taken in seconds.items()}
 
 
-def _seconds(context: Context, lanes: Sequence[Lane], ids: list[int]) -> float:
-    """Seconds of one evaluation in which each lane goes on by a token: the median of a few."""
-    context.predict(lanes)
+def _seconds(context: Context, sequences: Sequence[TokenSequence], ids: list[int]) -> float:
+    """Seconds of one evaluation in which each sequence goes on by a token: the median of a few."""
+    context.predict(sequences)
     times = []
     for token in ids:
-        _go_on(lanes, token)
+        _go_on(sequences, token)
         started = perf_counter()
-        context.predict(lanes)
+        context.predict(sequences)
         times.append(perf_counter() - started)
     return median(times)

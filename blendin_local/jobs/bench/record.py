@@ -26,7 +26,7 @@ class Sizes:
         at_once: How many tokens are evaluated together, for the curve of costs; begins with 1.
         calls: Evaluations of each of these per trial.
         answer_tokens: Steps of one guided answer.
-        lanes: How many answers are made together; begins with 1.
+        parallel: How many answers are made together; begins with 1.
         row_tokens: Steps of each of those.
     """
 
@@ -36,7 +36,7 @@ class Sizes:
     at_once: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 16)
     calls: int = 4
     answer_tokens: int = 48
-    lanes: tuple[int, ...] = (1, 2, 4, 8, 16)
+    parallel: tuple[int, ...] = (1, 2, 4, 8, 16)
     row_tokens: int = 24
 
 

@@ -2,7 +2,9 @@
 
 Here: `measure_rows`.
 Not here: one answer at a time (`methods`), the cost of several tokens in one model (`models`).
-Each number of lanes has a pair of its own: in a context with room for many, one answer alone would pay for
+Each number of answers at once has a pair of its own: in a context with room for many, one answer alone would
+pay
+for
 the cells of the others. That also gives the time to load the pair several times.
 """
 
@@ -29,34 +31,34 @@ CTX_SIZE = 256
 def measure_rows(
     setup: PairSetup, blend: BlendSettings, sizes: Sizes, tell: Callable[[int], None]
 ) -> tuple[dict[int, RowFigures], list[float]]:
-    """Answer as many questions as there are lanes, for each number of lanes.
+    """Answer as many questions as there are answers at once, for each number of answers at once.
 
     Args:
-        setup: The pair; lanes and contexts are replaced.
+        setup: The pair; `n_parallel` and contexts are replaced.
         blend: Method, threshold, alpha.
         sizes: How much is measured.
-        tell: Is told each number of lanes that begins.
+        tell: Is told each number of answers at once that begins.
 
     Returns:
-        The figures by number of lanes, and the seconds of every loading.
+        The figures by number of answers at once, and the seconds of every loading.
     """
     speeds: dict[int, Figure] = {}
     loads = []
-    for lanes in sizes.lanes:
-        tell(lanes)
-        with Pair(_with_lanes(setup, lanes)) as pair:
+    for parallel in sizes.parallel:
+        tell(parallel)
+        with Pair(_with_parallel(setup, parallel)) as pair:
             loads.append(pair.load_ms / 1000)
-            _answer_all(pair, _requests(lanes, 2, blend))  # warm up
-            rows = _requests(max(lanes, LEAST_ROWS), sizes.row_tokens, blend)
-            speeds[lanes] = Figure(tuple(_answer_all(pair, rows) for _ in range(sizes.rounds)))
-    one = speeds[sizes.lanes[0]]
+            _answer_all(pair, _requests(parallel, 2, blend))  # warm up
+            rows = _requests(max(parallel, LEAST_ROWS), sizes.row_tokens, blend)
+            speeds[parallel] = Figure(tuple(_answer_all(pair, rows) for _ in range(sizes.rounds)))
+    one = speeds[sizes.parallel[0]]
     return {n: RowFigures(speed, ratio(speed, one)) for n, speed in speeds.items()}, loads
 
 
-def _with_lanes(setup: PairSetup, lanes: int) -> PairSetup:
+def _with_parallel(setup: PairSetup, parallel: int) -> PairSetup:
     return replace(
         setup,
-        n_lanes=lanes,
+        n_parallel=parallel,
         base_settings=replace(setup.base_settings, ctx_size=CTX_SIZE),
         guide_settings=replace(setup.guide_settings, ctx_size=CTX_SIZE),
     )

@@ -65,7 +65,7 @@ def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench
     }
     methods, load_s = _measure_pair(wish, models, tell)
     rows, loads = measure_rows(
-        setup, _blend_for(wish), sizes, lambda lanes: tell(f"answers at once: {lanes}")
+        setup, _blend_for(wish), sizes, lambda parallel: tell(f"answers at once: {parallel}")
     )
     after = read_machine()
     bench = Bench(

@@ -75,7 +75,7 @@ class AnswerFigures:
         ended_by: Answers by what ended them.
         seconds: Wall-clock time of all answers together.
         tokens_per_second: Steps over seconds.
-        lanes: Answers made at once.
+        parallel: Answers made at once.
     """
 
     prompts: int
@@ -89,14 +89,14 @@ class AnswerFigures:
     ended_by: Mapping[str, int]
     seconds: float
     tokens_per_second: float
-    lanes: int
+    parallel: int
 
 
 def figures_of(
     completions: Sequence[Completion],
     *,
     seconds: float,
-    lanes: int,
+    parallel: int,
     seed: int,
     failed: Mapping[str, str] | None = None,
 ) -> AnswerFigures:
@@ -105,7 +105,7 @@ def figures_of(
     Args:
         completions: With `top_logprobs` as large as the blend's lists.
         seconds: How long they took together.
-        lanes: How many were made at once.
+        parallel: How many were made at once.
         seed: Of the resampling.
         failed: Prompts without an answer.
     """
@@ -126,7 +126,7 @@ def figures_of(
         ended_by=dict(Counter(completion.stopped_by for completion in completions).most_common()),
         seconds=seconds,
         tokens_per_second=total / seconds if seconds else 0.0,
-        lanes=lanes,
+        parallel=parallel,
     )
 
 

@@ -25,7 +25,7 @@ from blendin_local.core.calibration import (
     reliability_bins,
 )
 from blendin_local.core.methods import Role
-from blendin_local.core.token_scores import Place
+from blendin_local.core.token_scores import TokenScore
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError
 
@@ -35,7 +35,7 @@ class Reader(Protocol):
 
     def read(
         self, role: Role, prompt: Sequence[Span] | str, *, tempering: bool, should_stop: Callable[[], bool]
-    ) -> Iterator[Place]:
+    ) -> Iterator[TokenScore]:
         """Every token of a text with what the model predicted."""
         ...
 
@@ -105,7 +105,7 @@ def calibrate(
         StoppedError: `should_stop` became true.
     """
     roles: tuple[Role, ...] = ("base", "guide")
-    places: dict[Role, list[Place]] = {role: [] for role in roles}
+    places: dict[Role, list[TokenScore]] = {role: [] for role in roles}
     unsure: dict[Role, list[bool]] = {role: [] for role in roles}
     for i, passage in enumerate(passages, 1):
         try:
@@ -123,7 +123,7 @@ def calibrate(
     return {role: found for role in roles if (found := _calibration_of(places[role], unsure[role]))}
 
 
-def _calibration_of(places: Sequence[Place], unsure: Sequence[bool]) -> RoleCalibration | None:
+def _calibration_of(places: Sequence[TokenScore], unsure: Sequence[bool]) -> RoleCalibration | None:
     readings = Readings.of(places)
     fit = fit_temperature(readings)
     if fit is None:

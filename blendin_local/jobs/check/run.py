@@ -141,7 +141,9 @@ def _answers(
     ordered = [whole[request.key] for request in plan.requests if request.key in whole]
     if not ordered:
         return None, {}
-    figures = figures_of(ordered, seconds=seconds, lanes=plan.setup.n_lanes, seed=plan.seed, failed=failed)
+    figures = figures_of(
+        ordered, seconds=seconds, parallel=plan.setup.n_parallel, seed=plan.seed, failed=failed
+    )
     return figures, ordered[0].signature
 
 

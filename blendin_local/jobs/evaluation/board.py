@@ -1,6 +1,6 @@
 """Cells laid out by pair, benchmark and method, and the record that a table or figure made of them is.
 
-Here: `Display`, `Cells`, and how numbers are written in tables.
+Here: `PaperTable`, `Cells`, and how numbers are written in tables.
 Not here: which tables and figures there are (`display_tables`, `display_figures`).
 """
 
@@ -18,7 +18,7 @@ MISSING = "-"
 
 
 @dataclass(frozen=True)
-class Display:
+class PaperTable:
     """One of the paper's tables or figures.
 
     Attributes:

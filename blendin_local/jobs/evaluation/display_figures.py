@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import MISSING, Cells, Display, signed
+from blendin_local.jobs.evaluation.board import MISSING, Cells, PaperTable, signed
 from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.statistics import pearson
 from blendin_local.jobs.evaluation.spec.plan import CHECK
 from blendin_local.jobs.evaluation.spec.variants import SWEPT
 
 
-def figure_2(cells: Cells) -> Display | None:
+def figure_2(cells: Cells) -> PaperTable | None:
     """How much better or worse guidance makes the base."""
     if not {"base", "nudging"} <= set(cells.variants):
         return None
@@ -32,7 +32,7 @@ def figure_2(cells: Cells) -> Display | None:
         [dict(zip(theirs["columns"][1:], row[1:], strict=True)).get(b) for b in benchmarks]
         for row in theirs["rows"]
     ]
-    return Display(
+    return PaperTable(
         "Figure 2",
         "Score above the unguided base",
         ("pair and method", *(cells.title(b) for b in benchmarks)),
@@ -48,12 +48,12 @@ def _above_base(cells: Cells, pair: str, benchmark: str, variant: str) -> float 
     return None if guided is None or base is None else guided - base
 
 
-def figure_3(cells: Cells) -> Display | None:
+def figure_3(cells: Cells) -> PaperTable | None:
     """Intervention rate against score, over pairs."""
     points = {b: _points(cells, b) for b in cells.plan.benchmarks}
     points = {b: found for b, found in points.items() if found}
     rows = [(cells.title(b), str(len(found)), *_correlation(found)) for b, found in points.items()]
-    return Display(
+    return PaperTable(
         "Figure 3",
         "Intervention rate against score, over pairs (nudging)",
         ("benchmark", "pairs", "Pearson r", "p"),
@@ -76,7 +76,7 @@ def _points(cells: Cells, benchmark: str) -> list[dict[str, Any]]:
     return found
 
 
-def figure_4(cells: Cells) -> Display | None:
+def figure_4(cells: Cells) -> PaperTable | None:
     """Overlap of the vocabularies' choices against score, over pairs that were checked."""
     overlaps = {pair: facts.get(CHECK, {}).get("top_50") for pair, facts in cells.plan.pairs.items()}
     points = {
@@ -88,7 +88,7 @@ def figure_4(cells: Cells) -> Display | None:
         for b in cells.plan.benchmarks
     }
     theirs = {row[0]: row[1:3] for row in paper_numbers()["table4"]["rows"]}
-    return Display(
+    return PaperTable(
         "Figure 4",
         "Guide's choice among the base's 50 likeliest, against score, over pairs (nudging)",
         ("benchmark", "pairs", "Pearson r", "p"),
@@ -105,7 +105,7 @@ def figure_4(cells: Cells) -> Display | None:
     )
 
 
-def calibration(cells: Cells) -> Display | None:
+def calibration(cells: Cells) -> PaperTable | None:
     """How far each model's confidence is from the truth, where the pair was checked."""
     rows, curves = [], {}
     for pair, facts in cells.plan.pairs.items():
@@ -113,7 +113,7 @@ def calibration(cells: Cells) -> Display | None:
             numbers = (found["error"], found["temperature"], found["bits_per_byte"])
             rows.append((f"{pair} {role}", *(f"{number:.3f}" for number in numbers)))
             curves[f"{pair} {role}"] = found["bins"]
-    return Display(
+    return PaperTable(
         "Calibration",
         "Confidence against truth, on the reference text of blendin check",
         ("model", "calibration error", "temperature", "bits per byte"),

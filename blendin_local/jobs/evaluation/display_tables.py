@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import MISSING, Cells, Display, Row, two_digits
+from blendin_local.jobs.evaluation.board import MISSING, Cells, PaperTable, Row, two_digits
 from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, FIELDS, SWEPT, setting_name
@@ -17,7 +17,7 @@ FILTERED = "agreement+competition"
 CAPPED = "capped"
 
 
-def table_1(cells: Cells) -> Display | None:
+def table_1(cells: Cells) -> PaperTable | None:
     """Every method side by side, with nudging's intervention rate."""
     if "base" not in cells.variants or len(cells.variants) < 2:
         return None
@@ -36,7 +36,7 @@ def table_1(cells: Cells) -> Display | None:
         (cells.title(b), pair, *map(two_digits, scores), _percent(scores[3], scores[4]), f"{rate:.1f}")
         for pair, b, *scores, rate in _their(cells, "table1")
     ]
-    return Display(
+    return PaperTable(
         "Table 1",
         "All methods",
         ("benchmark", "pair", "base", "guide", "aligned", "nudging", "blendin", "gain", "int. %"),
@@ -65,7 +65,7 @@ def _their(cells: Cells, table: str) -> list[list[Any]]:
     return [row for row in rows if row[1] in cells.plan.benchmarks]
 
 
-def table_2(cells: Cells) -> Display | None:
+def table_2(cells: Cells) -> PaperTable | None:
     """Nudging and blendin with intervals."""
     if not {"nudging", SWEPT} <= set(cells.variants):
         return None
@@ -91,7 +91,7 @@ def table_2(cells: Cells) -> Display | None:
         )
         for pair, b, rate, nudging, ours_, half in _their(cells, "table2")
     ]
-    return Display(
+    return PaperTable(
         "Table 2",
         "Nudging and blendin with 95 % intervals",
         ("benchmark", "pair", "items", "int. %", "nudging", "blendin"),
@@ -111,7 +111,7 @@ def _with_interval(cell: Cell | None) -> str:
     return f"{cell.score.value:.2f} [{cell.score.low:.2f}, {cell.score.high:.2f}]"
 
 
-def table_3(cells: Cells) -> Display | None:
+def table_3(cells: Cells) -> PaperTable | None:
     """Capping the intervention rate."""
     capped = [name for name in cells.variants if cells.plan.variants[name]["method"] == CAPPED]
     if not capped:
@@ -134,10 +134,10 @@ def table_3(cells: Cells) -> Display | None:
     ]
     head = ("benchmark", "pair", "int. %", "nudging", *capped, "blendin")
     notes = ("the paper caps at 15 %",)
-    return Display("Table 3", "Capping the intervention rate", head, tuple(ours), tuple(theirs), notes)
+    return PaperTable("Table 3", "Capping the intervention rate", head, tuple(ours), tuple(theirs), notes)
 
 
-def table_5(cells: Cells) -> Display | None:
+def table_5(cells: Cells) -> PaperTable | None:
     """One setting of blendin varied, the others the pair's own."""
     ours = [row for setting in FIELDS for row in _sweep(cells, setting)]
     theirs = [
@@ -148,7 +148,7 @@ def table_5(cells: Cells) -> Display | None:
         if any(row[0] == setting for row in ours)
     ]
     head = ("setting", "value", "pair", *(cells.title(b) for b in cells.plan.benchmarks))
-    return Display("Table 5", "Settings of blendin varied", head, tuple(ours), tuple(theirs))
+    return PaperTable("Table 5", "Settings of blendin varied", head, tuple(ours), tuple(theirs))
 
 
 def _sweep(cells: Cells, setting: str) -> list[Row]:
@@ -176,7 +176,7 @@ def _by_number(item: tuple[str, str]) -> tuple[bool, float]:
         return True, 0.0
 
 
-def table_6(cells: Cells) -> Display | None:
+def table_6(cells: Cells) -> PaperTable | None:
     """Discrete filters against blending."""
     if FILTERED not in cells.variants:
         return None
@@ -186,4 +186,4 @@ def table_6(cells: Cells) -> Display | None:
         (cells.title(b), pair, *map(two_digits, scores)) for pair, b, *scores in _their(cells, "table6")
     ]
     head = ("benchmark", "pair", "nudging", "filters", "blendin")
-    return Display("Table 6", "Discrete filters against blending", head, tuple(ours), tuple(theirs))
+    return PaperTable("Table 6", "Discrete filters against blending", head, tuple(ours), tuple(theirs))

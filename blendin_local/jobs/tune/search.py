@@ -1,6 +1,7 @@
 """Which settings are tried, one after another: the protocol of appendix A.4.
 
-Here: `protocol` and `aim`, generators that yield settings and receive what a trial of them found.
+Here: `protocol` and `target_rate_search`, generators that yield settings and receive what a trial of them
+found.
 Not here: trials (`trials`), what counts as better (`verdict`).
 Source: Gan et al., BlendIn, ACL 2026, appendix A.4; `calibrated` and the wanted rate are this project's.
 """
@@ -35,7 +36,7 @@ class Finding(Protocol):
         ...
 
     @property
-    def certainties(self) -> Sequence[float]:
+    def top1_probs(self) -> Sequence[float]:
         """The base's top-1 probability at every step, ascending."""
         ...
 
@@ -77,7 +78,7 @@ def _best(found: Mapping[BlendSettings, Finding]) -> BlendSettings:
     return max(found, key=lambda settings: found[settings].figure)
 
 
-def aim(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> Search:
+def target_rate_search(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> Search:
     """A threshold at which the guide is asked at the wanted share of steps.
 
     A run at one threshold tells at how many of *its* steps the base lies below any other; asked more or less
@@ -97,19 +98,19 @@ def aim(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> S
             low = guess
         else:
             high = guess
-        guess = _threshold_for(rate, found.certainties)
+        guess = _threshold_for(rate, found.top1_probs)
         if not low < guess < high:
             guess = round((low + high) / 2, 4)
 
 
-def _threshold_for(rate: float, certainties: Sequence[float]) -> float:
+def _threshold_for(rate: float, top1_probs: Sequence[float]) -> float:
     """The threshold below which this share of the certainties lies: between two of them."""
-    below = min(round(rate * len(certainties)), len(certainties) - 1)
-    if not certainties:
+    below = min(round(rate * len(top1_probs)), len(top1_probs) - 1)
+    if not top1_probs:
         return DEFAULT_THRESHOLD
     if not below:
-        return round(certainties[0] / 2, 4)
-    return round((certainties[below - 1] + certainties[below]) / 2, 4)
+        return round(top1_probs[0] / 2, 4)
+    return round((top1_probs[below - 1] + top1_probs[below]) / 2, 4)
 
 
 def nearest(found: Mapping[BlendSettings, Finding], rate: float) -> BlendSettings:

@@ -1,6 +1,7 @@
 """Trials: each setting answers the validation set once, as a batch in a directory, and is scored.
 
-Here: `Ground`, the set and the directory; `Trial`, what one setting came to; `conduct`, which runs a search.
+Here: `TrialRunner`, the set and the directory; `Trial`, what one setting came to; `run_search`, which runs a
+search.
 Not here: which settings are tried (`search`), what counts as better (`verdict`), batches (`jobs.batch`).
 A trial is finished when its batch is: stopped at any time, the next run finds what is on the disk.
 """
@@ -17,8 +18,8 @@ from typing import Any
 from blendin_local.core.records import BlendSummary
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.manifest import Identity
-from blendin_local.jobs.batch.paths import Places
-from blendin_local.jobs.batch.progress import BatchOptions, Standing
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
 from blendin_local.jobs.batch.results import encode, replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.batch.run import Answers, Batch
@@ -30,7 +31,7 @@ from blendin_local.jobs.tune.search import Search
 from blendin_local.settings import BlendSettings
 
 ROWS = "rows.jsonl"
-Watch = Callable[[BlendSettings, Standing], AbstractContextManager[Callable[[Standing], None]]]
+Watch = Callable[[BlendSettings, BatchProgress], AbstractContextManager[Callable[[BatchProgress], None]]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Trial:
         verdicts: Every question's verdict; one that has no answer is scored as if nothing was said.
         score: The benchmark's main figure with its interval.
         counts: Steps, asked and changed over all answers.
-        certainties: The base's top-1 probability at every step, ascending.
+        top1_probs: The base's top-1 probability at every step, ascending.
         failed: Questions without an answer.
         answers: Where the answers are.
     """
@@ -51,7 +52,7 @@ class Trial:
     verdicts: Mapping[str, Verdict]
     score: Interval
     counts: BlendSummary
-    certainties: Sequence[float]
+    top1_probs: Sequence[float]
     failed: int
     answers: Path
 
@@ -67,7 +68,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """What answers rest on, for the manifests.
 
     Attributes:
@@ -81,7 +82,7 @@ class Origin:
     facts: Mapping[str, Any]
 
 
-class Ground:
+class TrialRunner:
     """A validation set, and the directory in which it is answered with one setting after another.
 
     Args:
@@ -102,7 +103,7 @@ class Ground:
         benchmark: Benchmark,
         items: Sequence[Item],
         defaults: RowDefaults,
-        origin: Origin,
+        origin: Provenance,
     ) -> None:
         self.folder, self.benchmark, self.items = folder, benchmark, items
         self._defaults, self._origin = defaults, origin
@@ -141,18 +142,18 @@ class Ground:
             The trial, or None where it was stopped; what was answered is kept.
         """
         scan = replace(self._scan, defaults=replace(self._defaults, blend=blend))
-        places = Places.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
+        places = BatchPaths.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
         origin = self._origin
         told = {"sha256": scan.sha256, "size": scan.size}
         identity = Identity(told, origin.models, origin.settings(scan.defaults))
         with Batch.open(scan, places, BatchOptions(with_steps=True), identity, origin.facts) as batch:
-            standing = batch.standing()
-            if standing.left and not should_stop():
-                with watch(blend, standing) as listen:
-                    standing = batch.answer(pair(), should_stop, listen)
-        return None if standing.left else self._scored(blend, places.answers, standing)
+            progress = batch.progress()
+            if progress.left and not should_stop():
+                with watch(blend, progress) as listen:
+                    progress = batch.answer(pair(), should_stop, listen)
+        return None if progress.left else self._scored(blend, places.answers, progress)
 
-    def _scored(self, blend: BlendSettings, answers: Path, standing: Standing) -> Trial:
+    def _scored(self, blend: BlendSettings, answers: Path, progress: BatchProgress) -> Trial:
         lines = {line["custom_id"]: line for line in _lines(answers)}
         texts = {key: line["text"] for key, line in lines.items()}
         verdicts = {item.key: self.benchmark.score(item, texts.get(item.key, "")) for item in self.items}
@@ -164,14 +165,14 @@ class Ground:
         tops = (
             step["base_top"]["p"] for line in lines.values() for step in line["steps"] if step["base_top"]
         )
-        tally = standing.tally
+        tally = progress.tally
         return Trial(
             blend=blend,
             verdicts=verdicts,
             score=found[self.benchmark.main_figure],
             counts=BlendSummary(tally.steps, tally.asked, tally.changed, None),
-            certainties=tuple(sorted(tops)),
-            failed=standing.failed,
+            top1_probs=tuple(sorted(tops)),
+            failed=progress.failed,
             answers=answers,
         )
 
@@ -186,7 +187,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             yield from map(json.loads, file)
 
 
-def conduct(
+def run_search(
     searches: Iterable[Search],
     run: Callable[[BlendSettings], Trial | None],
     tried: dict[BlendSettings, Trial],

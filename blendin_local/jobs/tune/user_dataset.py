@@ -1,6 +1,6 @@
 """A user's own validation set: JSON lines with `prompt` and `answer`.
 
-Here: `own_set`, which makes a benchmark of such a file.
+Here: `user_dataset`, which makes a benchmark of such a file.
 Not here: the published benchmarks (`jobs.evaluation.benchmarks`).
 How it is scored: an answer that is a number is right if it is the last number said (after `####`, if that is
 there); any other is right if it is said word for word, letters' case and punctuation aside. With several
@@ -26,7 +26,7 @@ MAX_TOKENS = 256
 BY_NUMBER, BY_WORDS = "last number", "contains the answer"
 
 
-def own_set(path: Path) -> Benchmark:
+def user_dataset(path: Path) -> Benchmark:
     """The rows of a file as a benchmark; load it with the file's folder as its root.
 
     Raises:

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import Grid, benchmark_grids, display_grid, places, summary_grid
+from blendin_local.views.evaluation.grids import (
+    ReportTable,
+    benchmark_grids,
+    display_grid,
+    places,
+    summary_grid,
+)
 from blendin_local.views.evaluation.signature import signature_grid
 
 
@@ -40,7 +46,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _grid(signature_grid(report), level=2)
 
 
-def _grid(grid: Grid, level: int) -> Iterator[str]:
+def _grid(grid: ReportTable, level: int) -> Iterator[str]:
     yield f"{'#' * level} {_plain(grid.title)}"
     yield ""
     yield _row(grid.head)

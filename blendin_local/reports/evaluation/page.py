@@ -12,7 +12,7 @@ from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.evaluation.plots import display_plots, score_plot
 from blendin_local.reports.page import Section, details, page, paragraph, table
 from blendin_local.views.evaluation.grids import (
-    Grid,
+    ReportTable,
     display_grid,
     ends_grid,
     faults_grid,
@@ -83,9 +83,9 @@ def _signature(report: Report) -> Section:
     return Section("What these numbers hang on", "", _blocks(signature_grid(report)))
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: ReportTable) -> str:
     return table(grid.head, grid.rows, caption=grid.title)
 
 
-def _blocks(grid: Grid) -> list[str]:
+def _blocks(grid: ReportTable) -> list[str]:
     return [_table(grid), *(paragraph(note, "summary") for note in grid.notes)]

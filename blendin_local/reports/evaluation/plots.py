@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import Display
+from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.plots.charts import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
@@ -49,7 +49,7 @@ def _estimate(cell: Cell | None) -> Estimate | None:
     return Estimate(cell.score.value, cell.score.low, cell.score.high)
 
 
-def display_plots(display: Display) -> list[str]:
+def display_plots(display: PaperTable) -> list[str]:
     """The pictures of a display; none for a table."""
     if display.name == "Figure 2":
         return [_heatmap(display)]
@@ -63,13 +63,13 @@ def display_plots(display: Display) -> list[str]:
     return []
 
 
-def _heatmap(display: Display) -> str:
+def _heatmap(display: PaperTable) -> str:
     points = display.points
     title = f"{display.name}: {display.title}"
     return heatmap(title, points["rows"], points["columns"], points["values"], around_zero=True)
 
 
-def _scatter(display: Display, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:
+def _scatter(display: PaperTable, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:
     dots = [Dot(point["x"], point["y"], point["pair"]) for point in found]
     labels = (label, "score")
     return scatter(

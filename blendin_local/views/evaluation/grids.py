@@ -1,6 +1,6 @@
 """The report as plain grids of words, which terminal, Markdown and HTML all show.
 
-Here: `Grid`, and functions from a report to grids.
+Here: `ReportTable`, and functions from a report to grids.
 Not here: how a grid is drawn (`views.evaluation.tables`, `_markdown`, `_html`), the numbers
 (`jobs.evaluation`).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blendin_local.jobs.evaluation.board import Display
+from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.score.cells import JUDGED, Cell, Reading
 from blendin_local.jobs.evaluation.score.figures import Comparison
 from blendin_local.jobs.evaluation.score.report import Report
@@ -37,7 +37,7 @@ FIGURE_NAMES = {
 
 
 @dataclass(frozen=True)
-class Grid:
+class ReportTable:
     """A table of words.
 
     Attributes:
@@ -116,7 +116,7 @@ def _against(cell: Cell, baseline: str, figure: str = "") -> Comparison | None:
     return cell.comparisons.get(baseline, {}).get(figure or cell.main)
 
 
-def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> Grid:
+def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable:
     """The main figure of each method, against base and nudging."""
     cells = cells_of(report, benchmark, pair)
     rows = [
@@ -136,14 +136,16 @@ def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) 
     notes = [f"cut short: {', '.join(short)}"] if short else []
     head = ("method", f"{figure} [95%]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
-    return Grid(f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes))
+    return ReportTable(
+        f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes)
+    )
 
 
 def _had(cell: Cell) -> int:
     return cell.answered + cell.failed
 
 
-def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> Grid | None:
+def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable | None:
     """All figures of a benchmark that has several."""
     tell = interval if wide else brief
     cells = cells_of(report, benchmark, pair)
@@ -151,10 +153,10 @@ def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True
     if len(names) < 2:
         return None
     rows = tuple((cell.variant, *(tell(cell.figures.get(name)) for name in names)) for cell in cells)
-    return Grid("All figures", ("method", *map(in_words, names)), rows)
+    return ReportTable("All figures", ("method", *map(in_words, names)), rows)
 
 
-def ends_grid(report: Report, benchmark: str, pair: str) -> Grid:
+def ends_grid(report: Report, benchmark: str, pair: str) -> ReportTable:
     """Lengths, speed, and by whom answers were ended."""
     cells = cells_of(report, benchmark, pair)
     known = [end for end in ENDS if any(end in cell.ended_by for cell in cells)]
@@ -169,7 +171,7 @@ def ends_grid(report: Report, benchmark: str, pair: str) -> Grid:
         for cell in cells
     ]
     head = ("method", "tokens", "characters", "tokens/s", *(f"ended by {ENDS[end]}" for end in known))
-    return Grid("Length and end of answers", head, tuple(rows))
+    return ReportTable("Length and end of answers", head, tuple(rows))
 
 
 def speed(report: Report, cell: Cell) -> str:
@@ -179,16 +181,16 @@ def speed(report: Report, cell: Cell) -> str:
     return MISSING if value is None else f"{value:.0f}"
 
 
-def faults_grid(report: Report, benchmark: str, pair: str) -> Grid:
+def faults_grid(report: Report, benchmark: str, pair: str) -> ReportTable:
     """What can be wrong with an answer beside being wrong."""
     rows = tuple(
         (cell.variant, *(str(cell.faults[name]) for name in FAULTS))
         for cell in cells_of(report, benchmark, pair)
     )
-    return Grid("Faults, in answers", ("method", *FAULTS), rows)
+    return ReportTable("Faults, in answers", ("method", *FAULTS), rows)
 
 
-def letters_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
+def letters_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """How often each letter was answered, beside how often it is right."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.letters]
     readings = [r for r in report.readings if (r.benchmark, r.pair) == (benchmark, pair)]
@@ -200,10 +202,10 @@ def letters_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         return None
     names = sorted({name for _, found in counts for name in found} - {"none"})
     rows = tuple((what, *(str(found.get(n, 0)) for n in (*names, "none"))) for what, found in counts)
-    return Grid("Letters", ("", *names, "none"), rows)
+    return ReportTable("Letters", ("", *names, "none"), rows)
 
 
-def readings_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
+def readings_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """Options read by log-likelihood, base and guide alone."""
     readings = [r for r in report.readings if (r.benchmark, r.pair) == (benchmark, pair)]
     if not readings:
@@ -215,7 +217,7 @@ def readings_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         if _small(report, pair)
         else ()
     )
-    return Grid("Options by log-likelihood", ("model alone", *map(in_words, names)), rows, notes)
+    return ReportTable("Options by log-likelihood", ("model alone", *map(in_words, names)), rows, notes)
 
 
 def _unread(reading: Reading) -> str:
@@ -229,7 +231,7 @@ def _small(report: Report, pair: str) -> bool:
     return any(model.get("weights", 0) < 10**9 for model in models)
 
 
-def judge_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
+def judge_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """What the judge says; its failures are no wrong answers."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.judge]
     if not cells:
@@ -245,10 +247,10 @@ def judge_grid(report: Report, benchmark: str, pair: str) -> Grid | None:
         for cell in cells
     )
     head = ("method", "judged [95%]", "vs base", "vs nudging", "judge failed")
-    return Grid(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
+    return ReportTable(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 
-def summary_grid(report: Report) -> Grid:
+def summary_grid(report: Report) -> ReportTable:
     """The main figure of every cell: a row per benchmark and pair, a column per method."""
     variants = list(report.plan.variants)
     many = len(report.plan.pairs) > 1
@@ -258,16 +260,18 @@ def summary_grid(report: Report) -> Grid:
         name = place_title(report, benchmark, pair) if many else title_of(report, benchmark)
         scores = (found[variant].score if variant in found else None for variant in variants)
         rows.append((name, *map(brief, scores)))
-    return Grid("Scores with 95 % intervals", ("benchmark", *variants), tuple(rows))
+    return ReportTable("Scores with 95 % intervals", ("benchmark", *variants), tuple(rows))
 
 
-def display_grid(display: Display) -> Grid:
+def display_grid(display: PaperTable) -> ReportTable:
     """One of the paper's tables or figures, the paper's own rows below ours and marked as theirs."""
     theirs = tuple(("paper: " + row[0], *row[1:]) for row in display.theirs)
-    return Grid(f"{display.name}: {display.title}", display.head, (*display.ours, *theirs), display.notes)
+    return ReportTable(
+        f"{display.name}: {display.title}", display.head, (*display.ours, *theirs), display.notes
+    )
 
 
-def benchmark_grids(report: Report, benchmark: str, pair: str) -> Sequence[Grid]:
+def benchmark_grids(report: Report, benchmark: str, pair: str) -> Sequence[ReportTable]:
     """Everything about one pair on one benchmark."""
     makers = (score_grid, figures_grid, judge_grid, readings_grid, ends_grid, faults_grid, letters_grid)
     found = [make(report, benchmark, pair) for make in makers]

@@ -7,10 +7,10 @@ Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.e
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import Grid
+from blendin_local.views.evaluation.grids import ReportTable
 
 
-def signature_grid(report: Report) -> Grid:
+def signature_grid(report: Report) -> ReportTable:
     """What every number above hangs on."""
     plan, rows = report.plan, []
     for pair, facts in plan.pairs.items():
@@ -20,7 +20,7 @@ def signature_grid(report: Report) -> Grid:
     for facts in plan.benchmarks.values():
         what = f"{facts['items']} items, at most {facts['max_tokens']} tokens"
         rows.append((facts["title"], f"{facts['source']} ({facts['licence']})", what, facts["sha256"][:16]))
-    return Grid(
+    return ReportTable(
         "Models and questions", ("", "file or source", "size", "sha256"), tuple(rows), _protocol(report)
     )
 
@@ -33,7 +33,7 @@ def _protocol(report: Report) -> tuple[str, ...]:
     lines = [f"protocol: {settings}", f"versions: {versions}"]
     for pair, machine in report.machine.items():
         threads = ", ".join(f"{role} {n}" for role, n in machine.get("threads", {}).items())
-        lines.append(f"{pair}: {machine.get('n_lanes', '?')} rows at once, threads {threads}")
+        lines.append(f"{pair}: {machine.get('n_parallel', '?')} rows at once, threads {threads}")
     for facts in plan.benchmarks.values():
         lines += [f"{facts['title']}: {n} rows left out: {why}" for why, n in facts["left_out"].items()]
     return tuple(lines)

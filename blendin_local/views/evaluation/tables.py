@@ -15,7 +15,7 @@ from rich.text import Text
 
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.views.evaluation.grids import (
-    Grid,
+    ReportTable,
     faults_grid,
     figures_grid,
     places,
@@ -46,15 +46,17 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
     )
 
 
-def _in_parts(grid: Grid) -> Iterator[Grid]:
+def _in_parts(grid: ReportTable) -> Iterator[ReportTable]:
     """A grid too wide for 80 columns as several, each with the names of its rows."""
     for first in range(1, len(grid.head), MOST_COLUMNS):
         kept = slice(first, first + MOST_COLUMNS)
         rows = tuple((row[0], *row[kept]) for row in grid.rows)
-        yield Grid(grid.title if first == 1 else "", (grid.head[0], *grid.head[kept]), rows, grid.notes)
+        yield ReportTable(
+            grid.title if first == 1 else "", (grid.head[0], *grid.head[kept]), rows, grid.notes
+        )
 
 
-def _table(grid: Grid) -> RenderableType:
+def _table(grid: ReportTable) -> RenderableType:
     table = Table(
         title=grid.title or None,
         title_justify="left",
@@ -78,7 +80,7 @@ def _table(grid: Grid) -> RenderableType:
     return table
 
 
-def _least(grid: Grid, column: int) -> int:
+def _least(grid: ReportTable, column: int) -> int:
     """The width at which no cell of a column is folded, and no word of its name."""
     words = [row[column] for row in grid.rows] + grid.head[column].split()
     return max(map(len, words))

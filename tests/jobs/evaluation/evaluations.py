@@ -18,7 +18,7 @@ from blendin_local.jobs.evaluation.run.progress import Moment
 from blendin_local.jobs.evaluation.run.run import carry_out
 from blendin_local.jobs.evaluation.score.report import Report, build_report
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, keep_plan
-from blendin_local.jobs.evaluation.spec.tasks import Course, Lineup, Sheet
+from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
 from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import PairSetup, Request
@@ -165,14 +165,14 @@ class Evaluation:
     pair_name: str = "toys"
     moments: list[Moment] = field(default_factory=list)
 
-    def sheet(self) -> Sheet:
-        return Sheet(SUMS, tuple(sum_item(i) for i in range(self.n_items)), SUMS.max_tokens)
+    def sheet(self) -> Task:
+        return Task(SUMS, tuple(sum_item(i) for i in range(self.n_items)), SUMS.max_tokens)
 
-    def lineup(self) -> Lineup:
+    def lineup(self) -> Entrant:
         opened = plan(PairRequest(base="b.gguf", guide="g.gguf"), load_registry())
         models = {role: {"file": f"{role}.gguf", "size": 1, "sha256": role * 8} for role in ("base", "guide")}
         paths = {"base": Path("b.gguf"), "guide": Path("g.gguf")}
-        return Lineup(
+        return Entrant(
             self.pair_name,
             replace(opened, blend=self.settings),
             paths,  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ class Evaluation:
             [self.lineup()],
             [self.sheet()],
             self.folder,
-            Course(parallel=2, options=BatchOptions()),
+            RunConfig(parallel=2, options=BatchOptions()),
             open_pair=pair.open,
             should_stop=lambda: pair.stop_after is not None and len(pair.asked) >= pair.stop_after,
             listen=self.moments.append,

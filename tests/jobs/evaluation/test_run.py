@@ -183,8 +183,8 @@ def test_progress_counts_cells_and_rows(evaluation):
     last = evaluation.moments[-1]
 
     assert (last.number, last.cells, last.left) == (4, 4, 0)
-    assert [m.left for m in evaluation.moments if m.standing] == sorted(
-        (m.left for m in evaluation.moments if m.standing), reverse=True
+    assert [m.left for m in evaluation.moments if m.progress] == sorted(
+        (m.left for m in evaluation.moments if m.progress), reverse=True
     )
 
 

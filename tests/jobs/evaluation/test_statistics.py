@@ -68,9 +68,9 @@ def test_one_in_twenty_intervals_misses():
     """Of intervals around samples of a fair coin, about 95 % hold one half."""
     generator = np.random.default_rng(3)
     intervals = [mean_interval(generator.integers(0, 2, size=100)) for _ in range(300)]
-    held = np.mean([interval.low <= 0.5 <= interval.high for interval in intervals])
+    locked = np.mean([interval.low <= 0.5 <= interval.high for interval in intervals])
 
-    assert held == pytest.approx(0.95, abs=0.03)
+    assert locked == pytest.approx(0.95, abs=0.03)
 
 
 @given(st.integers(1, 500), st.data())

@@ -126,7 +126,7 @@ def judge_answers(
     """
     known = {key for key, score in read_judged(path, answers).items() if score is not None}
     wanted = [item for item in items if item.key in answers and item.key not in known]
-    with GrowingFile.held(path) as file:
+    with GrowingFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             waiting: Iterator[Item] = iter(wanted)

@@ -78,7 +78,7 @@ def read_options(
         Whether all of it is read.
     """
     done: set[str] = set()
-    with GrowingFile.held(path) as file:
+    with GrowingFile.locked(path) as file:
         file.read(lambda line: done.add(line["custom_id"]))
         for item in items:
             if should_stop():

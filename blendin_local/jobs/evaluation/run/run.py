@@ -15,33 +15,33 @@ from typing import Any, Protocol
 from blendin_local.core.methods import roles_of
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
-from blendin_local.jobs.batch.parallel import lanes_for
-from blendin_local.jobs.batch.paths import Places
-from blendin_local.jobs.batch.rows import Fault, RowDefaults
+from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.run.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionReader, read_options
-from blendin_local.jobs.evaluation.run.progress import Listener, Pace, rows_kept
-from blendin_local.jobs.evaluation.spec.tasks import Course, Lineup, Sheet
+from blendin_local.jobs.evaluation.run.progress import EvalProgress, Listener, rows_kept
+from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
-from blendin_local.pair.pair import MAX_LANES, PairSetup
+from blendin_local.pair.pair import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings
 
 
-class Contestants(Answers, OptionReader, Protocol):
+class PairProtocol(Answers, OptionReader, Protocol):
     """What an evaluation needs of a pair."""
 
 
-OpenPair = Callable[[PairSetup, Callable[[], bool]], AbstractContextManager[Contestants]]
-LoadPair = Callable[[], Contestants]
+OpenPair = Callable[[PairSetup, Callable[[], bool]], AbstractContextManager[PairProtocol]]
+LoadPair = Callable[[], PairProtocol]
 
 
 def carry_out(
-    lineups: Sequence[Lineup],
-    sheets: Sequence[Sheet],
+    lineups: Sequence[Entrant],
+    sheets: Sequence[Task],
     folder: Folder,
-    course: Course,
+    course: RunConfig,
     *,
     open_pair: OpenPair,
     should_stop: Callable[[], bool],
@@ -65,7 +65,7 @@ def carry_out(
         UsageError: What is kept there was made with other settings, models or questions.
         WriteError: The disk refuses; what was finished is kept.
     """
-    pace = Pace(lineups, sheets, folder, listen)
+    pace = EvalProgress(lineups, sheets, folder, listen)
     for lineup in lineups:
         with ExitStack() as stack:
             setup = _Setup(lineup, course, max(len(sheet.items) for sheet in sheets))
@@ -80,14 +80,14 @@ def carry_out(
 class _Setup:
     """How a lineup's models are loaded: once, when somebody asks them first."""
 
-    lineup: Lineup
-    course: Course
+    lineup: Entrant
+    course: RunConfig
     most_rows: int
 
     def loader(self, stack: ExitStack, open_pair: OpenPair, should_stop: Callable[[], bool]) -> LoadPair:
-        loaded: list[Contestants] = []
+        loaded: list[PairProtocol] = []
 
-        def load() -> Contestants:
+        def load() -> PairProtocol:
             if not loaded:
                 loaded.append(stack.enter_context(open_pair(self._setup(), should_stop)))
             return loaded[0]
@@ -96,22 +96,22 @@ class _Setup:
 
     def _setup(self) -> PairSetup:
         setup = self.lineup.plan.setup(self.lineup.paths)
-        lanes = self.course.parallel or lanes_for(setup.files(), self.most_rows)
-        return replace(setup, n_lanes=min(lanes, MAX_LANES))
+        parallel = self.course.parallel or parallel_for(setup.files(), self.most_rows)
+        return replace(setup, n_parallel=min(parallel, MAX_PARALLEL))
 
 
 @dataclass(frozen=True)
 class _Run:
     """One lineup at work."""
 
-    lineup: Lineup
+    lineup: Entrant
     folder: Folder
-    course: Course
+    course: RunConfig
     load: LoadPair
     should_stop: Callable[[], bool]
-    pace: Pace
+    pace: EvalProgress
 
-    def finish(self, sheet: Sheet) -> bool:
+    def finish(self, sheet: Task) -> bool:
         """Every method on one benchmark, then the readings of its options; False where it was stopped."""
         for variant in self.lineup.variants:
             self.pace.begin(self.lineup, sheet, variant.name)
@@ -120,7 +120,7 @@ class _Run:
                 return False
         return self._read(sheet)
 
-    def _answer(self, sheet: Sheet, variant: Variant) -> None:
+    def _answer(self, sheet: Task, variant: Variant) -> None:
         """One cell: a batch of its own, opened where it was left."""
         lineup, options, benchmark = self.lineup, self.course.options, sheet.benchmark
         source = self.folder.items(benchmark.name)
@@ -136,12 +136,12 @@ class _Run:
         settings = settings_facts(lineup.plan, defaults, steps=options.with_steps)
         identity = Identity({"sha256": scan.sha256, "size": scan.size}, models, settings)
         names = {"pair": lineup.pair, "benchmark": benchmark.name, "variant": variant.name}
-        with Batch.open(scan, Places.of(source, out), options, identity, {"evaluation": names}) as batch:
-            self.pace.note(batch.standing())
-            if batch.standing().left:
+        with Batch.open(scan, BatchPaths.of(source, out), options, identity, {"evaluation": names}) as batch:
+            self.pace.note(batch.progress())
+            if batch.progress().left:
                 batch.answer(self.load(), self.should_stop, self.pace.note)
 
-    def _read(self, sheet: Sheet) -> bool:
+    def _read(self, sheet: Task) -> bool:
         """The log-likelihoods of a benchmark's options; False where it was stopped."""
         benchmark = sheet.benchmark
         for role in self.lineup.readings if benchmark.likelihood else ():
@@ -155,5 +155,5 @@ class _Run:
         return True
 
 
-def _refuse(fault: Fault) -> None:
+def _refuse(fault: InvalidRow) -> None:
     raise UsageError(f"a question cannot be asked: {fault.message}", "this is a fault of the data")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.score.statistics import (
     Difference,
-    Discordance,
     Group,
     Interval,
+    McNemarResult,
     group_difference,
     group_interval,
     mcnemar,
@@ -75,7 +75,7 @@ def compare(
     return Comparison(group_difference(found, seed, binary=test is not None), test.p if test else None)
 
 
-def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> Discordance | None:
+def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:
     """McNemar's test where every score of a figure is right or wrong, else None.
 
     A figure of several metrics counts the items of all of them.

@@ -15,7 +15,7 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.board import Display
+from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
 from blendin_local.jobs.evaluation.displays import displays
 from blendin_local.jobs.evaluation.run.answers import read_answers, read_signature, read_times
@@ -53,7 +53,7 @@ class Report:
     plan: EvalPlan
     cells: tuple[Cell, ...]
     readings: tuple[Reading, ...]
-    displays: tuple[Display, ...]
+    displays: tuple[PaperTable, ...]
     machine: Mapping[str, Any]
     times: Mapping[str, Any]
 
@@ -173,7 +173,7 @@ def _machine(folder: Folder, plan: EvalPlan) -> dict[str, Any]:
         signature = read_signature(folder.answers(*names))
         if signature:
             known = found.setdefault(names[0], {})
-            known.update({name: signature[name] for name in ("versions", "n_lanes") if name in signature})
+            known.update({name: signature[name] for name in ("versions", "n_parallel") if name in signature})
             threads = {role: model.get("threads") for role, model in signature.get("models", {}).items()}
             known["threads"] = {**known.get("threads", {}), **threads}
     return found

@@ -94,7 +94,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Discordance:
+class McNemarResult:
     """McNemar's exact test on pairs of right and wrong.
 
     Attributes:
@@ -206,13 +206,13 @@ def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool 
     return Difference(value, low, high, p, sum(group.values.size for group in groups))
 
 
-def mcnemar(b: int, c: int) -> Discordance:
+def mcnemar(b: int, c: int) -> McNemarResult:
     """McNemar's exact test: of `b + c` items on which two methods differ, is the split a fair coin's?
 
     `p = min(1, 2 * P(X <= min(b, c)))` with X binomial (b + c, 1/2); 1 where they never differ.
     """
     p = min(1.0, 2 * float(special.bdtr(min(b, c), b + c, 0.5))) if b + c else 1.0
-    return Discordance(b, c, p)
+    return McNemarResult(b, c, p)
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:

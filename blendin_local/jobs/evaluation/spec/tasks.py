@@ -1,6 +1,6 @@
 """Who answers what, and how: the words of a run.
 
-Here: `Lineup`, `Sheet`, `Course`.
+Here: `Entrant`, `Task`, `RunConfig`.
 Not here: how they come about (`cli.eval.setup`), what is done with them (`run`).
 """
 
@@ -15,12 +15,12 @@ from blendin_local.core.methods import Role
 from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
 from blendin_local.jobs.evaluation.spec.variants import Variant
-from blendin_local.pair.resolve import Plan
+from blendin_local.pair.resolve import ResolvedPair
 from blendin_local.settings import SamplingSettings
 
 
 @dataclass(frozen=True)
-class Lineup:
+class Entrant:
     """Models that are loaded together, and what they run.
 
     Attributes:
@@ -34,7 +34,7 @@ class Lineup:
     """
 
     pair: str
-    plan: Plan
+    plan: ResolvedPair
     paths: Mapping[Role, Path]
     models: Mapping[str, Any]
     variants: tuple[Variant, ...]
@@ -43,7 +43,7 @@ class Lineup:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Task:
     """A benchmark's questions as they are asked here."""
 
     benchmark: Benchmark
@@ -52,7 +52,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Course:
+class RunConfig:
     """What holds for every answer.
 
     Attributes:
