@@ -1,15 +1,17 @@
-"""From names to a pair in memory: references, settings of models.toml, files that are here.
+"""From names to a pair in memory: references, settings of models.toml, files on this machine.
 
-Here: `PairRequest`, what a user asked for; `plan`, what that means; `open_pair`, the way in for Python.
-Not here: how names are read and files fetched (`models`), the pair itself (`pair`).
+Here: `PairSpec`, what was asked for; `resolve_pair`, which settles it into a `ResolvedPair`; `locate_files`,
+which finds or downloads its files; `open_pair`, which does all of it for Python.
+Not here: how names are read and files fetched (`models`), the loaded pair (`pair.pair`).
 Which value wins: what was asked for, then the pair's, then `[defaults]`, then the built-in default.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,20 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
-from blendin_local.models.local import ensure_local
+from blendin_local.models.local import Progress, ensure_local
 from blendin_local.models.reading import read_small_text
+from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
+from blendin_local.models.trust import Accept
 from blendin_local.pair.pair import Pair, PairSetup
-from blendin_local.settings import AUTO_ALPHA, BlendSettings, ModelSettings
+from blendin_local.settings import (
+    AUTO_ALPHA,
+    AnswerSettings,
+    BlendSettings,
+    ModelSettings,
+    SamplingSettings,
+)
 
 WANTED: Mapping[Role, str] = {
     "base": "a base",
@@ -37,25 +47,34 @@ HINTS: Mapping[Role, str] = {
 
 
 @dataclass(frozen=True)
-class PairRequest:
-    """What a user asked for; None and empty mean: not said.
+class PairSpec:
+    """Which pair, and with what settings; None and empty mean: not said.
+
+    Settings that are not said come from the pair in models.toml, then its `[defaults]`, then the built-in
+    defaults of `blendin_local.settings`.
 
     Attributes:
-        pair: A pair of models.toml.
-        base: A reference for the base.
-        guide: A reference for the guide.
-        anti: A reference for the third model.
-        base_template: A template of models.toml.
-        exact_prompts: Prompts that stand for rendered ones.
-        guide_template: A Jinja template instead of the guide's own.
+        pair: A pair of models.toml; with no models named either, the default pair.
+        base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
+        guide: Likewise.
+        anti: Likewise the third model, which method `proxy` needs.
+        base_template: A plain-text template of models.toml.
+        exact_prompts: Prompts that replace rendered ones, by role.
+        guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a thinking guide may think.
-        base_settings: Fields of `ModelSettings` for the base; None for a number: choose it, whatever
+        system: Instructions before every question.
+        date: The date that a chat template is told; None is today.
+        base_settings: Fields of `ModelSettings` for the base; a count of None means `auto`, whatever
             models.toml says.
         guide_settings: Fields of `ModelSettings` for the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
-        both: Whether to open every model that is named, also where the method needs fewer.
+        sampling: Fields of `SamplingSettings`.
+        answer: Fields of `AnswerSettings`.
+        every_model: Whether to open every model that is named, also where the method needs fewer.
         n_parallel: How many answers may be made at once.
-        date: What a guide's template that asks for the date is told; None is today's.
+        models_file: A models.toml that comes before the others.
+        pull: Whether to download missing files without asking.
+        offline: Whether to stay off the network.
     """
 
     pair: str | None = None
@@ -66,87 +85,167 @@ class PairRequest:
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
     thinking: bool | None = None
+    system: str | None = None
+    date: datetime.date | None = None
     base_settings: Mapping[str, Any] = field(default_factory=dict)
     guide_settings: Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
-    both: bool = False
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    every_model: bool = False
     n_parallel: int = 1
-    date: datetime.date | None = None
+    models_file: Path | None = None
+    pull: bool = False
+    offline: bool = False
+
+
+@contextmanager
+def _silent_downloads() -> Iterator[Callable[[Resolved], Progress]]:
+    yield lambda _: lambda _done, _total: None
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What a person may be asked or told while models are found; by default nothing.
+
+    Attributes:
+        accept: Decides on what a models.toml of the working directory changes; None: nobody can be asked.
+        confirm_download: Is asked once about all missing files; None: nobody can be asked.
+        downloads: A context around all downloads; makes the progress listener of each.
+        note: Is told in a sentence what a user may want to know.
+    """
+
+    accept: Accept | None = None
+    confirm_download: Callable[[Sequence[Resolved]], bool] | None = None
+    downloads: Callable[[], AbstractContextManager[Callable[[Resolved], Progress]]] = _silent_downloads
+    note: Callable[[str], None] = lambda _: None
+
+
+NO_INTERACTION = Interaction()
 
 
 @dataclass(frozen=True)
 class ResolvedPair:
-    """What a request means.
+    """What a spec means.
 
     Attributes:
+        spec: The spec.
+        registry: The merged models.toml files.
         references: What to open, by role.
-        template: The base's template.
-        blend: The merged settings.
-        system: System text of the pair, if it has one.
-        max_tokens: Length limit of the pair, if it has one.
+        setup: The pair's setup, still without files.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings.
+        system: Instructions before every question.
         pair_name: The pair whose settings were taken, empty if two models were named.
-        chosen_for_user: Whether nothing was named, so that the default pair was taken.
-        date: What a guide's template that asks for the date is told.
+        is_default: Whether nothing was named, so that the default pair was taken.
     """
 
-    request: PairRequest
+    spec: PairSpec
+    registry: Registry
     references: Mapping[Role, str]
-    template: PlainTemplate
+    setup: PairSetup
     blend: BlendSettings
-    base_settings: ModelSettings
-    guide_settings: ModelSettings
-    guide_template: str | None
-    thinking: bool
+    sampling: SamplingSettings
+    answer: AnswerSettings
     system: str = ""
-    max_tokens: int | None = None
     pair_name: str = ""
-    chosen_for_user: bool = False
-    date: datetime.date = field(default_factory=datetime.date.today)
+    is_default: bool = False
 
-    def setup(self, paths: Mapping[Role, Path]) -> PairSetup:
-        """The setup of the pair, once its files are here."""
-        return PairSetup(
-            base=paths.get("base"),
-            guide=paths.get("guide"),
-            anti=paths.get("anti"),
-            template=self.template,
-            base_settings=self.base_settings,
-            guide_settings=self.guide_settings,
-            guide_template=self.guide_template,
-            thinking=self.thinking,
-            exact_prompts=self.request.exact_prompts,
-            n_parallel=self.request.n_parallel,
-            date=self.date,
-        )
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that these models allow."""
+        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.references))
+
+    def dated(self, date: datetime.date | None) -> ResolvedPair:
+        """The same with the date of an earlier run, None where there was none, unless the spec names one."""
+        if date is None or self.spec.date is not None:
+            return self
+        return replace(self, setup=replace(self.setup, date=date))
+
+    def describe(self) -> str:
+        """The models in words: `A guided by B`."""
+        names = dict(self.references)
+        against = f" against {names.pop('anti')}" if "anti" in names else ""
+        return " guided by ".join(names.values()) + against
 
 
-def plan(request: PairRequest, registry: Registry) -> ResolvedPair:
-    """Work out which models are meant and which settings hold.
+def resolve_pair(
+    spec: PairSpec, registry: Registry | None = None, accept: Accept | None = None
+) -> ResolvedPair:
+    """Settle which models are meant and which settings hold; wrong ones are known before anything is loaded.
+
+    Args:
+        spec: What was asked for.
+        registry: The merged models.toml files; read here where None.
+        accept: As in `Interaction`, where they are read here.
 
     Raises:
-        UsageError: A name is unknown, or the method lacks one of its models.
+        UsageError: A name is unknown, a setting is wrong, or the method lacks one of its models.
     """
-    unnamed = not (request.pair or request.base or request.guide)
-    entry = _pair_entry(request.pair or (registry.defaults.pair if unnamed else None), registry)
-    blend = _blend(request, entry, registry.defaults)
-    references = _references(request, entry, blend.method)
+    if registry is None:
+        registry = load_registry(spec.models_file, accept=accept)
+    unnamed = not (spec.pair or spec.base or spec.guide)
+    entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
+    blend = _blend(spec, entry, registry.defaults)
+    references = _references(spec, entry, blend.method)
     base_entry = registry.models.get(references.get("base", ""))
     guide_entry = registry.models.get(references.get("guide", ""))
+    max_tokens = _first("max_tokens", entry, registry.defaults)
+    system = _first("system", entry, registry.defaults) or ""
     return ResolvedPair(
-        request=request,
+        spec=spec,
+        registry=registry,
         references=references,
-        template=_template(request, entry, base_entry, registry),
+        setup=PairSetup(
+            base=None,
+            guide=None,
+            template=_template(spec, entry, base_entry, registry),
+            base_settings=_model_settings(spec.base_settings, entry, registry.defaults, "base"),
+            guide_settings=_model_settings(spec.guide_settings, entry, registry.defaults, "guide"),
+            guide_template=spec.guide_template or _chat_template(guide_entry),
+            thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
+            exact_prompts=spec.exact_prompts,
+            n_parallel=spec.n_parallel,
+            date=spec.date or datetime.date.today(),
+        ),
         blend=blend,
-        base_settings=_model_settings(request.base_settings, entry, registry.defaults, "base"),
-        guide_settings=_model_settings(request.guide_settings, entry, registry.defaults, "guide"),
-        guide_template=request.guide_template or _chat_template(guide_entry),
-        thinking=bool(guide_entry and guide_entry.think) if request.thinking is None else request.thinking,
-        system=_first("system", entry, registry.defaults) or "",
-        max_tokens=_first("max_tokens", entry, registry.defaults),
+        sampling=SamplingSettings(**spec.sampling),
+        answer=AnswerSettings(**{**({"max_tokens": max_tokens} if max_tokens else {}), **spec.answer}),
+        system=system if spec.system is None else spec.system,
         pair_name=entry.name if entry else "",
-        chosen_for_user=unnamed,
-        date=request.date or datetime.date.today(),
+        is_default=unnamed,
     )
+
+
+def locate_files(
+    resolved: ResolvedPair, roles: Collection[Role] | None = None, interaction: Interaction = NO_INTERACTION
+) -> dict[Role, Path]:
+    """The model files of these roles, downloaded where the spec or the person asked says so.
+
+    Args:
+        resolved: The pair.
+        roles: The roles wanted; None for all.
+        interaction: What a person may be asked or told.
+
+    Raises:
+        ModelNotFoundError: A file is not here and was not to be fetched.
+        FetchError: It could not be fetched.
+    """
+    spec = resolved.spec
+    wanted = {role: name for role, name in resolved.references.items() if roles is None or role in roles}
+    with interaction.downloads() as progress:
+        paths = ensure_local(
+            list(wanted.values()),
+            resolved.registry,
+            pull=spec.pull,
+            offline=spec.offline,
+            ask=interaction.confirm_download,
+            progress=progress,
+            note=interaction.note,
+            distrusted=resolved.registry.distrusted(resolved.pair_name),
+        )
+    return {role: paths[reference] for role, reference in wanted.items()}
 
 
 def open_pair(
@@ -154,11 +253,19 @@ def open_pair(
     *,
     base: str | None = None,
     guide: str | None = None,
+    anti: str | None = None,
+    base_template: str | None = None,
+    guide_template: str | None = None,
+    thinking: bool | None = None,
+    exact_prompts: Mapping[Role, str] | None = None,
+    date: datetime.date | None = None,
+    base_settings: ModelSettings | Mapping[str, Any] | None = None,
+    guide_settings: ModelSettings | Mapping[str, Any] | None = None,
+    n_parallel: int = 1,
+    models_file: Path | None = None,
     pull: bool = False,
     offline: bool = False,
-    models_file: Path | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    **request: Any,  # noqa: ANN401 - the remaining fields of PairRequest
 ) -> Pair:
     """Open two models by name or path; with no names, the default pair.
 
@@ -166,11 +273,20 @@ def open_pair(
         pair: A pair of models.toml.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        pull: Fetch files that are not here.
-        offline: Never use the network.
+        anti: Likewise the third model, which method `proxy` needs.
+        base_template: A plain-text template of models.toml.
+        guide_template: A Jinja chat template instead of the one in the guide's file.
+        thinking: Whether a thinking guide may think; None leaves it to models.toml.
+        exact_prompts: Prompts that replace rendered ones, by role.
+        date: The date that a chat template is told; None is today.
+        base_settings: How llama.cpp runs the base: `ModelSettings`, or some of its fields, which then win
+            over those of models.toml.
+        guide_settings: Likewise the guide.
+        n_parallel: How many answers `Pair.answer_all` may make at once.
         models_file: A models.toml that comes before the others.
+        pull: Download files that are not here.
+        offline: Never use the network.
         should_stop: Polled while weights are read.
-        **request: Other fields of `PairRequest`.
 
     Raises:
         UsageError: A name or a setting is wrong.
@@ -178,14 +294,30 @@ def open_pair(
         LoadError: A file cannot be loaded, or memory is too small.
         PairError: A model cannot play its role.
     """
-    registry = load_registry(models_file)
-    request.setdefault("both", True)
-    opened = plan(PairRequest(pair=pair, base=base, guide=guide, **request), registry)
-    wanted = list(opened.references.values())
-    distrusted = registry.distrusted(opened.pair_name)
-    paths = ensure_local(wanted, registry, pull=pull, offline=offline, distrusted=distrusted)
-    by_role = {role: paths[reference] for role, reference in opened.references.items()}
-    return Pair(opened.setup(by_role), should_stop)
+    spec = PairSpec(
+        pair=pair,
+        base=base,
+        guide=guide,
+        anti=anti,
+        base_template=base_template,
+        guide_template=guide_template,
+        thinking=thinking,
+        exact_prompts=exact_prompts or {},
+        date=date,
+        base_settings=_fields(base_settings),
+        guide_settings=_fields(guide_settings),
+        every_model=True,
+        n_parallel=n_parallel,
+        models_file=models_file,
+        pull=pull,
+        offline=offline,
+    )
+    resolved = resolve_pair(spec)
+    return Pair(resolved.setup.with_files(locate_files(resolved)), should_stop)
+
+
+def _fields(settings: ModelSettings | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return asdict(settings) if isinstance(settings, ModelSettings) else settings or {}
 
 
 def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
@@ -203,7 +335,7 @@ def _first(field_name: str, *places: Preferences | None) -> Any:  # noqa: ANN401
     return next((value for value in values if value is not None), None)
 
 
-def _blend(request: PairRequest, entry: PairEntry | None, defaults: Defaults) -> BlendSettings:
+def _blend(spec: PairSpec, entry: PairEntry | None, defaults: Defaults) -> BlendSettings:
     names = {
         "method": "method",
         "threshold": "threshold",
@@ -213,12 +345,12 @@ def _blend(request: PairRequest, entry: PairEntry | None, defaults: Defaults) ->
         "cap": "cap",
         "bridge": "bridge",
     }
-    if not request.base:
+    if not spec.base:
         names["base_temperature"] = "base_temperature"  # it belongs to the pair's own model
-    if not request.guide:
+    if not spec.guide:
         names["guide_temperature"] = "guide_temperature"
     given = {name: _first(key, entry, defaults) for name, key in names.items()}
-    chosen = {name: value for name, value in given.items() if value is not None} | dict(request.blend)
+    chosen = {name: value for name, value in given.items() if value is not None} | dict(spec.blend)
     if chosen.get("alpha") == AUTO_ALPHA:
         chosen["alpha"] = None
     settings = BlendSettings(**chosen)
@@ -227,24 +359,24 @@ def _blend(request: PairRequest, entry: PairEntry | None, defaults: Defaults) ->
     return settings
 
 
-def _references(request: PairRequest, entry: PairEntry | None, method: str) -> dict[Role, str]:
+def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
     named: dict[Role, str | None] = {
-        "base": request.base or (entry.base if entry else None),
-        "guide": request.guide or (entry.guide if entry else None),
-        "anti": request.anti or (entry.anti if entry else None),
+        "base": spec.base or (entry.base if entry else None),
+        "guide": spec.guide or (entry.guide if entry else None),
+        "anti": spec.anti or (entry.anti if entry else None),
     }
     needed = roles_of(method)
     missing = [role for role in needed if not named[role]]
     if missing:
         raise UsageError(f"method {method} needs {WANTED[missing[0]]}", HINTS[missing[0]])
-    return {role: name for role, name in named.items() if name and (role in needed or request.both)}
+    return {role: name for role, name in named.items() if name and (role in needed or spec.every_model)}
 
 
 def _template(
-    request: PairRequest, entry: PairEntry | None, base: ModelEntry | None, registry: Registry
+    spec: PairSpec, entry: PairEntry | None, base: ModelEntry | None, registry: Registry
 ) -> PlainTemplate:
     own = entry.base_template if entry else None
-    name = request.base_template or own or (base.template if base else "") or registry.defaults.template
+    name = spec.base_template or own or (base.template if base else "") or registry.defaults.template
     if name not in registry.templates:
         raise UsageError(f"there is no template {name!r}", f"choose one of {', '.join(registry.templates)}")
     return registry.templates[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ class PairSetup:
 
     def __post_init__(self) -> None:
         within("parallel", self.n_parallel, 1, MAX_PARALLEL)
+
+    def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
+        """The same with these files, and as many answers at once as are named."""
+        wanted = self.n_parallel if n_parallel is None else n_parallel
+        base, guide, anti = (paths.get(role) for role in ("base", "guide", "anti"))
+        return replace(self, base=base, guide=guide, anti=anti, n_parallel=wanted)
 
     def prompt_facts(self) -> dict[str, Any]:
         """What decides the prompts of a conversation, but for the guide's template; exact ones as sha256."""

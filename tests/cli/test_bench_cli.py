@@ -13,7 +13,7 @@ from blendin_local.jobs.batch.manifest import settings_facts
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.bench.compare import compare
 from blendin_local.models.registry import load_registry
-from blendin_local.pair.resolve import PairRequest, plan
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.bench import bench_view, comparison_view, number
 from blendin_local.views.theme import make_console
@@ -106,9 +106,9 @@ def test_threads_belong_to_a_reproducible_batch_only():
     """Without --reproducible the threads may change between runs of a batch; with it they are part of it."""
 
     def facts(**settings):
-        opened = plan(PairRequest(base_settings=settings, guide_settings=settings), load_registry())
+        opened = resolve_pair(PairSpec(base_settings=settings, guide_settings=settings), load_registry())
         defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(), "", ())
-        return settings_facts(opened, defaults)["base"]
+        return settings_facts(opened.setup, defaults)["base"]
 
     assert facts(threads=1) == facts(threads=2)
     assert facts(threads=1, reproducible=True) != facts(threads=2, reproducible=True)
@@ -138,6 +138,6 @@ def test_auto_wins_over_a_count_in_models_toml(tmp_path):
 
     def threads(**options):
         given = RuntimeOptions(**options).settings("base")
-        return plan(PairRequest(pair="own", base_settings=given), registry).base_settings.threads
+        return resolve_pair(PairSpec(pair="own", base_settings=given), registry).setup.base_settings.threads
 
     assert [threads(), threads(threads="auto"), threads(threads="1")] == [3, None, 1]

@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from blendin_local.cli.common.session import as_begun
 from blendin_local.jobs.batch.manifest import PARTS, begun_on
+from blendin_local.models.registry import load_registry
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 from tests.cli.test_cli import blendin, one_line_error
 from tests.toys import make_toy
 
@@ -71,4 +72,5 @@ def test_what_was_said_wins_over_the_first_run(tmp_path):
 
     assert begun_on(tmp_path / "old.manifest.json") is None
     assert begun_on(tmp_path / "missing.manifest.json") is None
-    assert as_begun("as it is", None) == "as it is"
+    resolved = resolve_pair(PairSpec(), load_registry())
+    assert resolved.dated(None) is resolved

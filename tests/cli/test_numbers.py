@@ -27,7 +27,7 @@ from blendin_local.cli.common.options import (
 from blendin_local.core.sampling import sample
 from blendin_local.errors import UsageError
 from blendin_local.models.registry import load_registry
-from blendin_local.pair.resolve import PairRequest, plan
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import (
     QUANTIZED,
     UNQUANTIZED,
@@ -197,7 +197,7 @@ def registry(tmp_path):
 
 def settings_of(registry, role="base", **options):
     given = {f"{each}_settings": RuntimeOptions(**options).settings(each) for each in ("base", "guide")}
-    return getattr(plan(PairRequest(pair="own", **given), registry), f"{role}_settings")
+    return getattr(resolve_pair(PairSpec(pair="own", **given), registry).setup, f"{role}_settings")
 
 
 @pytest.mark.parametrize("role", ["base", "guide"])
@@ -218,8 +218,8 @@ def test_switches_win_over_the_pair_either_way(registry):
     """`swa_full` and `think` of models.toml can be turned on and off from the command line."""
     assert settings_of(registry).swa_full is False
     assert settings_of(registry, swa_full=True).swa_full is True
-    assert plan(PairRequest(pair="own"), registry).thinking
-    assert not plan(PairRequest(pair="own", thinking=False), registry).thinking
+    assert resolve_pair(PairSpec(pair="own"), registry).setup.thinking
+    assert not resolve_pair(PairSpec(pair="own", thinking=False), registry).setup.thinking
     assert ModelOptions().think is None
 
 

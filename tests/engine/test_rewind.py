@@ -263,9 +263,10 @@ class Wanderer:
         if len(sequence.ids) > 600:
             self.begin()
         else:
-            getattr(
-                self, self.rng.choice(["accept"] * 6 + ["retell"] * 6 + ["again", "begin", "anew", "turn"])
-            )()
+            change = self.rng.choice(
+                ["accept"] * 6 + ["sync_text"] * 6 + ["restart", "begin", "anew", "turn"]
+            )
+            getattr(self, change)()
         said = b"".join(self.vocabulary.pieces[token] for token in sequence.ids[sequence.n_prompt :])
         assert said == sequence.text
         assert sequence.n_valid <= min(sequence.n_cached, len(sequence.ids))

@@ -18,7 +18,7 @@ from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair
-from blendin_local.pair.resolve import PairRequest, plan
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 
 MOST_SECONDS = 10.0
 WHOLE = """
@@ -243,7 +243,7 @@ def attempt(action):
 def problems(registry, store):
     """What is wrong with anything that such a registry is used for."""
     for name in (*registry.pairs, None):
-        yield attempt(lambda name=name: plan(PairRequest(pair=name, both=True), registry))
+        yield attempt(lambda name=name: resolve_pair(PairSpec(pair=name, every_model=True), registry))
     yield attempt(lambda: list_models(registry, store, everything=True))
     for name, entry in registry.models.items():
         yield attempt(lambda name=name: resolve(name, registry, store=store, offline=True))
@@ -374,7 +374,7 @@ def test_what_is_no_file_of_names(ledger, alone, kind, tmp_path):
         )
 
         def use():
-            plan(PairRequest(pair="p"), load_registry(names, {}, tmp_path))
+            resolve_pair(PairSpec(pair="p"), load_registry(names, {}, tmp_path))
 
         trials.record(f"{kind} as a template", attempt(use))
         trials.record(f"{kind} written to", attempt(lambda: write_pair(alone, "p", {"threshold": 0.5})))

@@ -5,7 +5,7 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.inventory import expand, pairs_with
 from blendin_local.models.registry import load_registry
-from blendin_local.pair.resolve import PairRequest, plan
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 
 FILE = """
 [pairs.three]
@@ -32,7 +32,7 @@ def registry(tmp_path):
 
 def test_a_pair_may_name_a_third_model(registry, tmp_path):
     """Its path starts at the file that names it; the pair stands for all three wherever models are listed."""
-    opened = plan(PairRequest(pair="three"), registry)
+    opened = resolve_pair(PairSpec(pair="three"), registry)
 
     assert opened.references == {
         role: str(tmp_path / f"{role[0]}.gguf") for role in ("base", "guide", "anti")
@@ -47,17 +47,17 @@ def test_a_third_model_is_opened_only_where_it_is_needed_or_all_are(registry):
     """Another method leaves it alone, unless every model that is named is wanted."""
     blend = {"method": "blendin"}
 
-    assert set(plan(PairRequest(pair="three", blend=blend), registry).references) == {"base", "guide"}
-    assert len(plan(PairRequest(pair="three", blend=blend, both=True), registry).references) == 3
+    assert set(resolve_pair(PairSpec(pair="three", blend=blend), registry).references) == {"base", "guide"}
+    assert len(resolve_pair(PairSpec(pair="three", blend=blend, every_model=True), registry).references) == 3
 
 
 def test_proxy_without_a_third_model_says_how_to_name_one(registry):
     """Two models are not enough."""
     with pytest.raises(UsageError, match="third model") as error:
-        plan(PairRequest(pair="two", blend={"method": "proxy"}), registry)
+        resolve_pair(PairSpec(pair="two", blend={"method": "proxy"}), registry)
 
     assert "--anti" in error.value.hint
-    named = plan(PairRequest(pair="two", anti="a.gguf", blend={"method": "proxy"}), registry)
+    named = resolve_pair(PairSpec(pair="two", anti="a.gguf", blend={"method": "proxy"}), registry)
     assert named.references["anti"] == "a.gguf"
 
 
@@ -65,14 +65,14 @@ def test_temperatures_belong_to_the_models_they_were_fitted_for(registry):
     """Alpha calibrated takes them from the pair; with another base the base's own is not known."""
     calibrated = {"alpha": "calibrated"}
 
-    assert plan(PairRequest(pair="three", blend=calibrated), registry).blend.temperatures == (1.4, 0.8)
+    assert resolve_pair(PairSpec(pair="three", blend=calibrated), registry).blend.temperatures == (1.4, 0.8)
     for request in (
-        PairRequest(pair="three", base="other.gguf", blend=calibrated),
-        PairRequest(pair="three", guide="other.gguf", blend=calibrated),
-        PairRequest(pair="two", blend=calibrated),
+        PairSpec(pair="three", base="other.gguf", blend=calibrated),
+        PairSpec(pair="three", guide="other.gguf", blend=calibrated),
+        PairSpec(pair="two", blend=calibrated),
     ):
         with pytest.raises(UsageError, match="blendin check --write"):
-            plan(request, registry)
+            resolve_pair(request, registry)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from blendin_local.cli.common.batch_progress import batch_progress, duration, fi
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json
-from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
+from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
@@ -44,8 +44,10 @@ from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, Shard
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
+from blendin_local.jobs.preparation import open_for_rows
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import MAX_PARALLEL
+from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.views.streams import lasting_stderr
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls
@@ -101,7 +103,7 @@ def run_batch(
         raise UsageError("--restart throws away what --adopt takes over", "leave one of them out")
     if session.models.base_prompt_file or session.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every row", "leave the prompt files out")
-    ready = prepare(session, err, both=True)
+    ready = settle(session, err, every_model=True)
     scan = _scan(command, ready)
     if rows.dry_run:
         kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
@@ -109,9 +111,9 @@ def run_batch(
         return
     if rows.restart:
         _restart(command)
-    ready = as_begun(ready, _begun(command))
+    ready = ready.dated(_begun(command))
     roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
-    paths = fetch_files(ready, session.models, roles, err)
+    paths = locate_files(ready, roles, interaction(err))
     identity = _identity(command, ready, paths, scan)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
@@ -150,9 +152,9 @@ def _shard(text: str | None) -> Shard:
     return Shard(int(part), int(of))
 
 
-def _scan(command: _Command, ready: Prepared) -> Scan:
+def _scan(command: _Command, ready: ResolvedPair) -> Scan:
     """Read every row; all that is wrong is said before anything is loaded."""
-    opened, skip = ready.plan, command.rows.skip_bad
+    opened, skip = ready, command.rows.skip_bad
     allowed = tuple(name for name in METHODS if set(roles_of(name)) <= set(opened.references))
     defaults = RowDefaults(opened.blend, ready.sampling, ready.answer, ready.system, allowed)
     source = command.places.source
@@ -182,13 +184,13 @@ def _restart(command: _Command) -> None:
     remove_results(places)
 
 
-def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], scan: Scan) -> Identity:
+def _identity(command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path], scan: Scan) -> Identity:
     options = command.options
     return Identity(
         input={"sha256": scan.sha256, "size": scan.size},
         models=model_facts(paths, Store.default()),
         settings=settings_facts(
-            ready.plan,
+            ready.setup,
             scan.defaults,
             field=scan.prompt_field,
             shard=f"{options.shard.part}/{options.shard.of}",
@@ -198,7 +200,7 @@ def _identity(command: _Command, ready: Prepared, paths: Mapping[Role, Path], sc
 
 
 def _answer(
-    command: _Command, ready: Prepared, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
+    command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path], batch: Batch, interrupt: Interrupt
 ) -> BatchProgress:
     """Load the pair and answer what is left; nothing is loaded where nothing is."""
     progress = batch.progress()
@@ -213,7 +215,7 @@ def _answer(
         + (f", {finished} of them finished before" if finished else "")
         + f"; {parallel} at once"
     )
-    setup = replace(ready.plan.setup(paths), n_parallel=parallel)
+    setup = replace(ready.setup.with_files(paths), n_parallel=parallel)
     with (
         open_for_rows(setup, lambda: interrupt.requested) as pair,
         batch_progress(command.err, progress) as listen,
@@ -221,8 +223,8 @@ def _answer(
         return batch.answer(pair, lambda: interrupt.requested, listen)
 
 
-def _parallel(command: _Command, ready: Prepared, paths: Mapping[Role, Path], rows: int) -> int:
-    setup = ready.plan.setup(paths)
+def _parallel(command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path], rows: int) -> int:
+    setup = ready.setup.with_files(paths)
     if command.rows.parallel is None and command.session.runtime.reproducible:
         return 1  # in shared batches an answer depends on who else is in them
     return min(command.rows.parallel or parallel_for(setup.files(), rows), MAX_PARALLEL)

@@ -79,14 +79,15 @@ def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
     from rich.text import Text  # noqa: PLC0415
 
     from blendin_local.cli.common.interrupt import ordinary_interrupts  # noqa: PLC0415
-    from blendin_local.cli.common.session import fetch_files, prepare  # noqa: PLC0415
+    from blendin_local.cli.common.session import interaction, settle  # noqa: PLC0415
     from blendin_local.jobs.bench.record import Sizes  # noqa: PLC0415
     from blendin_local.jobs.bench.run import Wish, run_bench  # noqa: PLC0415
+    from blendin_local.pair.resolve import locate_files  # noqa: PLC0415
 
-    ready = prepare(session, err)
-    paths = fetch_files(ready, session.models, tuple(ready.plan.references), err)
-    name = ready.plan.pair_name or " guided by ".join(path.name for path in paths.values())
-    wish = Wish(name, ready.plan.setup(paths), ready.plan.blend, replace(Sizes(), rounds=rounds))
+    ready = settle(session, err)
+    paths = locate_files(ready, tuple(ready.references), interaction(err))
+    name = ready.pair_name or " guided by ".join(path.name for path in paths.values())
+    wish = Wish(name, ready.setup.with_files(paths), ready.blend, replace(Sizes(), rounds=rounds))
     with ordinary_interrupts(), err.status(Text("bench"), spinner_style="footer") as status:
         try:
             return run_bench(wish, lambda what: status.update(Text(f"measuring: {what}")))

@@ -50,7 +50,12 @@ def talk(
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:
         with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
-            opening = open_session(options, consoles.err, lambda: interrupt.requested, both=True)
+            opening = open_session(options, consoles.err, lambda: interrupt.requested, every_model=True)
             session = stack.enter_context(opening)
-        settings = ChatSettings(session.plan.blend, session.sampling, session.answer)
-        chat(session.pair, ChatStart(session.system, settings, session.methods), consoles.out, consoles.err)
+        settings = ChatSettings(session.resolved.blend, session.resolved.sampling, session.answer)
+        chat(
+            session.pair,
+            ChatStart(session.resolved.system, settings, session.methods),
+            consoles.out,
+            consoles.err,
+        )

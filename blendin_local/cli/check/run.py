@@ -22,7 +22,7 @@ from blendin_local.cli.check.options import CheckOptions, CheckReportOptions
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json
-from blendin_local.cli.common.session import Prepared, fetch_files, prepare
+from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.files import write_private
@@ -36,6 +36,7 @@ from blendin_local.jobs.check.texts import prompts_file, reference_passages
 from blendin_local.models.registry import user_file
 from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair, Request
+from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.reports.check_page import check_page
 from blendin_local.settings import CheckSettings
 from blendin_local.views.check import check_view
@@ -70,13 +71,13 @@ def run_check(what: CheckOptions, report: CheckReportOptions, session: SessionOp
     command = _Command(what, report, session, err)
     if session.models.base_prompt_file or session.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every question", "leave the prompt files out")
-    ready = prepare(session, err, both=True)
-    missing = [role for role in ROLES if role not in ready.plan.references]
+    ready = settle(session, err, every_model=True)
+    missing = [role for role in ROLES if role not in ready.references]
     if missing:
         raise UsageError(f"a check needs a {missing[0]}", f"name one with --{missing[0]}")
     pair_name = _name_to_write(command, ready) if what.write else ""
     requests = _requests(command, ready)
-    paths = fetch_files(ready, session.models, ROLES, err)
+    paths = locate_files(ready, ROLES, interaction(err))
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
             check = _measure(command, ready, paths, requests, interrupt)
@@ -88,18 +89,18 @@ def run_check(what: CheckOptions, report: CheckReportOptions, session: SessionOp
         _write(command, check, pair_name)
 
 
-def _name_to_write(command: _Command, ready: Prepared) -> str:
+def _name_to_write(command: _Command, ready: ResolvedPair) -> str:
     if command.what.static:
         raise UsageError("--static measures nothing that could be written", "leave out --static or --write")
-    name = command.what.name or ready.plan.pair_name
+    name = command.what.name or ready.pair_name
     if not name:
         raise UsageError("two models without a name cannot be written", "give the pair one with --name")
     return name
 
 
-def _requests(command: _Command, ready: Prepared) -> list[Request]:
+def _requests(command: _Command, ready: ResolvedPair) -> list[Request]:
     """The prompts, all asked with the settings of the command line; bad rows are listed."""
-    what, limits, opened = command.what, CheckSettings(), ready.plan
+    what, limits, opened = command.what, CheckSettings(), ready
     source = what.prompts or prompts_file()
     asked = command.session.answer.max_tokens or limits.max_tokens
     answer = replace(ready.answer, max_tokens=asked, top_logprobs=opened.blend.top_k)
@@ -121,22 +122,22 @@ def _requests(command: _Command, ready: Prepared) -> list[Request]:
 
 def _measure(
     command: _Command,
-    ready: Prepared,
+    ready: ResolvedPair,
     paths: Mapping[Role, Path],
     requests: list[Request],
     interrupt: Interrupt,
 ) -> Check:
-    setup = ready.plan.setup(paths)
+    setup = ready.setup.with_files(paths)
     parallel = min(
         command.what.parallel or parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
     )
     plan = CheckPlan(
         setup=replace(setup, n_parallel=parallel),
-        references={role: ready.plan.references[role] for role in ROLES},
-        pair_name=ready.plan.pair_name,
+        references={role: ready.references[role] for role in ROLES},
+        pair_name=ready.pair_name,
         requests=requests,
         passages=reference_passages(),
-        threshold=ready.plan.blend.threshold,
+        threshold=ready.blend.threshold,
     )
     check = static_check(plan, lambda: interrupt.requested)
     if command.what.static or not check.sheet.models["guide"].template:

@@ -1,18 +1,16 @@
-"""A pair opened for a command: options to settings, missing files fetched, progress shown.
+"""A pair opened for a command: options to a spec, missing files downloaded, progress shown.
 
-Here: `open_session` and `Session`, which asks with the settings of the command line; the two steps before it,
-`prepare` and `fetch_files`, for commands that have something to do in between.
-Not here: options (`cli.common.options`), what a request means (`opening`).
+Here: `pair_spec`, what the options ask for; `interaction`, what a person at the terminal is asked and told;
+`settle`, which resolves the spec; `open_session` and `Session`, which answers with the command's settings.
+Not here: options (`cli.common.options`), what a spec means (`pair.resolve`).
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -21,15 +19,13 @@ from blendin_local.cli.common.downloads import download_bars
 from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.cli.common.options import ModelOptions, SessionOptions
 from blendin_local.cli.common.values import day, read_text
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import Role
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.models.local import ensure_local
+from blendin_local.models.local import Progress
 from blendin_local.models.references import Resolved
-from blendin_local.models.registry import Registry, load_registry
 from blendin_local.pair.pair import Pair
-from blendin_local.pair.resolve import PairRequest, ResolvedPair, plan
-from blendin_local.pair.setup import PairSetup
-from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files, resolve_pair
+from blendin_local.settings import AnswerSettings
 
 
 @dataclass(frozen=True)
@@ -37,23 +33,21 @@ class Session:
     """An open pair with the settings of the command line."""
 
     pair: Pair
-    plan: ResolvedPair
-    system: str
-    sampling: SamplingSettings
+    resolved: ResolvedPair
     answer: AnswerSettings
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the opened models allow."""
-        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.plan.references))
+        return self.resolved.methods
 
     def ask(self, question: str, should_stop: Callable[[], bool]) -> AnswerStream:
         """Answer one question."""
         return self.pair.stream(
             question,
-            system=self.system,
-            blend=self.plan.blend,
-            sampling=self.sampling,
+            system=self.resolved.system,
+            blend=self.resolved.blend,
+            sampling=self.resolved.sampling,
             answer=self.answer,
             should_stop=should_stop,
         )
@@ -64,90 +58,17 @@ class Session:
 
     def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
         """The rendered prompt of each role."""
-        return self.pair.prompts(question, self.system, should_stop)
+        return self.pair.prompts(question, self.resolved.system, should_stop)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """All settings of a command line, before anything is fetched or loaded."""
+def pair_spec(options: SessionOptions, *, every_model: bool = False) -> PairSpec:
+    """What the options ask for; `every_model` as in `PairSpec`.
 
-    registry: Registry
-    plan: ResolvedPair
-    system: str
-    sampling: SamplingSettings
-    answer: AnswerSettings
-
-
-def prepare(options: SessionOptions, err: Console, *, both: bool = False) -> Prepared:
-    """Settle all settings; wrong ones are known before anything is loaded.
-
-    Args:
-        options: Of the command line.
-        err: Is told which pair was taken where none was named.
-        both: Whether both models are meant where the method needs only one.
+    Raises:
+        UsageError: An option has a wrong value, or a file it names cannot be read.
     """
-    registry = load_registry(options.models.models, accept=acceptance(err))
-    opened = plan(_request(options, both=both), registry)
-    sampling = SamplingSettings(**options.sampling.settings())
-    given = {"max_tokens": opened.max_tokens} if opened.max_tokens else {}
-    answer = AnswerSettings(**{**given, **options.answer.settings()})
-    said = options.answer.system_text()
-    system = opened.system if said is None else said
-    if opened.chosen_for_user:
-        names = dict(opened.references)
-        against = f" against {names.pop('anti')}" if "anti" in names else ""
-        models_of_it = " guided by ".join(names.values()) + against
-        err.print(f"no model named: using the pair {opened.pair_name} ({models_of_it})", style="footer")
-    return Prepared(registry, opened, system, sampling, answer)
-
-
-def as_begun(prepared: Prepared, date: datetime.date | None) -> Prepared:
-    """The settings with the date of the first run, None where there was none, unless the user named one."""
-    if date is None or prepared.plan.request.date is not None:
-        return prepared
-    return replace(prepared, plan=replace(prepared.plan, date=date))
-
-
-def fetch_files(
-    prepared: Prepared, models: ModelOptions, roles: Collection[Role], err: Console
-) -> dict[Role, Path]:
-    """The files of these roles, fetched where that was asked for."""
-    references = {role: name for role, name in prepared.plan.references.items() if role in roles}
-    with ordinary_interrupts(), download_bars(err) as bars:
-        paths = ensure_local(
-            list(references.values()),
-            prepared.registry,
-            pull=models.pull,
-            offline=models.offline,
-            ask=_asker(err),
-            progress=bars.listener,
-            note=bars.note,
-            distrusted=prepared.registry.distrusted(prepared.plan.pair_name),
-        )
-    return {role: paths[reference] for role, reference in references.items()}
-
-
-@contextmanager
-def open_session(
-    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, both: bool = False
-) -> Iterator[Session]:
-    """Settle all settings, then open the pair.
-
-    Args:
-        options: Of the command line.
-        err: For what is not the answer.
-        should_stop: Polled while weights are read.
-        both: Whether to open both models where the method needs only one.
-    """
-    ready = prepare(options, err, both=both)
-    paths = fetch_files(ready, options.models, tuple(ready.plan.references), err)
-    with Pair(ready.plan.setup(paths), should_stop) as pair:
-        yield Session(pair, ready.plan, ready.system, ready.sampling, ready.answer)
-
-
-def _request(options: SessionOptions, *, both: bool) -> PairRequest:
     models, runtime = options.models, options.runtime
-    return PairRequest(
+    return PairSpec(
         pair=models.pair,
         base=models.base,
         guide=models.guide,
@@ -156,25 +77,84 @@ def _request(options: SessionOptions, *, both: bool) -> PairRequest:
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),
         thinking=models.think,
+        system=options.answer.system_text(),
         date=day("--date", models.date),
         base_settings=runtime.settings("base"),
         guide_settings=runtime.settings("guide"),
         blend=options.blend.settings(),
-        both=both,
+        sampling=options.sampling.settings(),
+        answer=options.answer.settings(),
+        every_model=every_model,
+        models_file=models.models,
+        pull=models.pull,
+        offline=models.offline,
     )
 
 
 def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
-    files: dict[Role, Any] = {"base": models.base_prompt_file, "guide": models.guide_prompt_file}
+    files: dict[Role, Path | None] = {"base": models.base_prompt_file, "guide": models.guide_prompt_file}
     return {role: text for role, path in files.items() if (text := read_text(path)) is not None}
 
 
-def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
+def interaction(err: Console) -> Interaction:
+    """What the person at this terminal is asked and told."""
+
+    @contextmanager
+    def downloads() -> Iterator[Callable[[Resolved], Progress]]:
+        with ordinary_interrupts(), download_bars(err) as bars:
+            yield bars.listener
+
+    def note(sentence: str) -> None:
+        err.print(sentence, style="footer", soft_wrap=True)
+
+    return Interaction(acceptance(err), _confirm_download(err), downloads, note)
+
+
+def note_default_pair(resolved: ResolvedPair, err: Console) -> None:
+    """Say which pair was taken where none was named."""
+    if resolved.is_default:
+        err.print(
+            f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})", style="footer"
+        )
+
+
+def settle(options: SessionOptions, err: Console, *, every_model: bool = False) -> ResolvedPair:
+    """Resolve what the options ask for; wrong settings are known before anything is loaded.
+
+    Args:
+        options: Of the command line.
+        err: Is told which pair was taken where none was named.
+        every_model: As in `PairSpec`.
+    """
+    resolved = resolve_pair(pair_spec(options, every_model=every_model), accept=acceptance(err))
+    note_default_pair(resolved, err)
+    return resolved
+
+
+@contextmanager
+def open_session(
+    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, every_model: bool = False
+) -> Iterator[Session]:
+    """Settle all settings, then open the pair.
+
+    Args:
+        options: Of the command line.
+        err: For what is not the answer.
+        should_stop: Polled while weights are read.
+        every_model: Whether to open every model where the method needs fewer.
+    """
+    resolved = settle(options, err, every_model=every_model)
+    paths = locate_files(resolved, None, interaction(err))
+    with Pair(resolved.setup.with_files(paths), should_stop) as pair:
+        yield Session(pair, resolved, resolved.answer)
+
+
+def _confirm_download(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
     """A question on the terminal, or None where nobody could answer."""
     if not can_ask(err):
         return None
 
-    def asker(missing: Sequence[Resolved]) -> bool:
+    def confirm(missing: Sequence[Resolved]) -> bool:
         if not missing:
             return False
         for item in missing:
@@ -185,15 +165,4 @@ def _asker(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
         names = " and ".join(item.reference for item in missing)
         return ask(f"Not on this machine: {names}{size}. Fetch now?", err)
 
-    return asker
-
-
-def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
-    """A pair for many rows: a guide without a template is refused here, not once for every row."""
-    pair = Pair(setup, should_stop)
-    try:
-        pair.prompts("?", should_stop=should_stop)
-    except BaseException:
-        pair.close()
-        raise
-    return pair
+    return confirm

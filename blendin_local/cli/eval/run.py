@@ -16,7 +16,6 @@ from rich.console import Console
 
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.printing import print_json
-from blendin_local.cli.common.session import open_for_rows
 from blendin_local.cli.eval.progress import eval_progress
 from blendin_local.cli.eval.setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.errors import UsageError
@@ -31,6 +30,7 @@ from blendin_local.jobs.evaluation.score.report import Report, build_report
 from blendin_local.jobs.evaluation.spec.plan import CHECK, EvalPlan, keep_plan, read_plan
 from blendin_local.jobs.evaluation.spec.tasks import RunConfig
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED
+from blendin_local.jobs.preparation import open_for_rows
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
 from blendin_local.reports.evaluation.plots import score_plot

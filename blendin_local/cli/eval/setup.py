@@ -24,7 +24,7 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, prepare
+from blendin_local.cli.common.session import interaction, settle
 from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.decode.loaded_model import guide_template
@@ -39,6 +39,7 @@ from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, r
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, Variant, named_variants, variants_of
 from blendin_local.models.store import Store
+from blendin_local.pair.resolve import ResolvedPair, locate_files
 
 SHIPPED = 100  # questions of a benchmark, unless more or fewer are wanted
 
@@ -118,31 +119,31 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
 def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant:
     named = named_variants(command.what.methods, command.what.sweep or ())
     roles = {role for variant in named for role in roles_of(variant.method)}
-    ready = as_begun(_prepare(command, models, _widest(roles), err), _begun_on(command))
-    variants = variants_of(command.what.methods, command.what.sweep or (), ready.plan.blend)
-    paths = fetch_files(ready, models, roles, err)
+    ready = _prepare(command, models, _widest(roles), err).dated(_begun_on(command))
+    variants = variants_of(command.what.methods, command.what.sweep or (), ready.blend)
+    paths = locate_files(ready, roles, interaction(err))
     _require_template(ready, paths)
     alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
     return Entrant(
-        pair=ready.plan.pair_name or _pair_name(paths),
-        plan=ready.plan,
+        pair=ready.pair_name or _pair_name(paths),
+        plan=ready,
         paths=paths,
         models=_facts(paths),
         variants=variants,
         readings=tuple(alone) if command.what.likelihood else (),
-        stop=ready.plan.template.stop,
+        stop=ready.setup.template.stop,
     )
 
 
 def _aligned(command: EvalCommand, own: Entrant, err: Console) -> Entrant:
     """The aligned model of the base, alone; everything else is as for the pair."""
     models = replace(command.models, pair=None, base=None, guide=command.what.aligned)
-    ready = as_begun(_prepare(command, models, "guide", err), _begun_on(command))
-    paths = fetch_files(ready, models, ["guide"], err)
+    ready = _prepare(command, models, "guide", err).dated(_begun_on(command))
+    paths = locate_files(ready, ["guide"], interaction(err))
     _require_template(ready, paths)
     return replace(
         own,
-        plan=ready.plan,
+        plan=ready,
         paths=paths,
         models=_facts(paths),
         variants=(Variant(ALIGNED, "guide"),),
@@ -150,16 +151,16 @@ def _aligned(command: EvalCommand, own: Entrant, err: Console) -> Entrant:
     )
 
 
-def _require_template(ready: Prepared, paths: Mapping[Role, Path]) -> None:
+def _require_template(ready: ResolvedPair, paths: Mapping[Role, Path]) -> None:
     """Refuse a guide that cannot be prompted before anything runs, not when its turn comes."""
     if "guide" in paths:
-        guide_template(paths["guide"], read_header(paths["guide"]).chat_template, ready.plan.guide_template)
+        guide_template(paths["guide"], read_header(paths["guide"]).chat_template, ready.setup.guide_template)
 
 
-def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Console) -> Prepared:
+def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Console) -> ResolvedPair:
     blend = replace(command.blend, method=method)
     session = SessionOptions(models, command.runtime, blend, SamplingOptions(), AnswerOptions())
-    return prepare(session, err, both=True)
+    return settle(session, err, every_model=True)
 
 
 def _begun_on(command: EvalCommand) -> date | None:
@@ -241,9 +242,9 @@ def _pairs(lineups: Sequence[Entrant]) -> dict[str, Any]:
         plan = lineup.plan
         pairs[lineup.pair] = {
             "models": models,
-            "template": plan.template.name,
-            "thinking": plan.thinking,
-            "date": plan.date.isoformat(),
+            "template": plan.setup.template.name,
+            "thinking": plan.setup.thinking,
+            "date": plan.setup.date.isoformat(),
             "blend": {name: value for name, value in asdict(plan.blend).items() if name != "method"},
         }
     return pairs

@@ -33,7 +33,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.printing import print_json
-from blendin_local.cli.common.session import Prepared, as_begun, fetch_files, open_for_rows, prepare
+from blendin_local.cli.common.session import interaction, settle
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -45,6 +45,7 @@ from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
+from blendin_local.jobs.preparation import open_for_rows
 from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
@@ -53,6 +54,7 @@ from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
+from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
 from blendin_local.views.answer import counted, percent
 from blendin_local.views.streams import lasting_stderr
@@ -88,7 +90,7 @@ class _Ready:
     """Everything that is known before the models are loaded."""
 
     command: TuneCommand
-    prepared: Prepared
+    prepared: ResolvedPair
     benchmark: Benchmark
     items: list[Item]
     paths: dict[Role, Path]
@@ -112,9 +114,9 @@ def run_tune(command: TuneCommand) -> None:
     if command.trials.target_rate is not None:
         within("target-rate", command.trials.target_rate, 0, 1)
     benchmark, items = _questions(command)
-    prepared = as_begun(prepare(command.session(), err), _begun_on(command.out))
+    prepared = settle(command.session(), err).dated(_begun_on(command.out))
     name = _pair_name(command, prepared)
-    paths = fetch_files(prepared, command.models, roles_of("blendin"), err)
+    paths = locate_files(prepared, roles_of("blendin"), interaction(err))
     ready = _Ready(command, prepared, benchmark, items, paths, err)
     with stop_on_interrupt(terminate=True) as interrupt:
         try:
@@ -153,15 +155,15 @@ def _questions(command: TuneCommand) -> tuple[Benchmark, list[Item]]:
     return benchmark, items
 
 
-def _pair_name(command: TuneCommand, prepared: Prepared) -> str:
-    name = command.output.name or prepared.plan.pair_name
+def _pair_name(command: TuneCommand, prepared: ResolvedPair) -> str:
+    name = command.output.name or prepared.pair_name
     if command.output.write and not name:
         raise UsageError("the pair that --write would write has no name", "give it one with --name")
     return name
 
 
 def _ground(ready: _Ready) -> TrialRunner:
-    command, plan, benchmark = ready.command, ready.prepared.plan, ready.benchmark
+    command, plan, benchmark = ready.command, ready.prepared, ready.benchmark
     answer = ready.prepared.answer
     if command.answer.max_tokens is None:
         answer = replace(answer, max_tokens=benchmark.max_tokens)
@@ -170,7 +172,7 @@ def _ground(ready: _Ready) -> TrialRunner:
     defaults = RowDefaults(plan.blend, ready.prepared.sampling, answer, system)
     origin = Provenance(
         models=model_facts(ready.paths, Store.default()),
-        settings=lambda own: settings_facts(plan, own, data=benchmark.name),
+        settings=lambda own: settings_facts(plan.setup, own, data=benchmark.name),
         facts={"versions": {"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION}},
     )
     return TrialRunner(command.out, benchmark, ready.items, defaults, origin)
@@ -179,7 +181,7 @@ def _ground(ready: _Ready) -> TrialRunner:
 def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
     """Run what is left of the trials; None where not even the first is finished."""
     ground, target = _ground(ready), ready.command.trials.target_rate
-    default = default_of(ready.prepared.plan.blend)
+    default = default_of(ready.prepared.blend)
     calibrated = _calibrated(default)
     notes = () if calibrated else (NOT_FITTED,)
     tried: dict[BlendSettings, Trial] = {}
@@ -222,7 +224,7 @@ def _calibrated(default: BlendSettings) -> list[BlendSettings]:
 
 
 def _setup(ready: _Ready) -> Any:  # noqa: ANN401
-    setup = ready.prepared.plan.setup(ready.paths)
+    setup = ready.prepared.setup.with_files(ready.paths)
     wanted = ready.command.trials.parallel or parallel_for(setup.files(), len(ready.items))
     return replace(setup, n_parallel=min(wanted, MAX_PARALLEL))
 
@@ -242,7 +244,7 @@ def _say_how_to_go_on(ready: _Ready, report: TuneReport | None) -> None:
 
 
 def _write(ready: _Ready, name: str, report: TuneReport) -> None:
-    plan, chosen = ready.prepared.plan, report.chosen
+    plan, chosen = ready.prepared, report.chosen
     models = {} if plan.pair_name == name else {str(role): ref for role, ref in plan.references.items()}
     values = {"threshold": chosen.blend.threshold, "alpha": chosen.blend.alpha_name, **models}
     path = user_file()

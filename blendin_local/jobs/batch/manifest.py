@@ -24,7 +24,7 @@ from blendin_local.files import private_fd
 from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
-from blendin_local.pair.resolve import ResolvedPair
+from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import ModelSettings
 
 VERSION = 1
@@ -61,7 +61,7 @@ def model_facts(paths: Mapping[Role, Path], store: Store) -> dict[str, Any]:
     }
 
 
-def settings_facts(plan: ResolvedPair, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
+def settings_facts(setup: PairSetup, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that decide what the answers are; `more` are those of the batch itself."""
     blend = asdict(defaults.blend)
     return {
@@ -69,12 +69,12 @@ def settings_facts(plan: ResolvedPair, defaults: RowDefaults, **more: Any) -> di
         "sampling": asdict(defaults.sampling),
         "answer": asdict(defaults.answer),
         "system": defaults.system,
-        "template": asdict(plan.template),
-        "guide_template": plan.guide_template and hashlib.sha256(plan.guide_template.encode()).hexdigest(),
-        "thinking": plan.thinking,
-        "date": plan.date.isoformat(),
-        "base": _memory_settings(plan.base_settings),
-        "guide": _memory_settings(plan.guide_settings),
+        "template": asdict(setup.template),
+        "guide_template": setup.guide_template and hashlib.sha256(setup.guide_template.encode()).hexdigest(),
+        "thinking": setup.thinking,
+        "date": setup.date.isoformat(),
+        "base": _memory_settings(setup.base_settings),
+        "guide": _memory_settings(setup.guide_settings),
         **more,
     }
 

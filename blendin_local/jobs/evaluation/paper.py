@@ -16,6 +16,6 @@ from typing import Any
 @cache
 def paper_numbers() -> dict[str, Any]:
     """Source, what differs from our set-up, and rows with the names of their columns, by table and figure."""
-    file = resources.files("blendin_local.jobs.evaluation").joinpath("data", "paper.json")
+    file = resources.files("blendin_local.jobs.evaluation.dataset").joinpath("data", "paper.json")
     numbers: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return numbers

@@ -22,7 +22,7 @@ from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
 from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import PairSetup, Request
-from blendin_local.pair.resolve import PairRequest, plan
+from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import BlendSettings
 from tests.answers import asked_step, base_step, completion
 
@@ -169,7 +169,7 @@ class Evaluation:
         return Task(SUMS, tuple(sum_item(i) for i in range(self.n_items)), SUMS.max_tokens)
 
     def lineup(self) -> Entrant:
-        opened = plan(PairRequest(base="b.gguf", guide="g.gguf"), load_registry())
+        opened = resolve_pair(PairSpec(base="b.gguf", guide="g.gguf"), load_registry())
         models = {role: {"file": f"{role}.gguf", "size": 1, "sha256": role * 8} for role in ("base", "guide")}
         paths = {"base": Path("b.gguf"), "guide": Path("g.gguf")}
         return Entrant(

@@ -95,7 +95,7 @@ class _Setup:
         return load
 
     def _setup(self) -> PairSetup:
-        setup = self.lineup.plan.setup(self.lineup.paths)
+        setup = self.lineup.plan.setup.with_files(self.lineup.paths)
         parallel = self.course.parallel or parallel_for(setup.files(), self.most_rows)
         return replace(setup, n_parallel=min(parallel, MAX_PARALLEL))
 
@@ -133,7 +133,7 @@ class _Run:
         )
         scan = scan_rows(source, None, defaults, _refuse)
         models: dict[str, Any] = {role: lineup.models[role] for role in roles_of(variant.method)}
-        settings = settings_facts(lineup.plan, defaults, steps=options.with_steps)
+        settings = settings_facts(lineup.plan.setup, defaults, steps=options.with_steps)
         identity = Identity({"sha256": scan.sha256, "size": scan.size}, models, settings)
         names = {"pair": lineup.pair, "benchmark": benchmark.name, "variant": variant.name}
         with Batch.open(scan, BatchPaths.of(source, out), options, identity, {"evaluation": names}) as batch:

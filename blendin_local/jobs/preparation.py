@@ -1,0 +1,53 @@
+"""What every job does before its work: refusals, rows at once, versions, a pair opened for many rows.
+
+Here: `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`.
+Not here: which pair is meant (`pair.resolve`), the work itself (the packages of `jobs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from blendin_local._version import __version__
+from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.pair.pair import MAX_PARALLEL, Pair
+from blendin_local.pair.resolve import PairSpec
+from blendin_local.pair.setup import PairSetup
+
+
+def refuse_exact_prompts(spec: PairSpec, each: str = "row") -> None:
+    """Raise `UsageError` where the spec has exact prompts, which every row would share."""
+    if spec.exact_prompts:
+        raise UsageError(f"exact prompts would be the same for every {each}", "leave the prompt files out")
+
+
+def choose_n_parallel(setup: PairSetup, wanted: int | None, n_rows: int) -> int:
+    """How many rows to answer at once.
+
+    Args:
+        setup: The pair with its files.
+        wanted: What the user asked for; None chooses by memory and cores, and 1 where answers must be
+            reproducible: in shared batches an answer depends on what else is in them.
+        n_rows: How many rows are left.
+    """
+    if wanted is None and any(settings.reproducible for _, settings in setup.files().values()):
+        return 1
+    return max(1, min(wanted or parallel_for(setup.files(), n_rows), MAX_PARALLEL, n_rows))
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result names."""
+    return {"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION}
+
+
+def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
+    """A pair for many rows; a guide without a template is refused here, not once for every row."""
+    pair = Pair(setup, should_stop)
+    try:
+        pair.prompts("?", should_stop=should_stop)
+    except BaseException:
+        pair.close()
+        raise
+    return pair
