@@ -1,1 +1,21 @@
-"""Longer work over many answers: each job returns a record and prints nothing."""
+"""Longer work as functions: each takes a frozen spec, reports progress to a callback, and returns a record.
+
+Here: the functions and their specs, by name. Names are imported where they are first used.
+Not here: the work itself (the packages beside this file), the command line (`cli`).
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_EXPORTS: dict[str, tuple[str, ...]] = {}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__all__: list[str] = []
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name where it is first used."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
