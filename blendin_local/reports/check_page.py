@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from blendin_local.jobs.check.answers import AnswerFigures, Rate
-from blendin_local.jobs.check.record import Check
-from blendin_local.jobs.check.reference import Calibration
+from blendin_local.jobs.check.calibration import Calibration
+from blendin_local.jobs.check.report import Check
 from blendin_local.jobs.check.verdicts import CheckVerdict
 from blendin_local.reports.page import Section, details, page, paragraph, preformatted, table
 from blendin_local.reports.plots.charts import Bin, Estimate, bars, histogram, reliability

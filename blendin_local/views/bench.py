@@ -15,7 +15,7 @@ from rich.text import Text
 
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.bench.compare import Difference
-from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, RowFigures
+from blendin_local.jobs.bench.report import Bench, Figure, MethodFigures, ModelFigures, RowFigures
 from blendin_local.jobs.bench.verdict import doubts
 
 Cell = str | Text

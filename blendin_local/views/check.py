@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.check.record import Check
+from blendin_local.jobs.check.report import Check
 from blendin_local.jobs.check.verdicts import CheckVerdict
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,

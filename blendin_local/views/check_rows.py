@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from blendin_local.core.methods import Role
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.check.answers import AnswerFigures, Rate
-from blendin_local.jobs.check.record import Check
-from blendin_local.jobs.check.reference import Calibration, RoleCalibration
-from blendin_local.jobs.check.static import ModelSheet, PairSheet
+from blendin_local.jobs.check.calibration import Calibration, RoleCalibration
+from blendin_local.jobs.check.description import ModelSheet, PairSheet
+from blendin_local.jobs.check.report import Check
 
 Rows = list[tuple[str, str]]
 ENDED_BY: Mapping[str, str] = {

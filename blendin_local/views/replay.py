@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.core.records import BlendSummary, Candidate, Step
-from blendin_local.jobs.replay.replay import Replay
+from blendin_local.jobs.replay.replayed_answer import Replay
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
 from blendin_local.views.answer import ENDED, counted, percent
 from blendin_local.views.tables import candidate_cells, lists_of, said_by, shown_bytes, winner

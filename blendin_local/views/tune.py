@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.jobs.evaluation.score.statistics import Difference
+from blendin_local.jobs.tune.report import TuneReport
 from blendin_local.jobs.tune.trials import Trial
-from blendin_local.jobs.tune.verdict import TuneReport
 from blendin_local.views.answer import counted, percent
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.jobs.bench.compare import compare, mismatches, read_record
-from blendin_local.jobs.bench.record import (
+from blendin_local.jobs.bench.job import Wish, run_bench, thread_counts
+from blendin_local.jobs.bench.report import (
     Bench,
     Figure,
     MethodFigures,
@@ -20,7 +21,6 @@ from blendin_local.jobs.bench.record import (
     figures_in,
     ratio,
 )
-from blendin_local.jobs.bench.run import Wish, run_bench, thread_counts
 from blendin_local.jobs.bench.verdict import best_threads, doubts, verdict
 from blendin_local.pair.pair import PairSetup
 from blendin_local.settings import BlendSettings, ModelSettings

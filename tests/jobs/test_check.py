@@ -20,10 +20,16 @@ from blendin_local.jobs.check.answers import (
     rank_of,
     ratio,
 )
-from blendin_local.jobs.check.record import check_to_json
-from blendin_local.jobs.check.reference import calibrate
-from blendin_local.jobs.check.run import CheckPlan, full_check, static_check, template_probability
-from blendin_local.jobs.check.static import ModelSheet, PairSheet, VocabularyOverlap, overlap, speed_class
+from blendin_local.jobs.check.calibration import calibrate
+from blendin_local.jobs.check.description import (
+    ModelSheet,
+    PairSheet,
+    VocabularyOverlap,
+    overlap,
+    speed_class,
+)
+from blendin_local.jobs.check.measure import CheckPlan, full_check, static_check, template_probability
+from blendin_local.jobs.check.report import check_to_json
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
 from blendin_local.jobs.check.verdicts import judge, remarks
 from blendin_local.pair.pair import Pair, PairSetup, Request

@@ -13,8 +13,8 @@ from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS
 from blendin_local.core.record_json import step_from_json, step_to_json
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.reading import read_recordings
-from blendin_local.jobs.replay.replay import replay
+from blendin_local.jobs.replay.answer_file import read_recordings
+from blendin_local.jobs.replay.replayed_answer import replay
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
 from tests.scripted import spoken

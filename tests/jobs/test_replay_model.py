@@ -5,8 +5,8 @@ import json
 import pytest
 
 from blendin_local.core.records import Completion
-from blendin_local.jobs.replay.reading import read_recordings
-from blendin_local.jobs.replay.replay import replay
+from blendin_local.jobs.replay.answer_file import read_recordings
+from blendin_local.jobs.replay.replayed_answer import replay
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.jobs.replays import trace_lines

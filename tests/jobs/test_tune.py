@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Item
+from blendin_local.jobs.tune.report import judge
 from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
-from blendin_local.jobs.tune.verdict import judge
 from blendin_local.settings import BlendSettings
 from tests.jobs.tunings import SettledAnswers, ground, tried
 

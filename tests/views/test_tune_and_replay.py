@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from blendin_local.core.candidates import END
-from blendin_local.jobs.replay.replay import replay
+from blendin_local.jobs.replay.replayed_answer import replay
 from blendin_local.jobs.replay.report import ReplayReport
+from blendin_local.jobs.tune.report import judge
 from blendin_local.jobs.tune.search import protocol
-from blendin_local.jobs.tune.verdict import judge
 from blendin_local.settings import AnswerSettings, BlendSettings
 from blendin_local.views.replay import replay_view, replays_view
 from blendin_local.views.tune import tune_view

@@ -29,7 +29,7 @@ from blendin_local.cli.common.printing import print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blendin_local.jobs.bench.record import Bench
+    from blendin_local.jobs.bench.report import Bench
 
 _bench = partial(typer.Option, rich_help_panel="Output")
 
@@ -80,8 +80,8 @@ def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
 
     from blendin_local.cli.common.interrupt import ordinary_interrupts  # noqa: PLC0415
     from blendin_local.cli.common.session import interaction, settle  # noqa: PLC0415
-    from blendin_local.jobs.bench.record import Sizes  # noqa: PLC0415
-    from blendin_local.jobs.bench.run import Wish, run_bench  # noqa: PLC0415
+    from blendin_local.jobs.bench.job import Wish, run_bench  # noqa: PLC0415
+    from blendin_local.jobs.bench.report import Sizes  # noqa: PLC0415
     from blendin_local.pair.resolve import locate_files  # noqa: PLC0415
 
     ready = settle(session, err)

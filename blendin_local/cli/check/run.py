@@ -29,9 +29,9 @@ from blendin_local.files import write_private
 from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
-from blendin_local.jobs.check.record import Check, check_to_json
-from blendin_local.jobs.check.run import CheckPlan, Listener, full_check, static_check
-from blendin_local.jobs.check.static import ROLES
+from blendin_local.jobs.check.description import ROLES
+from blendin_local.jobs.check.measure import CheckPlan, Listener, full_check, static_check
+from blendin_local.jobs.check.report import Check, check_to_json
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
 from blendin_local.models.registry import user_file
 from blendin_local.models.writing import write_pair

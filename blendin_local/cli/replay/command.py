@@ -18,8 +18,8 @@ from blendin_local.cli.common.printing import print_json
 from blendin_local.errors import UsageError
 
 if TYPE_CHECKING:
-    from blendin_local.jobs.replay.reading import StoredAnswers
-    from blendin_local.jobs.replay.recording import Recording
+    from blendin_local.jobs.replay.answer_file import StoredAnswers
+    from blendin_local.jobs.replay.stored_answer import Recording
 
 MOST_NAMES = 5
 
@@ -47,8 +47,8 @@ def replay(
     color: Annotated[ColorChoice, typer.Option("--color", help="auto, on or off.")] = "auto",
 ) -> None:
     """Decide a stored answer again with other settings, without its models."""
-    from blendin_local.jobs.replay.reading import read_recordings  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.jobs.replay.replay import replay as decide_again  # noqa: PLC0415
+    from blendin_local.jobs.replay.answer_file import read_recordings  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.jobs.replay.replayed_answer import replay as decide_again  # noqa: PLC0415
     from blendin_local.jobs.replay.report import ReplayReport  # noqa: PLC0415
     from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
     from blendin_local.views.theme import make_consoles  # noqa: PLC0415

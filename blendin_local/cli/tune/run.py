@@ -46,10 +46,10 @@ from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
 from blendin_local.jobs.preparation import open_for_rows
+from blendin_local.jobs.tune.report import TuneReport, judge
 from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
-from blendin_local.jobs.tune.verdict import TuneReport, judge
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
 from blendin_local.models.writing import write_pair

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.bench.record import VERSION, Figure, figures_in
+from blendin_local.jobs.bench.report import VERSION, Figure, figures_in
 from blendin_local.paths import read_bytes
 
 Change = Literal["better", "worse", "noise"]

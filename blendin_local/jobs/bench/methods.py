@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from blendin_local.core.records import Completion
-from blendin_local.jobs.bench.record import Figure, MethodFigures, ModelFigures, Sizes
+from blendin_local.jobs.bench.report import Figure, MethodFigures, ModelFigures, Sizes
 from blendin_local.pair.pair import Pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 

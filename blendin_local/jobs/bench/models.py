@@ -23,7 +23,7 @@ from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.model import Model
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span
-from blendin_local.jobs.bench.record import Figure, ModelFigures, Sizes
+from blendin_local.jobs.bench.report import Figure, ModelFigures, Sizes
 from blendin_local.models.store import Store
 from blendin_local.settings import BlendSettings, ModelSettings
 

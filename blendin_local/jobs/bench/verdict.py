@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from blendin_local.jobs.bench.record import Bench, Figure
+from blendin_local.jobs.bench.report import Bench, Figure
 
 ALIKE = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
 WORTH_IT = 1.15  # times the tokens of one: below it more rows are not worth their memory

@@ -14,8 +14,8 @@ from typing import Literal
 
 from blendin_local.core.methods import Role
 from blendin_local.jobs.check.answers import AnswerFigures, Rate
-from blendin_local.jobs.check.reference import RoleCalibration
-from blendin_local.jobs.check.static import PairSheet
+from blendin_local.jobs.check.calibration import RoleCalibration
+from blendin_local.jobs.check.description import PairSheet
 from blendin_local.settings import CheckSettings
 
 VerdictName = Literal[

@@ -13,7 +13,7 @@ from typing import Any
 
 from blendin_local.core.record_json import step_to_json
 from blendin_local.core.records import BlendSummary, summarize
-from blendin_local.jobs.replay.replay import Replay
+from blendin_local.jobs.replay.replayed_answer import Replay
 from blendin_local.settings import BlendSettings
 
 

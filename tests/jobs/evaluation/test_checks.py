@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.check.record import KIND, VERSION
+from blendin_local.jobs.check.report import KIND, VERSION
 from blendin_local.jobs.evaluation.displays import displays
 from blendin_local.jobs.evaluation.run.folder import Folder
 from blendin_local.jobs.evaluation.score.checks import facts_of, read_check

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.check.record import KIND
-from blendin_local.jobs.check.record import VERSION as CHECK_VERSION
+from blendin_local.jobs.check.report import KIND
+from blendin_local.jobs.check.report import VERSION as CHECK_VERSION
 from blendin_local.paths import read_bytes
 
 OVERLAP_TOP = "50"  # figure 4 of the paper

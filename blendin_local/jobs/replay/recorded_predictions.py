@@ -14,7 +14,7 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Candidate, Step, StoppedBy
 from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
-from blendin_local.jobs.replay.recording import Recording
+from blendin_local.jobs.replay.stored_answer import Recording
 
 STOPPED: Mapping[StoppedBy | None, str] = {
     "user": "the recorded answer was stopped here",

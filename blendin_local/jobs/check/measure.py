@@ -20,9 +20,9 @@ from blendin_local.engine.context import StoppedError
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.check.answers import AnswerFigures, figures_of
-from blendin_local.jobs.check.record import Check
-from blendin_local.jobs.check.reference import Reader, RoleCalibration, calibrate
-from blendin_local.jobs.check.static import examine
+from blendin_local.jobs.check.calibration import Reader, RoleCalibration, calibrate
+from blendin_local.jobs.check.description import examine
+from blendin_local.jobs.check.report import Check
 from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings

@@ -16,7 +16,7 @@ from time import perf_counter
 
 from blendin_local.core.prompts import Message
 from blendin_local.errors import BlendinError
-from blendin_local.jobs.bench.record import Figure, RowFigures, Sizes, ratio
+from blendin_local.jobs.bench.report import Figure, RowFigures, Sizes, ratio
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings
 

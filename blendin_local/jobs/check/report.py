@@ -12,8 +12,8 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.jobs.check.answers import AnswerFigures
-from blendin_local.jobs.check.reference import RoleCalibration
-from blendin_local.jobs.check.static import PairSheet
+from blendin_local.jobs.check.calibration import RoleCalibration
+from blendin_local.jobs.check.description import PairSheet
 from blendin_local.jobs.check.verdicts import CheckVerdict
 
 KIND, VERSION = "blendin-check", 1

@@ -15,7 +15,7 @@ from typing import Any
 from blendin_local.core.record_json import step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.recording import Recording, recording_from_json
+from blendin_local.jobs.replay.stored_answer import Recording, recording_from_json
 from blendin_local.paths import read_bytes
 
 NEWEST_TRACE = 2

@@ -19,8 +19,8 @@ from typing import Literal
 from blendin_local.core.records import BlendSummary, Step, StoppedBy, summarize
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.evidence import Evidence, NotRecordedError
-from blendin_local.jobs.replay.recording import Recording
+from blendin_local.jobs.replay.recorded_predictions import Evidence, NotRecordedError
+from blendin_local.jobs.replay.stored_answer import Recording
 from blendin_local.settings import BlendSettings
 
 Outcome = Literal["same", "differs", "unknown"]

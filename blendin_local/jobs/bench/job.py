@@ -21,8 +21,8 @@ from blendin_local.engine.machine import affinity, physical_cores, usable_thread
 from blendin_local.engine.threads import cores_left, read_machine
 from blendin_local.jobs.bench.methods import measure_methods
 from blendin_local.jobs.bench.models import measure_model
-from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, Sizes
-from blendin_local.jobs.bench.rows import measure_rows
+from blendin_local.jobs.bench.parallel import measure_rows
+from blendin_local.jobs.bench.report import Bench, Figure, MethodFigures, ModelFigures, Sizes
 from blendin_local.jobs.bench.verdict import verdict
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings
