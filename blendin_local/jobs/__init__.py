@@ -7,11 +7,24 @@ Not here: the work itself (the packages beside this file), the command line (`cl
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-_EXPORTS: dict[str, tuple[str, ...]] = {}
+if TYPE_CHECKING:
+    from blendin_local.jobs.check.job import CheckSpec, run_check
+    from blendin_local.jobs.check.report import CheckReport, keep_temperatures
+
+_EXPORTS: dict[str, tuple[str, ...]] = {
+    "check.job": ("CheckSpec", "run_check"),
+    "check.report": ("CheckReport", "keep_temperatures"),
+}
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__: list[str] = []
+__all__ = [
+    "CheckReport",
+    "CheckSpec",
+    "keep_temperatures",
+    "run_check",
+]
 
 
 def __getattr__(name: str) -> object:

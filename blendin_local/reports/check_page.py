@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from blendin_local.jobs.check.answers import AnswerFigures, Rate
+from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration
-from blendin_local.jobs.check.report import Check
+from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.check.verdicts import CheckVerdict
 from blendin_local.reports.page import Section, details, page, paragraph, preformatted, table
 from blendin_local.reports.plots.charts import Bin, Estimate, bars, histogram, reliability
@@ -31,7 +31,7 @@ from blendin_local.views.check_rows import (
 )
 
 
-def check_page(check: Check) -> str:
+def check_page(check: CheckReport) -> str:
     """The whole page."""
     blend = check.signature.get("blend", {})
     settings = [f"{name} {blend[name]}" for name in ("method", "threshold", "alpha") if name in blend]
@@ -40,7 +40,7 @@ def check_page(check: Check) -> str:
     )
 
 
-def _sections(check: Check) -> Iterator[Section]:
+def _sections(check: CheckReport) -> Iterator[Section]:
     yield Section("Verdict", blocks=list(_verdicts(check)))
     if check.answers is not None:
         yield _answers(check.answers)
@@ -52,7 +52,7 @@ def _sections(check: Check) -> Iterator[Section]:
         yield Section("", blocks=[details("Versions, files and settings", [preformatted(text)])])
 
 
-def _verdicts(check: Check) -> Iterator[str]:
+def _verdicts(check: CheckReport) -> Iterator[str]:
     if not check.complete:
         yield paragraph("The check was stopped, so there is no verdict.", "warning")
     elif not check.verdicts:
@@ -72,7 +72,7 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> str:
     return table(("", ""), [row for row in rows if row[1]])
 
 
-def _answers(answers: AnswerFigures) -> Section:
+def _answers(answers: AnswerStatistics) -> Section:
     pictures = [
         bars(
             "How often the guide was asked, and changed the outcome",
@@ -120,7 +120,7 @@ def _estimate(rate: Rate) -> Estimate:
     return Estimate(rate.value, rate.low, rate.high)
 
 
-def _confidence(check: Check) -> Section:
+def _confidence(check: CheckReport) -> Section:
     found = check.calibration
     everywhere: dict[str, list[Bin]] = {role: _bins(c.everywhere) for role, c in found.items()}
     uncertain: dict[str, list[Bin]] = {
@@ -146,8 +146,8 @@ def _bins(found: Calibration) -> list[Bin]:
     return [Bin(b.confidence, b.accuracy, b.count) for b in found.bins]
 
 
-def _files(check: Check) -> Section:
-    sheets = {role: dict(model_rows(sheet)) for role, sheet in check.sheet.models.items()}
+def _files(check: CheckReport) -> Section:
+    sheets = {role: dict(model_rows(model)) for role, model in check.description.models.items()}
     names = list(next(iter(sheets.values())))
     rows = [(name, *(rows[name] for rows in sheets.values())) for name in names]
-    return Section("Files", blocks=[table(("", *sheets), rows), _pairs(pair_rows(check.sheet))])
+    return Section("Files", blocks=[table(("", *sheets), rows), _pairs(pair_rows(check.description))])

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.check.report import Check
+from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.check.verdicts import CheckVerdict
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,
@@ -33,7 +33,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 INDENT = (0, 0, 0, 2)
 
 
-def check_view(check: Check) -> RenderableType:
+def check_view(check: CheckReport) -> RenderableType:
     """The whole report."""
     return Group(Text(title(check), style="heading"), *_spaced(_parts(check)))
 
@@ -44,9 +44,9 @@ def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
         yield part
 
 
-def _parts(check: Check) -> Iterator[RenderableType]:
+def _parts(check: CheckReport) -> Iterator[RenderableType]:
     yield _models(check)
-    yield fields(pair_rows(check.sheet), title="together")
+    yield fields(pair_rows(check.description), title="together")
     if check.answers is not None:
         yield fields(answer_rows(check.answers), title="answers")
         if check.answers.ranks is not None:
@@ -62,12 +62,12 @@ def _parts(check: Check) -> Iterator[RenderableType]:
         yield _verdict(verdict)
 
 
-def _models(check: Check) -> RenderableType:
+def _models(check: CheckReport) -> RenderableType:
     """Both files side by side."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(style="faint", no_wrap=True)
-    rows = [dict(model_rows(sheet)) for sheet in check.sheet.models.values()]
-    for role in check.sheet.models:
+    rows = [dict(model_rows(model)) for model in check.description.models.values()]
+    for role in check.description.models:
         table.add_column(Text(role, style="heading"), overflow="fold")
     for name in rows[0]:
         table.add_row(name, *(row[name] for row in rows))
@@ -83,7 +83,7 @@ def _alpha(counts: Sequence[int]) -> RenderableType:
     )
 
 
-def _calibration(check: Check) -> RenderableType:
+def _calibration(check: CheckReport) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     for i, name in enumerate(CALIBRATION_HEAD):
         table.add_column(name, justify="right" if i else "left", no_wrap=not i)

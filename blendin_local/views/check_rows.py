@@ -1,6 +1,6 @@
 """The findings of a check as rows of words, shared by the terminal and the page.
 
-Here: pure functions from `Check` to pairs of name and value.
+Here: pure functions from `CheckReport` to pairs of name and value.
 Not here: how they are set (`views.check`, `reports.check_page`).
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from blendin_local.core.methods import Role
 from blendin_local.engine.memory import mebibytes
-from blendin_local.jobs.check.answers import AnswerFigures, Rate
+from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration, RoleCalibration
-from blendin_local.jobs.check.description import ModelSheet, PairSheet
-from blendin_local.jobs.check.report import Check
+from blendin_local.jobs.check.description import ModelDescription, PairDescription
+from blendin_local.jobs.check.report import CheckReport
 
 Rows = list[tuple[str, str]]
 ENDED_BY: Mapping[str, str] = {
@@ -25,7 +25,7 @@ ENDED_BY: Mapping[str, str] = {
     "repetition": "repeating itself",
     "user": "you",
 }
-CALIBRATION_HEAD = ("places", "n", "right", "confidence", "ECE", "by chance", "ECE tempered")
+CALIBRATION_HEAD = ("positions", "n", "right", "confidence", "ECE", "by chance", "ECE tempered")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -43,45 +43,45 @@ def rate_words(rate: Rate) -> str:
     return f"{percent(rate.value)} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
 
 
-def title(check: Check) -> str:
+def title(check: CheckReport) -> str:
     """`demo: gemma.gguf guided by smollm.gguf`."""
-    models = check.sheet.models
+    models = check.description.models
     files = f"{models['base'].file} guided by {models['guide'].file}"
     return f"{check.pair_name}: {files}" if check.pair_name else files
 
 
-def model_rows(sheet: ModelSheet) -> Rows:
+def model_rows(model: ModelDescription) -> Rows:
     """One model by its file."""
-    size = f"{sheet.parameters / 1e6:.0f} M" if sheet.parameters < 1e9 else f"{sheet.parameters / 1e9:.1f} B"
-    context = f"{sheet.ctx_size:,} used, {sheet.ctx_train:,} trained"
+    size = f"{model.parameters / 1e6:.0f} M" if model.parameters < 1e9 else f"{model.parameters / 1e9:.1f} B"
+    context = f"{model.ctx_size:,} used, {model.ctx_train:,} trained"
     return [
-        ("file", sheet.file),
-        ("model", f"{sheet.architecture}, {size} parameters, {sheet.quantization}"),
-        ("vocabulary", f"{sheet.vocab_size:,} tokens ({sheet.vocab_kind})"),
-        ("template", (sheet.template or "none") + (", knows thinking" if sheet.thinks else "")),
-        ("begins with", "a BOS token" if sheet.adds_bos else "no BOS token"),
-        ("ends with", " ".join(sheet.end_tokens) or "nothing: it has no end token"),
+        ("file", model.file),
+        ("model", f"{model.architecture}, {size} parameters, {model.quantization}"),
+        ("vocabulary", f"{model.vocab_size:,} tokens ({model.vocab_kind})"),
+        ("template", (model.template or "none") + (", knows thinking" if model.thinks else "")),
+        ("begins with", "a BOS token" if model.adds_bos else "no BOS token"),
+        ("ends with", " ".join(model.end_tokens) or "nothing: it has no end token"),
         ("context", context),
-        ("rewind", sheet.rewind),
-        ("memory", f"{mebibytes(sheet.memory_bytes)}, one conversation"),
+        ("rewind", model.rewind),
+        ("memory", f"{mebibytes(model.memory_bytes)}, one conversation"),
     ]
 
 
-def pair_rows(sheet: PairSheet) -> Rows:
+def pair_rows(pair: PairDescription) -> Rows:
     """How the two files fit together."""
-    o = sheet.overlap
+    o = pair.overlap
     return [
         ("shared byte strings", f"{o.shared:,}"),
         ("of the base's", f"{percent(o.share_of_base)}, by use {percent(o.base_use)}"),
         ("of the guide's", f"{percent(o.share_of_guide)}, by use {percent(o.guide_use)}"),
         (
             "speed class",
-            f"{sheet.speed_class}; an asked step reads {sheet.asked_cost:.1f} times a plain one's weights",
+            f"{pair.speed_class}; an asked step reads {pair.asked_cost:.1f} times a plain one's weights",
         ),
     ]
 
 
-def answer_rows(answers: AnswerFigures) -> Rows:
+def answer_rows(answers: AnswerStatistics) -> Rows:
     """How the pair answered."""
     ended = ", ".join(f"{ENDED_BY.get(reason, reason)} {n}" for reason, n in answers.ended_by.items())
     return [
@@ -94,11 +94,11 @@ def answer_rows(answers: AnswerFigures) -> Rows:
     ]
 
 
-def _failed(answers: AnswerFigures) -> str:
+def _failed(answers: AnswerStatistics) -> str:
     return f", {len(answers.failed)} without an answer" if answers.failed else ""
 
 
-def rank_rows(answers: AnswerFigures) -> Rows:
+def rank_rows(answers: AnswerStatistics) -> Rows:
     """What the guide said where it was asked."""
     ranks = answers.ranks
     if ranks is None:
@@ -107,7 +107,7 @@ def rank_rows(answers: AnswerFigures) -> Rows:
     mean = "" if ranks.mean_rank is None else f"mean {ranks.mean_rank:.1f}, "
     middle = "beyond the list" if ranks.median_rank is None else f"{ranks.median_rank:g}"
     return [
-        ("asked places", f"{ranks.places:,}"),
+        ("asked positions", f"{ranks.positions:,}"),
         ("guide's choice in the base's", tops),
         ("in its top-p 0.9", percent(ranks.in_nucleus)),
         ("its rank there", f"{mean}median {middle}"),
@@ -120,7 +120,7 @@ def rank_rows(answers: AnswerFigures) -> Rows:
 
 
 def calibration_rows(calibration: Mapping[Role, RoleCalibration]) -> list[tuple[str, ...]]:
-    """A row for each model and kind of place, under `CALIBRATION_HEAD`."""
+    """A row for each model and kind of position, under `CALIBRATION_HEAD`."""
     rows = []
     for role, found in calibration.items():
         kinds = (("all", found.everywhere), ("uncertain", found.uncertain))
@@ -130,7 +130,7 @@ def calibration_rows(calibration: Mapping[Role, RoleCalibration]) -> list[tuple[
 
 def _calibration(found: Calibration) -> tuple[str, ...]:
     return (
-        f"{found.places:,}",
+        f"{found.positions:,}",
         percent(found.accuracy),
         percent(found.confidence),
         f"{found.error:.3f}",

@@ -133,6 +133,7 @@ def test_bad_rows_are_listed_with_their_lines(tmp_path, toys):
 )
 def test_wrong_options_are_one_line(tmp_path, toys, more, said):
     """What cannot be done is said at once, with exit code 2."""
+    (tmp_path / "x").write_text("Once upon a time")
     done = blendin(tmp_path, *arguments(toys, *more))
 
     assert done.returncode == 2, done.stderr

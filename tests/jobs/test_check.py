@@ -11,26 +11,31 @@ from blendin_local.core.records import Candidate, CandidateLists, Completion, St
 from blendin_local.core.token_scores import TokenScore, token_score
 from blendin_local.errors import ContextFullError
 from blendin_local.jobs.check.answers import (
-    AnswerFigures,
-    RankFigures,
+    AnswerStatistics,
+    RankStatistics,
     Rate,
-    figures_of,
+    answer_statistics,
     nucleus,
-    rank_figures,
     rank_of,
+    rank_statistics,
     ratio,
 )
+from blendin_local.jobs.check.built_in_texts import built_in_prompts, reference_passages
 from blendin_local.jobs.check.calibration import calibrate
 from blendin_local.jobs.check.description import (
-    ModelSheet,
-    PairSheet,
+    ModelDescription,
+    PairDescription,
     VocabularyOverlap,
     overlap,
     speed_class,
 )
-from blendin_local.jobs.check.measure import CheckPlan, full_check, static_check, template_probability
-from blendin_local.jobs.check.report import check_to_json
-from blendin_local.jobs.check.texts import prompts_file, reference_passages
+from blendin_local.jobs.check.measure import (
+    CheckProgress,
+    ResolvedCheck,
+    describe_files,
+    measure,
+    template_probability,
+)
 from blendin_local.jobs.check.verdicts import judge, remarks
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, CheckSettings, ModelSettings
@@ -67,9 +72,9 @@ def test_the_guides_choice_is_ranked_among_the_bases():
         asked(2, b"a", [b"a", b"b"], [b"z"]),  # the base's; the guide's is nowhere
         asked(3, b"c", [b"a", b"b", b"c", b"d", b"e", b"f"], [b"f"]),  # a third; rank 6
     ]
-    found = rank_figures(steps)
+    found = rank_statistics(steps)
 
-    assert found.places == 4
+    assert found.positions == 4
     assert found.in_top == {"10": 0.75, "50": 0.75, "100": 0.75}
     assert found.in_nucleus == 0.5  # 0.5 + 0.25 + 0.125 + 0.0625 reaches 0.9: the sixth is outside
     assert found.mean_rank == pytest.approx((1 + 2 + 6) / 3)
@@ -81,7 +86,7 @@ def test_the_guides_choice_is_ranked_among_the_bases():
 def test_a_finished_character_still_counts_as_the_candidate_it_began_with():
     """A step that completes half a character was won by the model whose half it was."""
     whole = "é".encode()
-    found = rank_figures([asked(0, whole, [b"a"], [whole[:1]])])
+    found = rank_statistics([asked(0, whole, [b"a"], [whole[:1]])])
 
     assert found.guide_wins == 1
 
@@ -89,7 +94,7 @@ def test_a_finished_character_still_counts_as_the_candidate_it_began_with():
 def test_the_end_takes_part():
     """An answer that the guide ends is an asked place too, and its end is not any other word."""
     end = replace(asked(2, b"", [b"a", b""], [b""]), bytes=b"")
-    figures = figures_of(
+    figures = answer_statistics(
         [answer(plain(0), plain(1), stopped_by="guide_end", end=end)], seconds=2.0, parallel=3, seed=0
     )
 
@@ -122,7 +127,7 @@ def test_an_interval_counts_answers_not_steps():
 def test_alpha_is_counted_in_ten_bins():
     """Every asked step falls into one bin."""
     steps = [asked(i, b"a", [b"a"], [b"b"], alpha) for i, alpha in enumerate((0.05, 0.55, 0.55, 1.0))]
-    figures = figures_of([answer(*steps)], seconds=1, parallel=1, seed=0)
+    figures = answer_statistics([answer(*steps)], seconds=1, parallel=1, seed=0)
 
     assert figures.alpha_counts == (1, 0, 0, 0, 0, 2, 0, 0, 0, 1)
     assert figures.alpha_mean == pytest.approx(2.15 / 4)
@@ -141,18 +146,18 @@ def test_vocabularies_meet_as_byte_strings():
 
 
 def sheet(template="own file"):
-    model = ModelSheet(
+    model = ModelDescription(
         "m.gguf", "llama", 10, "Q4_0", 2048, 512, "BPE", 10, False, ("</s>",), template,
         False, False, "plain", "", 9, 9,
     )  # fmt: skip
-    return PairSheet({"base": model, "guide": model}, VocabularyOverlap(1, 1, 1, 1, 1), "tiny", 2.0)
+    return PairDescription({"base": model, "guide": model}, VocabularyOverlap(1, 1, 1, 1, 1), "tiny", 2.0)
 
 
 def figures(rate=0.1, changed=0.05, *, guide_wins=0.6, agree=0.2, ended=None, prompts=20, width=0.02):
-    ranks = RankFigures(50, {"10": 0.9}, 0.9, 2.0, 1.0, agree, guide_wins, 1 - guide_wins)
+    ranks = RankStatistics(50, {"10": 0.9}, 0.9, 2.0, 1.0, agree, guide_wins, 1 - guide_wins)
     rates = (Rate(r, r - width, r + width) for r in (rate, changed))
     ended = ended or {"guide_end": prompts}
-    return AnswerFigures(prompts, {}, 1000, *rates, ranks, 0.5, (0,) * 10, ended, 1.0, 1000.0, 1)
+    return AnswerStatistics(prompts, {}, 1000, *rates, ranks, 0.5, (0,) * 10, ended, 1.0, 1000.0, 1)
 
 
 def names(*args, **kwargs):
@@ -214,10 +219,10 @@ def test_uncertain_places_are_the_bases_at_shared_boundaries():
     """The guide's uncertain places are those of the base where a token of its own begins."""
     found = calibrate(ScriptedReader(), ["a" * 64, "too long"], 0.75)
 
-    assert found["base"].everywhere.places == 64
-    assert found["guide"].everywhere.places == 32
-    assert found["base"].uncertain.places == 16
-    assert found["guide"].uncertain.places == 16
+    assert found["base"].everywhere.positions == 64
+    assert found["guide"].everywhere.positions == 32
+    assert found["base"].uncertain.positions == 16
+    assert found["guide"].uncertain.positions == 16
     assert isinstance(next(ScriptedReader().read("base", "a", tempering=True, should_stop=bool)), TokenScore)
     assert calibrate(ScriptedReader(), ["too long"], 0.75) == {}
 
@@ -247,37 +252,41 @@ def toy_plan(tmp_path_factory):
         for i, word in enumerate(("hello", "a", "hell", "door"))
     ]
     passages = ["hello the world. a door", "the hello world or the a door."]
-    return CheckPlan(setup, {"base": "a", "guide": "b"}, "", requests, passages, 0.5)
+    return ResolvedCheck(setup, {"base": "a", "guide": "b"}, "", requests, passages, 0.5)
 
 
 def test_a_check_on_toys_from_start_to_end(toy_plan):
     """Everything is measured; the same check again says the same; its JSON is plain."""
     stages = []
-    before = static_check(toy_plan)
+    before = describe_files(toy_plan)
     with Pair(toy_plan.setup) as pair:
-        check = full_check(toy_plan, before, pair, listen=lambda *stage: stages.append(stage))
-        again = full_check(toy_plan, before, pair)
+        check = measure(toy_plan, before, pair, on_progress=stages.append)
+        again = measure(toy_plan, before, pair)
 
-    assert before.sheet.overlap.share_of_base == 1.0
+    assert before.description.overlap.share_of_base == 1.0
     assert "may be aligned already" in check.remarks[0]
     assert check.answers.prompts == 4
     assert check.answers.steps == sum(check.answers.ended_by.values()) * 12
     assert check.answers.intervention_rate.value > 0.5
     assert check.verdicts
     assert check.complete
-    assert stages[-1] == ("text", 2, 2)
+    assert stages[-1] == CheckProgress("text", 2, 2)
     assert again.answers.intervention_rate == check.answers.intervention_rate
     assert again.calibration == check.calibration
-    record = json.loads(json.dumps(check_to_json(check)))
+    record = json.loads(json.dumps(check.to_json()))
     assert (record["kind"], record["version"]) == ("blendin-check", 1)
     assert record["temperatures"] == check.temperatures
+    assert record["sheet"] == record["description"]
+    assert record["answers"]["lanes"] == record["answers"]["parallel"] == 2
+    assert record["answers"]["ranks"]["places"] == check.answers.ranks.positions
+    assert record["calibration"]["base"]["everywhere"]["places"] > 0
 
 
 def test_a_stopped_check_is_no_verdict(toy_plan):
     """What was measured until then is kept, marked as incomplete, and not judged."""
     calls = iter(range(1000))
     with Pair(toy_plan.setup) as pair:
-        check = full_check(toy_plan, static_check(toy_plan), pair, lambda: next(calls) > 40)
+        check = measure(toy_plan, describe_files(toy_plan), pair, lambda: next(calls) > 40)
 
     assert not check.complete
     assert check.verdicts == ()
@@ -300,7 +309,7 @@ def test_the_words_after_the_question_are_read(toy_plan):
 
 def test_the_shipped_texts_are_what_they_should_be():
     """Enough prompts, all different, and passages that fit into a small context."""
-    prompts = prompts_file().read_text(encoding="utf-8").splitlines()
+    prompts = built_in_prompts().read_text(encoding="utf-8").splitlines()
 
     assert 20 <= len(set(prompts)) == len(prompts) <= 40
     passages = reference_passages()
@@ -318,14 +327,14 @@ def test_the_demo_pair_is_over_intervening(demo_base_path, demo_guide_path):
     settings = ModelSettings(ctx_size=512)
     setup = PairSetup(demo_base_path, demo_guide_path, template, settings, settings, n_parallel=6)
     answer = AnswerSettings(max_tokens=24, top_logprobs=100)
-    prompts = prompts_file().read_text(encoding="utf-8").splitlines()[:6]
+    prompts = built_in_prompts().read_text(encoding="utf-8").splitlines()[:6]
     requests = [Request(p, [Message("user", p)], BlendSettings(), answer=answer) for p in prompts]
-    plan = CheckPlan(setup, {"base": "b", "guide": "g"}, "", requests, reference_passages()[:2], 0.4)
+    plan = ResolvedCheck(setup, {"base": "b", "guide": "g"}, "", requests, reference_passages()[:2], 0.4)
     with Pair(setup) as pair:
-        check = full_check(plan, static_check(plan), pair)
+        check = measure(plan, describe_files(plan), pair)
 
     assert "over-intervening" in [verdict.name for verdict in check.verdicts]
     assert check.template_p > 0.9
-    assert check.sheet.overlap.guide_use > 0.9
+    assert check.description.overlap.guide_use > 0.9
     assert all(0.8 < t < 1.3 for t in check.temperatures.values())
     assert check.calibration["base"].bits_per_byte < 2

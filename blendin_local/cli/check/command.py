@@ -36,7 +36,7 @@ def check(
     answer: AnswerOptions,
     report: CheckReportOptions,
 ) -> None:
-    """Find out whether a pair is worth using: files, answers, confidence, a verdict."""
-    from blendin_local.cli.check.run import run_check  # noqa: PLC0415 - `--help` must not wait for it
+    """Check whether a pair is worth using."""
+    from blendin_local.cli.check.run import check_pair  # noqa: PLC0415 - `--help` must not wait for it
 
-    run_check(what, report, SessionOptions(models, runtime, blend, sampling, answer))
+    check_pair(what, report, SessionOptions(models, runtime, blend, sampling, answer))

@@ -1,7 +1,7 @@
 """How a pair answers: rates with intervals, and what the guide says where it is asked.
 
-Here: `AnswerFigures` and `figures_of`, a fold over completions whose steps kept their candidates.
-Not here: making the answers (`jobs.check.run`), what the figures mean (`jobs.check.verdicts`).
+Here: `AnswerStatistics` and `answer_statistics`, a fold over completions whose steps kept their candidates.
+Not here: making the answers (`jobs.check.measure`), what the figures mean (`jobs.check.verdicts`).
 Source: the paper's intervention rate (section 3.2), overlap of the guide's choice with the base's top 50
 (figure 4) and with its top-p 0.9 (appendix A.1). The paper tokenizes the guide's choice anew and ranks its
 first token; here the choice is looked up as a byte string, as the blend does.
@@ -35,21 +35,21 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class RankFigures:
-    """Where the guide's likeliest candidate stands among the base's, over asked places.
+class RankStatistics:
+    """The rank of the guide's likeliest candidate among the base's, over asked positions.
 
     Attributes:
-        places: How many asked places.
-        in_top: For 10, 50 and 100 the share of places where it is among so many.
+        positions: How many asked positions.
+        in_top: For 10, 50 and 100 the share of positions where it is among that many.
         in_nucleus: The share where it is in the base's top-p 0.9, as far as 100 candidates tell.
         mean_rank: Mean of its rank, from 1, where it is among the kept candidates; None where it never is.
-        median_rank: Median over all asked places; None where it lies beyond the kept candidates.
+        median_rank: Median over all asked positions; None where it lies beyond the kept candidates.
         agree: The share where both models' first choices are the same.
-        guide_wins: Of the places where they differ, the share at which the guide's was taken.
+        guide_wins: Of the positions where they differ, the share at which the guide's was taken.
         base_wins: Likewise the base's; at the others a third candidate won.
     """
 
-    places: int
+    positions: int
     in_top: Mapping[str, float]
     in_nucleus: float
     mean_rank: float | None
@@ -60,7 +60,7 @@ class RankFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerFigures:
+class AnswerStatistics:
     """What a set of answers shows.
 
     Attributes:
@@ -83,7 +83,7 @@ class AnswerFigures:
     steps: int
     intervention_rate: Rate
     changed_rate: Rate
-    ranks: RankFigures | None
+    ranks: RankStatistics | None
     alpha_mean: float | None
     alpha_counts: tuple[int, ...]
     ended_by: Mapping[str, int]
@@ -92,15 +92,15 @@ class AnswerFigures:
     parallel: int
 
 
-def figures_of(
+def answer_statistics(
     completions: Sequence[Completion],
     *,
     seconds: float,
     parallel: int,
     seed: int,
     failed: Mapping[str, str] | None = None,
-) -> AnswerFigures:
-    """Fold answers into figures.
+) -> AnswerStatistics:
+    """Fold answers into statistics.
 
     Args:
         completions: With `top_logprobs` as large as the blend's lists.
@@ -114,13 +114,13 @@ def figures_of(
     sums = [completion.blend for completion in completions]
     lengths = [s.steps for s in sums]
     total = sum(lengths)
-    return AnswerFigures(
+    return AnswerStatistics(
         prompts=len(completions),
         failed=dict(failed or {}),
         steps=total,
         intervention_rate=ratio([s.asked for s in sums], lengths, seed),
         changed_rate=ratio([s.changed for s in sums], lengths, seed),
-        ranks=rank_figures(asked),
+        ranks=rank_statistics(asked),
         alpha_mean=fmean(alphas) if alphas else None,
         alpha_counts=tuple(np.histogram(alphas, ALPHA_BINS, (0, 1))[0].tolist()),
         ended_by=dict(Counter(completion.stopped_by for completion in completions).most_common()),
@@ -154,8 +154,8 @@ def ratio(parts: Sequence[int], wholes: Sequence[int], seed: int) -> Rate:
     return Rate(float(part.sum() / whole.sum()), float(low), float(high))
 
 
-def rank_figures(asked: Sequence[Step]) -> RankFigures | None:
-    """Where the guide's choice stands, over asked steps that kept both lists."""
+def rank_statistics(asked: Sequence[Step]) -> RankStatistics | None:
+    """The rank of the guide's choice, over asked steps that kept both lists."""
     known = [
         (step, step.base_top, step.guide_top, step.candidates.base)
         for step in asked
@@ -167,8 +167,8 @@ def rank_figures(asked: Sequence[Step]) -> RankFigures | None:
     found = [rank for rank in ranks if rank is not None]
     middle = median(np.inf if rank is None else rank for rank in ranks)
     differ = [(step.bytes, b.bytes, g.bytes) for step, b, g, _ in known if b.bytes != g.bytes]
-    return RankFigures(
-        places=len(known),
+    return RankStatistics(
+        positions=len(known),
         in_top={str(k): sum(rank <= k for rank in found) / len(known) for k in TOP},
         in_nucleus=sum(top.bytes in nucleus(listed) for _, _, top, listed in known) / len(known),
         mean_rank=fmean(found) if found else None,
@@ -180,7 +180,7 @@ def rank_figures(asked: Sequence[Step]) -> RankFigures | None:
 
 
 def rank_of(piece: bytes, listed: Sequence[Candidate]) -> int | None:
-    """The place of a candidate in a list, from 1; None where it is not in it."""
+    """The rank of a candidate in a list, from 1; None where it is not in it."""
     return next((i for i, candidate in enumerate(listed, 1) if candidate.bytes == piece), None)
 
 

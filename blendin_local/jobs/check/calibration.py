@@ -1,9 +1,9 @@
 """How far both models' confidence can be trusted, on a text that neither wrote.
 
-Here: `calibrate`: reliability, calibration error and a fitted temperature for each model, over all places
+Here: `calibrate`: reliability, calibration error and a fitted temperature for each model, over all positions
 of a text and over those where the base is uncertain.
-Not here: the formulas (`core.calibration`), the text itself (`jobs.check.texts`).
-A place is shared where a token of both models begins at the same byte; only there can the guide be asked.
+Not here: the formulas (`core.calibration`), the text itself (`jobs.check.built_in_texts`).
+A position is shared where a token of both models begins at the same byte; only there can the guide be asked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError
 
 
-class Reader(Protocol):
+class TextReader(Protocol):
     """What is needed of a pair."""
 
     def read(
@@ -42,19 +42,19 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Confidence against truth over some places.
+    """Confidence beside accuracy, over some positions of a text.
 
     Attributes:
-        places: How many.
+        positions: How many.
         accuracy: The share at which the likeliest token was right.
         confidence: Mean probability of the likeliest token.
         error: Expected calibration error.
-        chance: What that error would be for a perfectly calibrated model on as many places.
+        chance: What that error would be for a perfectly calibrated model on as many positions.
         error_tempered: The error at the fitted temperature.
         bins: The reliability diagram.
     """
 
-    places: int
+    positions: int
     accuracy: float
     confidence: float
     error: float
@@ -68,10 +68,10 @@ class RoleCalibration:
     """One model on the reference text.
 
     Attributes:
-        fit: Its temperature, fitted on all places.
+        fit: Its temperature, fitted on all positions.
         bits_per_byte: Negative log-likelihood of the text; comparable across vocabularies.
-        everywhere: Over all places.
-        uncertain: Over places where the base is below the threshold, for the guide those of them where a
+        everywhere: Over all positions.
+        uncertain: Over positions where the base is below the threshold, for the guide those of them where a
             token of its own begins; None where there are none.
     """
 
@@ -82,12 +82,12 @@ class RoleCalibration:
 
 
 def calibrate(
-    pair: Reader,
+    pair: TextReader,
     passages: Sequence[str],
     threshold: float,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    listen: Callable[[int], None] = lambda _: None,
+    on_passage: Callable[[int], None] = lambda _: None,
 ) -> Mapping[Role, RoleCalibration]:
     """Have both models read a text.
 
@@ -96,7 +96,7 @@ def calibrate(
         passages: Parts of the text, each read on its own; one that does not fit into a context is left out.
         threshold: The paper's tau.
         should_stop: Polled during evaluations.
-        listen: Is told after each passage how many are read.
+        on_passage: Called after each passage with the number that were read.
 
     Returns:
         What each model showed; empty where no passage fits.
@@ -105,8 +105,8 @@ def calibrate(
         StoppedError: `should_stop` became true.
     """
     roles: tuple[Role, ...] = ("base", "guide")
-    places: dict[Role, list[TokenScore]] = {role: [] for role in roles}
-    unsure: dict[Role, list[bool]] = {role: [] for role in roles}
+    scores: dict[Role, list[TokenScore]] = {role: [] for role in roles}
+    uncertain: dict[Role, list[bool]] = {role: [] for role in roles}
     for i, passage in enumerate(passages, 1):
         try:
             read = {
@@ -115,35 +115,35 @@ def calibrate(
             }
         except ContextFullError:
             continue
-        doubtful = {place.start for place in read["base"] if place.top_p < threshold}
+        starts = {score.start for score in read["base"] if score.top_p < threshold}
         for role in roles:
-            places[role] += read[role]
-            unsure[role] += [place.start in doubtful for place in read[role]]
-        listen(i)
-    return {role: found for role in roles if (found := _calibration_of(places[role], unsure[role]))}
+            scores[role] += read[role]
+            uncertain[role] += [score.start in starts for score in read[role]]
+        on_passage(i)
+    return {role: found for role in roles if (found := _role_calibration(scores[role], uncertain[role]))}
 
 
-def _calibration_of(places: Sequence[TokenScore], unsure: Sequence[bool]) -> RoleCalibration | None:
-    readings = Readings.of(places)
+def _role_calibration(scores: Sequence[TokenScore], uncertain: Sequence[bool]) -> RoleCalibration | None:
+    readings = Readings.of(scores)
     fit = fit_temperature(readings)
     if fit is None:
         return None
-    chosen = np.array(unsure, dtype=bool)
-    size = sum(len(place.token_bytes) for place in places)
+    chosen = np.array(uncertain, dtype=bool)
+    size = sum(len(score.token_bytes) for score in scores)
     return RoleCalibration(
         fit=fit,
-        bits_per_byte=-sum(place.logprob for place in places) / log(2) / max(1, size),
-        everywhere=summarize(readings, fit.temperature),
-        uncertain=summarize(readings.where(chosen), fit.temperature) if chosen.any() else None,
+        bits_per_byte=-sum(score.logprob for score in scores) / log(2) / max(1, size),
+        everywhere=calibration_of(readings, fit.temperature),
+        uncertain=calibration_of(readings.where(chosen), fit.temperature) if chosen.any() else None,
     )
 
 
-def summarize(readings: Readings, temperature: float) -> Calibration:
-    """Confidence against truth over at least one place."""
+def calibration_of(readings: Readings, temperature: float) -> Calibration:
+    """Confidence beside accuracy, over at least one position."""
     confidence, tempered = readings.confidence(), readings.confidence(temperature)
     bins = reliability_bins(confidence, readings.hits)
     return Calibration(
-        places=len(readings),
+        positions=len(readings),
         accuracy=float(readings.hits.mean()),
         confidence=float(confidence.mean()),
         error=expected_calibration_error(bins),

@@ -1,6 +1,6 @@
 """What two files say about a pair, in seconds and without weights.
 
-Here: `examine`: vocabularies, ends, templates, contexts, memory, and a class of speed.
+Here: `describe_pair`: vocabularies, ends, templates, contexts, memory, and a class of speed.
 Not here: anything that needs a prediction (`jobs.check.answers`, `jobs.check.reference`).
 Source: figure 4 of the paper counts whether the guide's tokens exist for the base; here they meet as bytes.
 """
@@ -24,15 +24,15 @@ ROLES: tuple[Role, ...] = ("base", "guide")  # a third model is not looked at
 SPEED_CLASSES = ((0.5, "tiny"), (2.0, "small"), (6.0, "medium"), (16.0, "large"))  # GiB of weights
 THINKING_WORDS = ("enable_thinking", "<think>", "thinking")
 REWINDS = {
-    "plain": "exact, to any place",
-    "sliding": "exact, to any place",
+    "plain": "exact, to any position",
+    "sliding": "exact, to any position",
     "recurrent": "no: back to a checkpoint of its state, then read again",
     "hybrid": "no: back to a checkpoint of its state, then read again",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSheet:
+class ModelDescription:
     """One model, as its file describes it.
 
     Attributes:
@@ -104,25 +104,25 @@ class VocabularyOverlap:
 
 
 @dataclass(frozen=True, slots=True)
-class PairSheet:
+class PairDescription:
     """What is known of a pair before it is loaded.
 
     Attributes:
-        models: Each role's sheet.
+        models: Each role's model.
         overlap: How the vocabularies meet.
         speed_class: By the weights of the base: `tiny`, `small`, `medium`, `large`, `very large`.
         asked_cost: Weights read at an asked step over those read at a plain one, at least 1.
     """
 
-    models: Mapping[Role, ModelSheet]
+    models: Mapping[Role, ModelDescription]
     overlap: VocabularyOverlap
     speed_class: str
     asked_cost: float
 
 
-def examine(
+def describe_pair(
     setup: PairSetup, passages: Sequence[str], should_stop: Callable[[], bool] = lambda: False
-) -> PairSheet:
+) -> PairDescription:
     """Describe a pair from its files.
 
     Args:
@@ -133,7 +133,7 @@ def examine(
     Raises:
         LoadError: A file is damaged or no model.
     """
-    sheets: dict[Role, ModelSheet] = {}
+    models: dict[Role, ModelDescription] = {}
     pieces: dict[Role, set[bytes]] = {}
     used: dict[Role, list[bytes]] = {}
     for role, (path, settings) in setup.files().items():
@@ -142,11 +142,11 @@ def examine(
         header = read_header(path)
         require_loadable([(header, settings)], Store.default().verdicts, should_stop, what=VOCABULARY)
         with open_vocabulary(path) as vocabulary:
-            pieces[role] = spoken_pieces(vocabulary)
+            pieces[role] = emittable_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
             ends = tuple(sorted({vocabulary.literal(i) for i in vocabulary.end_ids}))
             bos = vocabulary.adds_bos
-        sheets[role] = ModelSheet(
+        models[role] = ModelDescription(
             file=path.name,
             architecture=header.architecture,
             parameters=header.parameters,
@@ -165,11 +165,11 @@ def examine(
             weight_bytes=header.weight_bytes,
             memory_bytes=memory_estimate(header, settings).total,
         )
-    base, guide = sheets["base"].weight_bytes, sheets["guide"].weight_bytes
-    return PairSheet(sheets, overlap(pieces, used), speed_class(base), (base + guide) / base)
+    base, guide = models["base"].weight_bytes, models["guide"].weight_bytes
+    return PairDescription(models, overlap(pieces, used), speed_class(base), (base + guide) / base)
 
 
-def spoken_pieces(vocabulary: Vocabulary) -> set[bytes]:
+def emittable_pieces(vocabulary: Vocabulary) -> set[bytes]:
     """The byte strings that a model can say."""
     return {piece for i, piece in enumerate(vocabulary.pieces) if piece and i not in vocabulary.end_ids}
 

@@ -1,7 +1,8 @@
-"""A check from start to end: the files, the answers, the text, the verdicts.
+"""The measurements of a check, in order: the files, the answers, the reference text, the verdicts.
 
-Here: `CheckPlan`, `static_check` and `full_check`.
-Not here: each part (`static`, `answers`, `reference`, `verdicts`), progress and reports (`ui`).
+Here: `ResolvedCheck`, `describe_files` and `measure`.
+Not here: how a spec becomes these inputs (`job`); each part (`description`, `answers`, `calibration`,
+`verdicts`).
 """
 
 from __future__ import annotations
@@ -19,20 +20,37 @@ from blendin_local.core.records import Completion
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.check.answers import AnswerFigures, figures_of
-from blendin_local.jobs.check.calibration import Reader, RoleCalibration, calibrate
-from blendin_local.jobs.check.description import examine
-from blendin_local.jobs.check.report import Check
+from blendin_local.jobs.check.answers import AnswerStatistics, answer_statistics
+from blendin_local.jobs.check.calibration import RoleCalibration, TextReader, calibrate
+from blendin_local.jobs.check.description import describe_pair
+from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
 Stage = Literal["answers", "text"]
-Listener = Callable[[Stage, int, int], None]
 TEMPLATE_PROMPTS = 5  # prompts whose rendered form the guide reads
 
 
-class Checked(Reader, Protocol):
+@dataclass(frozen=True)
+class CheckProgress:
+    """How far a check is.
+
+    Attributes:
+        stage: `answers`: prompts are answered; `text`: the reference text is read.
+        done: Prompts or passages that are done.
+        total: How many there are.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+
+
+OnProgress = Callable[[CheckProgress], None]
+
+
+class AnsweringPair(TextReader, Protocol):
     """What a check needs of a pair."""
 
     def answer_all(
@@ -47,14 +65,14 @@ class Checked(Reader, Protocol):
 
 
 @dataclass(frozen=True)
-class CheckPlan:
-    """What is to be measured.
+class ResolvedCheck:
+    """What is measured.
 
     Attributes:
         setup: The pair's files and how they are run.
         references: What the user called them.
         pair_name: The pair of models.toml, if one was named.
-        requests: The prompts, settings included, with candidates kept.
+        requests: The prompts with their settings; candidates are kept.
         passages: The reference text.
         threshold: Below which the base counts as uncertain.
         limits: Where verdicts begin.
@@ -71,88 +89,94 @@ class CheckPlan:
     seed: int = 0
 
 
-def static_check(plan: CheckPlan, should_stop: Callable[[], bool] = lambda: False) -> Check:
+def describe_files(check: ResolvedCheck, should_stop: Callable[[], bool] = lambda: False) -> CheckReport:
     """What the files alone say, no weights loaded; `should_stop` is polled while unknown files are tried."""
     began = monotonic()
-    sheet = examine(plan.setup, plan.passages, should_stop)
-    verdicts, found = judge(sheet, None, None, plan.limits), file_remarks(sheet)
-    return Check(
-        plan.references, plan.pair_name, sheet, verdicts=verdicts, remarks=found, seconds=monotonic() - began
+    description = describe_pair(check.setup, check.passages, should_stop)
+    return CheckReport(
+        check.references,
+        check.pair_name,
+        description,
+        verdicts=judge(description, None, None, check.limits),
+        remarks=file_remarks(description),
+        seconds=monotonic() - began,
     )
 
 
-def full_check(
-    plan: CheckPlan,
-    before: Check,
-    pair: Checked,
+def measure(
+    check: ResolvedCheck,
+    before: CheckReport,
+    pair: AnsweringPair,
     should_stop: Callable[[], bool] = lambda: False,
-    listen: Listener = lambda *_: None,
-) -> Check:
-    """Go on from a static check: ask the prompts, read the text, judge.
+    on_progress: OnProgress = lambda _: None,
+) -> CheckReport:
+    """Continue from what the files say: answer the prompts, read the text, judge.
 
     Args:
-        plan: What to measure.
-        before: What `static_check` found.
+        check: What to measure.
+        before: What `describe_files` found.
         pair: The open pair.
         should_stop: Polled; what was measured until then is returned as incomplete and without a verdict.
-        listen: Is told how far each stage is: stage, done, of how many.
+        on_progress: Called after each answer and each passage.
     """
     began = monotonic()
-    answers, signature = _answers(plan, pair, should_stop, listen)
+    answers, signature = _answers(check, pair, should_stop, on_progress)
     found = replace(before, answers=answers, signature=signature)
     try:
         if should_stop():
             raise StoppedError
-        text = calibrate(
+        calibration = calibrate(
             pair,
-            plan.passages,
-            plan.threshold,
+            check.passages,
+            check.threshold,
             should_stop=should_stop,
-            listen=lambda done: listen("text", done, len(plan.passages)),
+            on_passage=lambda done: on_progress(CheckProgress("text", done, len(check.passages))),
         )
-        template_p = template_probability(pair, plan.requests[:TEMPLATE_PROMPTS], should_stop)
+        template_p = template_probability(pair, check.requests[:TEMPLATE_PROMPTS], should_stop)
     except StoppedError:
         return replace(found, complete=False, verdicts=(), seconds=before.seconds + monotonic() - began)
     return replace(
         found,
         template_p=template_p,
-        calibration=text,
-        verdicts=judge(before.sheet, answers, template_p, plan.limits),
-        remarks=(*before.remarks, *remarks(text, plan.limits), *_unread(text)),
+        calibration=calibration,
+        verdicts=judge(before.description, answers, template_p, check.limits),
+        remarks=(*before.remarks, *remarks(calibration, check.limits), *_unread(calibration)),
         seconds=before.seconds + monotonic() - began,
     )
 
 
 def _answers(
-    plan: CheckPlan, pair: Checked, should_stop: Callable[[], bool], listen: Listener
-) -> tuple[AnswerFigures | None, Mapping[str, Any]]:
+    check: ResolvedCheck, pair: AnsweringPair, should_stop: Callable[[], bool], on_progress: OnProgress
+) -> tuple[AnswerStatistics | None, Mapping[str, Any]]:
     """Ask the prompts; answers cut short by a stop are dropped."""
     whole: dict[str, Completion] = {}
     failed: dict[str, str] = {}
     began = monotonic()
-    listen("answers", 0, len(plan.requests))
-    for request, outcome in pair.answer_all(plan.requests, should_stop=should_stop):
+    on_progress(CheckProgress("answers", 0, len(check.requests)))
+    for request, outcome in pair.answer_all(check.requests, should_stop=should_stop):
         if isinstance(outcome, BlendinError):
             failed[request.key] = outcome.message
         elif outcome.finish_reason != "cancelled":
             whole[request.key] = outcome
-        listen("answers", len(whole) + len(failed), len(plan.requests))
+        on_progress(CheckProgress("answers", len(whole) + len(failed), len(check.requests)))
     seconds = monotonic() - began
-    ordered = [whole[request.key] for request in plan.requests if request.key in whole]
+    ordered = [whole[request.key] for request in check.requests if request.key in whole]
     if not ordered:
         return None, {}
-    figures = figures_of(
-        ordered, seconds=seconds, parallel=plan.setup.n_parallel, seed=plan.seed, failed=failed
+    statistics = answer_statistics(
+        ordered, seconds=seconds, parallel=check.setup.n_parallel, seed=check.seed, failed=failed
     )
-    return figures, ordered[0].signature
+    return statistics, ordered[0].signature
 
 
-def _unread(text: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
-    return () if text else ("no passage of the reference text fits into the context: raise --ctx-size",)
+def _unread(calibration: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
+    return (
+        () if calibration else ("no passage of the reference text fits into the context: raise --ctx-size",)
+    )
 
 
 def template_probability(
-    pair: Checked, requests: Sequence[Request], should_stop: Callable[[], bool] = lambda: False
+    pair: AnsweringPair, requests: Sequence[Request], should_stop: Callable[[], bool] = lambda: False
 ) -> float | None:
     """How likely the guide finds the fixed words after the question in its own prompt.
 
@@ -174,5 +198,5 @@ def template_probability(
             head, whole = (
                 list(pair.read("guide", parts[:n], tempering=False, should_stop=should_stop)) for n in (1, 2)
             )
-            logprobs += [place.logprob for place in whole[len(head) + 1 :]]
+            logprobs += [score.logprob for score in whole[len(head) + 1 :]]
     return exp(sum(logprobs) / len(logprobs)) if logprobs else None

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blendin_local.core.methods import Role
-from blendin_local.jobs.check.answers import AnswerFigures, Rate
+from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import RoleCalibration
-from blendin_local.jobs.check.description import PairSheet
+from blendin_local.jobs.check.description import PairDescription
 from blendin_local.settings import CheckSettings
 
 VerdictName = Literal[
@@ -40,20 +40,20 @@ class CheckVerdict:
 
 
 def judge(
-    sheet: PairSheet,
-    answers: AnswerFigures | None,
+    description: PairDescription,
+    answers: AnswerStatistics | None,
     template_p: float | None,
     limits: CheckSettings,
 ) -> tuple[CheckVerdict, ...]:
     """All verdicts that hold; `healthy` where none of the others does and the pair was asked.
 
     Args:
-        sheet: What the files say.
+        description: What the files say.
         answers: What the answers showed; None where none were made.
         template_p: See `CheckSettings.template_p`; None where it was not measured.
         limits: Where each verdict begins.
     """
-    found = list(_template(sheet, answers, template_p, limits))
+    found = list(_template(description, answers, template_p, limits))
     if answers is not None and answers.steps:
         found += [*_excess(answers, limits), *_alone(answers, limits)]
         if not found:
@@ -62,12 +62,15 @@ def judge(
 
 
 def _template(
-    sheet: PairSheet, answers: AnswerFigures | None, template_p: float | None, limits: CheckSettings
+    description: PairDescription,
+    answers: AnswerStatistics | None,
+    template_p: float | None,
+    limits: CheckSettings,
 ) -> Iterator[CheckVerdict]:
     """The guide is not prompted as it was trained."""
     reasons = []
-    if not sheet.models["guide"].template:
-        file = sheet.models["guide"].file
+    if not description.models["guide"].template:
+        file = description.models["guide"].file
         reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
     if template_p is not None and template_p < limits.template_p:
         reasons.append(
@@ -91,7 +94,7 @@ def _template(
         )
 
 
-def _excess(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdict]:
+def _excess(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckVerdict]:
     """The paper's warning sign."""
     rate = answers.intervention_rate
     if rate.value <= limits.excessive_rate:
@@ -109,7 +112,7 @@ def _excess(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerd
     )
 
 
-def _alone(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdict]:
+def _alone(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckVerdict]:
     """One model decides nearly everything, so the other is carried along for nothing."""
     changed, rate, ranks = answers.changed_rate, answers.intervention_rate, answers.ranks
     if changed.value <= limits.idle_changed_rate:
@@ -131,7 +134,7 @@ def _alone(answers: AnswerFigures, limits: CheckSettings) -> Iterator[CheckVerdi
         )
 
 
-def _healthy(answers: AnswerFigures, limits: CheckSettings) -> CheckVerdict:
+def _healthy(answers: AnswerStatistics, limits: CheckSettings) -> CheckVerdict:
     reasons = [
         f"the guide was asked at {spoken(answers.intervention_rate)} of the steps, "
         f"not more than {percent(limits.excessive_rate)}",
@@ -142,9 +145,9 @@ def _healthy(answers: AnswerFigures, limits: CheckSettings) -> CheckVerdict:
     return CheckVerdict("healthy", tuple(reasons))
 
 
-def file_remarks(sheet: PairSheet) -> tuple[str, ...]:
+def file_remarks(description: PairDescription) -> tuple[str, ...]:
     """What the files alone make worth a sentence."""
-    if not sheet.models["base"].has_chat_template:
+    if not description.models["base"].has_chat_template:
         return ()
     return (
         "the base's file has a chat template: it may be aligned already, and leave a guide little to add",
@@ -152,7 +155,7 @@ def file_remarks(sheet: PairSheet) -> tuple[str, ...]:
 
 
 def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) -> tuple[str, ...]:
-    """Sentences about confidence that cannot be trusted where it matters: at uncertain places."""
+    """Sentences about confidence that cannot be trusted where it matters: at uncertain positions."""
     return tuple(
         sentence for role, found in calibration.items() for sentence in _confidence(role, found, limits)
     )
