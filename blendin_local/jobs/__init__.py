@@ -12,18 +12,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from blendin_local.jobs.check.job import CheckSpec, run_check
     from blendin_local.jobs.check.report import CheckReport, keep_temperatures
+    from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
+    from blendin_local.jobs.tune.report import TuneReport, keep_settings
 
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "check.job": ("CheckSpec", "run_check"),
     "check.report": ("CheckReport", "keep_temperatures"),
+    "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
+    "tune.report": ("TuneReport", "keep_settings"),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "CheckReport",
     "CheckSpec",
+    "TuneProgress",
+    "TuneReport",
+    "TuneSpec",
+    "keep_settings",
     "keep_temperatures",
     "run_check",
+    "run_tune",
 ]
 
 

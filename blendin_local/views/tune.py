@@ -1,7 +1,7 @@
-"""The trials of `blendin tune` as a table, and what they mean in a sentence.
+"""How the trials of `blendin tune` look on a terminal.
 
 Here: pure functions from `TuneReport` to rich renderables.
-Not here: the verdict (`jobs.tune.verdict`).
+Not here: the conclusion and its words (`jobs.tune.report`).
 """
 
 from __future__ import annotations
@@ -11,57 +11,27 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.evaluation.score.statistics import Difference
-from blendin_local.jobs.tune.report import TuneReport
+from blendin_local.jobs.tune.report import TuneReport, interval_words
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.views.answer import counted, percent
 
 
 def tune_view(report: TuneReport) -> RenderableType:
     """Every trial in order, the best marked, and the conclusion."""
-    asked_on = f"{report.benchmark.title}: {counted(len(report.default.verdicts), 'question')}"
-    parts: list[RenderableType] = [Text(f"{asked_on}, {report.benchmark.main_figure}", style="heading")]
-    parts += [_table(report), Text(), Text(conclusion(report))]
+    questions = counted(len(report.default.verdicts), "question")
+    parts: list[RenderableType] = [
+        Text(f"{report.benchmark.title}: {questions}, {report.benchmark.main_figure}", style="heading")
+    ]
+    parts += [_table(report), Text(), Text(report.summary)]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
             Text(
-                f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.",
+                f"{counted(failed, 'question')} without an answer, scored as an empty one.",
                 style="warning",
             )
         )
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
-
-
-def conclusion(report: TuneReport) -> str:
-    """What the trials mean, and what to use."""
-    if not report.finished:
-        return f"Not finished: {counted(len(report.trials), 'trial')} so far."
-    use = f"Use {named(report.chosen)}"
-    if report.target_rate is not None:
-        reached, wanted = percent(report.chosen.intervention_rate), percent(report.target_rate)
-        use += f": it asked the guide at {reached} of the steps, where {wanted} were wanted"
-    return f"{_why(report)} {use}."
-
-
-def _why(report: TuneReport) -> str:
-    if report.conclusion == "default is best":
-        return "No setting scored higher than the defaults."
-    gain = f"{named(report.best)} scored {_difference(report.over_default)} against the defaults"
-    settings = counted(len(report.trials) - 1, "comparison")
-    odds = f"p {_p(report.over_default.p)}, and {_p(report.corrected_p)} allowing for {settings}"
-    if report.conclusion == "within noise":
-        return f"Within noise: {gain} ({odds}), which chance can do. The defaults are kept."
-    return f"Better than the defaults: {gain} ({odds})."
-
-
-def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def named(trial: Trial) -> str:
-    """`threshold 0.4, alpha auto`."""
-    return f"threshold {trial.blend.threshold:g}, alpha {trial.blend.alpha_name}"
 
 
 def _table(report: TuneReport) -> Table:
@@ -80,12 +50,8 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
         f"{mark}{trial.blend.threshold:g}",
         str(trial.blend.alpha_name),
         f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
-        "" if trial is report.default else _difference(report.difference(trial, report.default)),
+        "" if trial is report.default else interval_words(report.difference(trial, report.default)),
         "" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
         percent(counts.intervention_rate),
         percent(counts.changed_rate),
     )
-
-
-def _difference(difference: Difference) -> str:
-    return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"

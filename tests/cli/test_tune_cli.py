@@ -64,8 +64,8 @@ def test_a_second_run_loads_nothing_and_says_the_same(tune):
     assert "trial" not in err
 
 
-def test_interrupted_and_gone_on_with(tune, tmp_path):
-    """Stopped in the middle it says how to go on; the same command then ends with the report of one run."""
+def test_interrupted_and_resumed(tune, tmp_path):
+    """Stopped in the middle it says how to resume; the same command then ends with the report of one run."""
     whole = json.loads(tune("--json", out="whole")[1])
     out = tmp_path / "o"
     process = subprocess.Popen(
@@ -82,7 +82,7 @@ def test_interrupted_and_gone_on_with(tune, tmp_path):
 
     if process.returncode:  # else it was faster than the signal
         assert process.returncode == 130
-        assert "go on: blendin tune" in err.decode()
+        assert "to resume: blendin tune" in err.decode()
     assert (code, json.loads(again)) == (0, whole)
 
 
@@ -110,7 +110,7 @@ def test_a_wanted_rate_is_reported(tune):
     assert abs(report["chosen"]["intervention_rate"] - 0.5) == min(rates)
 
 
-def test_wrong_wishes_are_one_line(tune, folder, tmp_path):
+def test_wrong_options_are_one_line(tune, folder, tmp_path):
     """No data, bad rows, a rate that is none, a pair without a name, a directory of other questions."""
     (tmp_path / "bad.jsonl").write_text('{"prompt": "a"}\n')
     one_line_error(tune("--data", tmp_path / "none"), 2, "not a file", "gsm8k")

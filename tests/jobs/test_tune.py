@@ -1,4 +1,4 @@
-"""Settings chosen on a validation set: the protocol, the verdict, going on, and a wanted rate."""
+"""Settings chosen on a validation set: the appendix_a4_search, the verdict, going on, and a wanted rate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.tune.report import judge
-from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
+from blendin_local.jobs.tune.search import appendix_a4_search, default_of, target_rate_search
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
 from blendin_local.settings import BlendSettings
-from tests.jobs.tunings import SettledAnswers, ground, tried
+from tests.jobs.tunings import SettledAnswers, trial_runner, tried
 
 DEFAULT = BlendSettings()
 
@@ -31,33 +31,33 @@ def likes(alpha, threshold=0.4):
 
 
 @dataclass(frozen=True)
-class Told:
-    figure: float
+class ScriptedOutcome:
+    score_value: float
     intervention_rate: float = 0.0
     top1_probs: tuple[float, ...] = ()
 
 
-def searched(search, tell):
-    """Every setting a search wishes, answered by `tell`."""
-    wishes = []
+def searched(search, outcome_of):
+    """Every setting a search asked_for, answered by `tell`."""
+    asked_for = []
     try:
         wanted = next(search)
         while True:
-            wishes.append(wanted)
-            wanted = search.send(tell(wanted))
+            asked_for.append(wanted)
+            wanted = search.send(outcome_of(wanted))
     except StopIteration:
-        return wishes
+        return asked_for
 
 
 def test_the_protocol_is_that_of_appendix_a4():
     """Alpha at 0.4, the best number +- 0.1, then the threshold with the best alpha; nothing twice."""
     calibrated = BlendSettings(alpha="calibrated", base_temperature=1.5, guide_temperature=2.0)
-    wishes = searched(
-        protocol(DEFAULT, [calibrated]),
-        lambda blend: Told(1.0 if blend.alpha == 0.6 else 0.5 * (blend.alpha == 0.7)),
+    asked_for = searched(
+        appendix_a4_search(DEFAULT, [calibrated]),
+        lambda blend: ScriptedOutcome(1.0 if blend.alpha == 0.6 else 0.5 * (blend.alpha == 0.7)),
     )
 
-    assert [(wish.threshold, wish.alpha) for wish in wishes] == [
+    assert [(blend.threshold, blend.alpha) for blend in asked_for] == [
         (0.4, None), (0.4, 0.3), (0.4, 0.5), (0.4, 0.7), (0.4, "calibrated"), (0.4, 0.6), (0.4, 0.8),
         (0.3, 0.6), (0.5, 0.6),
     ]  # fmt: skip
@@ -66,49 +66,49 @@ def test_the_protocol_is_that_of_appendix_a4():
 @given(st.randoms())
 def test_the_protocol_tries_at_most_eight_settings_and_each_once(random):
     """Whatever the scores, no more than eight trials without `calibrated`, the defaults first."""
-    wishes = searched(protocol(DEFAULT), lambda _: Told(random.random()))
+    asked_for = searched(appendix_a4_search(DEFAULT), lambda _: ScriptedOutcome(random.random()))
 
-    assert wishes[0] == DEFAULT
-    assert len(wishes) == len(set(wishes)) <= 8
+    assert asked_for[0] == DEFAULT
+    assert len(asked_for) == len(set(asked_for)) <= 8
 
 
 @given(st.lists(st.floats(0.01, 0.99), min_size=200, max_size=300), st.floats(0.05, 0.95))
-def test_an_aim_hits_what_can_be_hit(top1_probs, rate):
+def test_a_rate_that_can_be_reached_is_reached(top1_probs, rate):
     """Where a threshold with that rate exists, the search ends at one within the tolerance."""
     ranked = tuple(sorted(top1_probs))
 
-    def tell(blend):
-        return Told(0.0, sum(p < blend.threshold for p in ranked) / len(ranked), ranked)
+    def outcome_of(blend):
+        return ScriptedOutcome(0.0, sum(p < blend.threshold for p in ranked) / len(ranked), ranked)
 
     reachable = min(abs(sum(p < cut for p in ranked) / len(ranked) - rate) for cut in (*ranked, 1.0))
-    wishes = searched(target_rate_search(DEFAULT, rate), tell)
+    asked_for = searched(target_rate_search(DEFAULT, rate), outcome_of)
 
     if reachable < 0.01 and len(set(ranked)) == len(ranked):
-        assert min(abs(tell(wish).intervention_rate - rate) for wish in wishes) <= 0.02
+        assert min(abs(outcome_of(blend).intervention_rate - rate) for blend in asked_for) <= 0.02
 
 
 def test_the_best_setting_is_found_and_kept(tmp_path):
     """A pair that is clearly best at alpha 0.6 and threshold 0.3 is tuned to them."""
-    found = tried(ground(tmp_path), SettledAnswers(likes(0.6, 0.3)), protocol(DEFAULT))
-    report = judge(ground(tmp_path).benchmark, found)
+    found = tried(trial_runner(tmp_path), SettledAnswers(likes(0.6, 0.3)), appendix_a4_search(DEFAULT))
+    report = judge(trial_runner(tmp_path).benchmark, found)
 
     assert (report.best.blend.alpha, report.best.blend.threshold) == (0.6, 0.3)
     assert report.conclusion == "better"
     assert report.chosen is report.best
-    assert report.over_default.low > 0
+    assert report.best_minus_default.low > 0
 
 
 def test_a_difference_within_noise_keeps_the_defaults(tmp_path):
     """One question more of sixty is called noise, and the defaults stay."""
     found = tried(
-        ground(tmp_path),
+        trial_runner(tmp_path),
         SettledAnswers(lambda blend, n: n % 2 == 0 or (n == 7 and blend.alpha == 0.5)),
-        protocol(DEFAULT),
+        appendix_a4_search(DEFAULT),
     )
-    report = judge(ground(tmp_path).benchmark, found)
+    report = judge(trial_runner(tmp_path).benchmark, found)
 
     assert report.best.blend.alpha == 0.5
-    assert report.over_default.value > 0
+    assert report.best_minus_default.value > 0
     assert report.conclusion == "within noise"
     assert report.chosen is report.default
 
@@ -117,21 +117,21 @@ def test_chance_among_many_comparisons_is_allowed_for(tmp_path):
     """An interval above 0 is not enough where it is the best of eight."""
     gained = {1, 3, 5, 7, 9, 11}
     found = tried(
-        ground(tmp_path, 100),
+        trial_runner(tmp_path, 100),
         SettledAnswers(lambda blend, n: n % 2 == 0 or (n in gained and blend.alpha == 0.5)),
-        protocol(DEFAULT),
+        appendix_a4_search(DEFAULT),
     )
-    report = judge(ground(tmp_path, 100).benchmark, found)
+    report = judge(trial_runner(tmp_path, 100).benchmark, found)
 
-    assert report.over_default.low > 0
-    assert report.over_default.p < 0.05 < report.corrected_p
+    assert report.best_minus_default.low > 0
+    assert report.best_minus_default.p < 0.05 < report.corrected_p
     assert report.conclusion == "within noise"
 
 
 def test_all_trials_are_reported(tmp_path):
     """Every trial is in the JSON in order, with its score, its difference and its rates."""
-    found = tried(ground(tmp_path), SettledAnswers(likes(0.5)), protocol(DEFAULT))
-    record = json.loads(json.dumps(judge(ground(tmp_path).benchmark, found).to_json()))
+    found = tried(trial_runner(tmp_path), SettledAnswers(likes(0.5)), appendix_a4_search(DEFAULT))
+    record = json.loads(json.dumps(judge(trial_runner(tmp_path).benchmark, found).to_json()))
 
     assert [(trial["threshold"], trial["alpha"]) for trial in record["trials"]] == [
         (blend.threshold, blend.alpha_name) for blend in found
@@ -146,13 +146,13 @@ def test_stopped_at_any_answer_and_gone_on_with_it_says_the_same(tmp_path):
     """Stopped after every 37 answers, the trials in the end are those of one run, and none is asked twice."""
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    whole, parts = ground(tmp_path / "whole"), ground(tmp_path / "parts")
+    whole, parts = trial_runner(tmp_path / "whole"), trial_runner(tmp_path / "parts")
     uninterrupted = SettledAnswers(likes(0.7))
-    found = tried(whole, uninterrupted, protocol(DEFAULT))
+    found = tried(whole, uninterrupted, appendix_a4_search(DEFAULT))
     asked, pieces = [], {}
     for _ in range(100):
         pair = SettledAnswers(likes(0.7), stop_after=37)
-        pieces = tried(parts, pair, protocol(DEFAULT))
+        pieces = tried(parts, pair, appendix_a4_search(DEFAULT))
         asked += pair.seen
         if not pair.stopped:
             break
@@ -165,17 +165,17 @@ def test_stopped_at_any_answer_and_gone_on_with_it_says_the_same(tmp_path):
 
 def test_trials_on_other_questions_are_not_mixed(tmp_path):
     """A directory keeps to the questions it was begun with."""
-    ground(tmp_path, 60)
+    trial_runner(tmp_path, 60)
 
     with pytest.raises(UsageError, match="other questions"):
-        ground(tmp_path, 61)
+        trial_runner(tmp_path, 61)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.6])
 def test_a_wanted_rate_is_reached(tmp_path, rate):
     """The threshold found asks the guide at that share of the steps, within the tolerance, in a real run."""
-    on = ground(tmp_path)
-    found = tried(on, SettledAnswers(likes(0.5)), protocol(DEFAULT))
+    on = trial_runner(tmp_path)
+    found = tried(on, SettledAnswers(likes(0.5)), appendix_a4_search(DEFAULT))
     chosen = judge(on.benchmark, found).chosen.blend
     tried(on, SettledAnswers(likes(0.5)), target_rate_search(chosen, rate), into=found)
     report = judge(on.benchmark, found, rate)

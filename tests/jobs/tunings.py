@@ -1,11 +1,10 @@
-"""Trials on a pair that answers as it is told to: right by its settings, sure by a seed."""
+"""Trials on a scripted pair: right by its settings, confident by a seed."""
 
 from __future__ import annotations
 
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,24 +81,21 @@ def questions(folder: Path, n: int) -> Path:
     return path
 
 
-def ground(folder: Path, n: int = 60) -> TrialRunner:
+def trial_runner(folder: Path, n: int = 60) -> TrialRunner:
     """Trials on `n` questions in `folder`/trials."""
     path = questions(folder, n)
     benchmark = user_dataset(path)
     defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
-    origin = Provenance({}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {})
-    return TrialRunner(folder / "trials", benchmark, benchmark.load(path.parent), defaults, origin)
-
-
-@contextmanager
-def unwatched(*_: object) -> Iterator[Callable[[object], None]]:
-    yield lambda _: None
+    provenance = Provenance(
+        {}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {}
+    )
+    return TrialRunner(folder / "trials", benchmark, benchmark.load(path.parent), defaults, provenance)
 
 
 def tried(
     on: TrialRunner, pair: SettledAnswers, *searches: Search, into: dict[BlendSettings, Trial] | None = None
 ) -> dict[BlendSettings, Trial]:
-    """Conduct the searches; a pair that is stopped stops them."""
+    """Run the searches; a pair that is stopped stops them."""
     found = {} if into is None else into
-    run_search(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped, unwatched), found)
+    run_search(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped), found)
     return found

@@ -8,21 +8,23 @@ from blendin_local.core.candidates import END
 from blendin_local.jobs.replay.replayed_answer import replay
 from blendin_local.jobs.replay.report import ReplayReport
 from blendin_local.jobs.tune.report import judge
-from blendin_local.jobs.tune.search import protocol
+from blendin_local.jobs.tune.search import appendix_a4_search
 from blendin_local.settings import AnswerSettings, BlendSettings
 from blendin_local.views.replay import replay_view, replays_view
 from blendin_local.views.tune import tune_view
 from tests.answers import rendered
 from tests.jobs.replays import answered, stored
-from tests.jobs.tunings import SettledAnswers, ground, tried
+from tests.jobs.tunings import SettledAnswers, trial_runner, tried
 
 FITTED = BlendSettings(base_temperature=1.2, guide_temperature=2.0)
 CALIBRATED = BlendSettings(alpha="calibrated", base_temperature=1.2, guide_temperature=2.0)
 
 
 def tuned(folder, right, **more):
-    on = ground(folder)
-    return judge(on.benchmark, tried(on, SettledAnswers(right), protocol(FITTED, [CALIBRATED])), **more)
+    on = trial_runner(folder)
+    return judge(
+        on.benchmark, tried(on, SettledAnswers(right), appendix_a4_search(FITTED, [CALIBRATED])), **more
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_what_was_wanted_and_what_was_reached(tmp_path):
     """With a wanted rate the sentence names both."""
     shown = rendered(tune_view(tuned(tmp_path, lambda *_: True, target_rate=0.4)))
 
-    assert "where 40.0 % were wanted" in " ".join(shown.split())
+    assert "for a target of 40.0 %" in " ".join(shown.split())
 
 
 def recordings(folder, n):

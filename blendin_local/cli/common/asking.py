@@ -10,7 +10,6 @@ import sys
 
 from rich.console import Console
 
-from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.jobs.inventory import source_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.trust import Accept, Changes
@@ -24,8 +23,7 @@ def can_ask(err: Console) -> bool:
 
 def ask(question: str, err: Console) -> bool:
     """Whether the answer is a yes; anything else is a no."""
-    with ordinary_interrupts():
-        reply = err.input(f"{escape_controls(question)} [y/N] ", markup=False)
+    reply = err.input(f"{escape_controls(question)} [y/N] ", markup=False)
     return reply.strip().lower() in {"y", "yes"}
 
 

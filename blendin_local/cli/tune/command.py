@@ -12,7 +12,14 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
-from blendin_local.cli.common.options import AnswerOptions, ModelOptions, RuntimeOptions
+from blendin_local.cli.common.options import (
+    AnswerOptions,
+    BlendOptions,
+    ModelOptions,
+    RuntimeOptions,
+    SamplingOptions,
+    SessionOptions,
+)
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 
 
@@ -27,14 +34,14 @@ def tune(
         str,
         typer.Option(
             "--data",
-            help="A benchmark (gsm8k, ...), or JSON lines with prompt and answer.",
+            help="A benchmark (gsm8k, ...), or a file of JSON Lines with prompt and answer.",
             show_default=False,
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="A directory for the trials; go on if it is there.", show_default=False
+            "--out", "-o", help="Directory for the trials. If it exists, the run resumes.", show_default=False
         ),
     ],
     trials: TrialOptions,
@@ -43,7 +50,8 @@ def tune(
     answer: AnswerOptions,
     output: TuneOutputOptions,
 ) -> None:
-    """Choose threshold and alpha on a validation set; stopped at any time, the same command goes on."""
-    from blendin_local.cli.tune.run import TuneCommand, run_tune  # noqa: PLC0415 - `--help` must not wait for it
+    """Tune the threshold and alpha of a pair on a validation set."""
+    from blendin_local.cli.tune.run import tune_pair  # noqa: PLC0415 - `--help` must not wait for it
 
-    run_tune(TuneCommand(data, out, trials, models, runtime, answer, output))
+    session = SessionOptions(models, runtime, BlendOptions(), SamplingOptions(), answer)
+    tune_pair(data, out, trials, session, output)

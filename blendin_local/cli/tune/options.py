@@ -17,26 +17,31 @@ _report = partial(typer.Option, rich_help_panel="Output")
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """On what, and how far."""
+    """How many questions, and which rate."""
 
-    limit: Annotated[int | None, _tune("--limit", min=2, help="Only so many questions.")] = None
+    limit: Annotated[int | None, _tune("--limit", min=2, help="Number of questions. (default: all)")] = None
     target_rate: Annotated[
         float | None,
-        _tune("--target-rate", help="Also find a threshold that asks the guide at this share of the steps."),
+        _tune(
+            "--target-rate",
+            help="Also find a threshold at which the guide is asked at this share of the steps.",
+        ),
     ] = None
     parallel: Annotated[
         int | None,
-        _tune("--parallel", "-np", min=1, help="Questions at once; by default by memory and cores."),
+        _tune("--parallel", "-np", min=1, help="Questions to answer at once. (default: by memory and cores)"),
     ] = None
 
 
 @dataclass(frozen=True)
 class TuneOutputOptions:
-    """What is said and written."""
+    """Where the result goes."""
 
     write: Annotated[
-        bool, _report("--write", help="Write the chosen settings into your models.toml, as a pair.")
+        bool, _report("--write", help="Write the chosen settings to a pair in your models.toml.")
     ] = False
-    name: Annotated[str | None, _report("--name", help="The name of that pair.")] = None
-    json: Annotated[bool, _report("--json", help="The report as one JSON object on stdout.")] = False
-    quiet: Annotated[bool, _report("--quiet", "-q", help="No progress.")] = False
+    name: Annotated[
+        str | None, _report("--name", help="Name of the pair to write. (default: the pair that is tuned)")
+    ] = None
+    json: Annotated[bool, _report("--json", help="Print the report as one JSON object.")] = False
+    quiet: Annotated[bool, _report("--quiet", "-q", help="Show no progress.")] = False

@@ -1,24 +1,30 @@
-"""What the trials say: every one against the defaults, and which settings to keep.
+"""What the trials say: each one against the defaults, and which settings to keep.
 
-Here: `judge` and `TuneReport` with its JSON.
-Not here: trials (`trials`), intervals (`jobs.evaluation`), how it looks (`views.tune`).
+Here: `judge`; `TuneReport` with its JSON and its summary; `keep_settings`, which writes the chosen settings
+into the user's models.toml.
+Not here: trials (`trials`), intervals (`jobs.evaluation`), the table (`views.tune`).
 
 The defaults stay unless another setting is better beyond noise: the interval of the paired difference lies
-above 0, and so it does after allowing for how many settings were compared (Bonferroni: p times their number
-below 0.05), for among many equals one always comes out best.
+above 0, and it does so after a correction for the number of settings compared (Bonferroni: p times their
+number below 0.05), because among many equal settings one always comes out best.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from blendin_local.core.methods import Role
+from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.score.figures import compare
 from blendin_local.jobs.evaluation.score.statistics import Difference
-from blendin_local.jobs.tune.search import nearest
+from blendin_local.jobs.tune.search import nearest_to_rate
 from blendin_local.jobs.tune.trials import Trial
+from blendin_local.models.registry import user_file
+from blendin_local.models.writing import write_pair
 from blendin_local.settings import BlendSettings
 
 SIGNIFICANCE = 0.05
@@ -33,23 +39,27 @@ class TuneReport:
         benchmark: What they were tried on.
         trials: Every trial in order, the defaults first.
         best: The one with the highest score, the earliest among equals.
-        over_default: How far `best` lies above the defaults.
+        best_minus_default: How much `best` scored above the defaults.
         conclusion: What that means.
         chosen: The settings to keep.
-        target_rate: The wanted intervention rate, if there was one.
-        finished: Whether every trial was run.
+        target_rate: The intervention rate that was asked for, if any.
+        finished: Whether every trial was run; False where the search was stopped.
         notes: What was left out.
+        references: What the user called the models, by role.
+        pair_name: The pair of models.toml, empty if two models were named.
     """
 
     benchmark: Benchmark
     trials: Sequence[Trial]
     best: Trial
-    over_default: Difference
+    best_minus_default: Difference
     conclusion: Conclusion
     chosen: Trial
     target_rate: float | None = None
     finished: bool = True
     notes: tuple[str, ...] = ()
+    references: Mapping[Role, str] = field(default_factory=dict)
+    pair_name: str = ""
 
     @property
     def default(self) -> Trial:
@@ -58,12 +68,34 @@ class TuneReport:
 
     @property
     def corrected_p(self) -> float:
-        """The p-value of the best against the defaults, times the number of settings compared with them."""
-        return min(1.0, self.over_default.p * max(1, len(self.trials) - 1))
+        """The p-value of the best against the defaults, times the number of settings compared."""
+        return min(1.0, self.best_minus_default.p * max(1, len(self.trials) - 1))
 
     def difference(self, trial: Trial, other: Trial) -> Difference:
-        """How far a trial lies above another, question by question."""
+        """How much a trial scored above another, question by question."""
         return _difference(self.benchmark, trial, other)
+
+    @property
+    def summary(self) -> str:
+        """What the trials mean and which settings to use, in a few sentences."""
+        if not self.finished:
+            return f"Not finished: {_count(len(self.trials), 'trial')} so far."
+        use = f"Use {self.chosen.name}"
+        if self.target_rate is not None:
+            reached, target = percent(self.chosen.intervention_rate), percent(self.target_rate)
+            use += f": it asked the guide at {reached} of the steps, for a target of {target}"
+        return f"{self._comparison()} {use}."
+
+    def _comparison(self) -> str:
+        if self.conclusion == "default is best":
+            return "No setting scored higher than the defaults."
+        gain = self.best_minus_default
+        scored = f"{self.best.name} scored {interval_words(gain)} against the defaults"
+        comparisons = _count(len(self.trials) - 1, "comparison")
+        p = f"p {_p_words(gain.p)}, or {_p_words(self.corrected_p)} corrected for {comparisons}"
+        if self.conclusion == "within noise":
+            return f"Within noise: {scored} ({p}), which may be chance. The defaults are kept."
+        return f"Better than the defaults: {scored} ({p})."
 
     def to_json(self) -> dict[str, Any]:
         """The object of `blendin tune --json`, and of report.json."""
@@ -74,7 +106,7 @@ class TuneReport:
             "finished": self.finished,
             "trials": [self._trial_to_json(trial) for trial in self.trials],
             "best": _settings(self.best),
-            "best_minus_default": asdict(self.over_default),
+            "best_minus_default": asdict(self.best_minus_default),
             "comparisons": len(self.trials) - 1,
             "corrected_p": self.corrected_p,
             "conclusion": self.conclusion,
@@ -113,12 +145,12 @@ def judge(
     Args:
         benchmark: What they were tried on.
         tried: Every trial, the defaults first.
-        target_rate: The wanted intervention rate: of the chosen alpha's trials the one nearest to it is kept.
+        target_rate: The intervention rate to reach: of the chosen alpha's trials the nearest one is kept.
         finished: Whether every trial was run.
         notes: What was left out.
     """
     trials = list(tried.values())
-    best = max(trials, key=lambda trial: trial.figure)
+    best = max(trials, key=lambda trial: trial.score_value)
     report = TuneReport(
         benchmark,
         trials,
@@ -131,7 +163,7 @@ def judge(
     )
     if best is trials[0]:
         conclusion: Conclusion = "default is best"
-    elif report.over_default.low > 0 and report.corrected_p < SIGNIFICANCE:
+    elif report.best_minus_default.low > 0 and report.corrected_p < SIGNIFICANCE:
         conclusion = "better"
     else:
         conclusion = "within noise"
@@ -140,16 +172,78 @@ def judge(
         alike = {
             b: t for b, t in tried.items() if replace(b, threshold=0) == replace(chosen.blend, threshold=0)
         }
-        chosen = tried[nearest(alike, target_rate)]
+        chosen = tried[nearest_to_rate(alike, target_rate)]
     return replace(report, conclusion=conclusion, chosen=chosen, target_rate=target_rate)
 
 
 def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> Difference:
-    found = compare(benchmark, benchmark.main_figure, trial.verdicts, other.verdicts)
-    assert found is not None, "a trial without a main figure is refused when it is scored"
-    return found.difference
+    comparison = compare(benchmark, benchmark.main_figure, trial.verdicts, other.verdicts)
+    assert comparison is not None, "a trial without a main figure is refused when it is scored"
+    return comparison.difference
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
     blend = trial.blend
     return {"threshold": blend.threshold, "alpha": blend.alpha_name}
+
+
+def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) -> Path:
+    """Write the chosen threshold and alpha into a pair of models.toml, with what they rest on as a comment.
+
+    Args:
+        report: A finished search.
+        name: The pair; empty for the one that was tuned. A pair of another name gets its models too.
+        path: The file; None for the user's own.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: The pair has no name, or the file cannot be extended.
+        WriteError: The disk refuses.
+    """
+    name = name or report.pair_name
+    if not name:
+        raise UsageError("two models without a name cannot be written", "give the pair one with --name")
+    path = path or user_file()
+    models = {} if name == report.pair_name else {str(role): ref for role, ref in report.references.items()}
+    blend = report.chosen.blend
+    values = {"threshold": blend.threshold, "alpha": blend.alpha_name, **models}
+    write_pair(path, name, values, _evidence(report))
+    return path
+
+
+def _evidence(report: TuneReport) -> list[str]:
+    """What the choice rests on, for the comment beside it."""
+    chosen, default, score = report.chosen, report.default, report.chosen.score
+    gain = report.difference(chosen, default)
+    lines = [
+        f"blendin tune on {report.benchmark.name}, {_count(len(default.verdicts), 'question')},"
+        f" {_count(len(report.trials), 'setting')} tried",
+        f"{report.benchmark.main_figure} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}],"
+        f" guide asked at {percent(chosen.intervention_rate)}",
+    ]
+    if chosen is not default:
+        lines.append(
+            f"defaults {default.score_value:.3f},"
+            f" difference {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        )
+    return [*lines, report.summary]
+
+
+def interval_words(difference: Difference) -> str:
+    """`+0.12 (+0.03 +0.21)`."""
+    return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"
+
+
+def percent(share: float) -> str:
+    """`22.5 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def _p_words(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,9 +1,9 @@
 """Which settings are tried, one after another: the protocol of appendix A.4.
 
-Here: `protocol` and `target_rate_search`, generators that yield settings and receive what a trial of them
-found.
-Not here: trials (`trials`), what counts as better (`verdict`).
-Source: Gan et al., BlendIn, ACL 2026, appendix A.4; `calibrated` and the wanted rate are this project's.
+Here: `appendix_a4_search` and `target_rate_search`, generators that yield settings and receive the outcome
+of a trial of them.
+Not here: trials (`trials`), what counts as better (`report`).
+Source: Gan et al., BlendIn, ACL 2026, appendix A.4; `calibrated` and the target rate are this project's.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Protocol
 
 from blendin_local.settings import BlendSettings
 
-DEFAULT_THRESHOLD = 0.4
+DEFAULT_THRESHOLD = BlendSettings.threshold
 ALPHAS = (0.3, 0.5, 0.7)
 THRESHOLDS = (0.3, 0.4, 0.5)
 REFINEMENT = 0.1
 TOLERANCE = 0.02  # of an intervention rate
-MOST_AIMS = 6
+MAX_GUESSES = 6
 
 
-class Finding(Protocol):
-    """What a trial found."""
+class Outcome(Protocol):
+    """The outcome of a trial."""
 
     @property
-    def figure(self) -> float:
+    def score_value(self) -> float:
         """The score, larger is better."""
         ...
 
@@ -41,8 +41,8 @@ class Finding(Protocol):
         ...
 
 
-Search = Generator[BlendSettings, Finding, None]
-Found = dict[BlendSettings, Finding]
+Search = Generator[BlendSettings, Outcome, None]
+Outcomes = dict[BlendSettings, Outcome]
 
 
 def default_of(settings: BlendSettings) -> BlendSettings:
@@ -50,61 +50,62 @@ def default_of(settings: BlendSettings) -> BlendSettings:
     return replace(settings, method="blendin", threshold=DEFAULT_THRESHOLD, alpha=None)
 
 
-def protocol(default: BlendSettings, more_alphas: Iterable[BlendSettings] = ()) -> Search:
-    """Appendix A.4: alpha at threshold 0.4, the best number +- 0.1, then the threshold with the best alpha.
+def appendix_a4_search(default: BlendSettings, more_alphas: Iterable[BlendSettings] = ()) -> Search:
+    """Appendix A.4: alpha at threshold 0.4, the best number +- 0.1, then the threshold at the best alpha.
 
     Args:
         default: Tried first; among equals the first tried is the best.
         more_alphas: Further settings that differ from it in alpha (`calibrated`).
     """
-    found: Found = {}
+    outcomes: Outcomes = {}
     numbers = [replace(default, alpha=alpha) for alpha in ALPHAS]
-    yield from _try([default, *numbers, *more_alphas], found)
-    centre = _best({settings: found[settings] for settings in numbers}).alpha
-    assert isinstance(centre, float)
-    near = [round(centre + step, 2) for step in (-REFINEMENT, REFINEMENT)]
-    yield from _try([replace(default, alpha=alpha) for alpha in near], found)
-    best = _best(found)
-    yield from _try([replace(best, threshold=threshold) for threshold in THRESHOLDS], found)
+    yield from _try([default, *numbers, *more_alphas], outcomes)
+    middle = _best({settings: outcomes[settings] for settings in numbers}).alpha
+    assert isinstance(middle, float)
+    near = [round(middle + step, 2) for step in (-REFINEMENT, REFINEMENT)]
+    yield from _try([replace(default, alpha=alpha) for alpha in near], outcomes)
+    best = _best(outcomes)
+    yield from _try([replace(best, threshold=threshold) for threshold in THRESHOLDS], outcomes)
 
 
-def _try(settings: Iterable[BlendSettings], found: Found) -> Search:
-    for wanted in settings:
-        if wanted not in found:
-            found[wanted] = yield wanted
+def _try(candidates: Iterable[BlendSettings], outcomes: Outcomes) -> Search:
+    for settings in candidates:
+        if settings not in outcomes:
+            outcomes[settings] = yield settings
 
 
-def _best(found: Mapping[BlendSettings, Finding]) -> BlendSettings:
-    return max(found, key=lambda settings: found[settings].figure)
+def _best(outcomes: Mapping[BlendSettings, Outcome]) -> BlendSettings:
+    return max(outcomes, key=lambda settings: outcomes[settings].score_value)
 
 
 def target_rate_search(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> Search:
-    """A threshold at which the guide is asked at the wanted share of steps.
+    """A threshold at which the guide is asked at a given share of the steps.
 
-    A run at one threshold tells at how many of *its* steps the base lies below any other; asked more or less
-    often the text becomes another, so each guess is run, and narrows the interval for the next.
+    One run tells for any other threshold at how many of *its own* steps the base is below it. But the answers
+    change where the guide is asked more or less often. So each guess is run, and narrows the interval for the
+    next.
 
     Args:
         settings: All but the threshold; its own threshold is the first guess.
-        rate: The wanted intervention rate.
-        tolerance: How near is near enough.
+        rate: The intervention rate to reach.
+        tolerance: The difference from it that is close enough.
     """
     low, high, guess = 0.0, 1.0, settings.threshold
-    for _ in range(MOST_AIMS):
-        found = yield replace(settings, threshold=guess)
-        if abs(found.intervention_rate - rate) <= tolerance:
+    for _ in range(MAX_GUESSES):
+        outcome = yield replace(settings, threshold=guess)
+        if abs(outcome.intervention_rate - rate) <= tolerance:
             return
-        if found.intervention_rate < rate:
+        if outcome.intervention_rate < rate:
             low = guess
         else:
             high = guess
-        guess = _threshold_for(rate, found.top1_probs)
+        guess = _threshold_for(rate, outcome.top1_probs)
         if not low < guess < high:
             guess = round((low + high) / 2, 4)
 
 
 def _threshold_for(rate: float, top1_probs: Sequence[float]) -> float:
-    """The threshold below which this share of the certainties lies: between two of them."""
+    """The threshold below which this share of the top-1 probabilities lies: halfway between two of them."""
     below = min(round(rate * len(top1_probs)), len(top1_probs) - 1)
     if not top1_probs:
         return DEFAULT_THRESHOLD
@@ -113,6 +114,6 @@ def _threshold_for(rate: float, top1_probs: Sequence[float]) -> float:
     return round((top1_probs[below - 1] + top1_probs[below]) / 2, 4)
 
 
-def nearest(found: Mapping[BlendSettings, Finding], rate: float) -> BlendSettings:
-    """Of settings that were tried the one whose rate lies nearest."""
-    return min(found, key=lambda settings: abs(found[settings].intervention_rate - rate))
+def nearest_to_rate(outcomes: Mapping[BlendSettings, Outcome], rate: float) -> BlendSettings:
+    """Of the settings that were tried, the one whose intervention rate is nearest to `rate`."""
+    return min(outcomes, key=lambda settings: abs(outcomes[settings].intervention_rate - rate))

@@ -1,16 +1,14 @@
-"""Trials: each setting answers the validation set once, as a batch in a directory, and is scored.
+"""Trials: the validation set is answered once with each setting, as a batch in a directory, and scored.
 
-Here: `TrialRunner`, the set and the directory; `Trial`, what one setting came to; `run_search`, which runs a
-search.
-Not here: which settings are tried (`search`), what counts as better (`verdict`), batches (`jobs.batch`).
-A trial is finished when its batch is: stopped at any time, the next run finds what is on the disk.
+Here: `TrialRunner`, which runs one; `Trial`, its result; `run_search`, which runs the trials of a search.
+Not here: which settings are tried (`search`), what counts as better (`report`), batches (`jobs.batch`).
+A trial is finished when its batch is. Stopped at any time, the next run continues with what is on disk.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,16 +29,15 @@ from blendin_local.jobs.tune.search import Search
 from blendin_local.settings import BlendSettings
 
 ROWS = "rows.jsonl"
-Watch = Callable[[BlendSettings, BatchProgress], AbstractContextManager[Callable[[BatchProgress], None]]]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting, tried.
+    """The result of one setting.
 
     Attributes:
         blend: The setting.
-        verdicts: Every question's verdict; one that has no answer is scored as if nothing was said.
+        verdicts: Every question's verdict; a question without an answer is scored as an empty one.
         score: The benchmark's main figure with its interval.
         counts: Steps, asked and changed over all answers.
         top1_probs: The base's top-1 probability at every step, ascending.
@@ -57,7 +54,12 @@ class Trial:
     answers: Path
 
     @property
-    def figure(self) -> float:
+    def name(self) -> str:
+        """`threshold 0.4, alpha auto`."""
+        return f"threshold {self.blend.threshold:g}, alpha {self.blend.alpha_name}"
+
+    @property
+    def score_value(self) -> float:
         """The score's value."""
         return self.score.value
 
@@ -69,7 +71,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What answers rest on, for the manifests.
+    """What answers depend on, for the manifests.
 
     Attributes:
         models: File, size and hash of each model.
@@ -83,17 +85,17 @@ class Provenance:
 
 
 class TrialRunner:
-    """A validation set, and the directory in which it is answered with one setting after another.
+    """Answers a validation set with one setting after another, in a directory.
 
     Args:
-        folder: The directory; made if it is not there.
+        folder: The directory; created if it does not exist.
         benchmark: How answers are scored.
         items: The questions.
         defaults: Limits, sampling and instructions of every answer.
-        origin: What the answers rest on.
+        provenance: What the answers depend on.
 
     Raises:
-        UsageError: The directory belongs to trials on other questions.
+        UsageError: The directory holds trials on other questions.
         WriteError: It cannot be written.
     """
 
@@ -103,10 +105,10 @@ class TrialRunner:
         benchmark: Benchmark,
         items: Sequence[Item],
         defaults: RowDefaults,
-        origin: Provenance,
+        provenance: Provenance,
     ) -> None:
         self.folder, self.benchmark, self.items = folder, benchmark, items
-        self._defaults, self._origin = defaults, origin
+        self._defaults, self._provenance = defaults, provenance
         self._scan = self._write_rows()
 
     def _write_rows(self) -> Scan:
@@ -128,7 +130,11 @@ class TrialRunner:
         return scan_rows(path, None, self._defaults, lambda _: None)
 
     def run(
-        self, blend: BlendSettings, pair: Callable[[], Answers], should_stop: Callable[[], bool], watch: Watch
+        self,
+        blend: BlendSettings,
+        pair: Callable[[], Answers],
+        should_stop: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[BatchProgress], None] = lambda _: None,
     ) -> Trial | None:
         """Answer and score the set with one setting.
 
@@ -136,42 +142,42 @@ class TrialRunner:
             blend: The setting.
             pair: Opens the models at the first trial that needs them.
             should_stop: Polled.
-            watch: Shows how far the trial is.
+            on_progress: Called before the first answer and after each, unless all are on disk.
 
         Returns:
             The trial, or None where it was stopped; what was answered is kept.
         """
         scan = replace(self._scan, defaults=replace(self._defaults, blend=blend))
-        places = BatchPaths.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
-        origin = self._origin
-        told = {"sha256": scan.sha256, "size": scan.size}
-        identity = Identity(told, origin.models, origin.settings(scan.defaults))
-        with Batch.open(scan, places, BatchOptions(with_steps=True), identity, origin.facts) as batch:
+        paths = BatchPaths.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
+        source = self._provenance
+        identity = Identity(
+            {"sha256": scan.sha256, "size": scan.size}, source.models, source.settings(scan.defaults)
+        )
+        with Batch.open(scan, paths, BatchOptions(with_steps=True), identity, source.facts) as batch:
             progress = batch.progress()
             if progress.left and not should_stop():
-                with watch(blend, progress) as listen:
-                    progress = batch.answer(pair(), should_stop, listen)
-        return None if progress.left else self._scored(blend, places.answers, progress)
+                on_progress(progress)
+                progress = batch.answer(pair(), should_stop, on_progress)
+        return None if progress.left else self._scored(blend, paths.answers, progress)
 
     def _scored(self, blend: BlendSettings, answers: Path, progress: BatchProgress) -> Trial:
         lines = {line["custom_id"]: line for line in _lines(answers)}
         texts = {key: line["text"] for key, line in lines.items()}
         verdicts = {item.key: self.benchmark.score(item, texts.get(item.key, "")) for item in self.items}
-        found = figures(self.benchmark, verdicts)
-        if self.benchmark.main_figure not in found:
+        scores = figures(self.benchmark, verdicts)
+        if self.benchmark.main_figure not in scores:
             raise UsageError(
                 f"{self.benchmark.main_figure} applies to none of the questions", "raise --limit"
             )
-        tops = (
-            step["base_top"]["p"] for line in lines.values() for step in line["steps"] if step["base_top"]
-        )
-        tally = progress.tally
+        steps = (step for line in lines.values() for step in line["steps"])
+        top1_probs = sorted(step["base_top"]["p"] for step in steps if step["base_top"])
+        total = progress.tally
         return Trial(
             blend=blend,
             verdicts=verdicts,
-            score=found[self.benchmark.main_figure],
-            counts=BlendSummary(tally.steps, tally.asked, tally.changed, None),
-            top1_probs=tuple(sorted(tops)),
+            score=scores[self.benchmark.main_figure],
+            counts=BlendSummary(total.steps, total.asked, total.changed, None),
+            top1_probs=tuple(top1_probs),
             failed=progress.failed,
             answers=answers,
         )
@@ -182,7 +188,7 @@ def _file_name(blend: BlendSettings) -> str:
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    if path.exists():  # it is not where every row failed
+    if path.exists():  # it does not where every row failed
         with path.open("rb") as file:
             yield from map(json.loads, file)
 
@@ -190,28 +196,28 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
 def run_search(
     searches: Iterable[Search],
     run: Callable[[BlendSettings], Trial | None],
-    tried: dict[BlendSettings, Trial],
+    trials: dict[BlendSettings, Trial],
 ) -> bool:
-    """Try what searches wish, no setting twice.
+    """Run the trials that searches ask for, no setting twice.
 
     Args:
         searches: One after another.
-        run: Tries a setting; None where it was stopped.
-        tried: Filled with every trial in order.
+        run: Runs a trial; None where it was stopped.
+        trials: Filled with every trial in order.
 
     Returns:
-        Whether it went through.
+        Whether all searches came to their end.
     """
     for search in searches:
         try:
-            wanted = next(search)
+            blend = next(search)
             while True:
-                if wanted not in tried:
-                    trial = run(wanted)
+                if blend not in trials:
+                    trial = run(blend)
                     if trial is None:
                         return False
-                    tried[wanted] = trial
-                wanted = search.send(tried[wanted])
+                    trials[blend] = trial
+                blend = search.send(trials[blend])
         except StopIteration:
             continue
     return True

@@ -1,10 +1,10 @@
-"""A user's own validation set: JSON lines with `prompt` and `answer`.
+"""A user's own validation set: JSON Lines with `prompt` and `answer`.
 
 Here: `user_dataset`, which makes a benchmark of such a file.
 Not here: the published benchmarks (`jobs.evaluation.benchmarks`).
-How it is scored: an answer that is a number is right if it is the last number said (after `####`, if that is
-there); any other is right if it is said word for word, letters' case and punctuation aside. With several
-answers each of them is right.
+Scoring: a reference answer that is a number must be the last number in the model's answer (after `####`, if
+that is there). Any other must occur in it word for word; case and punctuation do not matter. Where there are
+several reference answers, one of them is enough.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def user_dataset(path: Path) -> Benchmark:
         UsageError: There is no such file.
     """
     if not path.is_file():
-        raise UsageError(f"{path} is not a file", "name JSON lines with prompt and answer, or a benchmark")
+        raise UsageError(
+            f"{path} is not a file", "give JSON Lines with prompt and answer, or the name of a benchmark"
+        )
     return Benchmark(
         name=path.stem,
         title=path.name,

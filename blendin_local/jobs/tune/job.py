@@ -1,0 +1,220 @@
+"""Threshold and alpha of a pair, chosen on a validation set: the search as a function.
+
+Here: `TuneSpec` and `run_tune`, from a spec to the report.
+Not here: which settings are tried (`search`), the trials (`trials`), the report (`report`), the command line
+(`cli.tune`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from blendin_local.core.methods import Role, roles_of
+from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
+from blendin_local.jobs.batch.progress import BatchProgress
+from blendin_local.jobs.batch.results import replace_file
+from blendin_local.jobs.batch.rows import RowDefaults
+from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
+from blendin_local.jobs.preparation import (
+    choose_n_parallel,
+    open_for_rows,
+    refuse_exact_prompts,
+    settle,
+    suppress_stop,
+    versions,
+)
+from blendin_local.jobs.tune.report import TuneReport, judge
+from blendin_local.jobs.tune.search import (
+    DEFAULT_THRESHOLD,
+    appendix_a4_search,
+    default_of,
+    target_rate_search,
+)
+from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
+from blendin_local.jobs.tune.user_dataset import user_dataset
+from blendin_local.models.store import Store
+from blendin_local.pair.pair import Pair
+from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
+
+REPORT = "report.json"
+NOT_FITTED = (
+    "alpha calibrated was left out: no temperatures are fitted for this pair (blendin check fits them)"
+)
+
+
+@dataclass(frozen=True)
+class TuneSpec:
+    """What to tune, and on what.
+
+    Attributes:
+        data: A benchmark by name, or a file of JSON Lines with `prompt` and `answer`.
+        out: A directory for the trials. If it exists, the search resumes.
+        pair: The pair; its method, threshold and alpha are those of each trial.
+        limit: Most questions; None for all.
+        target_rate: Also find a threshold at which the guide is asked at this share of the steps.
+        n_parallel: How many questions are answered at once; None chooses by memory and cores.
+    """
+
+    data: str | Path
+    out: str | Path
+    pair: PairSpec = field(default_factory=PairSpec)
+    limit: int | None = None
+    target_rate: float | None = None
+    n_parallel: int | None = None
+
+
+@dataclass(frozen=True)
+class TuneProgress:
+    """How far a search is.
+
+    Attributes:
+        trial: The number of the trial, from 1; how many there will be is not known before.
+        blend: Its setting.
+        batch: How far its answers are.
+    """
+
+    trial: int
+    blend: BlendSettings
+    batch: BatchProgress
+
+
+def run_tune(
+    spec: TuneSpec,
+    *,
+    on_progress: Callable[[TuneProgress], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    interaction: Interaction = NO_INTERACTION,
+) -> TuneReport | None:
+    """Choose threshold and alpha of a pair; run again with the same spec, it resumes.
+
+    Args:
+        spec: What to tune.
+        on_progress: Called when a trial begins and after each of its answers.
+        on_note: Is told in a sentence what a user may want to know.
+        should_stop: Polled. A search that is stopped returns a report with `finished` False.
+        interaction: What a person may be asked or told while models are found.
+
+    Returns:
+        The report, which also stands in `report.json` in the directory; None where the search was stopped
+        before its first trial was finished.
+
+    Raises:
+        UsageError: The questions, the settings or the directory are not right.
+        ModelNotFoundError: A model is not here and was not to be downloaded.
+        LoadError: A model cannot be loaded.
+    """
+    refuse_exact_prompts(spec.pair, "question")
+    if spec.target_rate is not None:
+        within("target-rate", spec.target_rate, 0, 1)
+    benchmark, items = _questions(spec)
+    out = Path(spec.out)
+    resolved = settle(_pair_spec(spec.pair), interaction, on_note).dated(_begun_on(out))
+    paths = locate_files(resolved, roles_of("blendin"), interaction)
+    runner = _runner(spec, resolved, benchmark, items, paths)
+    setup = resolved.setup.with_files(paths)
+    setup = replace(setup, n_parallel=choose_n_parallel(setup, spec.n_parallel, len(items)))
+    report = _search(spec, replace(resolved, setup=setup), runner, on_progress, should_stop)
+    if report is not None:
+        text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
+        replace_file(out / REPORT, [text.encode()])
+    return report
+
+
+def _pair_spec(pair: PairSpec) -> PairSpec:
+    """The pair with the paper's defaults, which are tried first."""
+    paper = {"method": "blendin", "threshold": DEFAULT_THRESHOLD, "alpha": None}
+    return replace(pair, blend={**pair.blend, **paper})
+
+
+def _begun_on(folder: Path) -> date | None:
+    """The date that templates were given in the trials that are on disk."""
+    return next(filter(None, map(begun_on, sorted(folder.glob("*.manifest.json")))), None)
+
+
+def _questions(spec: TuneSpec) -> tuple[Benchmark, list[Item]]:
+    if str(spec.data) in BENCHMARKS:
+        benchmark = BENCHMARKS[str(spec.data)]
+        items = benchmark.load()
+    else:
+        path = Path(spec.data)
+        try:
+            benchmark = user_dataset(path)
+        except UsageError as error:
+            raise UsageError(error.message, f"{error.hint} ({', '.join(BENCHMARKS)})") from None
+        items = benchmark.load(path.parent)
+    items = items if spec.limit is None else subset(items, spec.limit)
+    if len(items) < 2:
+        n = "1 question" if items else "0 questions"
+        raise UsageError(f"{spec.data} has {n}", "give at least two")
+    return benchmark, items
+
+
+def _runner(
+    spec: TuneSpec,
+    resolved: ResolvedPair,
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    paths: dict[Role, Path],
+) -> TrialRunner:
+    answer = replace(resolved.answer, max_tokens=spec.pair.answer.get("max_tokens", benchmark.max_tokens))
+    system = (benchmark.system or resolved.system) if spec.pair.system is None else spec.pair.system
+    provenance = Provenance(
+        models=model_facts(paths, Store.default()),
+        settings=lambda own: settings_facts(resolved.setup, own, data=benchmark.name),
+        facts={"versions": versions()},
+    )
+    defaults = RowDefaults(resolved.blend, resolved.sampling, answer, system)
+    return TrialRunner(Path(spec.out), benchmark, items, defaults, provenance)
+
+
+def _search(
+    spec: TuneSpec,
+    resolved: ResolvedPair,
+    runner: TrialRunner,
+    on_progress: Callable[[TuneProgress], None],
+    should_stop: Callable[[], bool],
+) -> TuneReport | None:
+    """Run the trials that are left, on a pair with its files; None where not even the first was finished."""
+    default = default_of(resolved.blend)
+    calibrated = _calibrated(default)
+    trials: dict[BlendSettings, Trial] = {}
+    finished = False
+    with suppress_stop(should_stop), ExitStack() as stack:
+
+        @cache
+        def pair() -> Pair:
+            return stack.enter_context(open_for_rows(resolved.setup, should_stop))
+
+        def run(blend: BlendSettings) -> Trial | None:
+            number = len(trials) + 1
+            return runner.run(
+                blend, pair, should_stop, lambda batch: on_progress(TuneProgress(number, blend, batch))
+            )
+
+        ran = run_search([appendix_a4_search(default, calibrated)], run, trials)
+        if ran and spec.target_rate is not None:
+            chosen = judge(runner.benchmark, trials).chosen.blend
+            ran = run_search([target_rate_search(chosen, spec.target_rate)], run, trials)
+        finished = ran
+    if not trials:
+        return None
+    notes = () if calibrated else (NOT_FITTED,)
+    report = judge(runner.benchmark, trials, spec.target_rate, finished=finished, notes=notes)
+    return replace(report, references=resolved.references, pair_name=resolved.pair_name)
+
+
+def _calibrated(default: BlendSettings) -> list[BlendSettings]:
+    """The defaults with alpha `calibrated`, where the pair's temperatures are known."""
+    if default.base_temperature is None or default.guide_temperature is None:
+        return []
+    return [replace(default, alpha=CALIBRATED_ALPHA)]

@@ -1,0 +1,86 @@
+"""A search run from Python: what it returns, what it says, how it stops and resumes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from blendin_local.errors import UsageError
+from blendin_local.jobs import TuneSpec, keep_settings, run_tune
+from blendin_local.pair.resolve import PairSpec
+from tests.toys import make_toy
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    """Two toys and three questions; toys know no answers, so every setting scores the same."""
+    folder = tmp_path_factory.mktemp("tune")
+    base, guide = (make_toy(folder / f"{name}.gguf", "plain", seed=i) for i, name in enumerate("bg"))
+    rows = [{"prompt": f"hello the world {i}", "answer": i} for i in range(3)]
+    (folder / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = {"ctx_size": 256, "threads": 1}
+    pair = PairSpec(
+        base=str(base),
+        guide=str(guide),
+        base_settings=settings,
+        guide_settings=settings,
+        blend={"method": "nudging", "threshold": 0.9},
+        answer={"max_tokens": 4, "loop_guard": False},
+    )
+    return TuneSpec(str(folder / "q.jsonl"), str(folder / "trials"), pair, n_parallel=1)
+
+
+def test_a_search_from_python_stops_resumes_and_prints_nothing(spec, capfd):
+    """Stopped in its second trial it keeps the first; run again it resumes, and both streams stay empty."""
+    begun = []
+    stopped = run_tune(
+        spec, on_progress=begun.append, should_stop=lambda: bool(begun) and begun[-1].trial == 2
+    )
+    resumed = []
+    report = run_tune(spec, on_progress=resumed.append)
+
+    assert not stopped.finished
+    assert len(stopped.trials) == 1
+    assert stopped.summary == "Not finished: 1 trial so far."
+    assert report.finished
+    assert len(report.trials) == 8
+    assert (report.default.blend.method, report.default.blend.threshold) == ("blendin", 0.4)
+    assert min(now.trial for now in resumed) == 2
+    assert {now.blend for now in resumed} <= {trial.blend for trial in report.trials}
+    assert json.loads((report.trials[0].answers.parent / "report.json").read_text()) == report.to_json()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_search_that_is_stopped_at_once_has_no_report(spec, tmp_path):
+    """Stopped before the first trial, there is nothing to judge."""
+    assert run_tune(replace(spec, out=tmp_path / "o"), should_stop=lambda: True) is None
+
+
+def test_the_chosen_settings_are_kept_under_a_name(spec, tmp_path):
+    """A pair of another name gets its models too, and the evidence stands beside the first value."""
+    report, file = run_tune(spec), tmp_path / "models.toml"
+    with pytest.raises(UsageError, match="without a name"):
+        keep_settings(report, path=file)
+    assert not file.exists()
+
+    assert keep_settings(report, "mine", file) == file
+    assert tomllib.loads(file.read_text())["pairs"]["mine"] == {
+        "threshold": 0.4,
+        "alpha": "auto",
+        "base": spec.pair.base,
+        "guide": spec.pair.guide,
+    }
+    assert "3 questions, 8 settings tried" in file.read_text()
+    assert report.summary in file.read_text()
+
+
+def test_exact_prompts_and_too_few_questions_are_refused(spec, tmp_path):
+    """Both are said before anything is loaded."""
+    with pytest.raises(UsageError, match="exact prompts"):
+        run_tune(replace(spec, pair=replace(spec.pair, exact_prompts={"base": "Once"})))
+    (tmp_path / "one.jsonl").write_text('{"prompt": "a", "answer": 1}\n')
+    with pytest.raises(UsageError, match="has 1 question"):
+        run_tune(replace(spec, data=tmp_path / "one.jsonl"))
