@@ -52,7 +52,7 @@ def run(n_prompts: int, n_tokens: int) -> list[Row]:
     """Ask every method every prompt."""
     prompts = prompts_file().read_text(encoding="utf-8").splitlines()[:n_prompts]
     limits = AnswerSettings(max_tokens=n_tokens)
-    with open_pair("demo", pull=True, anti="demo-base") as pair:
+    with open_pair("demo", pull=True, untuned="demo-base") as pair:
         pair.respond(prompts[0], answer=limits)  # warm up
         return [
             fold(name, [pair.respond(p, blend=BlendSettings(method=name), answer=limits) for p in prompts])

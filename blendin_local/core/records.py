@@ -84,7 +84,7 @@ class Step:
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
         further: What else was heard before the step was complete; mostly nothing.
-        anti_top: The third model's likeliest candidate, None where it was not asked.
+        untuned_top: The third model's likeliest candidate, None where it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.
     """
@@ -97,7 +97,7 @@ class Step:
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
     further: tuple[SideQuery, ...] = ()
-    anti_top: Candidate | None = None
+    untuned_top: Candidate | None = None
     silent: tuple[str, ...] = ()
 
     @property
@@ -168,8 +168,8 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
-    anti_prompt_tokens: int = 0
-    anti_tokens_evaluated: int = 0
+    untuned_prompt_tokens: int = 0
+    untuned_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

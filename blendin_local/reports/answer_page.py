@@ -128,7 +128,7 @@ def _script_json(value: object) -> str:
 def _models_line(signature: Mapping[str, Any]) -> str:
     """`base FILE · guide FILE · method blendin · threshold 0.4 · alpha auto`, as far as it is recorded."""
     models = signature.get("models", {})
-    names = [f"{role} {_file_name(models[role])}" for role in ("base", "guide", "anti") if role in models]
+    names = [f"{role} {_file_name(models[role])}" for role in ("base", "guide", "untuned") if role in models]
     blend = signature.get("blend", {})
     settings = [f"{name} {blend[name]}" for name in ("method", "threshold", "alpha") if name in blend]
     return " · ".join([*names, *settings])

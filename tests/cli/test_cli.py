@@ -95,16 +95,27 @@ def test_json_is_valid_and_its_bytes_are_the_text(run):
 def test_every_method_answers_in_the_same_form(run, toys, method):
     """Valid by the schema, the third model named only where it is asked."""
     code, out, err = run(
-        "hello", "--json", "-n", 6, "--method", method, "--anti", toys[1], "--bridge", "prefix", "--cap", 0.3
+        "hello",
+        "--json",
+        "-n",
+        6,
+        "--method",
+        method,
+        "--untuned",
+        toys[1],
+        "--bridge",
+        "prefix",
+        "--cap",
+        0.3,
     )
     record = json.loads(out)
     jsonschema.validate(record, SCHEMA)
 
     assert code == 0, err
     assert record["text"].encode() == b"".join(bytes(step["bytes"]) for step in record["steps"])
-    assert ("anti" in record["signature"]["models"]) == (method == "proxy")
-    assert all(("anti_top" in step) == (method == "proxy") for step in record["steps"])
-    assert ("anti_prompt_tokens" in record["usage"]) == (method == "proxy")
+    assert ("untuned" in record["signature"]["models"]) == (method == "proxy")
+    assert all(("untuned_top" in step) == (method == "proxy") for step in record["steps"])
+    assert ("untuned_prompt_tokens" in record["usage"]) == (method == "proxy")
 
 
 def test_lines_and_trace_are_the_same_records(run, tmp_path):
@@ -175,7 +186,7 @@ def test_exact_prompts_stand_as_they_are(run, tmp_path):
         (["--alpha", "2"], ["alpha", "2"]),
         (["--alpha", "much"], ["alpha", "much", "auto"]),
         (["--method", "magic"], ["magic", "blendin"]),
-        (["--method", "proxy"], ["third model", "--anti"]),
+        (["--method", "proxy"], ["third model", "--untuned"]),
         (["--alpha", "calibrated"], ["calibrated", "blendin check --write"]),
         (["--bridge", "letters"], ["letters", "bytes", "prefix"]),
         (["--cap", "15"], ["cap", "15", "between 0 and 1"]),

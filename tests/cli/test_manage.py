@@ -140,7 +140,7 @@ def test_what_an_untrusted_pair_brings_in_is_fetched_after_a_yes(blendin, names,
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "models.toml").write_text(names.read_text())
     file = tmp_path / "work" / "models.toml"
-    file.write_text('[pairs.theirs]\nbase = "toy"\nguide = "toy"\nanti = "user/anti"\n')
+    file.write_text('[pairs.theirs]\nbase = "toy"\nguide = "toy"\nuntuned = "user/untuned"\n')
     with pytest.raises(UsageError, match="fetch it"):
         blendin("pull", "theirs")
     asked = []
@@ -156,11 +156,11 @@ def test_run_fetches_nothing_for_an_untrusted_pair(names, store, tmp_path):  # n
     """--pull is no yes; the refusal names the file and the command that agrees."""
     work = tmp_path / "work"
     work.mkdir()
-    text = '[pairs.theirs]\nbase = "toy"\nguide = "user/anti"\n'
+    text = '[pairs.theirs]\nbase = "toy"\nguide = "user/untuned"\n'
     (work / "models.toml").write_text(text)
     registry = registry_module.load_registry(names, {}, work)
     distrusted = registry.distrusted("theirs")
     with pytest.raises(ModelNotFoundError) as caught:
-        ensure_local(["toy", "user/anti"], registry, pull=True, store=store, distrusted=distrusted)
+        ensure_local(["toy", "user/untuned"], registry, pull=True, store=store, distrusted=distrusted)
     assert str(work / "models.toml") in caught.value.message
     assert "blendin pull toy --yes" in caught.value.hint

@@ -139,7 +139,7 @@ def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowO
     origins = registry.origins_of("pairs", pair.name)
     if options.as_json:
         settings = {key: value for key, value in asdict(pair).items() if value is not None}
-        roles = ("base", "guide", "anti")
+        roles = ("base", "guide", "untuned")
         settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
         return

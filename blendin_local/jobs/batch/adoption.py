@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blendin_local.core.record_json import by_current_role
 from blendin_local.jobs.batch.formats import record_of
 from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
 from blendin_local.jobs.batch.manifest import Identity, differences_of
@@ -119,6 +120,8 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
         **{name: identity.to_json()["settings"].get(name) for name in ("thinking", "template", "date")},
         "models": {role: _model(identity, role) for role in identity.models},
     }
+    if isinstance(models := signature.get("models"), Mapping):
+        signature = {**signature, "models": by_current_role(models)}
     was = _common(signature, wanted)
     return [difference.removeprefix(".") for difference in differences_of("", was, _common(wanted, was))]
 

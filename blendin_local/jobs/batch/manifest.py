@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.record_json import by_current_role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import private_fd
@@ -178,6 +179,7 @@ def begun_on(path: Path) -> date | None:
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
     """Raise `UsageError` where answers of now would not belong to those of before."""
     now = identity.to_json()
+    found = {**found, "models": by_current_role(found.get("models", {}))}
     if found.get("input", {}).get("sha256") != now["input"]["sha256"]:
         raise UsageError(
             f"{answers} holds answers to another input: the prompts have changed",
