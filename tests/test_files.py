@@ -22,7 +22,7 @@ from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.evaluation.run.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
-from tests.test_house import PACKAGE, SOURCES
+from tests.paths import PACKAGE, SOURCES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 SIGNATURE = {"answer": {"top_logprobs": 3}}

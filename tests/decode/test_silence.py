@@ -21,8 +21,8 @@ from blendin_local.core.records import BlendSummary, silence_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.tables import said_by, why_headline
-from tests.conftest import ROOT
 from tests.jobs.replays import answered, chatter
+from tests.paths import ROOT
 from tests.prompts import TEMPLATE
 from tests.scripted import SILENT, always, converse, predict
 from tests.toys import make_toy

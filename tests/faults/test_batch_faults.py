@@ -24,8 +24,8 @@ from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
-from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, lines, opened, questions, run, scan, write_rows
+from tests.paths import ROOT
 
 fcntl = pytest.importorskip("fcntl")
 ROWS = 30

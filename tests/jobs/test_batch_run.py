@@ -20,8 +20,8 @@ from blendin_local.jobs.batch.parallel import choose_parallel
 from blendin_local.jobs.batch.paths import BatchPaths, remove_results
 from blendin_local.jobs.batch.progress import BatchOptions, Shard
 from blendin_local.jobs.batch.rows import Row
-from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, ids, lines, opened, questions, run, scan, write_rows
+from tests.paths import ROOT
 
 
 @pytest.fixture

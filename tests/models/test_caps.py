@@ -20,10 +20,9 @@ from blendin_local.models.entries import Defaults, HubSource, ModelEntry
 from blendin_local.models.fetch import fetch
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry
-
-from .conftest import CONTENT
-from .raw_server import endless, head, raw_server
-from .test_packages import get, leftovers
+from tests.models.fetching import get, leftovers
+from tests.models.raw_server import endless, head, raw_server
+from tests.wheels import CONTENT
 
 REPO, NAME = "user/toy-GGUF", "toy-Q4_K_M.gguf"
 MIB = 2**20

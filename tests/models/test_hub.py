@@ -22,8 +22,7 @@ from blendin_local.models.fetch import fetch
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
-
-from .fake_hub import start_hub
+from tests.models.fake_hub import start_hub
 
 CONTENT = b"GGUF" + random.Random(1).randbytes(600_000)
 NAME = "toy-Q4_K_M.gguf"

@@ -14,8 +14,7 @@ from blendin_local.models.hub import HubFile
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
-
-from .conftest import CONTENT, make_wheel
+from tests.wheels import CONTENT, make_wheel
 
 STEPS = ["..", ".", "", "a", "x.gguf", "..\\..", "C:", "C:\\x", "con", "nul.gguf", "a\0b", "~", "$HOME", "\n"]
 STEPS += ["é模", "x" * 300, " ", "...", "a.gguf ", "-rf", "*", "\ud800", "a:b", "%2e%2e", "..gguf", ".gguf"]

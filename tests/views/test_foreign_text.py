@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
 import sys
-import unicodedata
 
 import gguf
 import pexpect
@@ -25,16 +23,9 @@ from blendin_local.views.answer import error_line
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, label
 from tests.answers import asked_step, completion
-from tests.conftest import ROOT
+from tests.hostile_text import HOSTILE, raw_controls
+from tests.paths import ROOT
 
-HOSTILE = (
-    "\x1b]0;pwned\x07\x1b[2J\x9b31m\x9d0;pwned\x9c\x7f\x08\x08\r[red]x[/red][/]"
-    "\N{RIGHT-TO-LEFT OVERRIDE}\N{LEFT-TO-RIGHT ISOLATE}\N{LINE SEPARATOR}\udce9\ud800\x00"
-)
-OURS = re.compile(
-    r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[\d?[AGK]|\x1b\[2K|\r"
-)  # SGR, and a progress bar's cursor
-BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 SURFACES = tuple(ROOT / "blendin_local" / room for room in ("cli", "views", "reports"))
 
 
@@ -43,17 +34,6 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
-
-
-def raw_controls(written):
-    """What of a program's output is neither text nor a mark of ours."""
-    left = OURS.sub("", written)
-    bad = {"Cc", "Cs", "Zl", "Zp"}
-    return [
-        char
-        for char in left
-        if char != "\n" and (unicodedata.category(char) in bad or unicodedata.bidirectional(char) in BIDI)
-    ]
 
 
 @pytest.fixture
