@@ -99,9 +99,9 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
 OTHER_WRITERS = {
     "files.py",
     "jobs/evaluation/dataset/make_subsets.py",
-    "models/transfer.py",
-    "models/packages.py",
-    "models/pip.py",
+    "models/hub_download.py",
+    "models/package_download.py",
+    "models/pip_download.py",
     "models/store.py",
     "views/streams.py",
     "engine/child.py",

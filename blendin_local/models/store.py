@@ -1,7 +1,7 @@
 """Where fetched model files live, and how it is known that they are whole.
 
 Here: `Store`: places, records of checksums, locks, free disk.
-Not here: how files get there (`models.packages`, `models.hub`).
+Not here: how files get there (`models.package_download`, `models.hub`).
 A record remembers path, size, time and sha256 of a file, so that 350 MB are hashed once, not at each start.
 """
 

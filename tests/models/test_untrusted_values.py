@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import FetchError, UsageError
-from blendin_local.models import pip as pip_module
+from blendin_local.models import pip_download as pip_module
 from blendin_local.models.entries import PackagePart
 from blendin_local.models.registry import load_registry
 from tests.cli.test_manage import blendin, names  # noqa: F401 - fixtures
 
 from .conftest import CONTENT, make_wheel
-from .test_packages import get, leftovers
+from .test_package_download import get, leftovers
 
 MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
 
