@@ -46,7 +46,7 @@ def source(tmp_path):
 def quick(monkeypatch):
     """Bytes need not reach the disk, and nobody waits for descriptors."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.0,) * 4)
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.0,) * 4)
 
 
 def errors_of(out: Path) -> Path:

@@ -217,8 +217,8 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
             replaced.append(out.rename(out.with_name("elsewhere")))
         return growing_lock(fd)
 
-    growing_lock = growing.lock
-    monkeypatch.setattr(growing, "lock", replace_and_lock)
+    growing_lock = growing.try_lock
+    monkeypatch.setattr(growing, "try_lock", replace_and_lock)
     run(source, out)
     require_all(out)
     assert replaced[0].read_bytes() == b""
@@ -314,7 +314,7 @@ def test_a_lock_that_is_refused_is_an_error(source, out, monkeypatch):
     def refuse(fd):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.lock", refuse)
+    monkeypatch.setattr("blendin_local.jobs.batch.growing.try_lock", refuse)
     with pytest.raises(WriteError, match="cannot be written"):
         run(source, out)
 
@@ -374,7 +374,7 @@ def test_no_free_descriptor_at_all(source, out, monkeypatch):
         return real(path, *arguments, **more)
 
     monkeypatch.setattr(os, "open", full)
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.001,) * 3)
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.001,) * 3)
     with pytest.raises(WriteError, match="Too many open files"):
         run(source, out)
     assert ids(out) == ["id-0"]

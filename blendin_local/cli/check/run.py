@@ -33,8 +33,8 @@ from blendin_local.jobs.check.record import Check, check_to_json
 from blendin_local.jobs.check.run import CheckPlan, Listener, full_check, static_check
 from blendin_local.jobs.check.static import ROLES
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair, Request
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.reports.check_page import check_page

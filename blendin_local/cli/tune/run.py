@@ -50,9 +50,9 @@ from blendin_local.jobs.tune.search import default_of, protocol, target_rate_sea
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.jobs.tune.verdict import TuneReport, judge
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.files import lock, private_fd, same_file, sync_directory, write_all
+from blendin_local.files import is_same_file, open_private_fd, sync_directory, try_lock, write_all
 from blendin_local.jobs.batch.results import Content, cannot_write, encode, read_back
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -80,7 +80,7 @@ class GrowingFile:
         try:
             for _ in range(ATTEMPTS):
                 made = not self.path.exists()
-                fd = private_fd(self.path, FLAGS)
+                fd = open_private_fd(self.path, FLAGS)
                 if self._locked(fd):
                     self._fd, self._made = fd, made
                     sync_directory(self.path)
@@ -94,11 +94,11 @@ class GrowingFile:
     def _locked(self, fd: int) -> bool:
         """Lock it; False, and closed, where the path leads to another file by now."""
         try:
-            if not lock(fd):
+            if not try_lock(fd):
                 raise UsageError(
                     f"another blendin batch is writing {self.path}", "wait for it, or choose another -o"
                 )
-            if same_file(fd, self.path):
+            if is_same_file(fd, self.path):
                 return True
         except BaseException:
             os.close(fd)
@@ -164,7 +164,7 @@ class GrowingFile:
 
     def _require_place(self, size: int) -> None:
         """Raise `WriteError` unless the path leads to our file, of this size."""
-        if not same_file(self._fd, self.path):
+        if not is_same_file(self._fd, self.path):
             there = os.path.lexists(self.path)
             raise self._meddled("is another file now" if there else "was removed or renamed")
         found = os.fstat(self._fd).st_size
@@ -215,7 +215,7 @@ class GrowingFile:
         if self._fd < 0:
             return
         with suppress(OSError):
-            if self._made and not os.fstat(self._fd).st_size and same_file(self._fd, self.path):
+            if self._made and not os.fstat(self._fd).st_size and is_same_file(self._fd, self.path):
                 self.path.unlink()
         os.close(self._fd)
         self._fd = -1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.files import patiently, replace_whole
+from blendin_local.files import retry_open, write_atomic
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -65,7 +65,7 @@ def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> Content:
     """
     content = Content()
     try:
-        file = patiently(lambda: path.open("rb"))
+        file = retry_open(lambda: path.open("rb"))
     except FileNotFoundError:
         return content
     except OSError as error:
@@ -99,12 +99,12 @@ def replace_file(path: Path, chunks: Iterable[bytes], *, one_writer: bool = Fals
     Args:
         path: The file.
         chunks: What it will hold.
-        one_writer: Whether a lock keeps other writers away (`files.replace_whole`).
+        one_writer: Whether a lock keeps other writers away (`files.write_atomic`).
 
     Raises:
         WriteError: The disk is full or broken; the old file is there.
     """
     try:
-        replace_whole(path, chunks, one_writer=one_writer)
+        write_atomic(path, chunks, one_writer=one_writer)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import FetchError, UsageError
-from blendin_local.models import pip as pip_module
+from blendin_local.models import pip_download as pip_module
 from blendin_local.models.entries import PackagePart
 from blendin_local.models.registry import load_registry
 from tests.models.fetching import get, leftovers

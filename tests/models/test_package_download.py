@@ -17,7 +17,7 @@ import filelock
 import pytest
 
 from blendin_local.errors import FetchError
-from blendin_local.models import pip as pip_module
+from blendin_local.models import pip_download as pip_module
 from blendin_local.models.store import Store
 from tests.models.fetching import get, leftovers
 from tests.models.slow_index import start_slow_index
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
     code = textwrap.dedent(f"""
         import signal, sys
         from pathlib import Path
-        from blendin_local.models import pip
+        from blendin_local.models import pip_download as pip
         from blendin_local.models.entries import PackagePart
         signal.signal(signal.SIGINT, signal.default_int_handler)
         pip.pip_command = lambda: [sys.executable, {str(slow)!r}]
