@@ -18,7 +18,7 @@ from blendin_local.cli.check.run import _save
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.run.outputs import Outputs
 from blendin_local.files import PRIVATE, open_private, patiently, private_fd, replace_whole, write_private
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.evaluation.run.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import BlendinError, UsageError, WriteError
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.finished import Kept
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
 from tests.conftest import ROOT

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
+from blendin_local.jobs.batch.finished import Kept
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
-from blendin_local.jobs.batch.run import Batch
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,
@@ -208,7 +208,7 @@ def test_a_cut_between_check_and_failed_write_leaves_no_hole(source, out, monkey
 
 def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out, monkeypatch):
     """What is locked is what the path leads to."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     replaced = []
 
@@ -217,8 +217,8 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
             replaced.append(out.rename(out.with_name("elsewhere")))
         return growing_lock(fd)
 
-    growing_lock = growing.lock
-    monkeypatch.setattr(growing, "lock", replace_and_lock)
+    growing_lock = jsonl_file.lock
+    monkeypatch.setattr(jsonl_file, "lock", replace_and_lock)
     run(source, out)
     require_all(out)
     assert replaced[0].read_bytes() == b""
@@ -226,13 +226,13 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
 
 def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypatch):
     """Nothing is cut off or written behind lines that were not read."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     run(source, out, ScriptedAnswers(stop_after=3))
     line = out.read_bytes().splitlines(keepends=True)[0].replace(b"id-0", b"id-9")
     with out.open("ab") as file:
         file.write(b'{"custom')  # torn: what would be cut off
-    real = growing.read_back
+    real = jsonl_file.read_back
 
     def read_then_add(path, take):
         content = real(path, take)
@@ -241,7 +241,7 @@ def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypat
                 file.write(line)
         return content
 
-    monkeypatch.setattr(growing, "read_back", read_then_add)
+    monkeypatch.setattr(jsonl_file, "read_back", read_then_add)
     with pytest.raises(WriteError, match="something else"):
         run(source, out)
     assert out.read_bytes().endswith(line)
@@ -314,7 +314,7 @@ def test_a_lock_that_is_refused_is_an_error(source, out, monkeypatch):
     def refuse(fd):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.lock", refuse)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.lock", refuse)
     with pytest.raises(WriteError, match="cannot be written"):
         run(source, out)
 

@@ -267,7 +267,7 @@ def test_bad_rows_are_recorded_once(tmp_path, out):
 
 def test_progress_is_told_before_a_row_is_finished(source, out, monkeypatch):
     """Long rows are not silence: between evaluations the listener hears of tokens of unfinished rows."""
-    monkeypatch.setattr("blendin_local.jobs.batch.run.TELL_EVERY_S", -1.0)
+    monkeypatch.setattr("blendin_local.jobs.batch.batch.TELL_EVERY_S", -1.0)
     heard = []
     with opened(source, out) as batch:
         batch.answer(ScriptedAnswers(), lambda: False, heard.append)
@@ -357,7 +357,7 @@ REAL_WRITE = os.write
 @pytest.mark.parametrize("room", [0, 1, 1500, 4321])
 def test_a_full_disk_loses_nothing(source, out, room, monkeypatch):
     """One clear error, whole lines on disk, and the next run goes on."""
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.os.write", FullDisk(room).write)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.os.write", FullDisk(room).write)
     with pytest.raises(WriteError, match="No space left"):
         run(source, out)
     monkeypatch.undo()

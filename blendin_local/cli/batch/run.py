@@ -35,7 +35,8 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
 from blendin_local.jobs.batch.adoption import Adoption, answered_on
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
+from blendin_local.jobs.batch.finished import Kept
 from blendin_local.jobs.batch.manifest import (
     DamagedManifestError,
     Identity,
@@ -47,7 +48,6 @@ from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.paths import BatchPaths, remove_results
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, Shard
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.preparation import open_for_rows
 from blendin_local.models.store import Store

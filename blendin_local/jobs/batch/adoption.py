@@ -15,8 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blendin_local.jobs.batch.finished import ANSWERED, FAILED, Kept
 from blendin_local.jobs.batch.formats import record_of
-from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
 from blendin_local.jobs.batch.manifest import Identity, differences_of
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.results import read_back

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.manifest import read_manifest
 from blendin_local.jobs.batch.results import cannot_write
 

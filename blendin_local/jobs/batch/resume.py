@@ -11,7 +11,7 @@ from typing import Any
 
 from blendin_local.jobs.batch.adoption import Adoption, look
 from blendin_local.jobs.batch.formats import BAD_ROW
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.manifest import DamagedManifestError, Identity, read_manifest, require_same
 from blendin_local.jobs.batch.paths import BatchPaths, require_new
 from blendin_local.jobs.batch.results import encode, read_back, replace_file

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.evaluation.run.answers import Answer

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
 from blendin_local.errors import ContextFullError
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict

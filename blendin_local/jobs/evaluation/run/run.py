@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import roles_of
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.batch import Answers, Batch
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
 from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.run.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionReader, read_options

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.adoption import Adoption
+from blendin_local.jobs.batch.finished import ANSWERED, FAILED, LEFT, Kept
 from blendin_local.jobs.batch.formats import Tally, answer_line, blend_of, error_line
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.kept import ANSWERED, FAILED, LEFT, Kept
+from blendin_local.jobs.batch.jsonl_file import GrowingFile
 from blendin_local.jobs.batch.manifest import (
     Identity,
     Manifest,
