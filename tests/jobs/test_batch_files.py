@@ -14,11 +14,10 @@ import pytest
 
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.batch import Batch
-from blendin_local.jobs.batch.finished import Kept
-from blendin_local.jobs.batch.jsonl_file import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.progress import BatchOptions
+from blendin_local.jobs.batch.progress import BatchOptions, FinishedRows
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,
@@ -62,7 +61,7 @@ def manifest_path(out):
 
 def require_truth(source, out):
     """The manifest counts what the files hold."""
-    kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
+    kept = FinishedRows.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     counts = json.loads(manifest_path(out).read_text())["counts"]
 
     assert (counts["answered"], counts["failed"]) == (kept.answered, kept.failed)
@@ -536,10 +535,10 @@ def test_manifests_of_every_shape_end_as_one_error(source, out):
 def test_lines_of_evaluations_are_held_too(tmp_path):
     """A growing file outside a batch has the same lock and the same checks."""
     path = tmp_path / "readings.jsonl"
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         file.append({"custom_id": "a"})
-        with pytest.raises(UsageError, match="another"), GrowingFile.locked(path):
+        with pytest.raises(UsageError, match="another"), AppendOnlyFile.locked(path):
             pass
         path.write_bytes(b"")
         with pytest.raises(WriteError, match="was cut"):

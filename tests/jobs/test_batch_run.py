@@ -16,10 +16,11 @@ import pytest
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.formats import answer_line
-from blendin_local.jobs.batch.parallel import choose_parallel
-from blendin_local.jobs.batch.paths import BatchPaths, remove_results
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, Shard
+from blendin_local.jobs.batch.resume import remove_results
 from blendin_local.jobs.batch.rows import Row
+from blendin_local.jobs.preparation import n_parallel_within
 from tests.conftest import ROOT
 from tests.jobs.batches import ScriptedAnswers, ids, lines, opened, questions, run, scan, write_rows
 
@@ -445,4 +446,4 @@ def test_an_answer_line_is_one_line(tmp_path):
 )
 def test_rows_at_once_by_cores_and_memory(machine, need, rows, parallel):
     """Eight a core, 32 at most, within half of the memory that is left, never more than there are rows."""
-    assert choose_parallel(*machine, *need, rows) == parallel
+    assert n_parallel_within(*machine, *need, rows) == parallel

@@ -21,7 +21,7 @@ from blendin_local.core.methods import Role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import private_fd
-from blendin_local.jobs.batch.results import replace_file
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
