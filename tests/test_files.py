@@ -25,7 +25,7 @@ from blendin_local.files import (
     write_atomic,
     write_private,
 )
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.evaluation.run.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
@@ -75,7 +75,7 @@ def write_history(folder):
 
 
 def write_readings(folder):
-    with GrowingFile.locked(folder / "readings.jsonl") as file:
+    with AppendOnlyFile.locked(folder / "readings.jsonl") as file:
         file.read(lambda line: line)
         file.append({"custom_id": "a"})
     return [folder / "readings.jsonl"]

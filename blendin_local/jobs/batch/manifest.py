@@ -22,7 +22,7 @@ from blendin_local.core.record_json import by_current_role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
-from blendin_local.jobs.batch.results import replace_file
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.files import retry_open
-from blendin_local.jobs.batch.intake import plain_name, read_raw
+from blendin_local.jobs.batch.input_file import plain_name, read_raw
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults, interpret
 
 MOST_NAMES = 12  # of unused fields that are remembered
