@@ -1,7 +1,7 @@
 """A marked answer as an SVG picture (`blendin run --svg FILE`).
 
 Here: `render_svg`, rich's own export with the program's marks.
-Not here: the HTML page (`reports.answer_page`), which also holds the candidates.
+Not here: the HTML page (`reports.answer_html`), which also holds the candidates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.text import Text
 
 from blendin_local.core.records import Completion
-from blendin_local.reports.answer_page import visible_parts
+from blendin_local.reports.answer_html import visible_parts
 from blendin_local.views.answer import footer, styled_step
 from blendin_local.views.theme import PICTURE, picture_console
 

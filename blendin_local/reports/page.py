@@ -1,7 +1,7 @@
 """The skeleton of a report: one self-contained HTML page.
 
 Here: `page`, `Section`, and `table`, all of whose texts are escaped.
-Not here: the plots (`reports.plots.charts`), the page of one answer (`reports.answer_page`).
+Not here: the plots (`reports.plots.charts`), the page of one answer (`reports.answer_html`).
 The page asks nothing of the network: its policy forbids it, style and pictures are inside it.
 """
 
@@ -61,7 +61,7 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
     """
     css = "".join(
         resources.files("blendin_local.reports").joinpath("assets", name).read_text(encoding="utf-8")
-        for name in ("answer.css", "page.css")
+        for name in ("answer.css", "report.css")
     )
     return PAGE.format(
         css=css,

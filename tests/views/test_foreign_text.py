@@ -205,7 +205,7 @@ def test_bytes_of_a_file_name_that_are_no_text_are_shown():
 def test_an_answer_on_a_terminal_holds_no_control(terminal):
     """The answer itself and its tables go through the same place."""
     from blendin_local.views.answer import AnswerPrinter
-    from blendin_local.views.tables import tokens_table, why_table
+    from blendin_local.views.answer_tables import tokens_table, why_table
 
     step = asked_step(0, HOSTILE.encode("utf-8", "replace"))
     console = make_console(terminal, "on")

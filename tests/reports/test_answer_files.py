@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 from blendin_local.core.records import Candidate, Completion, Step
-from blendin_local.reports.answer_page import render_html, visible_parts
+from blendin_local.reports.answer_html import render_html, visible_parts
 from blendin_local.reports.answer_svg import render_svg
 from tests.answers import asked_step, base_step, completion
 

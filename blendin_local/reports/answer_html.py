@@ -1,7 +1,7 @@
 """One answer as one self-contained HTML page (`blendin run --html FILE`).
 
 Here: `render_html`, a pure function; its style and script lie in `assets/` and are put into the page.
-Not here: the terminal's views (`views.answer`, `views.tables`).
+Not here: the terminal's views (`views.answer`, `views.answer_tables`).
 The page asks nothing of the network, and every text that came from a model or a user is escaped.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.views.answer import excess_warning, footer_items
-from blendin_local.views.tables import lists_of, said_by, winner
+from blendin_local.views.answer_tables import lists_of, said_by, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 PAGE = """<!doctype html>
