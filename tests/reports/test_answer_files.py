@@ -9,6 +9,8 @@ import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import pytest
+
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.answer_html import render_html, shown_steps
 from blendin_local.reports.answer_svg import render_svg
@@ -134,6 +136,13 @@ def test_hostile_text_stays_text_in_a_notebook():
 
     assert span.text == "</span><script>'\"&amp;^["
     assert span.get("title").splitlines()[1] == "base: </span><script>'\"&amp;^[ 90.0 %"
+
+
+@pytest.mark.parametrize("render", [Completion.to_html, Completion._repr_html_])
+def test_a_guided_line_break_can_be_seen(render):
+    """White space that came of asking has a sign of its own; the base's own has none."""
+    assert ">⏎</span>\n" in render(completion(asked_step(0, b"\n")))
+    assert ">⏎</span>" not in render(completion(base_step(0, b"\n")))
 
 
 def test_the_end_is_marked_in_a_notebook():
