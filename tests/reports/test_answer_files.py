@@ -15,7 +15,7 @@ from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.answer_html import render_html, shown_steps
 from blendin_local.reports.answer_svg import render_svg
 from tests.answers import asked_step, base_step, completion
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 EVIL = b"</script><b>&amp;\x1b"
 
