@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from blendin_local.core.methods import METHODS
 from blendin_local.core.records import Completion
-from blendin_local.jobs.check.texts import prompts_file
+from blendin_local.jobs.check.built_in_texts import built_in_prompts
 from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
@@ -50,9 +50,9 @@ def fold(method: str, completions: Sequence[Completion]) -> Row:
 
 def run(n_prompts: int, n_tokens: int) -> list[Row]:
     """Ask every method every prompt."""
-    prompts = prompts_file().read_text(encoding="utf-8").splitlines()[:n_prompts]
+    prompts = built_in_prompts().read_text(encoding="utf-8").splitlines()[:n_prompts]
     limits = AnswerSettings(max_tokens=n_tokens)
-    with open_pair("demo", pull=True, anti="demo-base") as pair:
+    with open_pair("demo", pull=True, untuned="demo-base") as pair:
         pair.respond(prompts[0], answer=limits)  # warm up
         return [
             fold(name, [pair.respond(p, blend=BlendSettings(method=name), answer=limits) for p in prompts])

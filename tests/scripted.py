@@ -74,14 +74,14 @@ def spoken(pieces: list[bytes], p: float) -> Script:
 def converse(
     base: Script,
     guide: Script = lambda _: {END: 1.0},
-    anti: Script = lambda _: {END: 1.0},
+    untuned: Script = lambda _: {END: 1.0},
     *,
     blend: BlendSettings | None = None,
     sampling: SamplingSettings | None = None,
     answer: AnswerSettings | None = None,
 ) -> tuple[list[Step], Ending, dict[str, ScriptedRole]]:
     """Run one answer on scripted models."""
-    roles = {"base": ScriptedRole(base), "guide": ScriptedRole(guide), "anti": ScriptedRole(anti)}
+    roles = {"base": ScriptedRole(base), "guide": ScriptedRole(guide), "untuned": ScriptedRole(untuned)}
     running = respond(
         blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings(max_tokens=64)
     )

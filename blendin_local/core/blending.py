@@ -72,7 +72,7 @@ def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution
     return _normalised({s: alpha * guide.get(s, 0.0) + (1 - alpha) * base.get(s, 0.0) for s in pieces})
 
 
-def steer(base: Distribution, guide: Distribution, anti: Distribution) -> Distribution:
+def steer(base: Distribution, guide: Distribution, untuned: Distribution) -> Distribution:
     """Proxy tuning: the base, moved as tuning moved the small model.
 
     log P(s) = log b(s) + log g(s) - log a(s) - log Z, for every s of b
@@ -80,13 +80,13 @@ def steer(base: Distribution, guide: Distribution, anti: Distribution) -> Distri
     Args:
         base: b.
         guide: g, the tuned small model.
-        anti: a, the same small model untuned. Where g or a has no s, b(s) stays as it is.
+        untuned: a, the same small model untuned. Where g or a has no s, b(s) stays as it is.
 
     Returns:
         Probabilities that sum to 1, largest first; empty if no candidate has weight.
     """
-    known = guide.keys() & anti.keys()
-    shifts = {s: max(guide[s], TINY) / max(anti[s], TINY) for s in known}
+    known = guide.keys() & untuned.keys()
+    shifts = {s: max(guide[s], TINY) / max(untuned[s], TINY) for s in known}
     return _normalised({s: b * shifts.get(s, 1.0) for s, b in base.items()})
 
 

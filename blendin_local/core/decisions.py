@@ -16,8 +16,8 @@ from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Source
 
-Role = Literal["base", "guide", "anti"]
-ROLES: tuple[Role, ...] = ("base", "guide", "anti")
+Role = Literal["base", "guide", "untuned"]
+ROLES: tuple[Role, ...] = ("base", "guide", "untuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Decision:
         base: The base's prediction, None where it was not run.
         guide: The guide's prediction, None where it was not asked.
         alpha: The guide's weight, None where there was no blend.
-        anti: The third model's prediction, None where it was not asked.
+        untuned: The third model's prediction, None where it was not asked.
         draft: What the guide wants to say after this step, in pieces; see `AnswerState.draft`.
     """
 
@@ -79,7 +79,7 @@ class Decision:
     base: Prediction | None = None
     guide: Prediction | None = None
     alpha: float | None = None
-    anti: Prediction | None = None
+    untuned: Prediction | None = None
     draft: tuple[bytes, ...] = ()
 
     @property
@@ -90,7 +90,7 @@ class Decision:
     @property
     def silent(self) -> tuple[Role, ...]:
         """The models that were asked and made no suggestion."""
-        heard = {"base": self.base, "guide": self.guide, "anti": self.anti}
+        heard = {"base": self.base, "guide": self.guide, "untuned": self.untuned}
         return tuple(role for role in ROLES if (prediction := heard[role]) is not None and prediction.silent)
 
     def source(self, piece: bytes) -> Source:

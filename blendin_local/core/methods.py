@@ -209,30 +209,30 @@ def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
 
 
 def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
-    """Proxy tuning (Liu et al. 2024): log P = log b + log g - log a - log Z at every step, a being `anti`.
+    """Proxy tuning (Liu et al. 2024) at every step: log P = log b + log g - log a - log Z.
 
-    The anti is the guide before it was tuned, so log g - log a is what tuning did to the small model. It is
-    also the implicit value function of Liu et al. 2024 (integrated value guidance) applied to single tokens;
-    their search over chunks with a second, trained value function is not here.
-    Exact: each probability is looked up under the full softmax, for whichever string is considered, so over
-    one shared vocabulary this is the sum of the three models' logits.
-    Approximated: considered are only the base's and the guide's top-k candidates, as far as the base has a
-    token for them, and Z is the sum over these. Across vocabularies strings meet through the bridge; where
-    guide or anti lacks a string, they say nothing about it, and the base's probability stays; so it does
-    everywhere where one of them makes no suggestion.
+    a is the untuned model: the guide before it was tuned, so log g - log a is what tuning changed. This
+    is also the implicit value function of Liu et al. 2024 (integrated value guidance) applied to single
+    tokens; their search over chunks with a second, trained value function is not implemented.
+    Exact: each probability is looked up under the full softmax, whichever string is considered. Over one
+    shared vocabulary the result is therefore the sum of the three models' logits.
+    Approximate: only the base's and the guide's top-k candidates are considered, as far as the base has a
+    token for them, and Z is the sum over these. Across vocabularies strings meet through the bridge.
+    Where the guide or the untuned model lacks a string, the base's probability stays. It also stays
+    everywhere when one of the two makes no suggestion.
     """
     b = yield Ask("base")
     g = yield Ask("guide")
-    a = yield Ask("anti")
+    a = yield Ask("untuned")
     if g.silent or a.silent:
-        return Decision(b, base=b, guide=g, anti=a)
+        return Decision(b, base=b, guide=g, untuned=a)
     guided = yield from project(g, "guide", b, settings)
-    untuned = yield from project(a, "anti", b, settings)
+    untuned = yield from project(a, "untuned", b, settings)
     pieces = {**b.candidates, **guided}
     steered = steer(
         *(_looked_up(pieces, model, told) for model, told in ((b, b.candidates), (g, guided), (a, untuned)))
     )
-    return Decision(Mixture(steered, b.candidates), base=b, guide=g, anti=a)
+    return Decision(Mixture(steered, b.candidates), base=b, guide=g, untuned=a)
 
 
 def _looked_up(pieces: Mapping[bytes, float], model: Prediction, told: Distribution) -> Distribution:
@@ -258,7 +258,7 @@ METHODS: Mapping[str, Method] = {
 ROLES: Mapping[str, tuple[Role, ...]] = {
     "base": ("base",),
     "guide": ("guide",),
-    "proxy": ("base", "guide", "anti"),
+    "proxy": ("base", "guide", "untuned"),
 }
 """The models a method needs, where these are not base and guide."""
 

@@ -1,7 +1,7 @@
 """The records of an answer as JSON, there and back.
 
 Here: `completion_to_json`, `step_to_json` and `step_from_json`.
-Not here: the records (`core.records`), files of them (`jobs.replay.reading`).
+Not here: the records (`core.records`), files of them (`jobs.replay.answer_file`).
 The published schema is `docs/answer.schema.json`.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, get_args
 from blendin_local.core.records import Candidate, CandidateLists, Completion, SideQuery, Source, Step
 
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
+RENAMED_ROLES = {"anti": "untuned"}  # names in records of version 0.1
 
 
 def candidate_to_json(candidate: Candidate | None) -> dict[str, Any] | None:
@@ -39,8 +40,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
     }
     if step.silent:
         record["silent"] = list(step.silent)
-    if step.anti_top is not None:
-        record["anti_top"] = candidate_to_json(step.anti_top)
+    if step.untuned_top is not None:
+        record["untuned_top"] = candidate_to_json(step.untuned_top)
     if step.candidates is not None:
         lists = step.candidates
         record["candidates"] = {
@@ -80,7 +81,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
-            **({"anti_prompt_tokens": usage.anti_prompt_tokens} if usage.anti_prompt_tokens else {}),
+            **({"untuned_prompt_tokens": usage.untuned_prompt_tokens} if usage.untuned_prompt_tokens else {}),
         },
         "timings": completion.timings.to_json(),
         "blend": {
@@ -98,7 +99,11 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "guide_silent": summary.guide_silent,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
-            **({"anti_tokens_evaluated": usage.anti_tokens_evaluated} if usage.anti_prompt_tokens else {}),
+            **(
+                {"untuned_tokens_evaluated": usage.untuned_tokens_evaluated}
+                if usage.untuned_prompt_tokens
+                else {}
+            ),
         },
         "signature": dict(completion.signature),
         "notices": list(completion.notices),
@@ -124,10 +129,20 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         base_top=_candidate(record["base_top"]),
         guide_top=_candidate(record["guide_top"]),
         candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
-        anti_top=_candidate(record.get("anti_top")),
+        untuned_top=_candidate(record.get("untuned_top", record.get("anti_top"))),
         further=tuple(_heard(heard) for heard in record.get("further", ())),
-        silent=tuple(str(role) for role in record.get("silent", ())),
+        silent=tuple(current_role(str(role)) for role in record.get("silent", ())),
     )
+
+
+def current_role(role: str) -> str:
+    """The name of a role today, given the name a record has for it."""
+    return RENAMED_ROLES.get(role, role)
+
+
+def by_current_role(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping by role, such as the models of a signature, under the names of today."""
+    return {current_role(role): value for role, value in facts.items()}
 
 
 def _columns(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -140,7 +155,7 @@ def _heard(record: Mapping[str, Any]) -> SideQuery:
         raise ValueError("a model was heard, but not what it said")
     confidence = record.get("confidence")
     return SideQuery(
-        role=str(record["role"]),
+        role=current_role(str(record["role"])),
         after=_bytes(record["after"]),
         top=top,
         candidates=_list(record.get("candidates")),

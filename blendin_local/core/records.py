@@ -1,12 +1,13 @@
 """What is said about an answer: `Step`, `Completion`, and folds over them.
 
 Here: the records every surface reads (terminal, JSON, HTML, trace).
-Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
+Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`views`, `reports`).
 The published schema is `docs/answer.schema.json`.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -84,7 +85,7 @@ class Step:
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
         further: What else was heard before the step was complete; mostly nothing.
-        anti_top: The third model's likeliest candidate, None where it was not asked.
+        untuned_top: The third model's likeliest candidate, None where it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.
     """
@@ -97,7 +98,7 @@ class Step:
     guide_top: Candidate | None = None
     candidates: CandidateLists | None = None
     further: tuple[SideQuery, ...] = ()
-    anti_top: Candidate | None = None
+    untuned_top: Candidate | None = None
     silent: tuple[str, ...] = ()
 
     @property
@@ -168,8 +169,8 @@ class Usage:
     guide_prompt_tokens: int = 0
     base_tokens_evaluated: int = 0
     guide_tokens_evaluated: int = 0
-    anti_prompt_tokens: int = 0
-    anti_tokens_evaluated: int = 0
+    untuned_prompt_tokens: int = 0
+    untuned_tokens_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,29 @@ class Completion:
     def blend(self) -> BlendSummary:
         """How often the guide was asked and changed the outcome."""
         return summarize(self.steps)
+
+    def to_html(self, prompts: Mapping[str, str] | None = None) -> str:
+        """The answer as a self-contained HTML page, as `blendin run --html` writes it.
+
+        Every step is marked by where it comes from, and shows its candidates on hover.
+
+        Args:
+            prompts: Rendered prompt by role (`Pair.prompts`), shown below the answer; none by default.
+        """
+        return str(_answer_html().render_html(prompts or {}, self))
+
+    def _repr_html_(self) -> str:
+        """The answer as a notebook shows it: a fragment with the same marks and inline styles only."""
+        return str(_answer_html().render_fragment(self))
+
+
+def _answer_html() -> Any:  # noqa: ANN401 - a module
+    """The module that renders answers, imported by name when it is first needed.
+
+    It lies above this one, so no import statement may name it. It is the one exception to the layers, made so
+    that a record can show itself (docs/architecture.md).
+    """
+    return importlib.import_module("blendin_local.reports.answer_html")
 
 
 def shortened(step: Step, n: int) -> Step:

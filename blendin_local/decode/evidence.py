@@ -77,9 +77,9 @@ def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: TracePolicy)
         for question, prediction in heard
         if question.text != text
     ]
-    anti = opening.get("anti")
-    if anti is not None:
-        further.append(replace(_heard("anti", b"", anti), candidates=_all(anti) if whole else None))
+    untuned = opening.get("untuned")
+    if untuned is not None:
+        further.append(replace(_heard("untuned", b"", untuned), candidates=_all(untuned) if whole else None))
     if not whole:
         return replace(step, further=tuple(further))
     for role, temperature in keep.temperatures.items():

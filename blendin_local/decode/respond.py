@@ -134,7 +134,7 @@ def describe(i: int, whole: bytes, piece: bytes, decision: Decision, top_logprob
         alpha=decision.alpha,
         base_top=_top(decision.base),
         guide_top=_top(decision.guide),
-        anti_top=_top(decision.anti),
+        untuned_top=_top(decision.untuned),
         candidates=_lists(decision, top_logprobs) if top_logprobs else None,
         silent=decision.silent,
     )

@@ -32,7 +32,7 @@ from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 Wanted = TypeVar("Wanted")
 Result = Completion | BlendinError
 
-IN_TURN: tuple[Role, ...] = ("base", "guide", "anti")  # a step's later questions run in the same round
+IN_TURN: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
 def answer_many(

@@ -131,7 +131,7 @@ class PairEntry(Preferences):
         guide: Reference of the guide.
         about: One line for people.
         base_template: Name of the base's plain-text template.
-        anti: Reference of the third model, which method `proxy` needs.
+        untuned: Reference of the third model, which method `proxy` needs.
         base_temperature: The base's temperature for alpha `calibrated`, fitted by `blendin check`.
         guide_temperature: Likewise the guide's.
         trusted: False where a models.toml of the working directory names the models.
@@ -142,7 +142,7 @@ class PairEntry(Preferences):
     guide: str
     about: str = ""
     base_template: str | None = None
-    anti: str | None = None
+    untuned: str | None = None
     base_temperature: float | None = None
     guide_temperature: float | None = None
     trusted: bool = True
@@ -150,7 +150,7 @@ class PairEntry(Preferences):
     @property
     def references(self) -> tuple[str, ...]:
         """Those of its models."""
-        return (self.base, self.guide, *([self.anti] if self.anti else []))
+        return (self.base, self.guide, *([self.untuned] if self.untuned else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

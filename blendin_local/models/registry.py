@@ -1,8 +1,8 @@
 """The names a user may use for models, pairs and templates, out of every models.toml that applies.
 
 Here: which files are read, how they are merged, and where each value came from.
-Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.trust`), what a
-reference on the command line means (`models.references`).
+Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.overrides`),
+what a reference on the command line means (`models.references`).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from blendin_local.models.entries import (
     PathSource,
     Source,
 )
+from blendin_local.models.overrides import Accept, Name, accepted, changes, only_new
 from blendin_local.models.reading import absolute, parse_toml, read_small_text
-from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table, check_file
-from blendin_local.models.trust import Accept, Name, accepted, changes, only_new
+from blendin_local.models.schema import RENAMED_PAIR_KEYS, SECTIONS, SOURCE_KEYS, Table, check_file
 from blendin_local.paths import is_file
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
 PATH_KEYS = frozenset({"path", "chat_template"})
-REFERENCE_KEYS = frozenset({"base", "guide", "anti"})
+REFERENCE_KEYS = frozenset({"base", "guide", "untuned"})
 # facts about one file, which a nearer file that names another source must not inherit
 FILE_FACTS = ("size", "sha256", "license", "notice", *SOURCE_KEYS)
 
@@ -170,6 +170,9 @@ def read_file(path: Path) -> Table:
         for source in table.get("sources", []):
             _make_absolute(source, path)
     for table in content.get("pairs", {}).values():
+        for old, new in RENAMED_PAIR_KEYS.items():
+            if old in table:
+                table.setdefault(new, table.pop(old))
         _make_absolute(table, path)
     return content
 
@@ -260,7 +263,7 @@ class _Merged:
             if not settings.get(role):
                 self._missing("pairs", name, role)
         return PairEntry(
-            name=name, trusted=self.trusted("pairs", name, ("base", "guide", "anti")), **settings
+            name=name, trusted=self.trusted("pairs", name, ("base", "guide", "untuned")), **settings
         )
 
     def _template(self, name: str, table: Table) -> PlainTemplate:

@@ -111,6 +111,7 @@ PAIR_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
     "base": REFERENCE,
     "guide": REFERENCE,
+    "untuned": REFERENCE,
     "anti": REFERENCE,
     "base_temperature": NUMBER,
     "guide_temperature": NUMBER,
@@ -118,6 +119,7 @@ PAIR_KEYS: Mapping[str, Kind] = {
     "tuned": TABLE,
     **BLEND_KEYS,
 }
+RENAMED_PAIR_KEYS: Mapping[str, str] = {"anti": "untuned"}  # names of version 0.1, read like the new ones
 TEMPLATE_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
     "user": TEXT,

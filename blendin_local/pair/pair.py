@@ -105,7 +105,7 @@ class Pair:
     def _prompt(
         self, role: Role, messages: Sequence[Message], should_stop: Stop = lambda: False
     ) -> tuple[Span, ...]:
-        plain = role != "guide"  # the anti reads what the base reads
+        plain = role != "guide"  # the untuned model reads what the base reads
         exact = self.setup.exact_prompts.get("base" if plain else "guide")
         for message in messages:
             require_text(message.text, f"the text of the {message.speaker}")
@@ -237,7 +237,7 @@ class Pair:
     def _task(self, messages: Sequence[Message], wish: Settings, should_stop: Stop) -> Task:
         """Check a wish and fill in what it leaves open."""
         roles = self._require_roles(wish.blend.method)
-        if not set(roles) - {"anti"} <= set(self.setup.exact_prompts):
+        if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
         for stop in wish.answer.stop:
             require_text(stop, "a stop string")
@@ -260,7 +260,7 @@ class Pair:
         roles = roles_of(method)
         missing = [role for role in roles if role not in self._models]
         if missing:
-            wanted = "a third model, the anti" if missing[0] == "anti" else f"a {missing[0]}"
+            wanted = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
             raise PairError(
                 f"method {method} needs {wanted}, and none was opened", f"name one with --{missing[0]}"
             )

@@ -20,11 +20,11 @@ from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
 from blendin_local.models.local import Progress, ensure_local
+from blendin_local.models.overrides import Accept
 from blendin_local.models.reading import read_small_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
-from blendin_local.models.trust import Accept
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import (
     AUTO_ALPHA,
@@ -37,12 +37,12 @@ from blendin_local.settings import (
 WANTED: Mapping[Role, str] = {
     "base": "a base",
     "guide": "a guide",
-    "anti": "a third model: the guide before it was tuned",
+    "untuned": "a third model: the guide before it was tuned",
 }
 HINTS: Mapping[Role, str] = {
     "base": "name one with --base, or choose --method guide",
     "guide": "name one with --guide, or choose --method base",
-    "anti": "name one with --anti, or as anti of the pair in models.toml",
+    "untuned": "name one with --untuned, or as `untuned` of the pair in models.toml",
 }
 
 
@@ -57,7 +57,7 @@ class PairSpec:
         pair: A pair of models.toml; with no models named either, the default pair.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        anti: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which method `proxy` needs.
         base_template: A plain-text template of models.toml.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -80,7 +80,7 @@ class PairSpec:
     pair: str | None = None
     base: str | None = None
     guide: str | None = None
-    anti: str | None = None
+    untuned: str | None = None
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
@@ -166,7 +166,7 @@ class ResolvedPair:
     def describe(self) -> str:
         """The models in words: `A guided by B`."""
         names = dict(self.references)
-        against = f" against {names.pop('anti')}" if "anti" in names else ""
+        against = f" against {names.pop('untuned')}" if "untuned" in names else ""
         return " guided by ".join(names.values()) + against
 
 
@@ -253,7 +253,7 @@ def open_pair(
     *,
     base: str | None = None,
     guide: str | None = None,
-    anti: str | None = None,
+    untuned: str | None = None,
     base_template: str | None = None,
     guide_template: str | None = None,
     thinking: bool | None = None,
@@ -273,7 +273,7 @@ def open_pair(
         pair: A pair of models.toml.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        anti: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which method `proxy` needs.
         base_template: A plain-text template of models.toml.
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a thinking guide may think; None leaves it to models.toml.
@@ -298,7 +298,7 @@ def open_pair(
         pair=pair,
         base=base,
         guide=guide,
-        anti=anti,
+        untuned=untuned,
         base_template=base_template,
         guide_template=guide_template,
         thinking=thinking,
@@ -363,7 +363,7 @@ def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Ro
     named: dict[Role, str | None] = {
         "base": spec.base or (entry.base if entry else None),
         "guide": spec.guide or (entry.guide if entry else None),
-        "anti": spec.anti or (entry.anti if entry else None),
+        "untuned": spec.untuned or (entry.untuned if entry else None),
     }
     needed = roles_of(method)
     missing = [role for role in needed if not named[role]]

@@ -36,7 +36,7 @@ class PairSetup:
         n_parallel: How many answers `Pair.answer_all` may make at once; each has a whole context.
         date: What a guide's template that asks for the date is told. A pair keeps the one it was opened with,
             so that a conversation goes on after midnight as it began.
-        anti: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
+        untuned: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
             run like the guide and reads the base's prompt, having been trained on no other.
     """
 
@@ -49,7 +49,7 @@ class PairSetup:
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_parallel: int = 1
-    anti: Path | None = None
+    untuned: Path | None = None
     date: datetime.date = field(default_factory=datetime.date.today)
 
     def __post_init__(self) -> None:
@@ -58,8 +58,8 @@ class PairSetup:
     def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
         """The same with these files, and as many answers at once as are named."""
         wanted = self.n_parallel if n_parallel is None else n_parallel
-        base, guide, anti = (paths.get(role) for role in ("base", "guide", "anti"))
-        return replace(self, base=base, guide=guide, anti=anti, n_parallel=wanted)
+        base, guide, untuned = (paths.get(role) for role in ("base", "guide", "untuned"))
+        return replace(self, base=base, guide=guide, untuned=untuned, n_parallel=wanted)
 
     def prompt_facts(self) -> dict[str, Any]:
         """What decides the prompts of a conversation, but for the guide's template; exact ones as sha256."""
@@ -78,6 +78,6 @@ class PairSetup:
         all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
-            ("anti", self.anti, self.guide_settings),
+            ("untuned", self.untuned, self.guide_settings),
         ]
         return {role: (path, settings) for role, path, settings in all_roles if path is not None}

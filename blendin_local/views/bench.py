@@ -1,7 +1,7 @@
 """How a benchmark looks on a terminal.
 
 Here: `bench_view` and `comparison_view`, pure functions from the record to rich renderables.
-Not here: the record (`jobs.bench.record`), what it means (`jobs.bench.verdict`).
+Not here: the record (`jobs.bench.report`), what it means (`jobs.bench.verdict`).
 """
 
 from __future__ import annotations

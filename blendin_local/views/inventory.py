@@ -124,7 +124,7 @@ def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
         "max_tokens"
     )
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
-    rows += [("anti", pair.anti)] if pair.anti else []
+    rows += [("untuned", pair.untuned)] if pair.untuned else []
     set_values = ((name, getattr(pair, name)) for name in names.split())
     rows += [(name, str(value)) for name, value in set_values if value is not None]
     view = fields(rows, title=f"pair {pair.name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,29 +15,11 @@ import jsonschema
 import pexpect
 import pytest
 
-from tests.conftest import ROOT
+from tests.cli_runner import SCHEMA, blendin, environment, one_line_error
+from tests.paths import ROOT
 from tests.toys import make_toy
 
-SCHEMA = json.loads((ROOT / "docs" / "answer.schema.json").read_text())
 PROGRAM = (sys.executable, "-m", "blendin_local", "run", "--no-loop-guard")
-
-
-def environment(**more):
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **more}
-
-
-def blendin(*arguments, stdin=b"", cwd=ROOT, **env):
-    """Run the program; returns exit code, stdout and stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "blendin_local", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env=environment(**env),
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +36,6 @@ def run(toys):
     return lambda *arguments, **more: blendin(
         "run", "--base", base, "--guide", guide, "--no-loop-guard", *arguments, **more
     )
-
-
-def one_line_error(result, code, *words):
-    """The result is one clear line with a hint, the exit code, and no traceback."""
-    returncode, stdout, stderr = result
-    lines = [line for line in stderr.splitlines() if line.startswith("blendin: ")]
-    assert returncode == code, stderr
-    assert len(lines) == 1, stderr
-    assert "Traceback" not in stderr
-    for word in words:
-        assert word in stderr
-    assert stdout == "" or json.loads(stdout)["error"]
 
 
 def test_nothing_but_the_answer_is_on_stdout(run):
@@ -95,16 +64,27 @@ def test_json_is_valid_and_its_bytes_are_the_text(run):
 def test_every_method_answers_in_the_same_form(run, toys, method):
     """Valid by the schema, the third model named only where it is asked."""
     code, out, err = run(
-        "hello", "--json", "-n", 6, "--method", method, "--anti", toys[1], "--bridge", "prefix", "--cap", 0.3
+        "hello",
+        "--json",
+        "-n",
+        6,
+        "--method",
+        method,
+        "--untuned",
+        toys[1],
+        "--bridge",
+        "prefix",
+        "--cap",
+        0.3,
     )
     record = json.loads(out)
     jsonschema.validate(record, SCHEMA)
 
     assert code == 0, err
     assert record["text"].encode() == b"".join(bytes(step["bytes"]) for step in record["steps"])
-    assert ("anti" in record["signature"]["models"]) == (method == "proxy")
-    assert all(("anti_top" in step) == (method == "proxy") for step in record["steps"])
-    assert ("anti_prompt_tokens" in record["usage"]) == (method == "proxy")
+    assert ("untuned" in record["signature"]["models"]) == (method == "proxy")
+    assert all(("untuned_top" in step) == (method == "proxy") for step in record["steps"])
+    assert ("untuned_prompt_tokens" in record["usage"]) == (method == "proxy")
 
 
 def test_lines_and_trace_are_the_same_records(run, tmp_path):
@@ -175,7 +155,7 @@ def test_exact_prompts_stand_as_they_are(run, tmp_path):
         (["--alpha", "2"], ["alpha", "2"]),
         (["--alpha", "much"], ["alpha", "much", "auto"]),
         (["--method", "magic"], ["magic", "blendin"]),
-        (["--method", "proxy"], ["third model", "--anti"]),
+        (["--method", "proxy"], ["third model", "--untuned"]),
         (["--alpha", "calibrated"], ["calibrated", "blendin check --write"]),
         (["--bridge", "letters"], ["letters", "bytes", "prefix"]),
         (["--cap", "15"], ["cap", "15", "between 0 and 1"]),

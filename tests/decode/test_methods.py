@@ -36,11 +36,11 @@ def endless(text):
 NOBODY = always(x=1.0)
 
 
-def run(method, base, guide, anti=NOBODY, *, n=64, top_logprobs=0, **blend):
+def run(method, base, guide, untuned=NOBODY, *, n=64, top_logprobs=0, **blend):
     return converse(
         base,
         guide,
-        anti,
+        untuned,
         blend=BlendSettings(method=method, **blend),
         answer=AnswerSettings(max_tokens=n, loop_guard=False, top_logprobs=top_logprobs),
     )
@@ -199,12 +199,12 @@ def test_proxy_tuning_moves_the_base_as_tuning_moved_the_small_model():
 
     assert (steps[0].bytes, steps[0].source, steps[0].alpha) == (b"b", "changed", None)
     assert blend == pytest.approx({b"b": 0.72, b"a": 0.2, b"c": 0.08})
-    assert step_to_json(steps[0])["anti_top"]["text"] in {"a", "c"}
+    assert step_to_json(steps[0])["untuned_top"]["text"] in {"a", "c"}
     assert [len(role.questions) for role in roles.values()] == [1, 1, 1]
 
 
 def test_proxy_tuning_leaves_alone_what_the_small_models_do_not_know():
-    """Where guide or anti lacks a string the base's probability stays; what the base lacks cannot be said."""
+    """A string unknown to a small model keeps the base's probability; one the base lacks is not said."""
     steps, ending, _ = run(
         "proxy",
         written({b"": {b"a": 0.4, b"x": 0.6}}),
@@ -217,8 +217,8 @@ def test_proxy_tuning_leaves_alone_what_the_small_models_do_not_know():
     assert ending.stopped_by == "base_end"
 
 
-def test_the_anti_proposes_nothing_and_ends_nothing():
-    """The guide ends an answer; that the anti wished to end it before only spoke against that."""
+def test_the_untuned_model_proposes_nothing_and_ends_nothing():
+    """The guide ends an answer; that the untuned model wanted to end it earlier only spoke against that."""
     steps, ending, _ = run(
         "proxy",
         always(a=0.7, **{"": 0.3}),
@@ -230,11 +230,11 @@ def test_the_anti_proposes_nothing_and_ends_nothing():
     assert ending.stopped_by == "guide_end"
 
 
-def test_only_proxy_steps_have_an_anti():
+def test_only_proxy_steps_have_an_untuned_model():
     """The step record grows only where a third model was asked."""
     steps, _, _ = run("blendin", always(a=UNSURE), always(b=SURE), n=1)
 
-    assert "anti_top" not in step_to_json(steps[0])
+    assert "untuned_top" not in step_to_json(steps[0])
 
 
 def test_calibrated_alpha_uses_tempered_confidences():

@@ -25,10 +25,10 @@ TEXTS = ("the hello world", "a much longer question of hello and the world, hell
 
 @pytest.fixture(scope="module", params=KINDS)
 def trio(request, tmp_path_factory):
-    """Three toys of one kind: a base, a guide and an anti."""
+    """Three toys of one kind: a base, a guide and an untuned model."""
     folder = tmp_path_factory.mktemp("trio")
-    base, guide, anti = (make_toy(folder / f"{seed}.gguf", request.param, seed=seed) for seed in range(3))
-    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=3, anti=anti)) as opened:
+    base, guide, untuned = (make_toy(folder / f"{seed}.gguf", request.param, seed=seed) for seed in range(3))
+    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=3, untuned=untuned)) as opened:
         yield opened
 
 
@@ -55,22 +55,22 @@ def test_every_method_in_a_crowd(trio):
         alone = trio.respond(row.messages, blend=row.blend, answer=LIMITS)
         assert_same(whole(results[row]), whole(alone), row.blend)
         assert results[row].stopped_by == alone.stopped_by
-        asked_anti = results[row].usage.anti_prompt_tokens > 0
-        assert asked_anti == ("anti" in roles_of(row.blend.method))
+        asked_untuned = results[row].usage.untuned_prompt_tokens > 0
+        assert asked_untuned == ("untuned" in roles_of(row.blend.method))
 
 
 def assert_same(steps, others, blend):
     """The same steps, and probabilities that differ by rounding only."""
     assert [(s.bytes, s.source) for s in steps] == [(s.bytes, s.source) for s in others], blend
     for ours, theirs in zip(steps, others, strict=True):
-        for name in ("base_top", "guide_top", "anti_top"):
+        for name in ("base_top", "guide_top", "untuned_top"):
             one, other = getattr(ours, name), getattr(theirs, name)
             assert (one is None) == (other is None)
             assert one is None or one.p == pytest.approx(other.p, abs=1e-4)
 
 
-def test_the_anti_reads_what_the_base_reads(trio):
+def test_the_untuned_model_reads_what_the_base_reads(trio):
     """Having been trained on no chat template, it gets the plain prompt."""
     prompts = trio.prompts("hello")
 
-    assert prompts["anti"] == prompts["base"] != prompts["guide"]
+    assert prompts["untuned"] == prompts["base"] != prompts["guide"]

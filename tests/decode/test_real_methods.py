@@ -24,7 +24,7 @@ FEW = (PROMPTS[0], PROMPTS[2], PROMPTS[7])
 def trio(demo_base_path, demo_guide_path):
     """The demo pair with its own guide, read in the plain prompt, as the third model."""
     setup = PairSetup(
-        demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, anti=demo_guide_path, n_parallel=2
+        demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, untuned=demo_guide_path, n_parallel=2
     )
     with Pair(setup) as opened:
         yield opened
@@ -87,8 +87,8 @@ def test_every_method_equals_its_slow_twin(trio, settings):
 
 
 def test_proxy_tuning_against_the_base_itself_is_the_guide(demo_base_path, demo_guide_path):
-    """With the base as its own anti, b g / b is g: what both have is weighed as the guide weighs it."""
-    setup = PairSetup(demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, anti=demo_base_path)
+    """With the base as its own untuned model, b g / b is g: shared strings get the guide's weights."""
+    setup = PairSetup(demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, untuned=demo_base_path)
     with Pair(setup) as pair:
         answer = AnswerSettings(max_tokens=10, loop_guard=False, top_logprobs=40)
         steps = pair.respond(FEW[0], blend=BlendSettings(method="proxy"), answer=answer).steps
@@ -98,7 +98,7 @@ def test_proxy_tuning_against_the_base_itself_is_the_guide(demo_base_path, demo_
         guide = {c.bytes: c.p for c in step.candidates.guide if c.bytes in blend}
         scale = sum(blend[s] for s in guide) / sum(guide.values())
 
-        assert step.base_top == step.anti_top
+        assert step.base_top == step.untuned_top
         assert len(guide) > 3
         assert {s: p * scale for s, p in guide.items()} == pytest.approx(
             {s: blend[s] for s in guide}, rel=1e-3, abs=1e-9
@@ -119,6 +119,6 @@ def test_the_second_driver_asks_ahead_and_asks_a_third_model(trio):
             parted = parting(alone, steps)
 
             assert steps
-            assert all((step.anti_top is not None) == (method == "proxy") for step in steps)
+            assert all((step.untuned_top is not None) == (method == "proxy") for step in steps)
             if parted is not None and method == "nudging-words":
                 assert may_part(trio, prompt, alone[: parted[0].i + 1], parted[1], blend), prompt

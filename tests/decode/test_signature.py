@@ -47,7 +47,7 @@ def setup_of(paths):
     return PairSetup(
         base=paths["base"],
         guide=paths["guide"],
-        anti=paths["guide"],
+        untuned=paths["guide"],
         template=TEMPLATE,
         base_settings=MODEL,
         guide_settings=MODEL,
@@ -67,7 +67,7 @@ def changes(paths):
     return {
         "base": paths["other base"],
         "guide": paths["other guide"],
-        "anti": paths["other guide"],
+        "untuned": paths["other guide"],
         "template": replace(TEMPLATE, preamble="So:\n"),
         "base_settings": replace(MODEL, kv_type="f32"),
         "guide_settings": replace(MODEL, kv_type="f32"),

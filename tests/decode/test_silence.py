@@ -20,9 +20,9 @@ from blendin_local.core.record_json import completion_to_json, step_from_json, s
 from blendin_local.core.records import BlendSummary, silence_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
-from blendin_local.views.tables import said_by, why_headline
-from tests.conftest import ROOT
+from blendin_local.views.answer_tables import said_by, why_headline
 from tests.jobs.replays import answered, chatter
+from tests.paths import ROOT
 from tests.prompts import TEMPLATE
 from tests.scripted import SILENT, always, converse, predict
 from tests.toys import make_toy
@@ -36,11 +36,11 @@ def mute(_):
     return {b"x": 1e-5, SILENT: 1 - 1e-5}
 
 
-def run(method, base, guide, anti=NOBODY, *, n=12, temperature=0.0, **blend):
+def run(method, base, guide, untuned=NOBODY, *, n=12, temperature=0.0, **blend):
     return converse(
         base,
         guide,
-        anti,
+        untuned,
         blend=BlendSettings(method=method, **blend),
         sampling=SamplingSettings(temperature=temperature, seed=5),
         answer=AnswerSettings(max_tokens=n, loop_guard=False),
@@ -145,10 +145,10 @@ def test_a_draft_ends_where_the_guide_falls_silent():
     ]
 
 
-def test_a_silent_anti_moves_nothing():
-    """Proxy tuning knows no difference between guide and anti where the anti makes no suggestion."""
+def test_a_silent_untuned_model_moves_nothing():
+    """Proxy tuning leaves the base alone where the untuned model makes no suggestion."""
     steps, _, _ = run("proxy", always(a=0.5, b=0.4), always(a=0.2, b=0.7), mute, n=1)
-    assert told(steps) == [(b"a", "kept", ("anti",))]
+    assert told(steps) == [(b"a", "kept", ("untuned",))]
     assert (
         run("proxy", always(a=0.5, b=0.4), always(a=0.2, b=0.7), always(a=0.7, b=0.2), n=1)[0][0].bytes
         == b"b"

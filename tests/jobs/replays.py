@@ -56,7 +56,7 @@ def answered(
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
     running = with_evidence(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
-    scripts = {"base": base, "guide": guide, "anti": chatter(77, 0.5)}
+    scripts = {"base": base, "guide": guide, "untuned": chatter(77, 0.5)}
     steps: list[Step] = []
     exchange = next(running)
     while True:

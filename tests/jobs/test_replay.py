@@ -107,6 +107,17 @@ def test_a_step_survives_being_written_and_read(duo, blend, sampling):
         assert step_from_json(json.loads(json.dumps(step_to_json(step)))) == step
 
 
+def test_the_old_name_of_the_untuned_model_is_read():
+    """A record of version 0.1 says `anti` where today's says `untuned`."""
+    limit = AnswerSettings(max_tokens=4, evidence=True, top_logprobs=4)
+    proxy = answered(chatter(1, 0.5, 0.0), chatter(2, 0.5, 0.0), BlendSettings(method="proxy"), answer=limit)
+    step = replace(proxy.steps[0], silent=("untuned",))
+    old = json.dumps(step_to_json(step)).replace("untuned", "anti")
+    assert '"anti_top"' in old
+    assert '"role": "anti"' in old
+    assert step_from_json(json.loads(old)) == step
+
+
 @given(duos, changes, st.sampled_from([0, 2, 100]))
 @settings(deadline=None)
 def test_what_json_keeps_is_never_taken_for_more(path, duo, change, kept):

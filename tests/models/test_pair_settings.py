@@ -11,7 +11,7 @@ FILE = """
 [pairs.three]
 base = "b.gguf"
 guide = "g.gguf"
-anti = "a.gguf"
+untuned = "a.gguf"
 method = "proxy"
 bridge = "prefix"
 cap = 0.2
@@ -35,12 +35,23 @@ def test_a_pair_may_name_a_third_model(registry, tmp_path):
     opened = resolve_pair(PairSpec(pair="three"), registry)
 
     assert opened.references == {
-        role: str(tmp_path / f"{role[0]}.gguf") for role in ("base", "guide", "anti")
+        role: str(tmp_path / name)
+        for role, name in (("base", "b.gguf"), ("guide", "g.gguf"), ("untuned", "a.gguf"))
     }
     assert opened.blend.bridge == "prefix"
     assert opened.blend.cap == 0.2
     assert list(expand(["three"], registry)) == list(opened.references.values())
     assert pairs_with(str(tmp_path / "a.gguf"), registry) == ("three",)
+
+
+def test_the_old_name_of_the_third_model_is_read(tmp_path):
+    """`anti` of version 0.1 means `untuned`; where both stand, the new name wins."""
+    (tmp_path / "old.toml").write_text(FILE.replace("untuned", "anti"))
+    (tmp_path / "both.toml").write_text(FILE.replace("untuned", 'anti = "x.gguf"\nuntuned'))
+
+    pairs = [load_registry(tmp_path / f"{name}.toml", env={}, cwd=tmp_path).pairs for name in ("old", "both")]
+
+    assert [found["three"].untuned for found in pairs] == [str(tmp_path / "a.gguf")] * 2
 
 
 def test_a_third_model_is_opened_only_where_it_is_needed_or_all_are(registry):
@@ -56,9 +67,9 @@ def test_proxy_without_a_third_model_says_how_to_name_one(registry):
     with pytest.raises(UsageError, match="third model") as error:
         resolve_pair(PairSpec(pair="two", blend={"method": "proxy"}), registry)
 
-    assert "--anti" in error.value.hint
-    named = resolve_pair(PairSpec(pair="two", anti="a.gguf", blend={"method": "proxy"}), registry)
-    assert named.references["anti"] == "a.gguf"
+    assert "--untuned" in error.value.hint
+    named = resolve_pair(PairSpec(pair="two", untuned="a.gguf", blend={"method": "proxy"}), registry)
+    assert named.references["untuned"] == "a.gguf"
 
 
 def test_temperatures_belong_to_the_models_they_were_fitted_for(registry):

@@ -35,7 +35,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
 from blendin_local.jobs.batch.adoption import Adoption, answered_on
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
 from blendin_local.jobs.batch.manifest import (
     DamagedManifestError,
     Identity,
@@ -43,13 +43,12 @@ from blendin_local.jobs.batch.manifest import (
     model_facts,
     settings_facts,
 )
-from blendin_local.jobs.batch.parallel import parallel_for
-from blendin_local.jobs.batch.paths import BatchPaths, remove_results
-from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, Shard
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, FinishedRows, Shard
+from blendin_local.jobs.batch.resume import remove_results
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
-from blendin_local.jobs.preparation import open_for_rows
+from blendin_local.jobs.preparation import n_parallel_for, open_for_rows
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import MAX_PARALLEL
 from blendin_local.pair.resolve import ResolvedPair, locate_files
@@ -111,7 +110,7 @@ def run_batch(
     ready = settle(session, err, every_model=True)
     scan = _scan(command, ready)
     if rows.dry_run:
-        kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
+        kept = FinishedRows.read(scan, command.places, retry_errors=options.retry_errors)
         _report_dry_run(command, kept.progress(options), scan)
         return
     if rows.restart:
@@ -232,7 +231,7 @@ def _parallel(command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path]
     setup = ready.setup.with_files(paths)
     if command.rows.parallel is None and command.session.runtime.reproducible:
         return 1  # in shared batches an answer depends on who else is in them
-    return min(command.rows.parallel or parallel_for(setup.files(), rows), MAX_PARALLEL)
+    return min(command.rows.parallel or n_parallel_for(setup.files(), rows), MAX_PARALLEL)
 
 
 def _facts(places: BatchPaths, scan: Scan) -> dict[str, Any]:

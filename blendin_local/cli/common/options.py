@@ -49,9 +49,13 @@ class ModelOptions:
         str | None,
         _models("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file or a name."),
     ] = None
-    anti: Annotated[
+    untuned: Annotated[
         str | None,
-        _models("--anti", help="The guide before it was tuned, for --method proxy: a file or a name."),
+        _models(
+            "--untuned",
+            "--anti",
+            help="The guide before it was tuned, for --method proxy: a file or a name.",
+        ),
     ] = None
     pair: Annotated[
         str | None,

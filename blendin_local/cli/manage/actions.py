@@ -23,7 +23,7 @@ from blendin_local.jobs import inventory
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
-from blendin_local.models.packages import Progress
+from blendin_local.models.package_download import Progress
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
@@ -139,7 +139,7 @@ def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowO
     origins = registry.origins_of("pairs", pair.name)
     if options.as_json:
         settings = {key: value for key, value in asdict(pair).items() if value is not None}
-        roles = ("base", "guide", "anti")
+        roles = ("base", "guide", "untuned")
         settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
         return

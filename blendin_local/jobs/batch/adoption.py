@@ -15,11 +15,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blendin_local.core.record_json import by_current_role
 from blendin_local.jobs.batch.formats import record_of
-from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
+from blendin_local.jobs.batch.jsonl_file import read_back
 from blendin_local.jobs.batch.manifest import Identity, differences_of
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.progress import ANSWERED, FAILED, FinishedRows
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
@@ -61,7 +62,7 @@ def look(scan: Scan, places: BatchPaths, identity: Identity) -> Adoption:
     Raises:
         UsageError: It holds rows of something else, or a row twice.
     """
-    kept = Kept(scan, places)
+    kept = FinishedRows(scan, places)
     recorded: dict[int, str] = {}
     same: dict[str, str] = {}  # most answers carry the same settings, which are kept once
 
@@ -119,6 +120,8 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
         **{name: identity.to_json()["settings"].get(name) for name in ("thinking", "template", "date")},
         "models": {role: _model(identity, role) for role in identity.models},
     }
+    if isinstance(models := signature.get("models"), Mapping):
+        signature = {**signature, "models": by_current_role(models)}
     was = _common(signature, wanted)
     return [difference.removeprefix(".") for difference in differences_of("", was, _common(wanted, was))]
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.record_json import by_current_role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
-from blendin_local.files import private_fd
-from blendin_local.jobs.batch.results import replace_file
+from blendin_local.files import open_private_fd
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
@@ -129,7 +130,7 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
         UsageError: It is of another version, or cannot be read.
     """
     try:
-        with open(path, "rb", opener=private_fd) as file:
+        with open(path, "rb", opener=open_private_fd) as file:
             value = json.load(file)
     except FileNotFoundError:
         return None
@@ -178,6 +179,7 @@ def begun_on(path: Path) -> date | None:
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
     """Raise `UsageError` where answers of now would not belong to those of before."""
     now = identity.to_json()
+    found = {**found, "models": by_current_role(found.get("models", {}))}
     if found.get("input", {}).get("sha256") != now["input"]["sha256"]:
         raise UsageError(
             f"{answers} holds answers to another input: the prompts have changed",

@@ -1,6 +1,6 @@
 """The texts that ship with the check: prompts of many kinds, and a reference text in passages.
 
-Not here: a user's own prompts (`jobs.batch.intake`). Both texts were written for this program.
+Not here: a user's own prompts (`jobs.batch.input_file`). Both texts were written for this program.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What two files say about a pair, in seconds and without weights.
 
 Here: `describe_pair`: vocabularies, ends, templates, contexts, memory, and a class of speed.
-Not here: anything that needs a prediction (`jobs.check.answers`, `jobs.check.reference`).
+Not here: anything that needs a prediction (`jobs.check.answers`, `jobs.check.calibration`).
 Source: figure 4 of the paper counts whether the guide's tokens exist for the base; here they meet as bytes.
 """
 

@@ -18,8 +18,8 @@ from blendin_local.jobs.check.answers import AnswerStatistics
 from blendin_local.jobs.check.calibration import RoleCalibration
 from blendin_local.jobs.check.description import PairDescription
 from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
-from blendin_local.models.writing import write_pair
 
 KIND, VERSION = "blendin-check", 1
 

@@ -1,7 +1,7 @@
 """What the figures of a check mean, in words and with their reasons.
 
 Here: `judge`: a pure function from figures to verdicts; several may hold.
-Not here: the figures (`jobs.check.answers`, `jobs.check.reference`), thresholds (`settings.CheckSettings`).
+Not here: the figures (`jobs.check.answers`, `jobs.check.calibration`), thresholds (`settings.CheckSettings`).
 Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). All else follows from
 what can be known without reference answers; each rule says so.
 """

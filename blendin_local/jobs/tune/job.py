@@ -17,9 +17,9 @@ from pathlib import Path
 
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset

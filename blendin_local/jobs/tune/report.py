@@ -23,8 +23,8 @@ from blendin_local.jobs.evaluation.score.figures import compare
 from blendin_local.jobs.evaluation.score.statistics import Difference
 from blendin_local.jobs.tune.search import nearest_to_rate
 from blendin_local.jobs.tune.trials import Trial
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
-from blendin_local.models.writing import write_pair
 from blendin_local.settings import BlendSettings
 
 SIGNIFICANCE = 0.05

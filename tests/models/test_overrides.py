@@ -5,8 +5,9 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import PathSource
 from blendin_local.models.registry import load_registry, shipped_file
+from tests.models.registries import load, write
 
-from .test_registry import load, no_user_file, write  # noqa: F401 - a fixture
+pytestmark = pytest.mark.usefixtures("no_user_file")
 
 REDEFINITIONS = {
     "the source of a shipped model": "[models.demo-guide]\nhf = 'evil/repo'",
@@ -14,7 +15,8 @@ REDEFINITIONS = {
     "a switch of it": "[models.demo-guide]\nthink = true",
     "its chat template": "[models.demo-guide]\nchat_template = 'x.jinja'",
     "a model of a shipped pair": "[pairs.demo]\nguide = 'evil/repo'",
-    "a third model of it": "[pairs.demo]\nanti = 'evil/repo'",
+    "a third model of it": "[pairs.demo]\nuntuned = 'evil/repo'",
+    "a third model by its old name": "[pairs.demo]\nanti = 'evil/repo'",
     "a setting of it": "[pairs.demo]\nthreshold = 0.9",
     "a template": "[templates.qa]\nuser = 'Ignore this: {text}'",
     "the default pair": "[defaults]\npair = 'mine'\n[pairs.mine]\nbase = 'a/b'\nguide = 'c/d'",
