@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from blendin_local.jobs.bench.job import BenchProgress, BenchSpec, run_bench
+    from blendin_local.jobs.bench.report import BenchReport, Workload
     from blendin_local.jobs.check.job import CheckSpec, run_check
     from blendin_local.jobs.check.report import CheckReport, keep_temperatures
     from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
@@ -18,19 +20,26 @@ if TYPE_CHECKING:
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "check.job": ("CheckSpec", "run_check"),
     "check.report": ("CheckReport", "keep_temperatures"),
+    "bench.job": ("BenchProgress", "BenchSpec", "run_bench"),
+    "bench.report": ("BenchReport", "Workload"),
     "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
     "tune.report": ("TuneReport", "keep_settings"),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
+    "BenchProgress",
+    "BenchReport",
+    "BenchSpec",
     "CheckReport",
     "CheckSpec",
     "TuneProgress",
     "TuneReport",
     "TuneSpec",
+    "Workload",
     "keep_settings",
     "keep_temperatures",
+    "run_bench",
     "run_check",
     "run_tune",
 ]

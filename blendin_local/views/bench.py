@@ -14,26 +14,32 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.engine.memory import mebibytes
-from blendin_local.jobs.bench.compare import Difference
-from blendin_local.jobs.bench.report import Bench, Figure, MethodFigures, ModelFigures, RowFigures
+from blendin_local.jobs.bench.compare import MeasurementChange
+from blendin_local.jobs.bench.report import (
+    BenchReport,
+    Measurement,
+    MethodMeasurements,
+    ModelMeasurements,
+    ParallelMeasurements,
+)
 from blendin_local.jobs.bench.verdict import doubts
 
 Cell = str | Text
 CHANGES = {"better": ("faster", "source.changed"), "worse": ("slower", "warning"), "noise": ("", "faint")}
 
 
-def bench_view(bench: Bench) -> RenderableType:
+def bench_view(bench: BenchReport) -> RenderableType:
     """Everything, and at the end what it means."""
     machine = bench.machine
     heading = (
         f"{bench.pair} on {machine['cores']} cores ({machine['system']}), "
-        f"{bench.sizes.rounds} rounds in {bench.seconds:.0f} s"
+        f"{bench.workload.rounds} rounds in {bench.seconds:.0f} s"
     )
     parts: list[RenderableType] = [
         Text(heading, style="heading"),
         Text("medians; ± is half the distance between the slowest and the fastest round", style="faint"),
         _section("each model alone, tokens/s", models_table(bench.models)),
-        _section("time of evaluating so many tokens at once, beside one", costs_table(bench.models)),
+        _section("time to evaluate several tokens at once, relative to one", costs_table(bench.models)),
         _section("one answer at a time", methods_table(bench.methods)),
         _section("several answers at once", rows_table(bench.rows)),
         _section("memory and loading", Text(_memory(bench))),
@@ -63,18 +69,18 @@ def number(value: float) -> str:
     return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
-def shown(figure: Figure) -> Text:
+def shown(measurement: Measurement) -> Text:
     """A median with its spread, if there is more than one trial."""
-    if len(figure.trials) == 1:
-        return Text(number(figure.median))
-    return Text.assemble(number(figure.median), (f" ±{figure.spread * 100:.0f} %", "faint"))
+    if len(measurement.trials) == 1:
+        return Text(number(measurement.median))
+    return Text.assemble(number(measurement.median), (f" ±{measurement.spread * 100:.0f} %", "faint"))
 
 
-def _share(figure: Figure) -> str:
-    return f"{figure.median * 100:.1f} %"
+def _share(measurement: Measurement) -> str:
+    return f"{measurement.median * 100:.1f} %"
 
 
-def models_table(models: Mapping[str, ModelFigures]) -> RenderableType:
+def models_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
     """Prompts, then single tokens at each count of threads."""
     counts = sorted({n for model in models.values() for n in model.decode})
     table = _table("", "prompt", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
@@ -84,16 +90,16 @@ def models_table(models: Mapping[str, ModelFigures]) -> RenderableType:
     return Group(table, Text(names, style="faint"))
 
 
-def costs_table(models: Mapping[str, ModelFigures]) -> RenderableType:
+def costs_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
     """The curve that decides whether more tokens at once can pay."""
-    sizes = sorted({n for model in models.values() for n in model.at_once})
-    table = _table("", *map(str, sizes))
+    workload = sorted({n for model in models.values() for n in model.at_once})
+    table = _table("", *map(str, workload))
     for role, model in models.items():
-        table.add_row(role, *(number(model.at_once[n].median) for n in sizes))
+        table.add_row(role, *(number(model.at_once[n].median) for n in workload))
     return table
 
 
-def methods_table(methods: Mapping[str, MethodFigures]) -> RenderableType:
+def methods_table(methods: Mapping[str, MethodMeasurements]) -> RenderableType:
     """Speed, and where the time goes."""
     columns = ("tokens/s", "1st token", "asked", "guide/step", "llama.cpp", "lists", "Python")
     table = _table("", *columns)
@@ -111,33 +117,33 @@ def methods_table(methods: Mapping[str, MethodFigures]) -> RenderableType:
     return table
 
 
-def rows_table(rows: Mapping[int, RowFigures]) -> RenderableType:
+def rows_table(rows: Mapping[int, ParallelMeasurements]) -> RenderableType:
     """What sharing evaluations brings."""
     table = _table("", *(str(n) for n in rows))
     table.add_row("tokens/s", *(shown(row.tokens_per_s) for row in rows.values()))
-    table.add_row("beside one", *(number(row.beside_one.median) for row in rows.values()))
+    table.add_row("speedup", *(number(row.speedup.median) for row in rows.values()))
     return table
 
 
-def _memory(bench: Bench) -> str:
+def _memory(bench: BenchReport) -> str:
     names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "the program itself"}
     parts = ", ".join(f"{mebibytes(bench.memory[key])} {name}" for key, name in names.items())
     return f"{mebibytes(bench.memory['resident'])}: {parts}\nloaded in {bench.load_s.median:.2f} s"
 
 
-def comparison_view(differences: Sequence[Difference], warnings: Sequence[str]) -> RenderableType:
-    """Old beside new, figure by figure; what is within the trials of both is faint."""
+def comparison_view(changes: Sequence[MeasurementChange], warnings: Sequence[str]) -> RenderableType:
+    """Old beside new, measurement by measurement; what is within the trials of both is faint."""
     table = _table("", "before", "now", "factor")
     table.add_column("", no_wrap=True)
-    for difference in differences:
-        word, style = CHANGES[difference.change]
+    for change in changes:
+        word, style = CHANGES[change.kind]
         table.add_row(
-            Text(" ".join(difference.place).replace("_", " "), style=style),
-            Text(number(difference.old.median), style=style),
-            Text(number(difference.new.median), style=style),
-            Text(f"{difference.factor:.2f}", style=style),
+            Text(" ".join(change.path).replace("_", " "), style=style),
+            Text(number(change.old.median), style=style),
+            Text(number(change.new.median), style=style),
+            Text(f"{change.factor:.2f}", style=style),
             Text(word, style=style),
         )
     notes = [Text(f"not the same benchmark: {warning}", style="warning") for warning in warnings]
-    faint = Text("faint: the trials of both overlap, so the difference may be chance", style="faint")
+    faint = Text("faint: the trials of both overlap, so the change may be chance", style="faint")
     return Group(*notes, table, faint)

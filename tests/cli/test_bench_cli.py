@@ -40,7 +40,7 @@ def test_the_tables_fit_a_terminal():
     assert max(map(len, shown.splitlines())) <= 80
     for word in (
         "each model alone",
-        "at once, beside one",
+        "at once, relative to one",
         "one answer at a time",
         "several answers at once",
     ):
@@ -50,7 +50,7 @@ def test_the_tables_fit_a_terminal():
 
 
 def test_a_comparison_names_what_changed():
-    """Only figures beyond the trials of both are called faster or slower."""
+    """Only measurements beyond the trials of both are called faster or slower."""
     slow, fast = a_bench(blendin=40.0), a_bench(blendin=60.0)
     shown = drawn(comparison_view(compare(slow.to_json(), fast.to_json()), ["pair was a, now b"]), 100)
 

@@ -1,16 +1,14 @@
-"""`blendin bench`: what a pair does on this machine.
+"""`blendin bench`: the command and its options.
 
-Here: the command, its options, and where the result goes.
-Not here: the measurements (`jobs.bench`), the tables (`views.bench`).
+Not here: what it does (`cli.bench.run`), the measurements (`jobs.bench`).
 """
 
 from __future__ import annotations
 
-import json as json_format
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,12 +22,6 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.cli.common.printing import print_json
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from blendin_local.jobs.bench.report import Bench
 
 _bench = partial(typer.Option, rich_help_panel="Output")
 
@@ -38,14 +30,17 @@ _bench = partial(typer.Option, rich_help_panel="Output")
 class BenchOptions:
     """How much is measured, and where the result goes."""
 
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="Trials of everything; fewer for large models.")
-    ] = 3
-    json: Annotated[bool, _bench("--json", help="One JSON object on stdout instead of tables.")] = False
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of trials of each measurement.")] = 3
+    json: Annotated[
+        bool, _bench("--json", help="Print one JSON object to stdout, and the tables to stderr.")
+    ] = False
     compare: Annotated[
-        Path | None, _bench("--compare", help="The --json of an earlier benchmark to hold this one against.")
+        Path | None,
+        _bench(
+            "--compare", metavar="FILE", help="Compare with an earlier benchmark: a file of --json output."
+        ),
     ] = None
-    color: Annotated[ColorChoice, _bench("--color", help="auto, on or off.")] = "auto"
+    color: Annotated[ColorChoice, _bench("--color", help="Use colour: auto, on or off.")] = "auto"
 
 
 def register(app: typer.Typer) -> None:
@@ -54,18 +49,12 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(*, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions) -> None:
-    """Measure what a pair does on this machine: speed, its parts, memory (two minutes for the demo pair)."""
-    from blendin_local.jobs.bench.compare import read_record  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.views.theme import make_consoles  # noqa: PLC0415
+    """Measure the speed and memory of a pair on this machine."""
+    from blendin_local.cli.bench.run import bench_pair  # noqa: PLC0415 - `--help` must not wait for it
 
-    consoles = make_consoles(output.color)
-    old = read_record(output.compare) if output.compare else None
-    method = _only_method(models)
-    session = SessionOptions(models, runtime, BlendOptions(method=method), SamplingOptions(), AnswerOptions())
-    found = _measure(session, output.rounds, consoles.err)
-    if output.json:
-        print_json(found.to_json())
-    _show(found, consoles.err if output.json else consoles.out, old)
+    method = BlendOptions(method=_only_method(models))
+    session = SessionOptions(models, runtime, method, SamplingOptions(), AnswerOptions())
+    bench_pair(session, output.rounds, output.compare, output.color, as_json=output.json)
 
 
 def _only_method(models: ModelOptions) -> str | None:
@@ -73,34 +62,3 @@ def _only_method(models: ModelOptions) -> str | None:
     if models.pair or bool(models.base) == bool(models.guide):
         return None
     return "base" if models.base else "guide"
-
-
-def _measure(session: SessionOptions, rounds: int, err: Console) -> Bench:
-    from rich.text import Text  # noqa: PLC0415
-
-    from blendin_local.cli.common.interrupt import ordinary_interrupts  # noqa: PLC0415
-    from blendin_local.cli.common.session import interaction, settle  # noqa: PLC0415
-    from blendin_local.jobs.bench.job import Wish, run_bench  # noqa: PLC0415
-    from blendin_local.jobs.bench.report import Sizes  # noqa: PLC0415
-    from blendin_local.pair.resolve import locate_files  # noqa: PLC0415
-
-    ready = settle(session, err)
-    paths = locate_files(ready, tuple(ready.references), interaction(err))
-    name = ready.pair_name or " guided by ".join(path.name for path in paths.values())
-    wish = Wish(name, ready.setup.with_files(paths), ready.blend, replace(Sizes(), rounds=rounds))
-    with ordinary_interrupts(), err.status(Text("bench"), spinner_style="footer") as status:
-        try:
-            return run_bench(wish, lambda what: status.update(Text(f"measuring: {what}")))
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt("the benchmark was stopped by you") from stop
-
-
-def _show(found: Bench, console: Console, old: object) -> None:
-    from blendin_local.jobs.bench.compare import compare, mismatches  # noqa: PLC0415
-    from blendin_local.views.bench import bench_view, comparison_view  # noqa: PLC0415
-
-    console.print(bench_view(found))
-    if isinstance(old, dict):
-        new = json_format.loads(json_format.dumps(found.to_json()))
-        console.print()
-        console.print(comparison_view(compare(old, new), mismatches(old, new)))

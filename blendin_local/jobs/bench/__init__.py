@@ -1,1 +1,1 @@
-"""`blendin bench`: what a pair does on this machine (`run` begins `models`, `methods` and `rows`)."""
+"""How fast a pair is on this machine (`job` runs `models`, `methods` and `parallel`)."""

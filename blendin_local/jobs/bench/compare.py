@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.bench.report import VERSION, Figure, figures_in
+from blendin_local.jobs.bench.report import VERSION, Measurement, measurements_in
 from blendin_local.paths import read_bytes
 
-Change = Literal["better", "worse", "noise"]
+ChangeKind = Literal["better", "worse", "noise"]
 LESS_IS_BETTER = {"first_token_ms", "list_ms", "at_once", "load_s", "guide_tokens", "in_python", "in_lists"}
 NOT_RATED = {"asked", "in_llama", "guide_tokens"}
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One figure of both.
+class MeasurementChange:
+    """One measurement, in both records.
 
     Attributes:
-        place: Its place in the record.
-        old: The earlier figure.
+        path: The keys that lead to it in the record.
+        old: The earlier measurement.
         new: The later one.
     """
 
-    place: tuple[str, ...]
-    old: Figure
-    new: Figure
+    path: tuple[str, ...]
+    old: Measurement
+    new: Measurement
 
     @property
     def factor(self) -> float:
@@ -41,12 +41,12 @@ class Difference:
         return self.new.median / self.old.median if self.old.median else 1.0
 
     @property
-    def change(self) -> Change:
+    def kind(self) -> ChangeKind:
         """Better or worse where no trial of one lies among those of the other, else noise."""
         apart = max(self.old.trials) < min(self.new.trials) or max(self.new.trials) < min(self.old.trials)
-        if not apart or NOT_RATED & set(self.place):
+        if not apart or NOT_RATED & set(self.path):
             return "noise"
-        less = bool(LESS_IS_BETTER & set(self.place))
+        less = bool(LESS_IS_BETTER & set(self.path))
         return "better" if (self.factor < 1) == less else "worse"
 
 
@@ -67,21 +67,22 @@ def read_record(path: Path) -> Mapping[str, Any]:
     return record
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """Every figure that both records have, in the order of the new one."""
-    before, after = figures_in(old), figures_in(new)
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[MeasurementChange]:
+    """Every measurement that both records have, in the order of the new one."""
+    before, after = measurements_in(old), measurements_in(new)
     return [
-        Difference(place, before[place], figure)
-        for place, figure in after.items()
-        if place in before and before[place].trials and figure.trials
+        MeasurementChange(path, before[path], measurement)
+        for path, measurement in after.items()
+        if path in before and before[path].trials and measurement.trials
     ]
 
 
 def mismatches(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What else differs, so that a comparison may be one of something else."""
+    old, new = ({**record, "workload": record.get("workload", record.get("sizes"))} for record in (old, new))
     found = [
         f"{name} was {old.get(name)}, now {new.get(name)}"
-        for name in ("pair", "sizes")
+        for name in ("pair", "workload")
         if old.get(name) != new.get(name)
     ]
     machines = old.get("machine", {}), new.get("machine", {})

@@ -1,7 +1,9 @@
-"""The order of a benchmark, and what belongs to no single part of it: machine, memory, time.
+"""How fast a pair is on this machine: the benchmark as a function.
 
-Here: `run_bench`.
-Not here: the parts (`models`, `methods`, `rows`), what the figures mean (`verdict`).
+Here: `BenchSpec` and `run_bench`: the order of the parts, and what belongs to none of them (machine, memory,
+time).
+Not here: the parts (`models`, `methods`, `parallel`), what the measurements mean (`verdict`), the command
+line (`cli.bench`).
 Only one copy of the weights is in memory at a time, so that a pair which fits can also be measured.
 """
 
@@ -9,83 +11,157 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 
-from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, roles_of
-from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.context import StoppedError
 from blendin_local.engine.machine import affinity, physical_cores, usable_threads
 from blendin_local.engine.threads import cores_left, read_machine
 from blendin_local.jobs.bench.methods import measure_methods
 from blendin_local.jobs.bench.models import measure_model
-from blendin_local.jobs.bench.parallel import measure_rows
-from blendin_local.jobs.bench.report import Bench, Figure, MethodFigures, ModelFigures, Sizes
+from blendin_local.jobs.bench.parallel import measure_parallel
+from blendin_local.jobs.bench.report import (
+    BenchReport,
+    Measurement,
+    MethodMeasurements,
+    ModelMeasurements,
+    Workload,
+)
 from blendin_local.jobs.bench.verdict import verdict
-from blendin_local.pair.pair import Pair, PairSetup
+from blendin_local.jobs.preparation import settle, versions
+from blendin_local.pair.pair import Pair
+from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, locate_files
+from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings
 
 SHOWN_METHODS = ("base", "guide", "nudging", "blendin")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is to be measured.
+class BenchSpec:
+    """What to measure.
+
+    Attributes:
+        pair: The pair and its settings. One model alone is measured with method `base` or `guide`.
+        workload: How much is measured.
+    """
+
+    pair: PairSpec = field(default_factory=PairSpec)
+    workload: Workload = field(default_factory=Workload)
+
+
+@dataclass(frozen=True)
+class BenchProgress:
+    """What is measured now.
+
+    Attributes:
+        part: `memory`, `base alone`, `the pair`, `answers at once: 4`, ...
+        round: The number of the round, from 1; 0 for a part that has none.
+        rounds: How many rounds there are.
+    """
+
+    part: str
+    round: int = 0
+    rounds: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.part}: round {self.round} of {self.rounds}" if self.round else self.part
+
+
+OnProgress = Callable[[BenchProgress], None]
+
+
+@dataclass(frozen=True)
+class ResolvedBench:
+    """What is measured, with its files.
 
     Attributes:
         pair: What the pair is called.
         setup: Files and how they are run.
         blend: Threshold, alpha and the rest.
-        sizes: How much is measured.
+        workload: How much is measured.
     """
 
     pair: str
     setup: PairSetup
     blend: BlendSettings
-    sizes: Sizes
+    workload: Workload
 
 
-def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench:
+def run_bench(
+    spec: BenchSpec,
+    *,
+    on_progress: OnProgress = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    interaction: Interaction = NO_INTERACTION,
+) -> BenchReport | None:
     """Measure a pair on this machine.
 
     Args:
-        wish: What is to be measured.
-        tell: Is told in a few words what is being measured.
+        spec: What to measure.
+        on_progress: Called when a part or a round of it begins.
+        on_note: Is told in a sentence what a user may want to know.
+        should_stop: Polled when a part or a round of it begins.
+        interaction: What a person may be asked or told while models are found.
+
+    Returns:
+        The measurements; None where it was stopped: half a benchmark means nothing.
+
+    Raises:
+        UsageError: The pair or its settings are not right.
+        ModelNotFoundError: A model is not here and was not to be downloaded.
+        LoadError: A model cannot be loaded.
     """
+    resolved = settle(spec.pair, interaction, on_note)
+    paths = locate_files(resolved, None, interaction)
+    name = resolved.pair_name or " guided by ".join(path.name for path in paths.values())
+    bench = ResolvedBench(name, resolved.setup.with_files(paths), resolved.blend, spec.workload)
+
+    def begin(now: BenchProgress) -> None:
+        if should_stop():
+            raise StoppedError
+        on_progress(now)
+
+    try:
+        return measure(bench, begin)
+    except StoppedError:
+        return None
+
+
+def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchReport:
+    """Measure all parts; `begin` is called before each of them and each of their rounds."""
     before = read_machine()
-    setup, sizes = wish.setup, wish.sizes
+    setup, workload = bench.setup, bench.workload
     counts = thread_counts(usable_threads())
-    tell("memory")
-    memory, first_load_s = _weigh(wish)
-    models: dict[str, ModelFigures] = {
-        role: measure_model(path, settings, sizes, counts, _round_teller(tell, f"{role} alone", sizes))
+    begin(BenchProgress("memory"))
+    memory, first_load_s = _memory(bench)
+    models: dict[str, ModelMeasurements] = {
+        role: measure_model(path, settings, workload, counts, _rounds(begin, f"{role} alone", workload))
         for role, (path, settings) in setup.files().items()
     }
-    methods, load_s = _measure_pair(wish, models, tell)
-    rows, loads = measure_rows(
-        setup, _blend_for(wish), sizes, lambda parallel: tell(f"answers at once: {parallel}")
+    methods, load_s = _measure_pair(bench, models, begin)
+    rows, loads = measure_parallel(
+        setup, _blend_for(bench), workload, lambda n: begin(BenchProgress(f"answers at once: {n}"))
     )
     after = read_machine()
-    bench = Bench(
-        pair=wish.pair,
+    report = BenchReport(
+        pair=bench.pair,
         machine=_machine(setup),
-        versions={
-            "blendin-local": __version__,
-            "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION,
-            "python": platform.python_version(),
-        },
-        sizes=sizes,
+        versions={**versions(), "python": platform.python_version()},
+        workload=workload,
         models=models,
         methods=methods,
         rows=rows,
-        load_s=Figure((first_load_s, load_s, *loads)),
+        load_s=Measurement((first_load_s, load_s, *loads)),
         memory=memory,
         cores_left=cores_left(before, after),
         seconds=after.at - before.at,
     )
-    return replace(bench, verdict=verdict(bench))
+    return replace(report, verdict=verdict(report))
 
 
 def thread_counts(most: int) -> tuple[int, ...]:
@@ -93,43 +169,43 @@ def thread_counts(most: int) -> tuple[int, ...]:
     return (*(2**i for i in range(most.bit_length()) if 2**i < most), most)
 
 
-def _round_teller(tell: Callable[[str], None], what: str, sizes: Sizes) -> Callable[[int], None]:
-    return lambda i: tell(f"{what}: round {i + 1} of {sizes.rounds}")
+def _rounds(begin: OnProgress, part: str, workload: Workload) -> Callable[[int], None]:
+    return lambda i: begin(BenchProgress(part, i + 1, workload.rounds))
 
 
 def _methods(setup: PairSetup) -> list[str]:
     return [name for name in SHOWN_METHODS if name in METHODS and set(roles_of(name)) <= set(setup.files())]
 
 
-def _blend_for(wish: Wish) -> BlendSettings:
+def _blend_for(bench: ResolvedBench) -> BlendSettings:
     """The pair's own method where both models are there, else the one that is left."""
-    methods = _methods(wish.setup)
-    return wish.blend if len(methods) > 1 else replace(wish.blend, method=methods[0])
+    methods = _methods(bench.setup)
+    return bench.blend if len(methods) > 1 else replace(bench.blend, method=methods[0])
 
 
-def _weigh(wish: Wish) -> tuple[dict[str, int], float]:
-    """Bytes, and the seconds of loading, while the process has held nothing else yet.
+def _memory(bench: ResolvedBench) -> tuple[dict[str, int], float]:
+    """Bytes of memory, and the seconds of loading, before the process has held anything else.
 
     `ours` is what it holds beyond llama.cpp's parts.
     """
-    blend = replace(_blend_for(wish), threshold=1.0)  # so that both models have worked
-    with Pair(wish.setup) as pair:
+    blend = replace(_blend_for(bench), threshold=1.0)  # so that both models have worked
+    with Pair(bench.setup) as pair:
         pair.respond("Hello", blend=blend, answer=AnswerSettings(max_tokens=4))
         parts = pair.memory_bytes()
         resident = int(psutil.Process().memory_info().rss)
-        weight = {**parts, "resident": resident, "ours": max(0, resident - sum(parts.values()))}
-        return weight, pair.load_ms / 1000
+        memory = {**parts, "resident": resident, "ours": max(0, resident - sum(parts.values()))}
+        return memory, pair.load_ms / 1000
 
 
 def _measure_pair(
-    wish: Wish, models: Mapping[str, ModelFigures], tell: Callable[[str], None]
-) -> tuple[dict[str, MethodFigures], float]:
+    bench: ResolvedBench, models: Mapping[str, ModelMeasurements], begin: OnProgress
+) -> tuple[dict[str, MethodMeasurements], float]:
     """The pair as `run` and `chat` use it, and how long it took to load."""
-    teller = _round_teller(tell, "the pair", wish.sizes)
-    with Pair(wish.setup) as pair:
-        methods = _methods(wish.setup)
-        found = measure_methods(pair, wish.blend, methods, models, wish.sizes, tell=teller)
-        return found, pair.load_ms / 1000
+    on_round = _rounds(begin, "the pair", bench.workload)
+    with Pair(bench.setup) as pair:
+        methods = _methods(bench.setup)
+        measured = measure_methods(pair, bench.blend, methods, models, bench.workload, on_round=on_round)
+        return measured, pair.load_ms / 1000
 
 
 def _machine(setup: PairSetup) -> dict[str, Any]:

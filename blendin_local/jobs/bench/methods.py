@@ -1,7 +1,7 @@
 """The pair at each method, one answer at a time: speed, where the time goes, how often the guide is asked.
 
 Here: `measure_methods`.
-Not here: the models alone (`models`), answers made together (`rows`).
+Not here: the models alone (`models`), answers made together (`parallel`).
 Methods take turns within a round, so that a machine that drifts drifts for all.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from blendin_local.core.records import Completion
-from blendin_local.jobs.bench.report import Figure, MethodFigures, ModelFigures, Sizes
+from blendin_local.jobs.bench.report import Measurement, MethodMeasurements, ModelMeasurements, Workload
 from blendin_local.pair.pair import Pair
 from blendin_local.settings import AnswerSettings, BlendSettings
 
@@ -22,11 +22,11 @@ def measure_methods(
     pair: Pair,
     blend: BlendSettings,
     methods: Sequence[str],
-    models: Mapping[str, ModelFigures],
-    sizes: Sizes,
+    models: Mapping[str, ModelMeasurements],
+    workload: Workload,
     *,
-    tell: Callable[[int], None],
-) -> dict[str, MethodFigures]:
+    on_round: Callable[[int], None],
+) -> dict[str, MethodMeasurements]:
     """Answer the same questions with every method.
 
     Args:
@@ -34,14 +34,14 @@ def measure_methods(
         blend: Threshold, alpha and the rest; the method is replaced.
         methods: What to compare.
         models: The models alone, for the time of their candidate lists.
-        sizes: How much is measured.
-        tell: Is told the number of each round that begins.
+        workload: How much is measured.
+        on_round: Called with the number of each round that begins.
     """
-    limits = AnswerSettings(max_tokens=sizes.answer_tokens, loop_guard=False)
+    limits = AnswerSettings(max_tokens=workload.answer_tokens, loop_guard=False)
     _answer(pair, replace(blend, method=methods[-1]), replace(limits, max_tokens=4))  # warm up
     rounds = []
-    for i in range(sizes.rounds):
-        tell(i)
+    for i in range(workload.rounds):
+        on_round(i)
         rounds.append({name: _answer(pair, replace(blend, method=name), limits) for name in methods})
     return {name: _figures([found[name] for found in rounds], models) for name in methods}
 
@@ -50,13 +50,17 @@ def _answer(pair: Pair, blend: BlendSettings, limits: AnswerSettings) -> list[Co
     return [pair.respond(question, blend=blend, answer=limits) for question in QUESTIONS]
 
 
-def _figures(trials: Sequence[Sequence[Completion]], models: Mapping[str, ModelFigures]) -> MethodFigures:
+def _figures(
+    trials: Sequence[Sequence[Completion]], models: Mapping[str, ModelMeasurements]
+) -> MethodMeasurements:
     each = [_one_trial(completions, models) for completions in trials]
-    names = [field.name for field in fields(MethodFigures)]
-    return MethodFigures(**{name: Figure(tuple(trial[name] for trial in each)) for name in names})
+    names = [field.name for field in fields(MethodMeasurements)]
+    return MethodMeasurements(**{name: Measurement(tuple(trial[name] for trial in each)) for name in names})
 
 
-def _one_trial(completions: Sequence[Completion], models: Mapping[str, ModelFigures]) -> dict[str, float]:
+def _one_trial(
+    completions: Sequence[Completion], models: Mapping[str, ModelMeasurements]
+) -> dict[str, float]:
     def total(name: str) -> float:
         return float(sum(getattr(completion.timings, name) for completion in completions))
 

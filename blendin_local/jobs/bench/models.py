@@ -1,8 +1,8 @@
 """One model alone: prompts, single tokens, several tokens at once.
 
 Here: `measure_model`.
-Not here: the pair (`methods`), answers made together (`rows`).
-Everything goes through `engine.context`, as in an answer: prompts are read in its portions, and every token
+Not here: the pair (`methods`), answers made together (`parallel`).
+Everything goes through `engine.context`, as in an answer: prompts are read in its chunks, and every token
 evaluated has its logits computed and read. Several tokens at once are one each of several conversations; the
 cost of a draft of so many tokens is about the same.
 """
@@ -23,7 +23,7 @@ from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.model import Model
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span
-from blendin_local.jobs.bench.report import Figure, ModelFigures, Sizes
+from blendin_local.jobs.bench.report import Measurement, ModelMeasurements, Workload
 from blendin_local.models.store import Store
 from blendin_local.settings import BlendSettings, ModelSettings
 
@@ -32,7 +32,7 @@ TEXT = (
     "and after a few thousand years that way is a valley. People settle there because the ground is good, "
     "build a bridge, then a market, then a wall, and forget that the river was there first. "
 )
-LANE_TOKENS = 64
+SEQUENCE_TOKENS = 64
 
 
 @dataclass
@@ -46,56 +46,62 @@ class _Trials:
 
 
 def measure_model(
-    path: Path, settings: ModelSettings, sizes: Sizes, counts: Sequence[int], tell: Callable[[int], None]
-) -> ModelFigures:
+    path: Path,
+    settings: ModelSettings,
+    workload: Workload,
+    counts: Sequence[int],
+    on_round: Callable[[int], None],
+) -> ModelMeasurements:
     """Load a model, measure it, free it.
 
     Args:
         path: Its file.
         settings: How it is run.
-        sizes: How much is measured.
+        workload: How much is measured.
         counts: Counts of threads, the most last.
-        tell: Is told the number of each round that begins.
+        on_round: Called with the number of each round that begins.
     """
     require_loadable([(read_header(path), settings)], Store.default().verdicts)
     model = Model(path, settings)
     try:
-        trials = _measure(model, sizes, counts, tell)
+        trials = _measure(model, workload, counts, on_round)
     finally:
         model.close()
-    return ModelFigures(
+    return ModelMeasurements(
         path.name,
-        prefill=Figure(tuple(trials.prefill)),
-        decode={n: Figure(tuple(speeds)) for n, speeds in trials.decode.items()},
-        at_once={n: Figure(tuple(costs)) for n, costs in trials.at_once.items()},
-        list_ms=Figure(tuple(trials.list_ms)),
+        prefill=Measurement(tuple(trials.prefill)),
+        decode={n: Measurement(tuple(speeds)) for n, speeds in trials.decode.items()},
+        at_once={n: Measurement(tuple(costs)) for n, costs in trials.at_once.items()},
+        list_ms=Measurement(tuple(trials.list_ms)),
     )
 
 
-def _measure(model: Model, sizes: Sizes, counts: Sequence[int], tell: Callable[[int], None]) -> _Trials:
+def _measure(
+    model: Model, workload: Workload, counts: Sequence[int], on_round: Callable[[int], None]
+) -> _Trials:
     most = counts[-1]
-    ids = _tokens(model, sizes.prompt_tokens + sizes.decode_tokens * len(counts) + sizes.rounds + 2)
+    ids = _tokens(model, workload.prompt_tokens + workload.decode_tokens * len(counts) + workload.rounds + 2)
     solo = Context(model, len(ids), most)
-    scheduler = Context(model, LANE_TOKENS, most, max(sizes.at_once))
+    several = Context(model, SEQUENCE_TOKENS, most, max(workload.at_once))
     vocabulary = model.vocabulary
     table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
     trials = _Trials()
     try:
         _read_prompt(solo, ids[:16])  # the first evaluation of a process finds its pages missing
-        for i in range(sizes.rounds):
-            tell(i)
+        for i in range(workload.rounds):
+            on_round(i)
             begin = i + 1  # another first token, so that nothing of the last prompt is kept
-            trials.prefill.append(_read_prompt(solo, ids[begin : begin + sizes.prompt_tokens]))
+            trials.prefill.append(_read_prompt(solo, ids[begin : begin + workload.prompt_tokens]))
             for n in counts if i % 2 else reversed(counts):
                 solo.use_threads(n)
-                speed = _read_on(solo, ids[: sizes.decode_tokens])
+                speed = _decode_one_by_one(solo, ids[: workload.decode_tokens])
                 trials.decode.setdefault(n, []).append(speed)
             solo.use_threads(most)
             trials.list_ms.append(_list_ms(solo, table))
-            for n, cost in _costs(scheduler, ids, sizes).items():
+            for n, cost in _costs(several, ids, workload).items():
                 trials.at_once.setdefault(n, []).append(cost)
     finally:
-        scheduler.close()
+        several.close()
         solo.close()
     return trials
 
@@ -114,16 +120,16 @@ def _read_prompt(context: Context, ids: list[int]) -> float:
     return len(ids) / (perf_counter() - started)
 
 
-def _read_on(context: Context, ids: list[int]) -> float:
+def _decode_one_by_one(context: Context, ids: list[int]) -> float:
     """Tokens/s one by one."""
     started = perf_counter()
     for token in ids:
-        _go_on(context.sequences, token)
+        _append(context.sequences, token)
         context.predict(context.sequences)
     return len(ids) / (perf_counter() - started)
 
 
-def _go_on(sequences: Sequence[TokenSequence], token: int) -> None:
+def _append(sequences: Sequence[TokenSequence], token: int) -> None:
     for sequence in sequences:
         sequence.accept(token, b"-")
 
@@ -140,12 +146,12 @@ def _list_ms(context: Context, table: TokenTable, repeats: int = 5) -> float:
     return median(times)
 
 
-def _costs(context: Context, ids: list[int], sizes: Sizes) -> dict[int, float]:
+def _costs(context: Context, ids: list[int], workload: Workload) -> dict[int, float]:
     """Time of one evaluation of n tokens beside that of one token."""
     for sequence in context.sequences:
         sequence.begin([ids[sequence.seq_id]])
-    seconds = {n: _seconds(context, context.sequences[:n], ids[: sizes.calls]) for n in sizes.at_once}
-    return {n: taken / seconds[sizes.at_once[0]] for n, taken in seconds.items()}
+    seconds = {n: _seconds(context, context.sequences[:n], ids[: workload.calls]) for n in workload.at_once}
+    return {n: taken / seconds[workload.at_once[0]] for n, taken in seconds.items()}
 
 
 def _seconds(context: Context, sequences: Sequence[TokenSequence], ids: list[int]) -> float:
@@ -153,7 +159,7 @@ def _seconds(context: Context, sequences: Sequence[TokenSequence], ids: list[int
     context.predict(sequences)
     times = []
     for token in ids:
-        _go_on(sequences, token)
+        _append(sequences, token)
         started = perf_counter()
         context.predict(sequences)
         times.append(perf_counter() - started)

@@ -1,11 +1,9 @@
 """Several answers made together: what a batch gains from sharing evaluations.
 
-Here: `measure_rows`.
+Here: `measure_parallel`.
 Not here: one answer at a time (`methods`), the cost of several tokens in one model (`models`).
 Each number of answers at once has a pair of its own: in a context with room for many, one answer alone would
-pay
-for
-the cells of the others. That also gives the time to load the pair several times.
+pay for the cells of the others. That also gives the time to load the pair several times.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from time import perf_counter
 
 from blendin_local.core.prompts import Message
 from blendin_local.errors import BlendinError
-from blendin_local.jobs.bench.report import Figure, RowFigures, Sizes, ratio
+from blendin_local.jobs.bench.report import Measurement, ParallelMeasurements, Workload, ratio
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings
 
@@ -28,31 +26,31 @@ LEAST_ROWS = 2
 CTX_SIZE = 256
 
 
-def measure_rows(
-    setup: PairSetup, blend: BlendSettings, sizes: Sizes, tell: Callable[[int], None]
-) -> tuple[dict[int, RowFigures], list[float]]:
+def measure_parallel(
+    setup: PairSetup, blend: BlendSettings, workload: Workload, on_round: Callable[[int], None]
+) -> tuple[dict[int, ParallelMeasurements], list[float]]:
     """Answer as many questions as there are answers at once, for each number of answers at once.
 
     Args:
         setup: The pair; `n_parallel` and contexts are replaced.
         blend: Method, threshold, alpha.
-        sizes: How much is measured.
-        tell: Is told each number of answers at once that begins.
+        workload: How much is measured.
+        on_round: Called with each number of answers at once that begins.
 
     Returns:
-        The figures by number of answers at once, and the seconds of every loading.
+        The measurements by number of answers at once, and the seconds of every loading.
     """
-    speeds: dict[int, Figure] = {}
+    speeds: dict[int, Measurement] = {}
     loads = []
-    for parallel in sizes.parallel:
-        tell(parallel)
+    for parallel in workload.parallel:
+        on_round(parallel)
         with Pair(_with_parallel(setup, parallel)) as pair:
             loads.append(pair.load_ms / 1000)
             _answer_all(pair, _requests(parallel, 2, blend))  # warm up
-            rows = _requests(max(parallel, LEAST_ROWS), sizes.row_tokens, blend)
-            speeds[parallel] = Figure(tuple(_answer_all(pair, rows) for _ in range(sizes.rounds)))
-    one = speeds[sizes.parallel[0]]
-    return {n: RowFigures(speed, ratio(speed, one)) for n, speed in speeds.items()}, loads
+            rows = _requests(max(parallel, LEAST_ROWS), workload.row_tokens, blend)
+            speeds[parallel] = Measurement(tuple(_answer_all(pair, rows) for _ in range(workload.rounds)))
+    one = speeds[workload.parallel[0]]
+    return {n: ParallelMeasurements(speed, ratio(speed, one)) for n, speed in speeds.items()}, loads
 
 
 def _with_parallel(setup: PairSetup, parallel: int) -> PairSetup:

@@ -1,8 +1,9 @@
-"""What a benchmark found: figures with their spread, and the record they stand in.
+"""What a benchmark measured, as values and as JSON.
 
-Here: `Figure`, the parts of a `Bench`, its JSON.
-Not here: how they are measured (`models`, `methods`, `rows`), what they mean (`verdict`), their look (`ui`).
-Every figure keeps its trials, so that another run can be held against all of them.
+Here: `Workload`, how much is measured; `Measurement`; `BenchReport` with its parts and its JSON.
+Not here: how they are measured (`models`, `methods`, `parallel`), what they mean (`verdict`), how they look
+(`views.bench`).
+Every measurement keeps its trials, so that another run can be held against all of them.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from statistics import median
 from typing import Any
 
 VERSION = 1
+NEW_NAMES = {"beside_one": "speedup"}  # of measurements in records of earlier versions
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Workload:
     """How much is measured.
 
     Attributes:
         rounds: Trials of everything.
         prompt_tokens: Length of the prompt read by one model alone.
         decode_tokens: Tokens read one by one after it, for each count of threads.
-        at_once: How many tokens are evaluated together, for the curve of costs; begins with 1.
-        calls: Evaluations of each of these per trial.
+        at_once: Numbers of tokens that are evaluated together, for the curve of costs; begins with 1.
+        calls: Evaluations of each of these numbers per trial.
         answer_tokens: Steps of one guided answer.
-        parallel: How many answers are made together; begins with 1.
+        parallel: Numbers of answers that are made together; begins with 1.
         row_tokens: Steps of each of those.
     """
 
@@ -41,7 +43,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One quantity, measured several times."""
 
     trials: tuple[float, ...]
@@ -61,13 +63,13 @@ class Figure:
         return {"median": self.median, "spread": self.spread, "trials": list(self.trials)}
 
 
-def ratio(over: Figure, under: Figure) -> Figure:
+def ratio(over: Measurement, under: Measurement) -> Measurement:
     """Trial by trial, as both were measured in the same round."""
-    return Figure(tuple(a / b for a, b in zip(over.trials, under.trials, strict=True)))
+    return Measurement(tuple(a / b for a, b in zip(over.trials, under.trials, strict=True)))
 
 
 @dataclass(frozen=True)
-class ModelFigures:
+class ModelMeasurements:
     """One model alone.
 
     Attributes:
@@ -79,14 +81,14 @@ class ModelFigures:
     """
 
     file: str
-    prefill: Figure
-    decode: Mapping[int, Figure]
-    at_once: Mapping[int, Figure]
-    list_ms: Figure
+    prefill: Measurement
+    decode: Mapping[int, Measurement]
+    at_once: Mapping[int, Measurement]
+    list_ms: Measurement
 
 
 @dataclass(frozen=True)
-class MethodFigures:
+class MethodMeasurements:
     """The pair at one method.
 
     Attributes:
@@ -95,70 +97,76 @@ class MethodFigures:
         asked: Asked steps over all steps.
         guide_tokens: Tokens the guide evaluated per step, prompts aside.
         in_llama: Share of the time inside `llama_decode`.
-        in_lists: Share of the time making candidate lists, from their number and `ModelFigures.list_ms`.
+        in_lists: Share of the time making candidate lists, from their number and `ModelMeasurements.list_ms`.
         in_python: What is left.
     """
 
-    tokens_per_s: Figure
-    first_token_ms: Figure
-    asked: Figure
-    guide_tokens: Figure
-    in_llama: Figure
-    in_lists: Figure
-    in_python: Figure
+    tokens_per_s: Measurement
+    first_token_ms: Measurement
+    asked: Measurement
+    guide_tokens: Measurement
+    in_llama: Measurement
+    in_lists: Measurement
+    in_python: Measurement
 
 
 @dataclass(frozen=True)
-class RowFigures:
+class ParallelMeasurements:
     """Several answers made together.
 
     Attributes:
         tokens_per_s: Steps per second over all answers, prompts counted in.
-        beside_one: The same beside that of one answer at a time.
+        speedup: The same over that of one answer at a time.
     """
 
-    tokens_per_s: Figure
-    beside_one: Figure
+    tokens_per_s: Measurement
+    speedup: Measurement
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchReport:
     """One benchmark of one pair on one machine.
 
     Attributes:
         pair: Its name, or the files.
         machine: Processor, cores, threads.
         versions: Of the program and its libraries.
-        sizes: How much was measured.
+        workload: How much was measured.
         models: Each model alone, by role.
         methods: The pair, by method.
         rows: Answers made together, by their number.
         load_s: Seconds to load the pair.
         memory: Bytes: `weights`, `kv_cache`, `compute` as estimated, `resident`, and `ours`: the rest of it.
-        cores_left: Cores that other programs left on average; None where the system does not tell.
+        cores_left: Cores that other programs left on average; None where the system does not on_round.
         seconds: How long it all took.
     """
 
     pair: str
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
-    sizes: Sizes
-    models: Mapping[str, ModelFigures]
-    methods: Mapping[str, MethodFigures]
-    rows: Mapping[int, RowFigures]
-    load_s: Figure
+    workload: Workload
+    models: Mapping[str, ModelMeasurements]
+    methods: Mapping[str, MethodMeasurements]
+    rows: Mapping[int, ParallelMeasurements]
+    load_s: Measurement
     memory: Mapping[str, int]
     cores_left: float | None
     seconds: float
     verdict: str = field(default="")
 
     def to_json(self) -> dict[str, Any]:
-        """Names and plain values; keys of mappings become strings."""
-        return {"version": VERSION, **_plain(self)}
+        """Names and plain values; keys of mappings become strings.
+
+        Names of earlier versions (`sizes`, `beside_one`) are there as well, for one release.
+        """
+        record: dict[str, Any] = {"version": VERSION, **_plain(self)}
+        for row in record["rows"].values():
+            row["beside_one"] = row["speedup"]
+        return {**record, "sizes": record["workload"]}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the record
-    if isinstance(value, Figure):
+    if isinstance(value, Measurement):
         return value.to_json()
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
@@ -169,14 +177,16 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the record
     return value
 
 
-def figures_in(record: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Figure]:
-    """Every figure of a record's JSON by its place in it."""
-    found: dict[tuple[str, ...], Figure] = {}
+def measurements_in(
+    record: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], Measurement]:
+    """Every measurement of a record's JSON, by the keys that lead to it; old names read as their new ones."""
+    found: dict[tuple[str, ...], Measurement] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            here = (*place, key)
+            here = (*path, NEW_NAMES.get(key, key))
             if isinstance(value.get("trials"), list):
-                found[here] = Figure(tuple(float(trial) for trial in value["trials"]))
+                found[here] = Measurement(tuple(float(trial) for trial in value["trials"]))
             else:
-                found |= figures_in(value, here)
+                found |= measurements_in(value, here)
     return found

@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from blendin_local.jobs.bench.report import Bench, Figure
+from blendin_local.jobs.bench.report import BenchReport, Measurement
 
-ALIKE = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
-WORTH_IT = 1.15  # times the tokens of one: below it more rows are not worth their memory
-CHEAP = 0.8  # of the base's own speed: a pair that keeps as much has a cheap guide
-RESTLESS = 0.1  # a typical spread above it tells of other programs
-TAKEN = 0.25  # cores in use by others that are worth a word
+EQUAL_WITHIN = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
+WORTHWHILE_SPEEDUP = 1.15  # times the tokens of one: below it more rows are not worth their memory
+CHEAP_SHARE = 0.8  # of the base's own speed: a pair that keeps as much has a cheap guide
+UNSTEADY_SPREAD = 0.1  # a typical spread above it tells of other programs
+BUSY_CORES = 0.25  # cores in use by others that are worth a word
 
 
-def best_threads(decode: dict[int, Figure]) -> int:
+def best_threads(decode: dict[int, Measurement]) -> int:
     """The smallest count that is as fast as any."""
-    fastest = max(figure.median for figure in decode.values())
-    return min(n for n, figure in decode.items() if figure.median * ALIKE >= fastest)
+    fastest = max(measurement.median for measurement in decode.values())
+    return min(n for n, measurement in decode.items() if measurement.median * EQUAL_WITHIN >= fastest)
 
 
-def verdict(bench: Bench) -> str:
+def verdict(bench: BenchReport) -> str:
     """The best thread count, whether more rows help, whether the guide is cheap."""
     parts = [_threads(bench), _rows(bench), _guide(bench)]
     return "; ".join(part for part in parts if part)
 
 
-def _threads(bench: Bench) -> str:
+def _threads(bench: BenchReport) -> str:
     counts = {role: best_threads(dict(model.decode)) for role, model in bench.models.items()}
     best = set(counts.values())
     if len(best) == 1:
@@ -42,25 +42,25 @@ def _threads(bench: Bench) -> str:
     return said + (" (what auto takes on an idle machine)" if best == {most} else " (give it with -t)")
 
 
-def _rows(bench: Bench) -> str:
-    best = max(bench.rows, key=lambda n: bench.rows[n].beside_one.median, default=1)
-    gain = bench.rows[best].beside_one.median if bench.rows else 1.0
-    if gain < WORTH_IT:
+def _rows(bench: BenchReport) -> str:
+    best = max(bench.rows, key=lambda n: bench.rows[n].speedup.median, default=1)
+    gain = bench.rows[best].speedup.median if bench.rows else 1.0
+    if gain < WORTHWHILE_SPEEDUP:
         return "more rows at once do not help"
-    enough = min(n for n, row in bench.rows.items() if row.beside_one.median * ALIKE >= gain)
-    return f"{enough} rows at once give {bench.rows[enough].beside_one.median:.1f} times the tokens of one"
+    enough = min(n for n, row in bench.rows.items() if row.speedup.median * EQUAL_WITHIN >= gain)
+    return f"{enough} rows at once give {bench.rows[enough].speedup.median:.1f} times the tokens of one"
 
 
-def _guide(bench: Bench) -> str:
+def _guide(bench: BenchReport) -> str:
     if not {"base", "blendin"} <= set(bench.methods):
         return ""
     kept = bench.methods["blendin"].tokens_per_s.median / bench.methods["base"].tokens_per_s.median
     asked = bench.methods["blendin"].asked.median
     price = f"takes {1 - kept:.0%} of the base's speed where it is asked at {asked:.0%} of the steps"
-    return f"a guide this size is {'cheap' if kept >= CHEAP else 'not cheap'} here: it {price}"
+    return f"a guide this size is {'cheap' if kept >= CHEAP_SHARE else 'not cheap'} here: it {price}"
 
 
-def _timed(bench: Bench) -> Iterator[Figure]:
+def _timed(bench: BenchReport) -> Iterator[Measurement]:
     for model in bench.models.values():
         yield model.prefill
         yield from model.decode.values()
@@ -70,18 +70,18 @@ def _timed(bench: Bench) -> Iterator[Figure]:
         yield row.tokens_per_s
 
 
-def typical_spread(bench: Bench) -> float:
+def typical_spread(bench: BenchReport) -> float:
     """The median of the spreads of all speeds."""
-    return median(figure.spread for figure in _timed(bench))
+    return median(measurement.spread for measurement in _timed(bench))
 
 
-def doubts(bench: Bench) -> str:
-    """Why the figures may be too low; empty where nothing speaks against them."""
+def doubts(bench: BenchReport) -> str:
+    """Why the measurements may be too low; empty where nothing speaks against them."""
     reasons = []
     if bench.cores_left is not None:
         taken = (bench.machine["affinity"] or bench.machine["cores"]) - bench.cores_left
-        if taken > TAKEN:
+        if taken > BUSY_CORES:
             reasons.append(f"other programs used {taken:.1f} cores")
-    if (spread := typical_spread(bench)) > RESTLESS:
+    if (spread := typical_spread(bench)) > UNSTEADY_SPREAD:
         reasons.append(f"trials differ by ±{spread:.0%}")
     return " and ".join(reasons)
