@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from blendin_local.jobs.bench.report import BenchReport, Workload
     from blendin_local.jobs.check.job import CheckSpec, run_check
     from blendin_local.jobs.check.report import CheckReport, keep_temperatures
+    from blendin_local.jobs.replay.job import ReplayProgress, ReplaySpec, run_replay
+    from blendin_local.jobs.replay.report import ReplayReport
     from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
     from blendin_local.jobs.tune.report import TuneReport, keep_settings
 
@@ -22,6 +24,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "check.report": ("CheckReport", "keep_temperatures"),
     "bench.job": ("BenchProgress", "BenchSpec", "run_bench"),
     "bench.report": ("BenchReport", "Workload"),
+    "replay.job": ("ReplayProgress", "ReplaySpec", "run_replay"),
+    "replay.report": ("ReplayReport",),
     "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
     "tune.report": ("TuneReport", "keep_settings"),
 }
@@ -33,6 +37,9 @@ __all__ = [
     "BenchSpec",
     "CheckReport",
     "CheckSpec",
+    "ReplayProgress",
+    "ReplayReport",
+    "ReplaySpec",
     "TuneProgress",
     "TuneReport",
     "TuneSpec",
@@ -41,6 +48,7 @@ __all__ = [
     "keep_temperatures",
     "run_bench",
     "run_check",
+    "run_replay",
     "run_tune",
 ]
 

@@ -1,6 +1,6 @@
-"""A replayed answer on the terminal: what stayed, what moved, and the first step that differs.
+"""How replayed answers look on a terminal: what stayed the same, and the first step that differs.
 
-Here: pure functions from `Replay` to rich renderables.
+Here: pure functions from `ReplayedAnswer` and `ReplayReport` to rich renderables.
 Not here: deciding again (`jobs.replay`), single candidates (`views.answer_tables`).
 """
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.core.records import BlendSummary, Candidate, Step
-from blendin_local.jobs.replay.replayed_answer import Replay
+from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
 from blendin_local.views.answer import ENDED, counted, percent
 from blendin_local.views.answer_tables import candidate_cells, lists_of, said_by, shown_bytes, winner
@@ -27,15 +27,17 @@ SHOWN_CANDIDATES = 10
 WORTH_SHOWING = 0.0005  # a smaller share would read as 0.0 %
 
 
-def replay_view(one: Replay) -> RenderableType:
+def replay_view(one: ReplayedAnswer) -> RenderableType:
     """Everything about one answer."""
     parts: list[RenderableType] = [_headline(one), Text(_sentence(one)), Text()]
-    parts.append(_rates_table({"recorded": one.then, "replayed": one.now}, "known steps"))
+    parts.append(
+        _rates_table({"recorded": one.recorded_rates, "replayed": one.replayed_rates}, "known steps")
+    )
     if one.before is not None and one.after is not None:
         parts += [Text(), _place(one), _step_line("recorded", one.before), _step_line("replayed", one.after)]
         parts += [Text(), _candidates_table(one.before, one.after)]
-    elif one.outcome == "unknown" and one.i < len(one.recording.decisions):
-        parts += [Text(), _place(one), _step_line("recorded", one.recording.decisions[one.i])]
+    elif one.outcome == "unknown" and one.step < len(one.stored.decisions):
+        parts += [Text(), _place(one), _step_line("recorded", one.stored.decisions[one.step])]
     return Group(*parts)
 
 
@@ -44,50 +46,52 @@ def replays_view(report: ReplayReport) -> RenderableType:
     table = _table()
     for name in ("answer", "outcome"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for name in ("known", "of", "asked then", "asked now"):
+    for name in ("known", "of", "asked before", "asked now"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in report.replays:
+    for one in report.answers:
         table.add_row(
-            Text(escape_controls(one.recording.name)),
+            Text(escape_controls(one.stored.name)),
             _outcome(one),
             str(one.known),
-            str(len(one.recording.steps)),
-            percent(one.then.intervention_rate),
-            percent(one.now.intervention_rate),
+            str(len(one.stored.steps)),
+            percent(one.recorded_rates.intervention_rate),
+            percent(one.replayed_rates.intervention_rate),
         )
     outcomes = report.outcomes
     said = Text(
-        f"{counted(len(report.replays), 'answer')}: {outcomes['same']} the same,"
+        f"{counted(len(report.answers), 'answer')}: {outcomes['same']} the same,"
         f" {outcomes['differs']} differ, {outcomes['unknown']} unknown from some step on"
     )
-    rates = _rates_table({"recorded": report.then, "replayed": report.now}, "known steps")
-    return Group(_headline(report.replays[0]), table, Text(), said, rates)
+    rates = _rates_table(
+        {"recorded": report.recorded_rates, "replayed": report.replayed_rates}, "known steps"
+    )
+    return Group(_headline(report.answers[0]), table, Text(), said, rates)
 
 
-def changed_settings(one: Replay) -> Mapping[str, tuple[object, object]]:
+def changed_settings(one: ReplayedAnswer) -> Mapping[str, tuple[object, object]]:
     """The settings that are not what they were: name -> (then, now)."""
-    then, now = blend_to_json(one.recording.blend), blend_to_json(one.blend)
+    then, now = blend_to_json(one.stored.blend), blend_to_json(one.blend)
     return {name: (then[name], now[name]) for name in asdict(one.blend) if then[name] != now[name]}
 
 
-def _headline(one: Replay) -> Text:
+def _headline(one: ReplayedAnswer) -> Text:
     moved = [f"{name.replace('_', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
     return Text("replayed with " + (", ".join(moved) or "the settings it was recorded with"), style="heading")
 
 
-def _sentence(one: Replay) -> str:
+def _sentence(one: ReplayedAnswer) -> str:
     if one.outcome == "same":
-        same_end = one.stopped_by == one.recording.stopped_by
+        same_end = one.stopped_by == one.stored.stopped_by
         end = f", {'and' if same_end else 'but now'} it is {ENDED[one.stopped_by]}" if one.stopped_by else ""
         return f"All {counted(one.known, 'step')} are the same{end}."
     if one.outcome == "differs":
-        return f"Step {one.i} is the first that differs: there the texts part. {_lost(one)}"
+        return f"Step {one.step} is the first that differs: there the texts diverge. {_lost(one)}"
     if not one.unknown:
         return f"All {counted(one.known, 'step')} are the same; {one.reason}."
-    return f"Known up to step {one.i}: {one.reason}. {_lost(one)}"
+    return f"Known up to step {one.step}: {one.reason}. {_lost(one)}"
 
 
-def _lost(one: Replay) -> str:
+def _lost(one: ReplayedAnswer) -> str:
     """How much of the record says nothing about the new settings."""
     if not one.unknown:
         return "It is the last of the record."
@@ -95,11 +99,11 @@ def _lost(one: Replay) -> str:
     return f"Of the {steps} {'after it' if one.outcome == 'differs' else 'from there on'} nothing is known."
 
 
-def _outcome(one: Replay) -> Text:
+def _outcome(one: ReplayedAnswer) -> Text:
     if one.outcome == "same":
         return Text("the same")
     said, style = ("differs", "winner") if one.outcome == "differs" else ("unknown", "faint")
-    return Text(f"{said} at step {one.i}", style=style)
+    return Text(f"{said} at step {one.step}", style=style)
 
 
 def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
@@ -117,8 +121,8 @@ def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
     return table
 
 
-def _place(one: Replay) -> Text:
-    said = b"".join(step.bytes for step in one.recording.steps[: one.i]).decode()
+def _place(one: ReplayedAnswer) -> Text:
+    said = b"".join(step.bytes for step in one.stored.steps[: one.step]).decode()
     tail = said[-SHOWN_BEFORE:]
     shown = Text("after ", style="hint").append("…" if tail != said else "").append(escape_controls(tail))
     return Text("at the beginning of the answer", style="hint") if not said else shown

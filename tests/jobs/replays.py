@@ -17,8 +17,8 @@ from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.decode.evidence import TracePolicy, with_evidence
 from blendin_local.decode.respond import Ending, Question, respond
-from blendin_local.jobs.replay.answer_file import read_recordings
-from blendin_local.jobs.replay.stored_answer import Recording
+from blendin_local.jobs.replay.answer_file import read_answers
+from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.scripted import SILENT, Script, predict
 
@@ -89,10 +89,10 @@ def trace_lines(completion: Completion, *, whole: bool = True) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def stored(path: Path, completion: Completion) -> Recording:
+def stored(path: Path, completion: Completion) -> StoredAnswer:
     """The answer, written to a trace and read back."""
     path.write_text("\n".join(trace_lines(completion)) + "\n")
-    [recording] = read_recordings(path).recordings
+    [recording] = read_answers(path).answers
     return recording
 
 

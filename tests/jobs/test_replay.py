@@ -13,8 +13,8 @@ from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS
 from blendin_local.core.record_json import step_from_json, step_to_json
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.answer_file import read_recordings
-from blendin_local.jobs.replay.replayed_answer import replay
+from blendin_local.jobs.replay.answer_file import read_answers
+from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
 from tests.scripted import spoken
@@ -64,14 +64,14 @@ def test_the_same_settings_decide_the_same(path, duo, blend, sampling, limit):
     """Replayed with its own settings, every step, its source, its alpha and the end come out again."""
     completion = answered(*duo, blend, sampling, limit)
 
-    again = replay(stored(path, completion), blend)
+    again = replay_answer(stored(path, completion), blend)
 
     assert again.outcome == "same"
     assert [replace(step, candidates=None, further=()) for step in again.steps] == [
         replace(step, candidates=None, further=()) for step in completion.steps
     ]
     assert again.stopped_by == completion.stopped_by
-    assert (again.then, again.unknown) == (completion.blend, 0)
+    assert (again.recorded_rates, again.unknown) == (completion.blend, 0)
 
 
 @given(duos, changes, samplings, limits)
@@ -82,7 +82,7 @@ def test_other_settings_agree_with_really_running_them(path, duo, change, sampli
     completion = answered(*duo, blend, sampling, limit)
     really = answered(*duo, other, sampling, limit)
 
-    again = replay(stored(path, completion), other)
+    again = replay_answer(stored(path, completion), other)
 
     assert said(again.steps) == said(really.steps[: len(again.steps)])
     recorded = [*completion.steps, *([completion.end] if completion.end else [])]
@@ -91,10 +91,15 @@ def test_other_settings_agree_with_really_running_them(path, duo, change, sampli
         assert (really.text, really.stopped_by) == (completion.text, again.stopped_by)
         assert said(again.steps) == said(really.steps)
     elif again.outcome == "differs":
-        assert again.after.bytes == decisions[again.i].bytes != recorded[again.i].bytes == again.before.bytes
-        assert again.after.source == decisions[again.i].source
+        assert (
+            again.after.bytes
+            == decisions[again.step].bytes
+            != recorded[again.step].bytes
+            == again.before.bytes
+        )
+        assert again.after.source == decisions[again.step].source
     else:
-        assert again.i == len(again.steps)
+        assert again.step == len(again.steps)
         assert again.reason
 
 
@@ -125,13 +130,13 @@ def test_what_json_keeps_is_never_taken_for_more(path, duo, change, kept):
     blend, other = change
     completion = answered(*duo, blend)
     path.write_text(json_object(completion, kept))
-    [poorer] = read_recordings(path).recordings
+    [poorer] = read_answers(path).answers
 
-    little, much = replay(poorer, other), replay(stored(path, completion), other)
+    little, much = replay_answer(poorer, other), replay_answer(stored(path, completion), other)
 
     assert said(little.steps) == said(much.steps[: len(little.steps)])
     if little.outcome != "unknown":
-        assert (little.outcome, little.i) == (much.outcome, much.i)
+        assert (little.outcome, little.step) == (much.outcome, much.step)
     elif kept == 100 and much.outcome != "unknown":
         pytest.fail(f"all lists are there, but: {little.reason}")
 
@@ -157,12 +162,12 @@ def test_a_lower_threshold_that_frees_the_base_differs_there(path):
     """At 0.3 the base's 0.35 is sure: its own x replaces the guide's g, and what came after is unknown."""
     _, recording = trace_of(path)
 
-    again = replay(recording, BlendSettings(threshold=0.3))
+    again = replay_answer(recording, BlendSettings(threshold=0.3))
 
-    assert (again.outcome, again.i, again.unknown) == ("differs", 0, 1)
+    assert (again.outcome, again.step, again.unknown) == ("differs", 0, 1)
     assert (again.before.bytes, again.after.bytes) == (b"g", b"x")
     assert (again.before.source, again.after.source) == ("changed", "base")
-    assert (again.then.intervention_rate, again.now.intervention_rate) == (1.0, 0.0)
+    assert (again.recorded_rates.intervention_rate, again.replayed_rates.intervention_rate) == (1.0, 0.0)
     assert again.before.candidates.blend[0].bytes == b"g"
 
 
@@ -172,7 +177,7 @@ def test_a_lower_threshold_where_the_base_would_have_won_anyway_goes_on(path):
         half_sure, lambda _: {b"y": 0.1}, BlendSettings(), answer=AnswerSettings(evidence=True)
     )
 
-    again = replay(stored(path, completion), BlendSettings(threshold=0.3))
+    again = replay_answer(stored(path, completion), BlendSettings(threshold=0.3))
 
     assert again.outcome == "same"
     assert [step.source for step in again.steps] == ["base", "base"]
@@ -183,9 +188,9 @@ def test_a_higher_threshold_ends_where_the_guide_was_not_asked(path):
     """That is no difference: it is where knowledge ends."""
     _, recording = trace_of(path)
 
-    again = replay(recording, BlendSettings(threshold=0.5))
+    again = replay_answer(recording, BlendSettings(threshold=0.5))
 
-    assert (again.outcome, again.i, again.unknown) == ("unknown", 1, 1)
+    assert (again.outcome, again.step, again.unknown) == ("unknown", 1, 1)
     assert again.reason == "the guide was not asked here"
 
 
@@ -195,9 +200,9 @@ def test_an_end_that_loses_is_a_difference_at_the_end(path):
         lambda _: {b"x": 0.35}, lambda text: {END: 0.9}, BlendSettings(), answer=AnswerSettings(evidence=True)
     )
 
-    again = replay(stored(path, completion), BlendSettings(alpha=0.1))
+    again = replay_answer(stored(path, completion), BlendSettings(alpha=0.1))
 
-    assert (again.outcome, again.i, again.steps[0].bytes) == ("differs", 0, b"x")
+    assert (again.outcome, again.step, again.steps[0].bytes) == ("differs", 0, b"x")
     assert again.before.bytes == END
 
 
@@ -209,9 +214,9 @@ def test_an_end_that_wins_now_leaves_the_rest_unknown(path):
         lambda _: {b"x": 0.35}, guide, blend, answer=AnswerSettings(max_tokens=5, evidence=True)
     )
 
-    again = replay(stored(path, completion), BlendSettings(alpha=1.0))
+    again = replay_answer(stored(path, completion), BlendSettings(alpha=1.0))
 
-    assert (again.outcome, again.i, again.known, again.unknown) == ("differs", 0, 0, 4)
+    assert (again.outcome, again.step, again.known, again.unknown) == ("differs", 0, 0, 4)
     assert (again.before.bytes, again.after.bytes) == (b"x", END)
 
 
@@ -224,7 +229,7 @@ def test_a_wider_list_than_was_kept_is_not_made_up(path):
         answer=AnswerSettings(max_tokens=9, evidence=True),
     )
 
-    again = replay(stored(path, completion), BlendSettings(threshold=1.0, top_k=50))
+    again = replay_answer(stored(path, completion), BlendSettings(threshold=1.0, top_k=50))
 
     assert again.outcome == "unknown"
     assert "first 2 candidates" in again.reason
@@ -235,9 +240,9 @@ def test_an_answer_the_user_stopped_is_known_as_far_as_it_got(path):
     completion = answered(half_sure, eager, BlendSettings())
     completion = replace(completion, stopped_by="user", end=None)
 
-    again = replay(stored(path, completion), BlendSettings())
+    again = replay_answer(stored(path, completion), BlendSettings())
 
-    assert (again.outcome, again.i) == ("unknown", 2)
+    assert (again.outcome, again.step) == ("unknown", 2)
     assert again.reason == "the recorded answer was stopped here"
 
 
@@ -249,7 +254,7 @@ def test_what_reads_whole_vocabularies_is_refused(path, blend):
     _, recording = trace_of(path)
 
     with pytest.raises(UsageError, match="whole vocabularies") as caught:
-        replay(recording, blend)
+        replay_answer(recording, blend)
     assert "--bridge bytes" in caught.value.hint
 
 
@@ -257,10 +262,10 @@ def test_a_proxy_answer_can_be_replayed_with_another_method(path):
     """What base and guide said is in its trace like in any other."""
     _, recording = trace_of(path, BlendSettings(method="proxy"), max_tokens=4)
 
-    again = replay(recording, BlendSettings(method="nudging", threshold=1.0))
+    again = replay_answer(recording, BlendSettings(method="nudging", threshold=1.0))
 
     assert again.outcome in {"same", "differs"}
-    assert again.now.intervention_rate == 1.0
+    assert again.replayed_rates.intervention_rate == 1.0
 
 
 def test_calibrated_is_decided_where_temperatures_were_known(path):
@@ -268,12 +273,12 @@ def test_calibrated_is_decided_where_temperatures_were_known(path):
     fitted = BlendSettings(base_temperature=1.3, guide_temperature=3.0)
     _, recording = trace_of(path, fitted)
 
-    again = replay(recording, replace(fitted, alpha="calibrated"))
-    other = replay(recording, replace(fitted, alpha="calibrated", guide_temperature=4.0))
+    again = replay_answer(recording, replace(fitted, alpha="calibrated"))
+    other = replay_answer(recording, replace(fitted, alpha="calibrated", guide_temperature=4.0))
 
     assert again.outcome == "same"
     assert again.steps[0].alpha != recording.steps[0].alpha
-    assert (other.outcome, other.i) == ("unknown", 0)
+    assert (other.outcome, other.step) == ("unknown", 0)
     assert "temperature 4" in other.reason
 
 
@@ -282,7 +287,7 @@ def test_an_emoji_finished_by_the_guide_is_replayed(path):
     guide = spoken([EMOJI[:2], EMOJI[2:]], 0.9)
     completion = answered(lambda _: {b"a": 0.2}, guide, BlendSettings(), answer=AnswerSettings(evidence=True))
 
-    again = replay(stored(path, completion), BlendSettings(method="nudging"))
+    again = replay_answer(stored(path, completion), BlendSettings(method="nudging"))
 
     assert completion.steps[0].further[0].after == EMOJI[:2]
     assert (again.outcome, again.steps[0].bytes) == ("same", EMOJI)
@@ -294,10 +299,10 @@ def test_a_trace_that_was_cut_works_up_to_its_last_whole_line(path):
     whole = "\n".join(trace_lines(completion))
     for cut in (whole[:-30], whole[: whole.rindex("\n") - 20]):
         path.write_text(cut)
-        stored_answers = read_recordings(path)
-        [recording] = stored_answers.recordings
-        again = replay(recording, BlendSettings())
-        assert stored_answers.torn
+        stored_answers = read_answers(path)
+        [recording] = stored_answers.answers
+        again = replay_answer(recording, BlendSettings())
+        assert stored_answers.truncated
         assert again.outcome == "unknown"
         assert again.reason == "the record is cut off here"
         assert again.known == len(recording.steps)
@@ -337,7 +342,7 @@ def test_a_file_that_is_none_is_refused_in_words(path, name):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     with pytest.raises(UsageError) as caught:
-        read_recordings(path)
+        read_answers(path)
 
     for word in words:
         assert word in caught.value.message + caught.value.hint
@@ -350,10 +355,10 @@ def test_a_trace_that_was_changed_is_found_out(path):
     start, first, *rest = trace_lines(completion)
     forged = {**json.loads(first), "bytes": [104], "text": "h"}
     path.write_text("\n".join([start, json.dumps(forged), *rest]))
-    [recording] = read_recordings(path).recordings
+    [recording] = read_answers(path).answers
 
     with pytest.raises(UsageError, match=r"step 0 of trace\.jsonl does not follow"):
-        replay(recording, BlendSettings(threshold=0.3))
+        replay_answer(recording, BlendSettings(threshold=0.3))
 
 
 def test_lines_of_a_batch_in_both_forms_are_read(path):
@@ -363,7 +368,7 @@ def test_lines_of_a_batch_in_both_forms_are_read(path):
     lines = [{"custom_id": "a", **record}, {"custom_id": "b", "response": {"body": record}}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    recordings = read_recordings(path).recordings
+    recordings = read_answers(path).answers
 
     assert [recording.name for recording in recordings] == ["a", "b"]
-    assert {replay(recording, BlendSettings(threshold=0.3)).i for recording in recordings} == {0}
+    assert {replay_answer(recording, BlendSettings(threshold=0.3)).step for recording in recordings} == {0}

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from blendin_local.core.records import Completion
-from blendin_local.jobs.replay.answer_file import read_recordings
-from blendin_local.jobs.replay.replayed_answer import replay
+from blendin_local.jobs.replay.answer_file import read_answers
+from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.jobs.replays import trace_lines
@@ -28,7 +28,7 @@ def test_a_replay_foretells_the_real_run(demo_base_path, demo_guide_path, tmp_pa
         for prompt in PROMPTS[:3]:
             then = pair.respond(prompt, answer=limits)
             really = pair.respond(prompt, answer=limits, blend=other)
-            again = replay(_stored(tmp_path, then), other)
+            again = replay_answer(_stored(tmp_path, then), other)
             differing += again.outcome == "differs"
             for told, step in zip(again.steps, really.steps, strict=False):
                 if (told.bytes, told.source) != (step.bytes, step.source):
@@ -43,5 +43,5 @@ def _stored(folder, completion: Completion):
     path = folder / "t.jsonl"
     path.write_text("\n".join(trace_lines(completion)) + "\n")
     assert json.loads(path.read_text().splitlines()[0])["version"] == 2
-    [recording] = read_recordings(path).recordings
+    [recording] = read_answers(path).answers
     return recording

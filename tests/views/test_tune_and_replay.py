@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from blendin_local.core.candidates import END
-from blendin_local.jobs.replay.replayed_answer import replay
+from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.jobs.replay.report import ReplayReport
 from blendin_local.jobs.tune.report import judge
 from blendin_local.jobs.tune.search import appendix_a4_search
@@ -70,7 +70,7 @@ def recordings(folder, n):
 def test_a_replayed_answer_fits_80_columns(tmp_path):
     """The step that differs stands with both lists and both blends, the winners marked."""
     [recording] = recordings(tmp_path, 1)
-    shown = rendered(replay_view(replay(recording, BlendSettings(alpha=0.2))))
+    shown = rendered(replay_view(replay_answer(recording, BlendSettings(alpha=0.2))))
 
     assert "…" not in shown
     assert "alpha auto → 0.2" in shown
@@ -80,7 +80,9 @@ def test_a_replayed_answer_fits_80_columns(tmp_path):
 
 def test_many_replayed_answers_are_a_table_with_a_sum(tmp_path):
     """Every answer has its line, and the sum counts the outcomes."""
-    replays = [replay(recording, BlendSettings(threshold=0.31)) for recording in recordings(tmp_path, 4)]
+    replays = [
+        replay_answer(recording, BlendSettings(threshold=0.31)) for recording in recordings(tmp_path, 4)
+    ]
     shown = rendered(replays_view(ReplayReport("b.jsonl", replays)))
 
     assert all(f"answer-{i}.jsonl" in shown for i in range(4))

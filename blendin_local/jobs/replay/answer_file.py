@@ -1,7 +1,7 @@
 """Files that hold stored answers: a trace, the object of `run --json`, lines of a batch.
 
-Here: `read_recordings`, which says what is wrong with a file and where.
-Not here: what a record means (`recording`).
+Here: `read_answers`, which says what is wrong with a file and where.
+Not here: what a record means (`stored_answer`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from blendin_local.core.record_json import step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.stored_answer import Recording, recording_from_json
+from blendin_local.jobs.replay.stored_answer import StoredAnswer, answer_from_json
 from blendin_local.paths import read_bytes
 
 NEWEST_TRACE = 2
@@ -31,19 +31,19 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class StoredAnswers:
-    """What a file holds.
+class AnswerFile:
+    """The stored answers of a file.
 
     Attributes:
-        recordings: The answers, in the file's order.
-        torn: Whether the last line was cut off in the middle, and left out.
+        answers: The answers, in the file's order.
+        truncated: Whether the last line was cut off in the middle, and left out.
     """
 
-    recordings: tuple[Recording, ...]
-    torn: bool = False
+    answers: tuple[StoredAnswer, ...]
+    truncated: bool = False
 
 
-def read_recordings(path: Path) -> StoredAnswers:
+def read_answers(path: Path) -> AnswerFile:
     """The stored answers of a file.
 
     Raises:
@@ -53,17 +53,17 @@ def read_recordings(path: Path) -> StoredAnswers:
         data = read_bytes(path, LARGEST_TRACE)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-    lines, torn = _lines(path, data)
+    lines, truncated = _lines(path, data)
     if not lines:
         raise UsageError(f"{path} holds no stored answer", HOW)
     first = lines[0].record
     if first.get("type") == "start":
-        return StoredAnswers((_trace(path, lines),), torn)
-    return StoredAnswers(tuple(_answer(path, line) for line in lines), torn)
+        return AnswerFile((_trace(path, lines),), truncated)
+    return AnswerFile(tuple(_answer(path, line) for line in lines), truncated)
 
 
 def _lines(path: Path, data: bytes) -> tuple[list[_Line], bool]:
-    """The objects of a file, and whether its last line was torn."""
+    """The objects of a file, and whether its last line was cut off."""
     found: list[_Line] = []
     rows = data.split(b"\n")
     for number, row in enumerate(rows, 1):
@@ -96,7 +96,7 @@ def _whole_file(data: bytes) -> Mapping[str, Any] | None:
         return None
 
 
-def _trace(path: Path, lines: Sequence[_Line]) -> Recording:
+def _trace(path: Path, lines: Sequence[_Line]) -> StoredAnswer:
     start, *rest = lines
     version = start.record.get("version")
     if not isinstance(version, int) or version > NEWEST_TRACE:
@@ -109,7 +109,7 @@ def _trace(path: Path, lines: Sequence[_Line]) -> Recording:
     steps = tuple(_step(path, line, i) for i, line in enumerate(middle))
     last = ending or start
     try:
-        return recording_from_json(
+        return answer_from_json(
             path.name,
             start.record["signature"],
             steps,
@@ -137,7 +137,7 @@ def _checked(record: Mapping[str, Any], i: int) -> Step:
     return step
 
 
-def _answer(path: Path, line: _Line) -> Recording:
+def _answer(path: Path, line: _Line) -> StoredAnswer:
     """An answer that stands on one line: of `run --json`, or of a batch in either form."""
     outer = line.record
     record = outer["response"].get("body") if isinstance(outer.get("response"), dict) else outer
@@ -151,7 +151,7 @@ def _answer(path: Path, line: _Line) -> Recording:
     name = str(outer.get("custom_id", path.name))
     try:
         steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
-        return recording_from_json(name, record["signature"], steps, record)
+        return answer_from_json(name, record["signature"], steps, record)
     except NO_RECORD as error:
         raise _not_a_record(path, line, "answer", error) from None
 

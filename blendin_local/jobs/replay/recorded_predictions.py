@@ -1,7 +1,7 @@
-"""Predictions out of a record: what answers the questions of `respond` where no model runs.
+"""Predictions from a record: they answer the questions of `respond` where no model runs.
 
-Here: `Recorded`, a prediction as far as it was kept, and `Evidence`, all of them in one answer.
-Not here: the questions (`decode.respond`), what comes of the answers (`replay`).
+Here: `RecordedPrediction`, a prediction as far as it was kept; `RecordedPredictions`, all those of an answer.
+Not here: the questions (`decode.respond`), the decisions (`replayed_answer`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Candidate, Step, StoppedBy
 from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
-from blendin_local.jobs.replay.stored_answer import Recording
+from blendin_local.jobs.replay.stored_answer import StoredAnswer
 
 STOPPED: Mapping[StoppedBy | None, str] = {
     "user": "the recorded answer was stopped here",
@@ -24,16 +24,16 @@ STOPPED: Mapping[StoppedBy | None, str] = {
 
 
 class NotRecordedError(Exception):
-    """What somebody wants to know is not in the record; the message says why."""
+    """A prediction that is needed is not in the record; the message says why."""
 
 
-class Recorded(Prediction):
+class RecordedPrediction(Prediction):
     """A prediction as a record kept it.
 
     Args:
         top: The likeliest candidate.
         candidates: All of them, None where they were not kept.
-        why_not: Why; empty to stand in with the likeliest alone, where nothing is decided by it.
+        why_not: Why they were not kept; empty to use the likeliest alone, where nothing is decided by it.
         confidences: By temperature, as far as they were kept.
         silent: Whether it made no suggestion.
     """
@@ -75,22 +75,22 @@ class Recorded(Prediction):
         raise NotRecordedError("a record does not keep what this setting needs of the whole vocabulary")
 
 
-class Evidence:
-    """Everything that was heard while an answer was made.
+class RecordedPredictions:
+    """Every prediction that was received while an answer was made.
 
     Args:
-        recording: The answer.
+        stored: The answer.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._beginnings: dict[bytes, Step] = {}
-        self._heard: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
+    def __init__(self, stored: StoredAnswer) -> None:
+        self._stored = stored
+        self._step_at: dict[bytes, Step] = {}
+        self._kept_at: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
         self._silent: set[tuple[str, bytes]] = set()
         self._confidences: dict[tuple[str, bytes], float] = {}
         text = b""
-        for step in recording.decisions:
-            self._beginnings[text] = step
+        for step in stored.decisions:
+            self._step_at[text] = step
             self._keep(step, text)
             text += step.bytes
 
@@ -98,52 +98,52 @@ class Evidence:
         lists = step.candidates
         for role, top in (("base", step.base_top), ("guide", step.guide_top)):
             if top is not None:
-                self._heard[role, text] = top, getattr(lists, role, None)
+                self._kept_at[role, text] = top, getattr(lists, role, None)
         self._silent |= {(role, text) for role in step.silent}
-        for heard in step.further:
-            place = heard.role, text + heard.after
-            self._heard.setdefault(place, (heard.top, heard.candidates))
-            if heard.silent:
-                self._silent.add(place)
-            if heard.confidence is not None:
-                self._confidences[place] = heard.confidence
+        for other in step.further:
+            key = other.role, text + other.after
+            self._kept_at.setdefault(key, (other.top, other.candidates))
+            if other.silent:
+                self._silent.add(key)
+            if other.confidence is not None:
+                self._confidences[key] = other.confidence
 
-    def answer(self, question: Question, top_k: int, *, lenient: bool) -> Recorded:
-        """What was predicted there.
+    def answer(self, question: Question, top_k: int, *, lenient: bool) -> RecordedPrediction:
+        """The recorded prediction for a question.
 
         Args:
             question: Of `respond`.
             top_k: How many candidates may enter a blend.
-            lenient: Whether missing lists may be stood in for, where nothing is decided by them.
+            lenient: Whether the likeliest candidate may replace a missing list that decides nothing.
 
         Raises:
-            NotRecordedError: Nobody asked that when the record was made.
+            NotRecordedError: That was not asked when the record was made.
         """
-        heard = self._heard.get((question.role, question.text))
-        if heard is None:
+        kept = self._kept_at.get((question.role, question.text))
+        if kept is None:
             raise NotRecordedError(self._why_missing(question))
-        top, listed = heard
+        top, listed = kept
         why_not = self._why_partial(question.role, listed, top_k)
         confidences = {
             self._temperature(question.role): self._confidences.get((question.role, question.text))
         }
         silent = (question.role, question.text) in self._silent
         if listed is None or why_not:
-            return Recorded(top, None, "" if lenient else why_not, confidences, silent=silent)
+            return RecordedPrediction(top, None, "" if lenient else why_not, confidences, silent=silent)
         candidates = {each.bytes: each.p for each in listed[:top_k]}
-        return Recorded(top, candidates, "", confidences, silent=silent)
+        return RecordedPrediction(top, candidates, "", confidences, silent=silent)
 
     def _temperature(self, role: str) -> float | None:
-        blend = self._recording.blend
+        blend = self._stored.blend
         return {"base": blend.base_temperature, "guide": blend.guide_temperature}.get(role)
 
     def _why_missing(self, question: Question) -> str:
-        if question.text in self._beginnings:
+        if question.text in self._step_at:
             was = "asked" if question.role == "guide" else "run"
             return f"the {question.role} was not {was} here"
-        recording = self._recording
-        if question.text == b"".join(step.bytes for step in recording.decisions):
-            return STOPPED.get(recording.stopped_by, "the recorded answer ended here")
+        stored = self._stored
+        if question.text == b"".join(step.bytes for step in stored.decisions):
+            return STOPPED.get(stored.stopped_by, "the recorded answer ended here")
         if is_whole(question.text):
             return f"what the {question.role} would say further on was not recorded"
         return f"how the {question.role} would finish this character was not recorded"
@@ -151,8 +151,8 @@ class Evidence:
     def _why_partial(self, role: str, listed: tuple[Candidate, ...] | None, top_k: int) -> str:
         if listed is None:
             return f"the {role}'s candidates were not kept here"
-        if not self._recording.is_whole(listed):
+        if not self._stored.is_whole(listed):
             return f"only the {role}'s first {len(listed)} candidates were kept"
-        if top_k > self._recording.blend.top_k <= len(listed):
+        if top_k > self._stored.blend.top_k <= len(listed):
             return f"only the {role}'s first {len(listed)} candidates entered the blend"
         return ""

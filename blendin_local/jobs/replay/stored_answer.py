@@ -1,7 +1,7 @@
-"""A stored answer as records: what a file says about it, checked.
+"""A stored answer as records, checked.
 
-Here: `Recording`, and the way from a completion's JSON back to it.
-Not here: steps (`core.record_json`), files (`reading`), deciding again (`replay`).
+Here: `StoredAnswer`, and the way from a completion's JSON back to it.
+Not here: steps (`core.record_json`), files (`answer_file`), deciding again (`replayed_answer`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Settings = TypeVar("Settings", BlendSettings, SamplingSettings, AnswerSettings)
 
 
 @dataclass(frozen=True)
-class Recording:
+class StoredAnswer:
     """One stored answer.
 
     Attributes:
@@ -56,14 +56,14 @@ class Recording:
         return self.whole_lists or len(candidates) < kept or kept >= self.blend.top_k
 
 
-def recording_from_json(
+def answer_from_json(
     name: str,
     signature: Mapping[str, Any],
     steps: Sequence[Step],
     ending: Mapping[str, Any] | None,
     *,
     whole_lists: bool = False,
-) -> Recording:
+) -> StoredAnswer:
     """An answer out of its parts.
 
     Args:
@@ -71,7 +71,7 @@ def recording_from_json(
         signature: Of the completion.
         steps: Its steps.
         ending: The completion's JSON, or None where the record is cut off before it.
-        whole_lists: As in `Recording`.
+        whole_lists: As in `StoredAnswer`.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: It is no such record.
@@ -80,7 +80,7 @@ def recording_from_json(
     blend = {**signature["blend"], "alpha": None if alpha == AUTO_ALPHA else alpha}
     answer = {**signature["answer"], "stop": tuple(signature["answer"]["stop"])}
     end = ending["end"] if ending else None
-    return Recording(
+    return StoredAnswer(
         name=name,
         steps=tuple(steps),
         end=None if end is None else step_from_json(end),
