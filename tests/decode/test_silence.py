@@ -189,6 +189,7 @@ def test_silence_is_told_in_words():
     assert silence_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 999), st.sampled_from(GUIDED))
 @settings(deadline=None)
 def test_silence_is_kept_in_json(seed, method):

@@ -81,6 +81,7 @@ def new_folder(parent: Path, number: int) -> Path:
     return folder / "a.jsonl"
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(source, tmp_path, ledger):
     """SIGKILL, SIGTERM and SIGINT at any moment of a batch: whole lines, and the next run goes on."""
     chance, out, turn, midst = random.Random(15), new_folder(tmp_path, 0), 0, 0
@@ -199,6 +200,7 @@ def failing(name, number, moment, chance, inside):
         setattr(module, attribute, real)
 
 
+@pytest.mark.slow
 def test_errors_of_the_system_lose_no_row(source, tmp_path, ledger, quick):
     """Each call that a batch makes fails in each way: one clear error at most; the next run does the rest."""
     cases = [(name, number, moment) for name in CALLS for number in NUMBERS for moment in MOMENTS]

@@ -318,6 +318,7 @@ PROXIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_proxies_that_refuse_or_make_no_sense(ledger, tmp_path, monkeypatch):
     """A proxy that asks for a login or shows a page, for both kinds of hub; addresses that are none."""

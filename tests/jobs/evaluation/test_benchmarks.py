@@ -81,6 +81,7 @@ def test_choices_are_shown_shuffled_and_scored(name):
         assert benchmark.score(item, LETTERS[item.gold]).parsed == LETTERS[item.gold]
 
 
+@pytest.mark.slow
 @full_data
 @pytest.mark.parametrize("name", CHOICES)
 def test_an_option_in_full_names_itself(name):

@@ -38,6 +38,7 @@ def test_an_interval_holds_its_mean_and_stays_in_range(values):
     assert interval.n == len(values)
 
 
+@pytest.mark.slow
 @given(SHARES, st.randoms())
 def test_order_and_repetition_do_not_matter(values, random):
     """Law: the same scores in another order and the same call again give the same interval, bit for bit."""
