@@ -309,6 +309,7 @@ USES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 def test_nothing_is_used_after_close(toys, use):
     """Every use of a closed pair, and every answer that was begun before, ends as PairError."""

@@ -22,6 +22,8 @@ from tests.damage import doubled_token, filled_weights
 from tests.paths import ROOT
 from tests.toys import KINDS, make_toy
 
+pytestmark = pytest.mark.slow  # nearly every test starts processes
+
 SETTINGS = ModelSettings(threads=1)
 
 

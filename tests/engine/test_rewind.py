@@ -173,6 +173,7 @@ def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
         bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", CHECKPOINTED)
 def test_checkpoints_along_an_answer_are_used(bench):
     """An answer that came word by word from elsewhere is read again from near the place it goes back to."""

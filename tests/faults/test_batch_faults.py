@@ -125,6 +125,7 @@ def _kept(out: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_cuts_at_any_byte(source, tmp_path, ledger, quick):
     """Answers or errors cut anywhere: what was cut is asked again, and nothing else."""
     whole = new_folder(tmp_path, 0)
@@ -271,6 +272,7 @@ def point_elsewhere(path, chance):
 MEDDLING = (rename, remove, cut, flip, insert, move_a_copy, point_elsewhere)
 
 
+@pytest.mark.slow
 def test_meddling_at_any_moment_is_never_silent(source, tmp_path, ledger, quick):
     """A file changed by something else at a random row: an error, and a manifest that counts what is left."""
     chance = random.Random(4)

@@ -282,6 +282,7 @@ def outcome(reference, store):
     return problem
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_of_a_hub(ledger, tmp_path, monkeypatch, kind):

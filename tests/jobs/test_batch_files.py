@@ -518,6 +518,7 @@ MUTATED = (
 )
 
 
+@pytest.mark.slow
 def test_manifests_of_every_shape_end_as_one_error(source, out):
     """Each part replaced by each kind of value: refused or gone on with, never a traceback."""
     run(source, out, ScriptedAnswers(stop_after=4))

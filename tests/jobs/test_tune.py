@@ -114,6 +114,7 @@ def test_a_difference_within_noise_keeps_the_defaults(tmp_path):
     assert report.chosen is report.default
 
 
+@pytest.mark.slow
 def test_chance_among_many_comparisons_is_allowed_for(tmp_path):
     """An interval above 0 is not enough where it is the best of eight."""
     gained = {1, 3, 5, 7, 9, 11}

@@ -25,6 +25,7 @@ def tuned(folder, right, **more):
     return judge(on.benchmark, tried(on, SettledAnswers(right), protocol(FITTED, [CALIBRATED])), **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "words"),
     [

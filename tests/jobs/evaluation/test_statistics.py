@@ -124,6 +124,7 @@ def test_a_correlation_without_meaning_is_none(x, y):
     assert pearson(x, y) is None
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=80))
 def test_a_paired_difference_turns_its_sign(pairs):
     """Law: a - b is the mean difference, b - a its negative; p is the same up to the lots drawn."""
