@@ -104,7 +104,7 @@ def _unusable(one: Replay) -> str:
         return "It is the last recorded step."
     steps = counted(one.unknown, "recorded step")
     where = "after it" if one.outcome == "differs" else "from there on"
-    return f"The new settings are unknown for the {steps} {where}."
+    return f"What the new settings would choose at the {steps} {where} is unknown."
 
 
 def _outcome(one: Replay) -> Text:
