@@ -44,7 +44,7 @@ Labels = tuple[str, str]
 
 @dataclass(frozen=True)
 class Bin:
-    """One bin of a reliability diagram: mean confidence, share that was right, how many."""
+    """One bin of a reliability diagram: mean confidence, share that was right, number of tokens."""
 
     confidence: float
     accuracy: float
@@ -208,11 +208,11 @@ def _cell(kind: str, box: tuple[float, float, float], share: float, number: str)
 
 
 def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
-    """A reliability diagram: the share that was right against confidence; on the diagonal both are equal.
+    """A reliability diagram: accuracy against confidence; on the diagonal both are equal.
 
     The more tokens a bin holds, the larger its dot. Below the diagonal a model is overconfident.
     """
-    labels = "confidence (mean of the bin)", "share that was right"
+    labels = "confidence (mean of the bin)", "accuracy"
     frame = Frame.make((0, 1), (0, 1), labels, width=SQUARE, height=SQUARE, percent=(True, True))
     x, y = frame.x, frame.y
     marks = [frame.draw(), line(x(0), y(0), x(1), y(1), "guideline")]
@@ -222,7 +222,9 @@ def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
         total = sum(b.count for b in filled)
         marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in filled], s))
         for b in filled:
-            description.append(f"{name}: {b.confidence:.0%} sure, {b.accuracy:.0%} right, {b.count} tokens")
+            description.append(
+                f"{name}: confidence {b.confidence:.0%}, accuracy {b.accuracy:.0%}, {b.count} tokens"
+            )
             marks.append(
                 dot(x(b.confidence), y(b.accuracy), s, description[-1], 3 + 12 * sqrt(b.count / total))
             )
