@@ -243,9 +243,9 @@ KINDS = {f.__name__: f for f in (refusal, redirect, portal, odd_headers, odd_bod
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """No pauses, no shared cache, no token."""
-    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "RETRY_DELAY_S", 0.0)
     monkeypatch.setattr(hub_download, "ATTEMPTS", 2)
-    monkeypatch.setattr(hub_module, "METADATA_SECONDS", 1.0)
+    monkeypatch.setattr(hub_module, "REQUEST_TIMEOUT_S", 1.0)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
     for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):

@@ -251,7 +251,7 @@ def problems(registry, store):
             if isinstance(source, PathSource):
                 continue
             named = source if source.file else replace(source, file="x")
-            yield attempt(lambda named=named: store.place(named))
+            yield attempt(lambda named=named: store.path_of(named))
 
 
 @pytest.fixture
