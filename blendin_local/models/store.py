@@ -40,6 +40,8 @@ RECORD_MODE = 0o644  # a checksum is no secret, and a cache may be shared
 
 Note = Callable[[str], None]
 
+HASHED_AT_ONCE = 2**20  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -123,8 +125,12 @@ class Store:
         except FetchError:
             return False
 
-    def sha256(self, path: Path) -> str:
-        """The checksum of a file, from its record where the file has not changed since."""
+    def sha256(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+        """The checksum of a file, from its record where the file has not changed since.
+
+        Raises:
+            KeyboardInterrupt: `should_stop` became true.
+        """
         stat = path.stat()
         facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         record = self._record(path)
@@ -134,7 +140,7 @@ class Store:
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, AttributeError):
             pass  # no record, or not one of ours: make it anew
-        found = hash_file(path)
+        found = hash_file(path, should_stop)
         self.remember(path, found)
         return found
 
@@ -210,10 +216,19 @@ def _folder(source: PackageSource | HubSource) -> str:
     return f"{source.repo}{at}".replace("/", "--")
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes."""
+def hash_file(path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    """The sha256 of a file's bytes.
+
+    Raises:
+        KeyboardInterrupt: `should_stop` became true.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(HASHED_AT_ONCE):
+            if should_stop():
+                raise KeyboardInterrupt
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def make_directory(path: Path) -> None:
