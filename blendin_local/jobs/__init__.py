@@ -7,11 +7,21 @@ Not here: the work itself (the packages beside this file), the command line (`cl
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-_EXPORTS: dict[str, tuple[str, ...]] = {}
+if TYPE_CHECKING:
+    from blendin_local.jobs.batch.job import BatchResult, BatchSpec, run_batch
+
+_EXPORTS: dict[str, tuple[str, ...]] = {
+    "batch.job": ("BatchResult", "BatchSpec", "run_batch"),
+}
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__: list[str] = []
+__all__ = [
+    "BatchResult",
+    "BatchSpec",
+    "run_batch",
+]
 
 
 def __getattr__(name: str) -> object:

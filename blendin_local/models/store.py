@@ -127,8 +127,12 @@ class Store:
         except FetchError:
             return False
 
-    def sha256(self, path: Path) -> str:
-        """Return the checksum of a file, from its record if the file has not changed since."""
+    def sha256(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+        """Return the checksum of a file, from its record if the file has not changed since.
+
+        Raises:
+            KeyboardInterrupt: `should_stop` became true.
+        """
         facts, record = _file_facts(path), self._record(path)
         try:
             known = json.loads(record.read_text(encoding="utf-8"))
@@ -136,7 +140,7 @@ class Store:
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, AttributeError):
             pass  # no record, or not one of ours: write a new one
-        found = hash_file(path)
+        found = hash_file(path, should_stop)
         self.record_checksum(path, found)
         return found
 
@@ -213,10 +217,19 @@ def _folder(source: PackageSource | HubSource) -> str:
     return f"{source.repo}{at}".replace("/", "--")
 
 
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file."""
+def hash_file(path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    """Return the sha256 of a file.
+
+    Raises:
+        KeyboardInterrupt: `should_stop` became true.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(CHUNK):
+            if should_stop():
+                raise KeyboardInterrupt
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def make_directory(path: Path) -> None:

@@ -289,13 +289,13 @@ def test_meddling_at_any_moment_is_never_silent(source, tmp_path, ledger, quick)
 
 
 def _meddled(source, out, meddle, moment) -> str | None:
-    def listen(progress):
+    def on_progress(progress):
         if progress.finished_now == moment:
             meddle()
 
     try:
         with opened(source, out) as batch:
-            batch.answer(ScriptedAnswers(), lambda: False, listen)
+            batch.answer(ScriptedAnswers(), lambda: False, on_progress)
     except WriteError:
         pass
     else:
@@ -328,7 +328,7 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
     model = ModelSettings(ctx_size=512, threads=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def listen(progress):
+    def on_progress(progress):
         if progress.finished_now == 1:
             lowest = os.dup(0)
             os.close(lowest)
@@ -341,7 +341,7 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
             Pair(PairSetup(base, guide, TEMPLATE, model, model, n_parallel=2)) as pair,
             opened(source, out) as batch,
         ):
-            progress = batch.answer(pair, lambda: False, listen)
+            progress = batch.answer(pair, lambda: False, on_progress)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (progress.answered, progress.failed) == (6, 0)
