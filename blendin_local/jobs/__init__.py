@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from blendin_local.jobs.batch.job import BatchResult, BatchSpec, run_batch
     from blendin_local.jobs.bench.job import BenchProgress, BenchSpec, run_bench
     from blendin_local.jobs.bench.report import BenchReport, Workload
     from blendin_local.jobs.check.job import CheckSpec, run_check
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from blendin_local.jobs.tune.report import TuneReport, keep_settings
 
 _EXPORTS: dict[str, tuple[str, ...]] = {
-    "check.job": ("CheckSpec", "run_check"),
-    "check.report": ("CheckReport", "keep_temperatures"),
+    "batch.job": ("BatchResult", "BatchSpec", "run_batch"),
     "bench.job": ("BenchProgress", "BenchSpec", "run_bench"),
     "bench.report": ("BenchReport", "Workload"),
+    "check.job": ("CheckSpec", "run_check"),
+    "check.report": ("CheckReport", "keep_temperatures"),
     "replay.job": ("ReplayProgress", "ReplaySpec", "run_replay"),
     "replay.report": ("ReplayReport",),
     "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
@@ -32,6 +34,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
+    "BatchResult",
+    "BatchSpec",
     "BenchProgress",
     "BenchReport",
     "BenchSpec",
@@ -46,6 +50,7 @@ __all__ = [
     "Workload",
     "keep_settings",
     "keep_temperatures",
+    "run_batch",
     "run_bench",
     "run_check",
     "run_replay",

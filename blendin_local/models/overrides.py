@@ -1,7 +1,7 @@
 """What a models.toml that merely lies in the working directory may do: add names, and no more without a yes.
 
 Here: what such a file changes of that which the user's files and the shipped one say, and who decides.
-Not here: how files are merged (`models.registry`), what is fetched for such a file (`models.local`).
+Not here: how files are merged (`models.registry`), what is fetched for such a file (`models.fetch`).
 """
 
 from __future__ import annotations

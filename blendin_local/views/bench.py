@@ -1,7 +1,7 @@
-"""How a benchmark looks on a terminal.
+"""A benchmark on the terminal.
 
 Here: `bench_view` and `comparison_view`, pure functions from the record to rich renderables.
-Not here: the record (`jobs.bench.report`), what it means (`jobs.bench.verdict`).
+Not here: the record (`jobs.bench.report`), its conclusions (`jobs.bench.verdict`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHANGES = {"better": ("faster", "source.changed"), "worse": ("slower", "warning"
 
 
 def bench_view(bench: BenchReport) -> RenderableType:
-    """Everything, and at the end what it means."""
+    """All measurements, and the verdict at the end."""
     machine = bench.machine
     heading = (
         f"{bench.pair} on {machine['cores']} cores ({machine['system']}), "
@@ -37,7 +37,10 @@ def bench_view(bench: BenchReport) -> RenderableType:
     )
     parts: list[RenderableType] = [
         Text(heading, style="heading"),
-        Text("medians; ± is half the distance between the slowest and the fastest round", style="faint"),
+        Text(
+            "Medians over the rounds; ± is half the range from the slowest to the fastest round.",
+            style="faint",
+        ),
         _section("each model alone, tokens/s", models_table(bench.models)),
         _section("time to evaluate several tokens at once, relative to one", costs_table(bench.models)),
         _section("one answer at a time", methods_table(bench.methods)),
@@ -46,7 +49,9 @@ def bench_view(bench: BenchReport) -> RenderableType:
         Text(),
     ]
     if why := doubts(bench):
-        parts.append(Text(f"The machine was busy: {why}. Measure again when it is idle.", style="warning"))
+        parts.append(
+            Text(f"The machine was busy: {why}. Run the benchmark again when it is idle.", style="warning")
+        )
     parts.append(Text(bench.verdict, style="heading"))
     return Group(*parts)
 
@@ -64,13 +69,13 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def number(value: float) -> str:
-    """Three digits that matter: `0.31`, `4.25`, `62.1`, `413`."""
+    """About three significant digits: `0.31`, `4.25`, `62.1`, `413`."""
     size = abs(value)
     return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
 def shown(measurement: Measurement) -> Text:
-    """A median with its spread, if there is more than one trial."""
+    """A median, with its spread if there is more than one trial."""
     if len(measurement.trials) == 1:
         return Text(number(measurement.median))
     return Text.assemble(number(measurement.median), (f" ±{measurement.spread * 100:.0f} %", "faint"))
@@ -81,7 +86,7 @@ def _share(measurement: Measurement) -> str:
 
 
 def models_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
-    """Prompts, then single tokens at each count of threads."""
+    """Tokens per second: prefill, and decode at each thread count."""
     counts = sorted({n for model in models.values() for n in model.decode})
     table = _table("", "prompt", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
     for role, model in models.items():
@@ -91,16 +96,16 @@ def models_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
 
 
 def costs_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
-    """The curve that decides whether more tokens at once can pay."""
-    workload = sorted({n for model in models.values() for n in model.at_once})
-    table = _table("", *map(str, workload))
+    """What a batch of tokens costs, relative to one token: it decides whether batching is worthwhile."""
+    sizes = sorted({n for model in models.values() for n in model.at_once})
+    table = _table("", *map(str, sizes))
     for role, model in models.items():
-        table.add_row(role, *(number(model.at_once[n].median) for n in workload))
+        table.add_row(role, *(number(model.at_once[n].median) for n in sizes))
     return table
 
 
 def methods_table(methods: Mapping[str, MethodMeasurements]) -> RenderableType:
-    """Speed, and where the time goes."""
+    """Speed of each method, and where its time goes."""
     columns = ("tokens/s", "1st token", "asked", "guide/step", "llama.cpp", "lists", "Python")
     table = _table("", *columns)
     for name, method in methods.items():
@@ -118,21 +123,21 @@ def methods_table(methods: Mapping[str, MethodMeasurements]) -> RenderableType:
 
 
 def rows_table(rows: Mapping[int, ParallelMeasurements]) -> RenderableType:
-    """What sharing evaluations brings."""
+    """What answering in parallel gains."""
     table = _table("", *(str(n) for n in rows))
     table.add_row("tokens/s", *(shown(row.tokens_per_s) for row in rows.values()))
-    table.add_row("speedup", *(number(row.speedup.median) for row in rows.values()))
+    table.add_row("relative to one", *(number(row.speedup.median) for row in rows.values()))
     return table
 
 
 def _memory(bench: BenchReport) -> str:
-    names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "the program itself"}
+    names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "this program"}
     parts = ", ".join(f"{mebibytes(bench.memory[key])} {name}" for key, name in names.items())
     return f"{mebibytes(bench.memory['resident'])}: {parts}\nloaded in {bench.load_s.median:.2f} s"
 
 
 def comparison_view(changes: Sequence[MeasurementChange], warnings: Sequence[str]) -> RenderableType:
-    """Old beside new, measurement by measurement; what is within the trials of both is faint."""
+    """Old and new side by side; differences within the spread of the trials are dimmed."""
     table = _table("", "before", "now", "factor")
     table.add_column("", no_wrap=True)
     for change in changes:
@@ -145,5 +150,5 @@ def comparison_view(changes: Sequence[MeasurementChange], warnings: Sequence[str
             Text(word, style=style),
         )
     notes = [Text(f"not the same benchmark: {warning}", style="warning") for warning in warnings]
-    faint = Text("faint: the trials of both overlap, so the change may be chance", style="faint")
+    faint = Text("Dimmed: the trials overlap, so the difference may be chance.", style="faint")
     return Group(*notes, table, faint)

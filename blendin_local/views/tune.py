@@ -1,7 +1,7 @@
-"""How the trials of `blendin tune` look on a terminal.
+"""The trials of `blendin tune` as a table, and a conclusion in one sentence.
 
 Here: pure functions from `TuneReport` to rich renderables.
-Not here: the conclusion and its words (`jobs.tune.report`).
+Not here: the verdict (`jobs.tune.report`).
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.tune.report import TuneReport, interval_words
+from blendin_local.jobs.tune.report import TuneReport, interval_text
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.views.answer import counted, percent
 
 
 def tune_view(report: TuneReport) -> RenderableType:
     """Every trial in order, the best marked, and the conclusion."""
-    questions = counted(len(report.default.verdicts), "question")
-    parts: list[RenderableType] = [
-        Text(f"{report.benchmark.title}: {questions}, {report.benchmark.main_figure}", style="heading")
-    ]
+    asked_on = f"{report.benchmark.title}: {counted(len(report.default.verdicts), 'question')}"
+    parts: list[RenderableType] = [Text(f"{asked_on}, {report.benchmark.main_figure}", style="heading")]
     parts += [_table(report), Text(), Text(report.summary)]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
             Text(
-                f"{counted(failed, 'question')} without an answer, scored as an empty one.",
+                f"{counted(failed, 'question')} without an answer, scored as an empty answer.",
                 style="warning",
             )
         )
@@ -36,7 +34,7 @@ def tune_view(report: TuneReport) -> RenderableType:
 
 def _table(report: TuneReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
-    for name in ("threshold", "alpha", "score (95 %)", "to default", "to best", "asked", "changed"):
+    for name in ("threshold", "alpha", "score (95 %)", "vs default", "vs best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
         table.add_row(*_cells(report, trial), style="winner" if trial is report.best else "")
@@ -50,7 +48,7 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
         f"{mark}{trial.blend.threshold:g}",
         str(trial.blend.alpha_name),
         f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
-        "" if trial is report.default else interval_words(report.difference(trial, report.default)),
+        "" if trial is report.default else interval_text(report.difference(trial, report.default)),
         "" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
         percent(counts.intervention_rate),
         percent(counts.changed_rate),

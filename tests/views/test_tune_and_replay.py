@@ -27,6 +27,7 @@ def tuned(folder, right, **more):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "words"),
     [
@@ -50,11 +51,11 @@ def test_the_trials_fit_80_columns_and_end_in_a_sentence(tmp_path, right, words)
         assert word in " ".join(shown.split())
 
 
-def test_what_was_wanted_and_what_was_reached(tmp_path):
-    """With a wanted rate the sentence names both."""
+def test_the_target_rate_and_the_rate_reached(tmp_path):
+    """With a target rate the sentence names both."""
     shown = rendered(tune_view(tuned(tmp_path, lambda *_: True, target_rate=0.4)))
 
-    assert "for a target of 40.0 %" in " ".join(shown.split())
+    assert "the target is 40.0 %" in " ".join(shown.split())
 
 
 def recordings(folder, n):

@@ -96,8 +96,8 @@ class InvalidRow:
 
 def interpret(raw: RawRow, defaults: RowDefaults) -> Row | InvalidRow:
     """The meaning of a row."""
-    if raw.fault:
-        return InvalidRow(raw.line, raw.fault, made_id(raw.line))
+    if raw.error:
+        return InvalidRow(raw.line, raw.error, made_id(raw.line))
     key = made_id(raw.line)
     try:
         key = _id(raw)

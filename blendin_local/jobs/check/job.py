@@ -113,9 +113,9 @@ def _requests(spec: CheckSpec, resolved: ResolvedPair, on_note: Callable[[str], 
             on_note(f"{source}:{row.line}: {row.message}")
 
     scan = scan_rows(source, spec.prompt_field, defaults, on_invalid)
-    if scan.bad and (not spec.skip_bad or scan.bad == scan.rows):
+    if scan.invalid and (not spec.skip_bad or scan.invalid == scan.rows):
         raise UsageError(
-            f"{scan.bad} of {scan.rows} rows of {source} are bad",
+            f"{scan.invalid} of {scan.rows} rows of {source} are bad",
             "correct them, or leave them out with --skip-bad",
         )
     limit = spec.settings.n_prompts if spec.limit is None else spec.limit

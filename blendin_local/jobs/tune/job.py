@@ -18,7 +18,7 @@ from pathlib import Path
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import replace_file
-from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
@@ -138,7 +138,7 @@ def _pair_spec(pair: PairSpec) -> PairSpec:
 
 def _begun_on(folder: Path) -> date | None:
     """The date that templates were given in the trials that are on disk."""
-    return next(filter(None, map(begun_on, sorted(folder.glob("*.manifest.json")))), None)
+    return next(filter(None, map(first_run_date, sorted(folder.glob("*.manifest.json")))), None)
 
 
 def _questions(spec: TuneSpec) -> tuple[Benchmark, list[Item]]:

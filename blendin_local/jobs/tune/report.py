@@ -83,16 +83,16 @@ class TuneReport:
         use = f"Use {self.chosen.name}"
         if self.target_rate is not None:
             reached, target = percent(self.chosen.intervention_rate), percent(self.target_rate)
-            use += f": it asked the guide at {reached} of the steps, for a target of {target}"
+            use += f": it asked the guide at {reached} of the steps; the target is {target}"
         return f"{self._comparison()} {use}."
 
     def _comparison(self) -> str:
         if self.conclusion == "default is best":
             return "No setting scored higher than the defaults."
         gain = self.best_minus_default
-        scored = f"{self.best.name} scored {interval_words(gain)} against the defaults"
+        scored = f"{self.best.name} scored {interval_text(gain)} relative to the defaults"
         comparisons = _count(len(self.trials) - 1, "comparison")
-        p = f"p {_p_words(gain.p)}, or {_p_words(self.corrected_p)} corrected for {comparisons}"
+        p = f"p {_p_text(gain.p)}; {_p_text(self.corrected_p)} corrected for {comparisons}"
         if self.conclusion == "within noise":
             return f"Within noise: {scored} ({p}), which may be chance. The defaults are kept."
         return f"Better than the defaults: {scored} ({p})."
@@ -231,7 +231,7 @@ def _evidence(report: TuneReport) -> list[str]:
     return [*lines, report.summary]
 
 
-def interval_words(difference: Difference) -> str:
+def interval_text(difference: Difference) -> str:
     """`+0.12 (+0.03 +0.21)`."""
     return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"
 
@@ -241,7 +241,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _p_words(p: float) -> str:
+def _p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 

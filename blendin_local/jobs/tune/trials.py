@@ -15,7 +15,7 @@ from typing import Any
 
 from blendin_local.core.records import BlendSummary
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.batch import Answers, Batch
+from blendin_local.jobs.batch.batch import Batch, BatchPair
 from blendin_local.jobs.batch.jsonl_file import encode, replace_file
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
@@ -132,7 +132,7 @@ class TrialRunner:
     def run(
         self,
         blend: BlendSettings,
-        pair: Callable[[], Answers],
+        pair: Callable[[], BatchPair],
         should_stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[BatchProgress], None] = lambda _: None,
     ) -> Trial | None:
@@ -171,7 +171,7 @@ class TrialRunner:
             )
         steps = (step for line in lines.values() for step in line["steps"])
         top1_probs = sorted(step["base_top"]["p"] for step in steps if step["base_top"])
-        total = progress.tally
+        total = progress.blend
         return Trial(
             blend=blend,
             verdicts=verdicts,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import roles_of
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.batch import Answers, Batch
+from blendin_local.jobs.batch.batch import Batch, BatchPair
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
@@ -29,7 +29,7 @@ from blendin_local.pair.pair import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings
 
 
-class PairProtocol(Answers, OptionReader, Protocol):
+class PairProtocol(BatchPair, OptionReader, Protocol):
     """What an evaluation needs of a pair."""
 
 
