@@ -1,8 +1,8 @@
 """The command `blendin`: its verbs, and the one border where errors become a line and an exit code.
 
 Here: the typer application and `main`.
-Not here: what the verbs do (`cli.run.command`, `cli.chat.command`, `cli.manage.command`); heavy imports wait
-until a verb needs them.
+Not here: the verbs (`cli.*.command`). Their modules declare options only, and import what does the work when
+the verb runs, so that `blendin --help` needs no numpy and no llama.cpp.
 """
 
 from __future__ import annotations
@@ -15,21 +15,33 @@ from typing import Annotated
 import typer
 
 from blendin_local._version import __version__
-from blendin_local.cli.batch import command as batch
-from blendin_local.cli.bench import command as bench
-from blendin_local.cli.chat import command as talk
-from blendin_local.cli.check import command as check
+from blendin_local.cli.batch import command as batch_command
+from blendin_local.cli.bench import command as bench_command
+from blendin_local.cli.chat import command as chat_command
+from blendin_local.cli.check import command as check_command
 from blendin_local.cli.common.printing import print_data, print_error, print_json
 from blendin_local.cli.common.trouble import as_error, cannot_write
-from blendin_local.cli.eval import command as evaluate
-from blendin_local.cli.manage import command as manage
-from blendin_local.cli.replay import command as replay
-from blendin_local.cli.run import command as run
-from blendin_local.cli.tune import command as tune
+from blendin_local.cli.eval import command as eval_command
+from blendin_local.cli.manage import command as manage_command
+from blendin_local.cli.replay import command as replay_command
+from blendin_local.cli.run import command as run_command
+from blendin_local.cli.tune import command as tune_command
 from blendin_local.errors import BlendinError
 from blendin_local.views.streams import STDOUT, close_stdout, forgive_encodings, open_missing
 
 INTERRUPTED = 130
+COMMANDS = (
+    run_command,
+    chat_command,
+    batch_command,
+    check_command,
+    tune_command,
+    replay_command,
+    eval_command,
+    bench_command,
+    manage_command,
+)
+"""In the order of `blendin --help`."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -50,25 +62,28 @@ def build_app() -> typer.Typer:
     @app.callback()
     def _blendin(
         version: Annotated[
-            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+            bool,
+            typer.Option(
+                "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+            ),
         ] = False,
     ) -> None:
-        """A small aligned guide model steers a larger base model, on your own machine."""
+        """Steer a large base model with a small aligned guide model, on your own machine."""
         del version
 
-    for verb in (run, talk, batch, check, tune, replay, evaluate, bench, manage):
-        verb.register(app)
+    for command in COMMANDS:
+        command.register(app)
     return app
 
 
 def main() -> None:
-    """Run the command line; every failure a user can meet ends as one line here."""
+    """Run the command line; every error ends here as one line and an exit code."""
     open_missing()
     forgive_encodings()
     try:
-        code = _carry_out()
+        code = _run_app()
     except KeyboardInterrupt as stop:
-        _tell_stop(stop)
+        _print_stop(stop)
         code = INTERRUPTED
     except BrokenPipeError:
         close_stdout()
@@ -76,31 +91,31 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("BLENDIN_DEBUG") and not isinstance(error, BlendinError):
             raise
-        code = _report(_named(error))
+        code = _report(_as_blendin_error(error))
     sys.exit(code)
 
 
-def _tell_stop(error: BaseException | None) -> None:
-    """What the user stopped, where nothing on the screen says so; typer turns Ctrl-C into an exit code."""
+def _print_stop(error: BaseException | None) -> None:
+    """Print what the user stopped, where an error in the chain says it; typer makes an exit of Ctrl-C."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     if error is not None and str(error):
         print_error(str(error))
 
 
-def _carry_out() -> int | str | None:
-    """The exit status that the command asks for; what it wrote is out when this returns."""
+def _run_app() -> int | str | None:
+    """Run the command and return its exit status; stdout is flushed."""
     try:
         build_app()(prog_name="blendin")
-    except SystemExit as leaving:
-        _tell_stop(leaving)
+    except SystemExit as stop:
+        _print_stop(stop)
         sys.stdout.flush()
-        return leaving.code
+        return stop.code
     return 0
 
 
-def _named(error: Exception) -> BlendinError:
-    """The error with its next step; a write that failed on no file that has a name failed on stdout."""
+def _as_blendin_error(error: Exception) -> BlendinError:
+    """The error with its next step; a failed write without a file name was one to stdout."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -50,7 +50,7 @@ class Offload:
         reference: The model.
         layers: Its layers; 0 where its file is not here.
         offloaded: Layers that would be offloaded.
-        note: Why, or what hinders.
+        note: Why, or what prevents it.
     """
 
     reference: str
@@ -117,7 +117,7 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
         findings.append(Finding("this machine seems to have a GPU, but llama.cpp was built without one", gpu))
     network = None if offline else is_hub_reachable()
     if network is False:
-        findings.append(Finding("the hub does not answer", "models that are here can be used all the same"))
+        findings.append(Finding("the hub does not answer", "models on this machine can still be used"))
     if store_fault := unreadable(store):
         findings.append(
             Finding(store_fault, "give yourself the right, or set BLENDIN_CACHE to another directory")

@@ -29,7 +29,7 @@ def spec(tmp_path_factory):
         guide_settings=settings,
         answer={"max_tokens": 6},
     )
-    return CheckSpec(pair=pair, prompts=str(prompts), skip_bad=True)
+    return CheckSpec(pair=pair, prompts=str(prompts), skip_invalid=True)
 
 
 def test_a_check_from_python_prints_nothing_and_reports_progress(spec, capfd):
@@ -47,10 +47,10 @@ def test_a_check_from_python_prints_nothing_and_reports_progress(spec, capfd):
 
 
 def test_invalid_rows_are_noted_with_their_line(spec):
-    """Without `skip_bad` each invalid row is noted before the whole file is refused."""
+    """Without `skip_invalid` each invalid row is noted before the whole file is refused."""
     notes = []
     with pytest.raises(UsageError, match="1 of 3 rows"):
-        run_check(replace(spec, skip_bad=False), on_note=notes.append)
+        run_check(replace(spec, skip_invalid=False), on_note=notes.append)
 
     assert len(notes) == 1
     assert f"{spec.prompts}:3:" in notes[0]

@@ -21,26 +21,33 @@ class CheckOptions:
     """What is measured."""
 
     prompts: Annotated[
-        Path | None, _check("--prompts", metavar="FILE", help="Your own prompts, as for blendin batch.")
+        Path | None,
+        _check(
+            "--prompts",
+            metavar="FILE",
+            help="File of prompts, in any form that blendin batch reads. (default: built-in)",
+        ),
     ] = None
-    field: Annotated[str | None, _check("--field", help="Field or column of the prompt.")] = None
-    skip_bad: Annotated[bool, _check("--skip-bad", help="Leave bad rows out.")] = False
-    limit: Annotated[int | None, _check("--limit", min=1, help="Prompts to ask. (default 20)")] = None
-    static: Annotated[bool, _check("--static", help="Only what the files say; load no weights.")] = False
+    field: Annotated[str | None, _check("--field", help="Field or column that holds the prompt.")] = None
+    skip_invalid: Annotated[bool, _check("--skip-invalid", "--skip-bad", help="Skip invalid rows.")] = False
+    limit: Annotated[int | None, _check("--limit", min=1, help="Number of prompts. (default 20)")] = None
+    static: Annotated[bool, _check("--static", help="Check the model files only; load no weights.")] = False
     parallel: Annotated[
         int | None,
-        _check("--parallel", "-np", min=1, help="Answers at once; by default by memory and cores."),
+        _check("--parallel", "-np", min=1, help="Prompts to answer at once. (default: by memory and cores)"),
     ] = None
     write: Annotated[
-        bool, _check("--write", help="Keep the fitted temperatures with the pair in your models.toml.")
+        bool, _check("--write", help="Write the fitted temperatures to the pair in your models.toml.")
     ] = False
-    name: Annotated[str | None, _check("--name", help="The pair to write, where none was named.")] = None
+    name: Annotated[
+        str | None, _check("--name", help="Name of the pair to write. (default: the pair that is checked)")
+    ] = None
 
 
 @dataclass(frozen=True)
 class CheckReportOptions:
-    """How the findings are given."""
+    """Where the report goes."""
 
-    json: Annotated[bool, _report("--json", help="One JSON object instead of text.")] = False
-    html: Annotated[Path | None, _report("--html", metavar="FILE", help="Write a report with plots.")] = None
-    quiet: Annotated[bool, _report("--quiet", "-q", help="No progress.")] = False
+    json: Annotated[bool, _report("--json", help="Print one JSON object instead of text.")] = False
+    html: Annotated[Path | None, _report("--html", metavar="FILE", help="Write a page with plots.")] = None
+    quiet: Annotated[bool, _report("--quiet", "-q", help="Show no progress.")] = False

@@ -82,7 +82,7 @@ def _spec(what: CheckOptions, pair: PairSpec) -> CheckSpec:
         pair=pair,
         prompts=what.prompts,
         prompt_field=what.field,
-        skip_bad=what.skip_bad,
+        skip_invalid=what.skip_invalid,
         limit=what.limit,
         files_only=what.static,
         n_parallel=what.parallel,

@@ -1,4 +1,4 @@
-"""What the verbs about model files do: ask, fetch, list, remove, report.
+"""What the verbs about model files do: ask, download, list, remove, report.
 
 Here: one function per verb; the listing or JSON goes to stdout, everything else to stderr.
 Not here: options (`cli.manage.command`), records (`jobs.inventory`, `jobs.doctor`), tables
@@ -45,7 +45,7 @@ class ShowOptions:
 def pull(
     references: Sequence[str], *, models_file: Path | None, yes: bool, offline: bool, as_json: bool
 ) -> None:
-    """Fetch what is not here; say where each file is."""
+    """Download what is missing; say where each file is."""
     store, consoles = Store.default(), make_consoles()
     registry = load_registry(models_file, accept=acceptance(consoles.err, yes=yes))
     names, off = inventory.expand(references, registry), is_offline(offline)
@@ -64,14 +64,14 @@ def pull(
             bars.note(
                 f"{item.reference}: {size} in {path}"
                 if listener.begun
-                else f"{item.reference}: is here ({size})"
+                else f"{item.reference}: already downloaded ({size})"
             )
     if as_json:
         _print_json({"models": fetched})
 
 
 class _Listener:
-    """Follows a download from its first byte on: a file that is here gets no bar and no licence."""
+    """Follows a download from its first byte: a file that is not downloaded shows no bar and no licence."""
 
     def __init__(self, item: Resolved, bars: Bars) -> None:
         self._item, self._bars = item, bars
@@ -105,10 +105,10 @@ def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool
     if rows:
         consoles.out.print(ListingView(rows))
     else:
-        consoles.err.print("no models here yet; blendin pull demo fetches a pair to try", style="hint")
+        consoles.err.print("no models yet; blendin pull demo downloads a pair to try", style="hint")
     if left:
         consoles.err.print(
-            f"{megabytes(left)} of unfinished downloads; blendin rm --unfinished drops them", style="hint"
+            f"{megabytes(left)} of unfinished downloads; blendin rm --unfinished removes them", style="hint"
         )
 
 
@@ -162,7 +162,7 @@ def rm(
 ) -> None:
     """Remove fetched models after a yes."""
     if not references and not unfinished:
-        raise UsageError("nothing to remove was named", "blendin ls shows what is here")
+        raise UsageError("no model to remove was named", "blendin ls lists the models on this machine")
     store, consoles = Store.default(), make_consoles()
     registry = load_registry(models_file, accept=acceptance(consoles.err))
     removal = inventory.plan_removal(list(inventory.expand(references, registry)), registry, store)
@@ -177,7 +177,7 @@ def rm(
         files = [str(path) for path in removal.files]
         _print_json({"removed": files, "freed": removal.size + left, "pairs": list(removal.pairs)})
     else:
-        consoles.err.print(f"{megabytes(removal.size + left)} are free again", style="footer")
+        consoles.err.print(f"{megabytes(removal.size + left)} freed", style="footer")
 
 
 def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool) -> None:
@@ -196,7 +196,7 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
 
 
 def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Console) -> None:
-    """Ask about what only a models.toml of the working directory wants; what is here may be fetched anew."""
+    """Ask before downloading what only a models.toml of the working directory names."""
     asked = [item for item in found if not item.trusted and item.fetchable]
     asked = [item for item in asked if item.path is None or store.owns(item.path)]
     if not asked or yes:
@@ -208,7 +208,7 @@ def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Cons
 
 def _require_yes(question: str, err: Console, flag: str) -> None:
     if not can_ask(err):
-        raise UsageError(f"{question} nobody can answer here", f"add {flag} to agree")
+        raise UsageError(f"cannot ask without a terminal: {question}", f"add {flag} to agree")
     if not ask(question, err):
         raise UsageError("nothing was done", "")
 

@@ -15,14 +15,14 @@ References = Annotated[
     list[str],
     typer.Argument(
         metavar="REF...",
-        help="Names, pairs, user/repo[:QUANT] or hf://user/repo/file.gguf.",
+        help="Models or pairs: names, user/repo[:QUANT] or hf://user/repo/file.gguf.",
         show_default=False,
     ),
 ]
-ModelsFile = Annotated[Path | None, typer.Option("--models", help="Another models.toml.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+ModelsFile = Annotated[Path | None, typer.Option("--models", help="Another models.toml to read first.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to all questions.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def pull(
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
-    """Fetch models, or the models of a pair; what is here and whole is not fetched again."""
+    """Download models, or the models of a pair."""
     from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415 - `--help` must not wait for it
 
     manage_actions.pull(references, models_file=models, yes=yes, offline=offline, as_json=json)
@@ -50,8 +50,10 @@ def pull(
 
 def ls(
     *,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Also what could be fetched.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Also list models that can be downloaded.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print names only, one per line.")] = False,
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
@@ -64,15 +66,16 @@ def ls(
 def show(
     name: Annotated[str, typer.Argument(metavar="REF", help="A model or a pair.", show_default=False)],
     *,
-    origin: Annotated[bool, typer.Option("--origin", help="Say which file each value comes from.")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="Show which file each value comes from.")] = False,
     template: Annotated[bool, typer.Option("--template", help="Print the chat template.")] = False,
     ctx_size: Annotated[
-        int | None, typer.Option("--ctx-size", "-c", min=32, help="Context for the estimate of memory.")
+        int | None,
+        typer.Option("--ctx-size", "-c", min=32, help="Context size for the memory estimate, in tokens."),
     ] = None,
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
-    """Tell what a model is, what memory it takes and which pairs use it; nothing is loaded."""
+    """Show what a model or a pair is and how much memory it needs."""
     from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
 
     options = manage_actions.ShowOptions(ctx_size, origin=origin, template=template, as_json=json)
@@ -81,15 +84,15 @@ def show(
 
 def rm(
     references: Annotated[
-        list[str] | None, typer.Argument(metavar="[REF...]", help="Models, or pairs.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[REF...]", help="Models or pairs.", show_default=False)
     ] = None,
     *,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Drop unfinished downloads.")] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Remove unfinished downloads.")] = False,
     yes: Yes = False,
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
-    """Remove models that were fetched; it says what becomes free, and asks."""
+    """Remove downloaded models."""
     from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
 
     manage_actions.rm(references or [], models_file=models, unfinished=unfinished, yes=yes, as_json=json)
@@ -97,12 +100,12 @@ def rm(
 
 def doctor(
     *,
-    pair: Annotated[str, typer.Option("--pair", help="The pair to look at.")] = "",
+    pair: Annotated[str, typer.Option("--pair", help="Pair to examine.")] = "",
     offline: Offline = False,
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
-    """Report versions, llama.cpp's build, processor, memory, paths and what hinders."""
+    """Report on the installation and the machine."""
     from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
 
     manage_actions.doctor(models_file=models, pair=pair, offline=offline, as_json=json)

@@ -31,7 +31,7 @@ class CheckSpec:
         pair: The pair and its settings; the prompts are answered with them.
         prompts: A file of prompts in any form that a batch reads; None for those that ship with the program.
         prompt_field: The field or column of the prompt; None finds it.
-        skip_bad: Whether invalid rows are left out instead of refused.
+        skip_invalid: Whether invalid rows are left out instead of refused.
         limit: Most prompts to answer; None takes `settings.n_prompts`.
         files_only: Whether to stop at what the files say; no weights are loaded.
         n_parallel: How many prompts are answered at once; None chooses by memory and cores.
@@ -42,7 +42,7 @@ class CheckSpec:
     pair: PairSpec = field(default_factory=PairSpec)
     prompts: str | Path | None = None
     prompt_field: str | None = None
-    skip_bad: bool = False
+    skip_invalid: bool = False
     limit: int | None = None
     files_only: bool = False
     n_parallel: int | None = None
@@ -109,14 +109,14 @@ def _requests(spec: CheckSpec, resolved: ResolvedPair, on_note: Callable[[str], 
     defaults = RowDefaults(resolved.blend, resolved.sampling, answer, resolved.system)
 
     def on_invalid(row: InvalidRow) -> None:
-        if not spec.skip_bad:
+        if not spec.skip_invalid:
             on_note(f"{source}:{row.line}: {row.message}")
 
     scan = scan_rows(source, spec.prompt_field, defaults, on_invalid)
-    if scan.invalid and (not spec.skip_bad or scan.invalid == scan.rows):
+    if scan.invalid and (not spec.skip_invalid or scan.invalid == scan.rows):
         raise UsageError(
-            f"{scan.invalid} of {scan.rows} rows of {source} are bad",
-            "correct them, or leave them out with --skip-bad",
+            f"{scan.invalid} of {scan.rows} rows of {source} are invalid",
+            "correct them, or leave them out with --skip-invalid",
         )
     limit = spec.settings.n_prompts if spec.limit is None else spec.limit
     rows = [row.request for row in scan.read() if isinstance(row, Row)][:limit]
