@@ -110,8 +110,8 @@ OTHER_WRITERS = {
     "models/package_download.py",
     "models/pip_download.py",
     "views/streams.py",
-    "engine/child.py",
-    "engine/verdicts.py",
+    "engine/bounded_process.py",
+    "engine/trial_cache.py",
     "models/reading.py",
     "paths.py",
 }

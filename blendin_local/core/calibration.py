@@ -1,7 +1,7 @@
 """Whether a model's confidence can be trusted, and the temperature that would mend it.
 
 Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
-Not here: one place (`core.token_scores`), reading (`decode.reading`), which places count (`jobs.check`).
+Not here: one place (`core.token_scores`), reading (`decode.scoring`), which places count (`jobs.check`).
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (eq. 3) and
 temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is convex:
 its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.

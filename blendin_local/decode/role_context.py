@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
-from blendin_local.decode.spans import after, common_length, control_places, text_of
+from blendin_local.decode.prompt_spans import after, common_length, control_places, text_of
 from blendin_local.engine.context import Context
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined

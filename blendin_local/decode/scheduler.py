@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion
 from blendin_local.decode.driver import Generation
+from blendin_local.decode.request import RoleContexts, Task, start_request
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.stats import GenerationStats
-from blendin_local.decode.task import RoleContexts, Task, start_request
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 

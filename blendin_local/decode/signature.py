@@ -14,8 +14,8 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.decode.spans import digest_of
-from blendin_local.decode.task import Settings
+from blendin_local.decode.prompt_spans import digest_of
+from blendin_local.decode.request import Settings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 

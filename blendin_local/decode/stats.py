@@ -10,8 +10,8 @@ from time import perf_counter
 
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step, Timings, Usage, silence_notices, summarize
+from blendin_local.decode.request import RoleContexts, Task
 from blendin_local.decode.respond import Ending
-from blendin_local.decode.task import RoleContexts, Task
 from blendin_local.engine.sequence import EvalCounter
 
 

@@ -2,7 +2,7 @@
 
 Here: `AnswerStream`: one task, run step by step, in its turn.
 Not here: the rule of an answer (`decode.respond`), what is counted on the way (`decode.stats`), whose turn
-it is (`decode.turns`), prompts and signatures (`pair`).
+it is (`decode.pair_lock`), prompts and signatures (`pair`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import HoldBack
 from blendin_local.decode.driver import drive
+from blendin_local.decode.pair_lock import Turn, Turns
+from blendin_local.decode.request import RoleContexts, Task, start_request
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.stats import GenerationStats
-from blendin_local.decode.task import RoleContexts, Task, start_request
-from blendin_local.decode.turns import Turn, Turns
 
 
 class AnswerStream:

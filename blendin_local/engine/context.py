@@ -27,7 +27,7 @@ from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
 from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
-from blendin_local.engine.threads import ThreadGovernor
+from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 

@@ -2,7 +2,7 @@
 
 Here: `Model`, loading with its failures, and which kind of memory its layers have; `open_vocabulary`.
 Not here: estimates before loading (`engine.memory`), contexts (`engine.context`), whether a file is safe to
-load (`engine.first_load`): outside this package nothing is loaded that has not passed there.
+load (`engine.trial_load`): outside this package nothing is loaded that has not passed there.
 Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 """
 

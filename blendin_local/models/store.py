@@ -20,7 +20,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.trial_cache import Verdicts
 from blendin_local.errors import FetchError
 from blendin_local.files import write_atomic
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source

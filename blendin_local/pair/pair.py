@@ -19,14 +19,14 @@ from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.decode.reading import read_text, score_options
+from blendin_local.decode.pair_lock import Turns
+from blendin_local.decode.prompt_spans import text_of
+from blendin_local.decode.request import Request, Settings, Task
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scheduler import answer_many
+from blendin_local.decode.scoring import read_text, score_options
 from blendin_local.decode.signature import signature
-from blendin_local.decode.spans import text_of
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Request, Settings, Task
-from blendin_local.decode.turns import Turns
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
@@ -43,7 +43,7 @@ Stop = Callable[[], bool]
 class Pair:
     """Two loaded models, or three, that answer together. A context manager; close it when done.
 
-    It makes one answer, or one `answer_all`, at a time (`decode.turns`): a thread that asks while another
+    It makes one answer, or one `answer_all`, at a time (`decode.pair_lock`): a thread that asks while another
     thread's answer is unfinished gets a `PairError`; in one thread the later answer ends the earlier. Closing
     breaks off an answer that another thread is making. After that every use raises `PairError`. One thread is
     best: llama.cpp keeps a team of workers for each thread that calls it.

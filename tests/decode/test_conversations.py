@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.spans import control_places
+from blendin_local.decode.prompt_spans import control_places
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.sequence import common_prefix
 from blendin_local.engine.vocabulary import Span

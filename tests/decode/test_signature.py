@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.decode.task import Request
+from blendin_local.decode.request import Request
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.prompts import TEMPLATE

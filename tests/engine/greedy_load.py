@@ -3,7 +3,7 @@
 import json
 
 from blendin_local.engine import first_load
-from blendin_local.engine.child import serve
+from blendin_local.engine.bounded_process import serve
 
 
 def _answer(request: bytes) -> bytes:

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.trial_cache import Verdicts
 from blendin_local.errors import BlendinError
 from blendin_local.settings import ModelSettings
 

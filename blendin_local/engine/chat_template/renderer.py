@@ -1,7 +1,7 @@
 """The running of chat templates in a child process that is kept for the next ones.
 
 Here: `Renderer`, bounds and their failures; `renderer`, the one of this process.
-Not here: what the child does (`engine.chat_template.child`), what a prompt is made of
+Not here: what the child does (`engine.chat_template.worker`), what a prompt is made of
 (`engine.chat_template.template`).
 Source: a template is a program out of somebody's file. Jinja's sandbox keeps it from files and processes, but
 not from using time and memory, in C code that nothing in the same process can interrupt.
@@ -17,10 +17,10 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from blendin_local.engine.child import Child, ChildError, ChildMemoryError, ChildTimeoutError
+from blendin_local.engine.bounded_process import Child, ChildError, ChildMemoryError, ChildTimeoutError
 from blendin_local.errors import PairError
 
-MODULE = "blendin_local.engine.chat_template.child"
+MODULE = "blendin_local.engine.chat_template.worker"
 MEMORY = 448 * 2**20  # bytes; Python and Jinja take 20 MB of it
 TIME_LIMIT_S = 4.0  # of one prompt
 START_S = 60.0  # on a machine that is very busy

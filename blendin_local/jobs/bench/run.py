@@ -18,7 +18,7 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.machine import affinity, physical_cores, usable_threads
-from blendin_local.engine.threads import cores_left, read_machine
+from blendin_local.engine.thread_governor import cores_left, read_machine
 from blendin_local.jobs.bench.methods import measure_methods
 from blendin_local.jobs.bench.models import measure_model
 from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, Sizes

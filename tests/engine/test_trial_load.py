@@ -12,10 +12,10 @@ import pytest
 
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine import first_load
-from blendin_local.engine.child import Child
-from blendin_local.engine.first_load import MODEL, VOCABULARY, require_loadable
+from blendin_local.engine.bounded_process import Child
 from blendin_local.engine.gguf.header import read_header
-from blendin_local.engine.verdicts import Verdicts, identity
+from blendin_local.engine.trial_cache import Verdicts, identity
+from blendin_local.engine.trial_load import MODEL, VOCABULARY, require_loadable
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings
 from tests.damage import doubled_token, filled_weights
@@ -118,8 +118,8 @@ def test_a_changed_file_is_tried_again(tmp_path, verdicts):
 
 def test_the_samples_of_a_large_file_come_with_its_times(tmp_path, monkeypatch):
     """Where weights are only sampled, a change that spares the samples is seen by the file's times."""
-    monkeypatch.setattr("blendin_local.engine.verdicts.WHOLE", 0)
-    monkeypatch.setattr("blendin_local.engine.verdicts.SAMPLE", 4)
+    monkeypatch.setattr("blendin_local.engine.trial_cache.WHOLE", 0)
+    monkeypatch.setattr("blendin_local.engine.trial_cache.SAMPLE", 4)
     path = make_toy(tmp_path / "toy.gguf", "plain")
     header = read_header(path)
     name = identity(header, SETTINGS, MODEL)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blendin_local.decode.spans import after, common_length, digest_of, text_of
+from blendin_local.decode.prompt_spans import after, common_length, digest_of, text_of
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 

@@ -2,8 +2,8 @@
 
 Here: `require_loadable`, and the child's side, which loads a model as this process would, reads a few tokens
 and looks at what comes out.
-Not here: which files have passed before (`engine.verdicts`), what is seen without llama.cpp
-(`engine.gguf.bounds`), the child process itself (`engine.child`).
+Not here: which files have passed before (`engine.trial_cache`), what is seen without llama.cpp
+(`engine.gguf.bounds`), the child process itself (`engine.bounded_process`).
 llama.cpp reports much of what is wrong with a file by ending the process. The child is no sandbox: code that
 a file could make llama.cpp run would run as the user all the same.
 """
@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import psutil
 
-from blendin_local.engine.child import Child, ChildError, serve
+from blendin_local.engine.bounded_process import Child, ChildError, serve
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.library import library
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model, open_vocabulary
-from blendin_local.engine.verdicts import Verdicts, identity
+from blendin_local.engine.trial_cache import Verdicts, identity
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, LoadError, PairError
 from blendin_local.settings import ModelSettings
 
-MODULE = "blendin_local.engine.first_load"
+MODULE = "blendin_local.engine.trial_load"
 MODEL, VOCABULARY = "model", "vocabulary"
 SPARE_BYTES = 2**30  # beside the file
 CPU_S, CPU_BYTES_PER_S = 12, 2**24  # an endless loop ends after so long, a second more for so many bytes

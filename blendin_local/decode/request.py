@@ -12,9 +12,9 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.evidence import TracePolicy, with_evidence
 from blendin_local.decode.respond import Answer, respond
 from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.trace import TracePolicy, with_evidence
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blendin_local.engine import threads
-from blendin_local.engine.threads import (
+from blendin_local.engine.thread_governor import (
     SLACK,
     TRIAL_S,
     WINDOW_S,

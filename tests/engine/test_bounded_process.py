@@ -6,13 +6,13 @@ from time import monotonic
 import psutil
 import pytest
 
-from blendin_local.engine.child import (
+from blendin_local.engine.bounded_process import (
     Child,
     ChildDiedError,
     ChildTimeoutError,
 )
 
-MODULE = "tests.engine.child_modules"
+MODULE = "tests.engine.worker_modules"
 
 
 @pytest.fixture

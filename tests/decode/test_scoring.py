@@ -6,8 +6,8 @@ import pytest
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.token_scores import log_sum_exp
-from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.scoring import read_text, score_options
 from blendin_local.engine.batch import READ_AT_ONCE
 from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import Model

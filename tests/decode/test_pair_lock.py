@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.decode.turns import Turns
+from blendin_local.decode.pair_lock import Turns
 from blendin_local.errors import PairError
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings

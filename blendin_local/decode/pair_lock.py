@@ -1,7 +1,7 @@
 """Whose turn it is: a pair makes one answer at a time, and does nothing after it is closed.
 
 Here: `Turns`, which every use of a pair's models goes through, and `Turn`, one answer's right to sequences.
-Not here: what an answer does in its turn (`decode.stream`, `decode.scheduler`, `decode.reading`).
+Not here: what an answer does in its turn (`decode.stream`, `decode.scheduler`, `decode.scoring`).
 Source: design rule "Whose turn it is". A turn ends with its answer, or when nobody refers to it any more, or
 when its own thread begins another answer: one that was left early must not block the next. It is never taken
 from a thread that may still go on with it. llama.cpp frees what another thread is evaluating without a word,
