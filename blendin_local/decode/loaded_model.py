@@ -22,8 +22,8 @@ from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, read_header
-from blendin_local.engine.machine import usable_threads
-from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
+from blendin_local.engine.machine import available_memory, usable_threads
+from blendin_local.engine.memory import MemoryEstimate, estimate, require_memory
 from blendin_local.engine.model import Model
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.engine.trial_cache import Verdicts

@@ -11,7 +11,6 @@ from itertools import islice
 
 from blendin_local.core.token_scores import OptionScore, TokenScore, logprob_of, token_score
 from blendin_local.decode.role_context import RoleContext
-from blendin_local.engine.scoring import logits_along
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
 
@@ -44,7 +43,7 @@ def read_text(
     sequence.begin(ids[:1])
     sequence.ids += ids[1:]
     start = len(vocabulary.pieces[ids[0]])
-    rows = logits_along(role_context.context, sequence, should_stop)
+    rows = role_context.context.logits_after_prompt(sequence, should_stop)
     for token, logits in zip(ids[1:], rows, strict=False):
         piece = vocabulary.pieces[token]
         yield token_score(logits, token, start, piece, tempering=tempering)
@@ -81,7 +80,9 @@ def score_options(
     if not head_ids or "" in options:
         raise UsageError("a prompt or an option is empty", "give each at least one character")
     sequence.begin(head_ids)
-    [after_prompt] = [logits.copy() for logits in logits_along(role_context.context, sequence, should_stop)]
+    [after_prompt] = [
+        logits.copy() for logits in role_context.context.logits_after_prompt(sequence, should_stop)
+    ]
     scores = []
     for option, tail in zip(options, tails, strict=True):
         ids = _tokens_after(vocabulary, head, head_ids, tail)
@@ -89,7 +90,7 @@ def score_options(
         if len(ids) > 1:
             sequence.restart()
             sequence.ids += ids[:-1]
-            rows = islice(logits_along(role_context.context, sequence, should_stop), 1, None)
+            rows = islice(role_context.context.logits_after_prompt(sequence, should_stop), 1, None)
             logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
         scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
     return scores

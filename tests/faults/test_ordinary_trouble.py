@@ -18,8 +18,7 @@ import psutil
 import pytest
 
 from blendin_local.cli.common.trouble import as_error
-from blendin_local.engine.machine import physical_cores
-from blendin_local.engine.memory import available_memory, total_memory
+from blendin_local.engine.machine import available_memory, physical_cores, total_memory
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.registry import load_registry
