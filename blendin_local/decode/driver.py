@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Step, StoppedBy
-from blendin_local.decode.respond import Answer, Ending, Question
+from blendin_local.decode.respond import AnswerGenerator, Ending, Question
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import ContextFullError
@@ -31,7 +31,7 @@ class Generation:
         question: What it needs to know now, None once it has ended.
     """
 
-    def __init__(self, answer: Answer, role_contexts: Mapping[Role, RoleContext]) -> None:
+    def __init__(self, answer: AnswerGenerator, role_contexts: Mapping[Role, RoleContext]) -> None:
         self.text = b""
         self.question: Question | None = None
         self._answer = answer
@@ -47,14 +47,14 @@ class Generation:
         return self._ending
 
     def feed(self, prediction: Prediction | None) -> list[Step]:
-        """Answer the open question (None begins); returns the steps decided by that."""
+        """AnswerGenerator the open question (None begins); returns the steps decided by that."""
         steps: list[Step] = []
         try:
             exchange = self._answer.send(prediction)
             while not isinstance(exchange, Question):
                 self.text += exchange.bytes
                 for role_context in self._role_contexts.values():
-                    role_context.follow(self.text)
+                    role_context.accept_proposed(self.text)
                 steps.append(exchange)
                 exchange = self._answer.send(None)
             self.question = exchange
@@ -74,7 +74,9 @@ class Generation:
 
 
 def drive(
-    answer: Answer, role_contexts: Mapping[Role, RoleContext], should_stop: Callable[[], bool] = lambda: False
+    answer: AnswerGenerator,
+    role_contexts: Mapping[Role, RoleContext],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Step, None, Ending]:
     """Run one answer on its models.
 

@@ -26,7 +26,7 @@ from blendin_local.engine.machine import available_memory, usable_threads
 from blendin_local.engine.memory import MemoryEstimate, estimate, require_memory
 from blendin_local.engine.model import Model
 from blendin_local.engine.thread_governor import ThreadGovernor
-from blendin_local.engine.trial_cache import Verdicts
+from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.engine.trial_load import require_loadable
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
@@ -90,7 +90,7 @@ class LoadedModel:
     def load_all(
         cls,
         files: Mapping[Role, tuple[Path, ModelSettings]],
-        verdicts: Verdicts,
+        trial_cache: TrialCache,
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
     ) -> dict[Role, Self]:
@@ -98,7 +98,7 @@ class LoadedModel:
 
         Args:
             files: The models, and how they are run.
-            verdicts: Which files have been loaded well before; others are tried in a child first.
+            trial_cache: Which files have been loaded well before; others are tried in a child first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
 
@@ -112,7 +112,7 @@ class LoadedModel:
         ]
         require_memory(needs, available_memory())
         require_loadable(
-            [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
+            [(headers[role], settings) for role, (_, settings) in files.items()], trial_cache, should_stop
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are

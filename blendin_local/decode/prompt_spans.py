@@ -48,7 +48,7 @@ def common_length(left: Sequence[Span], right: Sequence[Span]) -> int:
     return n
 
 
-def control_places(controls: ControlStrings, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+def control_positions(controls: ControlStrings, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
     """Start and end of every string that becomes a control token."""
     start = 0
     for span in spans:

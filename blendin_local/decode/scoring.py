@@ -1,6 +1,6 @@
 """A model reads what others wrote: how likely each token of a text is, or each of several options.
 
-Here: `read_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
+Here: `score_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
 Not here: writing an answer (`decode.respond`), the numbers of one place (`core.token_scores`).
 """
 
@@ -15,11 +15,11 @@ from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
 
 
-def read_text(
+def score_text(
     role_context: RoleContext,
     spans: Sequence[Span],
     *,
-    tempering: bool = False,
+    temperature_profile: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TokenScore]:
     """Every token of a text with what the model predicted for it.
@@ -29,7 +29,8 @@ def read_text(
     Args:
         role_context: The model's; a conversation in it begins anew afterwards.
         spans: The text.
-        tempering: Whether to measure other temperatures too (`core.token_scores.TemperatureProfile`).
+        temperature_profile: Whether to measure other temperatures too
+            (`core.token_scores.TemperatureProfile`).
         should_stop: Polled during evaluations.
 
     Raises:
@@ -46,7 +47,7 @@ def read_text(
     rows = role_context.context.logits_after_prompt(sequence, should_stop)
     for token, logits in zip(ids[1:], rows, strict=False):
         piece = vocabulary.pieces[token]
-        yield token_score(logits, token, start, piece, tempering=tempering)
+        yield token_score(logits, token, start, piece, temperature_profile=temperature_profile)
         start += len(piece)
 
 
@@ -74,7 +75,7 @@ def score_options(
         ContextFullError: Prompt and option are longer than the context.
         StoppedError: `should_stop` became true.
     """
-    head, tails = _seam(prompt, options)
+    head, tails = _split_options(prompt, options)
     vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
     head_ids = vocabulary.tokenize_prompt(head)
     if not head_ids or "" in options:
@@ -96,7 +97,7 @@ def score_options(
     return scores
 
 
-def _seam(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
+def _split_options(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
     """The prompt without the space at its end, and each option with the space before it."""
     *before, last = prompt
     if last.trusted:

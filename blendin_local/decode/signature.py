@@ -15,13 +15,13 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.prompt_spans import digest_of
-from blendin_local.decode.request import Settings
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 
 
 def signature(
-    models: Mapping[Role, LoadedModel], prompts: Mapping[Role, Sequence[Span]], settings: Settings
+    models: Mapping[Role, LoadedModel], prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
 ) -> dict[str, Any]:
     """What decides an answer, as far as models, prompts and settings do.
 

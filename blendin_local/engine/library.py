@@ -85,10 +85,10 @@ class Llama:
         self._callbacks = keep, api.llama_log_callback(self._log)
         self._quiet = ctypes.cast(keep, api.llama_log_callback)
         api.llama_log_set(self._quiet, None)
-        atexit.register(self._leave)
+        atexit.register(self._detach)
         api.llama_backend_init()
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
         """Have llama.cpp log nowhere: what it says after Python has ended must not call Python.
 
         A function of its own that only returns true stands in, since without one it writes to stderr.
@@ -106,12 +106,12 @@ class Llama:
     def listen(self, listener: Callable[[str], None] | None) -> None:
         """Send every log line to `listener` (for `-v`); None stops that.
 
-        What it raises ends the listening, and is raised by the next `forget_errors`.
+        What it raises ends the listening, and is raised by the next `clear_errors`.
         """
         self._listener = listener
         self.api.llama_log_set(self._quiet if listener is None else self._callbacks[1], None)
 
-    def forget_errors(self) -> None:
+    def clear_errors(self) -> None:
         """Start a new account of errors before a call that may fail."""
         self._first.clear()
         error, self._raised = self._raised, None

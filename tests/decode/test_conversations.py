@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.prompt_spans import control_places
+from blendin_local.decode.prompt_spans import control_positions
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.sequence import common_prefix
 from blendin_local.engine.vocabulary import Span
@@ -181,4 +181,4 @@ def test_the_prompt_of_a_conversation_outlives_midnight(chat_path):
         assert pair.prompts("hello")["guide"].startswith("31 Jan 2026")
         other = ChatTemplate(source, pair._models[GUIDE].model.vocabulary, date=datetime.date(2026, 2, 1))
         assert other.render([{"role": "user", "content": "x"}])[0].text.startswith("01 Feb 2026")
-        assert list(control_places(pair._models[GUIDE].model.vocabulary.controls, other.render([])))
+        assert list(control_positions(pair._models[GUIDE].model.vocabulary.controls, other.render([])))

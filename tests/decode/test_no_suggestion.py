@@ -17,7 +17,7 @@ from blendin_local.core.distribution import Prediction, silent_mass
 from blendin_local.core.methods import METHODS, UNGATED
 from blendin_local.core.prompts import Message
 from blendin_local.core.record_json import completion_to_json, step_from_json, step_to_json
-from blendin_local.core.records import BlendSummary, silence_notices, summarize
+from blendin_local.core.records import BlendSummary, no_suggestion_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.answer_tables import source_text, why_headline
@@ -168,7 +168,7 @@ def test_a_model_alone_says_its_likeliest_and_is_counted():
     for method in ("base", "guide"):
         steps, _, _ = run(method, mute, mute, n=3)
         assert told(steps) == [(b"x", method, (method,))] * 3
-        [notice] = silence_notices(summarize(steps))
+        [notice] = no_suggestion_notices(summarize(steps))
         assert notice.startswith(f"the {method} made no suggestion at 3 of 3 steps")
 
 
@@ -182,11 +182,11 @@ def test_a_step_says_who_was_silent():
 def test_silence_is_told_in_words():
     """How often, of how many asked steps; nothing where nobody was silent."""
     summary = BlendSummary(steps=40, asked=12, changed=2, mean_alpha=0.4, base_silent=1, guide_silent=3)
-    assert silence_notices(summary) == (
+    assert no_suggestion_notices(summary) == (
         "the guide made no suggestion at 3 of 12 asked steps: its weight was on control tokens",
         "the base made no suggestion at 1 of 40 steps: its weight was on control tokens",
     )
-    assert silence_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
+    assert no_suggestion_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
 
 
 @pytest.mark.slow

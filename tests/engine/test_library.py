@@ -70,7 +70,7 @@ def test_the_first_error_is_the_reason(tmp_path):
     with pytest.raises(LoadError) as error:
         Model(path, ModelSettings())
     assert "gave no reason" not in error.value.message
-    library().forget_errors()
+    library().clear_errors()
     assert library().reason("none") == "none"
 
 

@@ -17,7 +17,12 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from blendin_local.engine.bounded_process import Child, ChildError, ChildMemoryError, ChildTimeoutError
+from blendin_local.engine.bounded_process import (
+    BoundedProcess,
+    BoundedProcessError,
+    ProcessMemoryError,
+    ProcessTimeoutError,
+)
 from blendin_local.errors import PairError
 
 MODULE = "blendin_local.engine.chat_template.worker"
@@ -51,7 +56,7 @@ class Renderer:
     """A child process for templates, begun when first needed and anew after one had to be ended."""
 
     def __init__(self) -> None:
-        self._child: Child | None = None
+        self._child: BoundedProcess | None = None
         self._ready = False
         self._lock = Lock()
 
@@ -60,7 +65,7 @@ class Renderer:
         with self._lock:
             if self._child is None:
                 try:
-                    self._child, self._ready = Child(MODULE, MEMORY), False
+                    self._child, self._ready = BoundedProcess(MODULE, MEMORY), False
                 except OSError:
                     return
 
@@ -101,7 +106,7 @@ class Renderer:
         """The child's results; a child that was ended, or has no memory left, is not asked again."""
         keep = False
         try:
-            child = self._child = self._child or Child(MODULE, MEMORY)
+            child = self._child = self._child or BoundedProcess(MODULE, MEMORY)
             if not self._ready:
                 child.ask(b"", START_S, should_stop)
                 self._ready = True
@@ -111,11 +116,11 @@ class Renderer:
             if any("exhausted" in result for result in results):
                 raise unusable(results[-1]["error"])
             keep = True
-        except ChildTimeoutError as error:
+        except ProcessTimeoutError as error:
             raise unusable(f"it does not end within {TIME_LIMIT_S:g} s") from error
-        except ChildMemoryError as error:
+        except ProcessMemoryError as error:
             raise unusable("it takes too much memory") from error
-        except (ChildError, OSError, ValueError) as error:
+        except (BoundedProcessError, OSError, ValueError) as error:
             raise unusable(f"the process that renders it failed: {error}") from error
         finally:
             if not keep:

@@ -57,7 +57,7 @@ def measure_model(
         counts: Counts of threads, the most last.
         tell: Is told the number of each round that begins.
     """
-    require_loadable([(read_header(path), settings)], Store.default().verdicts)
+    require_loadable([(read_header(path), settings)], Store.default().trial_cache)
     model = Model(path, settings)
     try:
         trials = _measure(model, sizes, counts, tell)

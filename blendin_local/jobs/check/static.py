@@ -140,7 +140,7 @@ def examine(
         if role not in ROLES:
             continue
         header = read_header(path)
-        require_loadable([(header, settings)], Store.default().verdicts, should_stop, what=VOCABULARY)
+        require_loadable([(header, settings)], Store.default().trial_cache, should_stop, what=VOCABULARY)
         with open_vocabulary(path) as vocabulary:
             pieces[role] = spoken_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
