@@ -360,9 +360,9 @@ def test_a_turn_ends_with_its_thread_or_its_last_reference():
     assert lock.is_current(kept[0])
     mine = lock.acquire()
     assert not lock.is_current(kept[0])
-    with pytest.raises(PairError), lock.playing(kept[0]):
+    with pytest.raises(PairError), lock.running(kept[0]):
         pass
-    with lock.playing(mine):
+    with lock.running(mine):
         pass
     del mine
     kept.clear()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blendin_local.engine import threads
+from blendin_local.engine import thread_governor
 from blendin_local.engine.thread_governor import (
     SLACK,
     TRIAL_S,
@@ -205,6 +205,6 @@ def test_a_refused_look_is_no_error(monkeypatch):
     def forbidden(*_, **__):
         raise PermissionError(13, "Permission denied", "/proc/stat")
 
-    monkeypatch.setattr(threads.psutil, "cpu_times", forbidden)
+    monkeypatch.setattr(thread_governor.psutil, "cpu_times", forbidden)
 
     assert read_cpu_times().counted == 0

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.engine import first_load
+from blendin_local.engine import trial_load
 from blendin_local.engine.bounded_process import BoundedProcess
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.trial_cache import TrialCache, identity
@@ -46,7 +46,7 @@ def counted(monkeypatch):
             super().__init__(*arguments)
             started.append(self)
 
-    monkeypatch.setattr(first_load, "BoundedProcess", Counted)
+    monkeypatch.setattr(trial_load, "BoundedProcess", Counted)
     return started
 
 
@@ -158,8 +158,8 @@ def test_the_user_may_stop_it(plain_path, trial_cache, monkeypatch):
 @pytest.mark.slow
 def test_a_hang_ends(plain_path, trial_cache, monkeypatch):
     """A file that keeps llama.cpp busy for ever is given up after its share of processor time."""
-    monkeypatch.setattr(first_load, "CPU_S", 1)
-    monkeypatch.setattr(first_load, "MODULE", "tests.engine.endless_load")
+    monkeypatch.setattr(trial_load, "CPU_S", 1)
+    monkeypatch.setattr(trial_load, "MODULE", "tests.engine.endless_load")
     started = monotonic()
     with pytest.raises(LoadError, match="took too long"):
         require_loadable([(read_header(plain_path), SETTINGS)], trial_cache)
@@ -168,7 +168,7 @@ def test_a_hang_ends(plain_path, trial_cache, monkeypatch):
 
 def test_memory_is_bounded_by_the_file(plain_path, trial_cache, monkeypatch):
     """A file that makes llama.cpp want more than its size and a gibibyte does not get it."""
-    monkeypatch.setattr(first_load, "MODULE", "tests.engine.greedy_load")
+    monkeypatch.setattr(trial_load, "MODULE", "tests.engine.greedy_load")
     with pytest.raises(LoadError, match="MemoryError"):
         require_loadable([(read_header(plain_path), SETTINGS)], trial_cache)
 
@@ -186,7 +186,7 @@ def test_a_refusal_keeps_its_kind(tmp_path, trial_cache):
     header = read_header(make_toy(tmp_path / "toy.gguf", "plain"))
     with pytest.raises(LoadError, match=r"gone\.gguf cannot be read"):
         require_loadable([(replace(header, path=tmp_path / "gone.gguf"), SETTINGS)], trial_cache)
-    refused = first_load._refused({"error": "PairError", "message": "x\ny", "hint": ""})
+    refused = trial_load._refused({"error": "PairError", "message": "x\ny", "hint": ""})
     assert isinstance(refused, PairError)
     assert refused.message == "x y"
 

@@ -1,6 +1,6 @@
 """Opens damaged model files, one after another, as a program does that uses the Python API.
 
-It is run as a process: each line of its input is a JSON list of a path and a directory for the trial cache, each
+It is run as a process: each line of its input is a JSON list of a path and a trial cache directory, each
 line of its output what became of it. That it ends, prints a traceback or hangs is what the trials are about.
 """
 
