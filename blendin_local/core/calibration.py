@@ -1,4 +1,4 @@
-"""Whether a model's confidence can be trusted, and the temperature that would mend it.
+"""Whether a model's confidence can be trusted, and the temperature that would correct it.
 
 Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
 Not here: one place (`core.token_scores`), reading (`decode.scoring`), which places count (`jobs.check`).

@@ -1,4 +1,4 @@
-"""What a method may ask, what it knows of the answer so far, and what it concludes about a step.
+"""The interface of a method: what it may ask, what it knows of the answer, and its decision about a step.
 
 Here: the records between `core.methods` and `decode.respond`: `Ask`, `AnswerState`, `Decision` and its
 `Options`.
@@ -134,7 +134,7 @@ class AnswerState:
     draft: tuple[bytes, ...] = ()
 
     def after(self, decision: Decision) -> AnswerState:
-        """The past once this step is made."""
+        """The state once this step is made."""
         return AnswerState(self.steps + 1, self.asked + decision.asked, decision.draft)
 
 

@@ -44,7 +44,7 @@ def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
 
 
 def _is_certain(b: Prediction, settings: BlendSettings) -> bool:
-    """Whether the base speaks for itself: u >= tau, and it makes a suggestion."""
+    """Whether the base decides alone: u >= tau, and it makes a suggestion."""
     return b.top_p >= settings.threshold and not b.silent
 
 
@@ -140,17 +140,17 @@ def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
 
     Where it makes no suggestion the draft is over, its last word as whole as it will be.
     """
-    said = b""
+    text = b""
     for _ in range(LOOK_AHEAD - 1):
         if g.top == END or g.silent:
             break
-        said += g.top
-        g = yield Ask("guide", after=said)
+        text += g.top
+        g = yield Ask("guide", after=text)
     if g.silent:
-        return tuple(WORD.findall(said))
+        return tuple(WORD.findall(text))
     if g.top == END:
-        return (*WORD.findall(said), END)
-    words = WORD.findall(said + g.top)
+        return (*WORD.findall(text), END)
+    words = WORD.findall(text + g.top)
     return tuple(words[:-1] or words)
 
 

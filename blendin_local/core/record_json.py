@@ -152,7 +152,7 @@ def _lists_by_role(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
 def _side_query(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
-        raise ValueError("a model was query, but not what it said")
+        raise ValueError("a side query lacks its likeliest candidate")
     confidence = record.get("confidence")
     return SideQuery(
         role=current_role(str(record["role"])),

@@ -84,7 +84,7 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
-        further: What else was query before the step was complete; mostly nothing.
+        further: Further predictions needed for this step; usually none.
         untuned_top: The third model's likeliest candidate, None where it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.

@@ -1,7 +1,7 @@
-"""One place of a text: the token that stands there, and what a model expected.
+"""One token of a text, scored by a model.
 
 Here: `TokenScore` and `TemperatureProfile`, made from one row of logits; `OptionScore`.
-Not here: reading a text (`decode.scoring`), folds over places (`core.calibration`).
+Not here: scoring a text (`decode.scoring`), statistics over scores (`core.calibration`).
 Source: softmax with a temperature, p_i(T) = exp(z_i / T) / sum_j exp(z_j / T); Guo et al. 2017, "On
 Calibration of Modern Neural Networks".
 """

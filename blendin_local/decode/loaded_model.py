@@ -1,8 +1,7 @@
-"""A model ready to play a role: weights, context, byte table and chat template together.
+"""A model ready for its role: weights, context, byte table and chat template.
 
 Here: `LoadedModel`, the loading of several with one check of the memory they need together, and whether a
-file can
-be prompted as a guide.
+file can be prompted as a guide.
 Not here: conversations (`decode.role_context`), which role asks what (`decode.respond`).
 """
 
@@ -98,7 +97,7 @@ class LoadedModel:
 
         Args:
             files: The models, and how they are run.
-            trial_cache: Which files have been loaded well before; others are tried in a child first.
+            trial_cache: Which files have been loaded well before; others are loaded in a child process first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
 
@@ -122,8 +121,8 @@ class LoadedModel:
             for role, (_, settings) in files.items():
                 models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
         except BaseException:
-            for player in models.values():
-                player.close()
+            for loaded in models.values():
+                loaded.close()
             raise
         return models
 
@@ -213,5 +212,5 @@ def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:
-    """The context wished for, or the default, or less where the model was trained on less."""
+    """The requested context size, or the default, or less if the model was trained on less."""
     return settings.ctx_size or min(DEFAULT_CTX_SIZE, header.ctx_train or DEFAULT_CTX_SIZE)

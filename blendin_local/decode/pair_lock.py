@@ -1,12 +1,12 @@
-"""Whose lease it is: a pair makes one answer at a time, and does nothing after it is closed.
+"""Exclusive use of a pair: one answer at a time, and none after it is closed.
 
-Here: `PairLock`, which every use of a pair's models goes through, and `Lease`, one answer's right to
+Here: `PairLock`, which every use of a pair's models goes through, and `Lease`, one answer's right to the
 sequences.
-Not here: what an answer does in its lease (`decode.stream`, `decode.scheduler`, `decode.scoring`).
-Source: design rule "Whose lease it is". A lease ends with its answer, or when nobody refers to it any more,
-or when its own thread begins another answer: one that was left early must not block the next. It is never
-taken from a thread that may still go on with it. llama.cpp frees what another thread is evaluating without
-a word, so closing asks that thread to stop, and waits.
+Not here: what an answer does with its lease (`decode.stream`, `decode.scheduler`, `decode.scoring`).
+Source: the design's rule "Whose turn it is". A lease ends with its answer, when nobody refers to it any
+more, or when its own thread begins another answer: an answer left early must not block the next one. It is
+never taken from a thread that may still continue. llama.cpp would free memory that another thread is
+evaluating, so closing asks that thread to stop, and waits.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import TypeVar
 from blendin_local.errors import PairError
 
 Item = TypeVar("Item")
-POLL_S = 0.05  # an interrupt may leave a use behind, which then ends without a notification
+POLL_S = 0.05  # an interrupt may end a use without a notification
 
 
 class Lease:
-    """One answer's right to a pair's sequences; it lasts as long as somebody refers to it, at most."""
+    """One answer's right to a pair's sequences; it lasts at most as long as something refers to it."""
 
     def __init__(self) -> None:
         self.thread = threading.current_thread()
 
 
 class _Use:
-    """A thread's stay among the models; referred to by its own frame alone, so that it ends with that."""
+    """A thread that is using the models; only its own frame refers to this, so it ends with the frame."""
 
     def __init__(self, lease: Lease | None) -> None:
         self.thread = threading.current_thread()
@@ -39,7 +39,7 @@ class _Use:
 
 
 class PairLock:
-    """The order of a pair's answers, and its end."""
+    """Grants leases on a pair, one at a time, until the pair is closed."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -49,7 +49,7 @@ class PairLock:
 
     @property
     def closed(self) -> bool:
-        """Whether the models are gone, or about to go."""
+        """Whether the models are freed, or about to be."""
         return self._closed
 
     def require_open(self) -> None:
@@ -62,7 +62,7 @@ class PairLock:
         return lambda: self._closed or should_stop()
 
     def acquire(self) -> Lease:
-        """A new turn; the unfinished one of this thread is over.
+        """Grant a new lease; an unfinished one of this thread ends.
 
         Raises:
             PairError: The pair is closed, or another answer is being made: in another thread, or in this one,
@@ -89,18 +89,18 @@ class PairLock:
             )
 
     def is_current(self, lease: Lease) -> bool:
-        """Whether it is still this one's lease."""
+        """Whether this lease still holds."""
         return self._current() is lease
 
     @contextmanager
     def using(self) -> Iterator[None]:
-        """Within the block the models are not freed; it need not be anybody's lease."""
+        """Within the block the models are not freed; no lease is needed."""
         with self._entered(_Use(None)):
             yield
 
     @contextmanager
     def running(self, lease: Lease) -> Iterator[None]:
-        """Within the block the sequences are this turn's.
+        """Within the block only this lease uses the sequences.
 
         Raises:
             PairError: It is another answer's lease, or this one is being played; or the pair is closed,
@@ -153,7 +153,7 @@ class PairLock:
             yield item
 
     def close(self) -> None:
-        """Let nobody in any more, and wait until all are out.
+        """Grant no more leases, and wait until nobody uses the models.
 
         Raises:
             PairError: The call comes from inside an answer; nothing is closed.

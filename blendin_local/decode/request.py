@@ -1,8 +1,8 @@
-"""One answer to be made: its prompts, its settings, and the role contexts in which the models take it up.
+"""A request for one answer, and its prepared form.
 
-Here: `Request`, a wish; `GenerationSettings`, `PreparedRequest`, and `start_request`, which begins the role
-contexts.
-Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
+Here: `Request`; `GenerationSettings`; `PreparedRequest`, with prompts rendered and settings completed; and
+`start_request`, which starts the role contexts.
+Not here: how prompts are rendered (`pair`), the steps of the answer (`decode.respond`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ RoleContexts = Mapping[Role, RoleContext]
 
 @dataclass(frozen=True)
 class Request:
-    """One answer wanted among many.
+    """One request among many.
 
     Attributes:
-        key: Whatever the caller recognises it by.
+        key: The caller's own identifier.
         messages: The conversation; the last message asks for the answer.
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Everything one answer was asked for with."""
+    """All settings of one answer."""
 
     blend: BlendSettings
     sampling: SamplingSettings
@@ -53,11 +53,11 @@ class GenerationSettings:
 
 @dataclass(frozen=True)
 class PreparedRequest:
-    """One answer to be made.
+    """A request that is ready to run.
 
     Attributes:
         prompts: The rendered prompt of each role that the method may ask.
-        settings: What the answer was asked for with, the seed and the template's stop strings filled in.
+        settings: All settings, with the seed and the template's stop strings filled in.
         signature: Everything that decides which bytes the answer has.
         notices: Sentences the user should know.
         load_ms: How long the models took to load.
@@ -70,7 +70,7 @@ class PreparedRequest:
     load_ms: float = 0.0
 
     def start(self) -> AnswerGenerator:
-        """A fresh answer; it owns no model."""
+        """A new `respond` generator with its trace; it owns no model."""
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
         return with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
 
@@ -78,15 +78,15 @@ class PreparedRequest:
 def start_request(
     request: PreparedRequest, role_contexts: RoleContexts, *, fresh: bool = False
 ) -> RoleContexts:
-    """Begin the role contexts of a request.
+    """Start the role contexts of a request.
 
     Args:
         request: What is to be answered.
         role_contexts: The role contexts of one conversation.
-        fresh: Whether the answer must not depend on what these role contexts said before.
+        fresh: Whether the answer must not depend on earlier answers in these role contexts.
 
     Returns:
-        The role contexts that the request needs.
+        The role contexts that the request uses.
 
     Raises:
         ContextFullError: A prompt is longer than its context.

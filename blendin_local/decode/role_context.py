@@ -1,10 +1,9 @@
-"""One role's place in one conversation: its model's sequence, kept in step with prompt and answer.
+"""One role in one conversation: its model's sequence, kept in sync with the prompt and the answer.
 
-Here: `RoleContext`: a prompt becomes tokens once, a longer conversation only adds to them, predictions are
-made, and
-the role goes along with what it proposed itself.
+Here: `RoleContext`. It tokenizes a prompt once, extends it as the conversation grows, makes predictions,
+and keeps the tokens that the role itself proposed.
 Not here: the order of questions (`decode.respond`, `decode.driver`).
-Source: design rule "Contexts".
+Source: the design's rule "Contexts".
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class RoleContext:
         self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
 
     def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
-        """The last answer as it stands right after the whole last prompt; empty where it does not."""
+        """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
         answer = self._answer.decode()
         if not answer.strip() or after(self._prompt, known):
             return ""
@@ -87,10 +86,11 @@ class RoleContext:
         return found if self._stays_text(prompt, known, known + len(found)) else ""
 
     def _continues_answer(self, prompt: tuple[Span, ...], known: int) -> bool:
-        """Whether a prompt has the last answer where the last prompt only called for it.
+        """Whether a prompt has the last answer where the last prompt asked for one.
 
-        Some templates open an answer otherwise than they tell it later (with an empty thought, which earlier
-        turns lack): the prompts part at a control string of the template, and the answer follows.
+        Some templates open an answer differently from how they repeat it later (with an empty thought, which
+        earlier turns lack). The prompts then differ from a control string of the template on, and the
+        answer follows.
         """
         answer = self._answer.decode().strip()
         if not (answer and self._prompt):
@@ -116,12 +116,12 @@ class RoleContext:
         return not any(start <= place < end for place, _ in places)
 
     def borrow(self) -> TokenSequence:
-        """The sequence, for work that is no conversation; the next prompt is tokenized whole."""
+        """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest = (), b"", None
         return self.sequence
 
     def finish(self, answer: bytes) -> None:
-        """Note the final text of the answer, with which a longer conversation will go on."""
+        """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer
 
     def predict(self, text: bytes, should_stop: Callable[[], bool]) -> Prediction:
@@ -158,9 +158,9 @@ class RoleContext:
         self.sequence.sync_text(text)
 
     def accept_proposed(self, text: bytes) -> None:
-        """Go along with the answer where it went on by something this role itself proposed.
+        """Accept the token by which the answer grew, if this role proposed it.
 
-        Where it did not, nothing happens yet: missing text is read when the role is asked again.
+        Otherwise nothing happens yet: missing text is read when the role is asked again.
         """
         sequence, latest = self.sequence, self._latest
         if latest is None or self._latest_text != sequence.text or not text.startswith(sequence.text):

@@ -1,14 +1,13 @@
-"""Many answers at once, in shared batches.
+"""Continuous batching: many answers at once, in shared batches.
 
-Here: `answer_many`, a second driver over the same `respond` and the same role contexts. In each round it runs
-the
-base's open questions of all active answers in one `llama_decode`, then the guide's in one. An answer that
-ends hands its slot to the next request.
-Not here: the rule of an answer (`decode.respond`), which tokens share a batch (`engine.context`).
+Here: `answer_many`, a second driver over the same `respond` and the same role contexts. Each round runs the
+open questions of all active answers to the base in one `llama_decode`, then those to the guide. An answer
+that ends frees its slot for the next request.
+Not here: how an answer is made (`decode.respond`), which tokens share a batch (`engine.context`).
 
-A prompt is read a prefill chunk a round, in the batches in which others write: a long one delays nobody by
-more
-than the prefill chunks that fit into one batch, and no call is spent on prompts alone.
+A prompt is read one prefill chunk per round, in the batches in which other answers decode. A long prompt
+thus delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
+prompts alone.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ def answer_many(
     should_stop: Callable[[], bool] = lambda: False,
     after_round: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Item, Result]]:
-    """Answer what is item, as many at a time as there are slots.
+    """Answer requests, as many at a time as there are slots.
 
     Args:
         item: Taken one by one, whenever a slot is free.
-        prepare: Turns one into a request; what it raises is that one's result and disturbs no other.
-        slots: Seats of one conversation each.
-        should_stop: Polled every round and during evaluations. Live answers then end as they are.
+        prepare: Prepares a request; an error it raises is the result of that request alone.
+        slots: The role contexts of one conversation each.
+        should_stop: Polled every round and during evaluations. Active answers then end as they are.
         after_round: Called after every round.
 
     Yields:
@@ -83,7 +82,7 @@ def answer_many(
 
 
 class ActiveRequest(Generic[Item]):
-    """One answer among the others."""
+    """One answer in progress."""
 
     def __init__(self, item: Item, request: PreparedRequest, number: int, slot: RoleContexts) -> None:
         self.item = item
@@ -94,7 +93,7 @@ class ActiveRequest(Generic[Item]):
         self._generation = Generation(request.start(), self.role_contexts)
 
     def role_context_for(self, role: Role) -> RoleContext | None:
-        """The role context of `role`, brought to the text of the open question, if it is this role's."""
+        """The context of `role`, synced to the open question's text; None if the question is not for it."""
         question = self._generation.question
         if question is None or question.role != role or self.error:
             return None
@@ -113,17 +112,17 @@ class ActiveRequest(Generic[Item]):
             self.error = error
 
     def receive(self, role_context: RoleContext, logits: NDArray[np.float32]) -> None:
-        """Go on with the answer to the open question."""
+        """Continue with the logits that answer the open question."""
         try:
             for step in self._generation.feed(role_context.receive(logits)):
                 self._stats.note(step)
         except BlendinError as error:
             self.error = error
-        except Exception as error:  # noqa: BLE001 - a night's work must not end with one row's bug
+        except Exception as error:  # noqa: BLE001 - one row's bug must not end the whole run
             self.error = UnforeseenError(error)
 
     def stop(self) -> None:
-        """End where the user stopped."""
+        """End because the user stopped."""
         self._generation.stop("user")
 
     @property
@@ -132,12 +131,12 @@ class ActiveRequest(Generic[Item]):
         return self.error is not None or self._generation.question is None
 
     def result(self) -> Result:
-        """What came of it."""
+        """The completion or the error."""
         return self.error or self._stats.close(self._generation.ending)
 
 
 class Scheduler(Generic[Item]):
-    """The active answers and the slots they sit in."""
+    """The active answers and the slots they use."""
 
     def __init__(self, slots: Sequence[RoleContexts], prepare: Callable[[Item], PreparedRequest]) -> None:
         self.free = list(range(len(slots)))
@@ -147,7 +146,7 @@ class Scheduler(Generic[Item]):
         self._results: list[tuple[Item, Result]] = []
 
     def add(self, item: Item) -> None:
-        """Give one a slot, or an error."""
+        """Start a request in a free slot; an error becomes its result."""
         number = min(self.free)  # the numbers in use stay dense, as batches want them
         try:
             self.active.append(ActiveRequest(item, self._prepare(item), number, self._slots[number]))
@@ -159,7 +158,7 @@ class Scheduler(Generic[Item]):
             self.free.remove(number)
 
     def step(self, should_stop: Callable[[], bool]) -> None:
-        """Answer the open questions of all, the base's first.
+        """Answer the open questions of all active answers, those to the base first.
 
         Raises:
             StoppedError: `should_stop` became true; every answer is as far as it got.
@@ -179,10 +178,10 @@ class Scheduler(Generic[Item]):
         role_contexts: Mapping[ActiveRequest[Item], RoleContext],
         should_stop: Callable[[], bool],
     ) -> None:
-        """One batch for one role; who has not read all of its prompt stays with its question.
+        """Run the open questions of one role; an unread prompt keeps its question open.
 
-        A prompt's last token is read apart. For a helper that happens at once: an answer that waits for the
-        guide is missing among those that ask the base, and a full batch costs less than one with a gap.
+        The last token of a prompt is evaluated separately. For roles other than the base that happens at
+        once: an answer that waits for the guide would be missing from the base's next batch.
         """
         context = next(iter(role_contexts.values())).context
         waiting = dict(role_contexts)
@@ -207,13 +206,13 @@ class Scheduler(Generic[Item]):
             }
 
     def stop(self) -> None:
-        """End all that have not ended."""
+        """End all active answers."""
         for active in self.active:
             if not active.ended:
                 active.stop()
 
     def finished(self) -> Iterator[tuple[Item, Result]]:
-        """What has a result, its slot free again."""
+        """Results of finished requests, whose slots are free again."""
         for active in [active for active in self.active if active.ended]:
             self.active.remove(active)
             self.free.append(active.number)

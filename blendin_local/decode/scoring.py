@@ -1,7 +1,7 @@
-"""A model reads what others wrote: how likely each token of a text is, or each of several options.
+"""Log-probabilities of given text: of each token of a text, or of several options after a prompt.
 
 Here: `score_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
-Not here: writing an answer (`decode.respond`), the numbers of one place (`core.token_scores`).
+Not here: writing an answer (`decode.respond`), the score of one token (`core.token_scores`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is counted and timed while an answer is made, and the record that comes of it.
+"""Token counts and timings of one answer, and its final record.
 
 Here: `GenerationStats`, which folds steps into a `Completion`.
 Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream`, `decode.scheduler`).

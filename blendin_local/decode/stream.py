@@ -1,8 +1,8 @@
 """An answer while it grows.
 
-Here: `AnswerStream`: one request, run step by step, in its turn.
-Not here: the rule of an answer (`decode.respond`), what is counted on the way (`decode.stats`), whose turn
-it is (`decode.pair_lock`), prompts and signatures (`pair`).
+Here: `AnswerStream`: one prepared request, run step by step under its lease.
+Not here: the rule of an answer (`decode.respond`), token counts and timings (`decode.stats`),
+leases (`decode.pair_lock`), prompts and signatures (`pair`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a decision rested on, kept with its step.
+"""The predictions that led to each step, kept with it so that `replay` can decide again.
 
-Here: `with_trace`, which listens to the questions and answers of one `respond`.
-Not here: the decision (`decode.respond`), deciding again out of what was kept (`jobs.replay`).
+Here: `with_trace`, which records the questions and predictions of one `respond`, and `TracePolicy`.
+Not here: the decision (`decode.respond`), deciding again from a record (`jobs.replay`).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class TracePolicy:
 
 
 def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
-    """The same answer, each step with what was asked on the way to it.
+    """The same answer, each step with the predictions that led to it.
 
     Args:
         answer: A fresh `respond` generator.
-        policy: What is kept of it.
+        policy: What is recorded.
     """
     asked: list[Exchanged] = []
     text = b""
@@ -69,7 +69,7 @@ def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
 
 
 def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: TracePolicy) -> Step:
-    """`step`, which begins after `text`, with its evidence."""
+    """`step`, which begins after `text`, with its predictions."""
     at_start = {question.role: prediction for question, prediction in asked if question.text == text}
     whole = policy.lists == "every" or (
         policy.lists == "asked" and bool(len(at_start) > 1 or step.candidates)

@@ -1,4 +1,4 @@
-"""A child process of this program, bounded in time and memory: what a hostile file can do, it does there.
+"""A child process with limits on time and memory, in which possibly hostile files are handled.
 
 Here: `BoundedProcess`, which asks and waits; `serve`, the child's side.
 Not here: what is asked; each kind of question is a module that calls `serve` when it is run.

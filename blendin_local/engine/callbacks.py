@@ -1,10 +1,12 @@
-"""Questions that llama.cpp asks while it works, answered by Python.
+"""Callbacks from llama.cpp into Python that may stop a C call.
 
-Here: `StopCallback`, a yes or no that C may ask at any time during a call, and what was raised on the way.
+Here: `StopCallback`, a boolean function that C calls at any time during a call, and the exceptions raised
+in it.
 Not here: what is asked (`engine.context`, `engine.model`), llama.cpp's log (`engine.library`).
-Source: ctypes drops what a callback raises. Python runs signal handlers between two bytecodes, and after a
-signal during C the next one is the first of the callback, which no `try` inside a function encloses. A
-generator that waits in a `try` is resumed in it, and its `__next__` is no Python function: nothing is lost.
+Source: ctypes drops exceptions raised in a callback. Python runs signal handlers between two bytecodes;
+after a signal during C code the next bytecode is the first of the callback, which no `try` inside a
+function encloses. A generator suspended inside a `try` is resumed inside it, and its `__next__` is no
+Python function: nothing is lost.
 """
 
 from __future__ import annotations

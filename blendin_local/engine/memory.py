@@ -1,4 +1,4 @@
-"""How much memory a model will take, known before it is loaded.
+"""How much memory a model will take, estimated before it is loaded.
 
 Here: `estimate`, and `require_memory`, whose error lists every number.
 Not here: the header the numbers come from (`engine.gguf.header`), what is available (`engine.machine`).

@@ -1,4 +1,4 @@
-"""How many threads llama.cpp should use now: as many as there are cores that nobody else is using.
+"""How many threads llama.cpp should use now: as many as there are cores that no other program uses.
 
 Here: `ThreadGovernor`, which chooses while the models work, and `read_cpu_times`, the only look at the
 system.

@@ -1,7 +1,7 @@
-"""Which files have been loaded well before, remembered by what is in them.
+"""Files that have passed a trial load, remembered by their content.
 
 Here: `identity` and `TrialCache`.
-Not here: the first load itself (`engine.trial_load`).
+Not here: the trial load itself (`engine.trial_load`).
 A file's header, which decides all that llama.cpp allocates and computes, is hashed whole. So is all of a
 small file; of a large one's weights samples are, with its times of change. Only good trial_cache are kept:
 a bad one may have been the machine's, and is quickly found again.

@@ -1,4 +1,4 @@
-"""The first load of a file happens in a child process: what a damaged file does to llama.cpp, it does there.
+"""Trial load: an unknown file is loaded in a child process first, so that a crash ends only that process.
 
 Here: `require_loadable`, and the child's side, which loads a model as this process would, reads a few tokens
 and looks at what comes out.
