@@ -136,7 +136,7 @@ class LoadedModel:
         Args:
             source: One given instead, None for the model's own.
             thinking: Whether the model may think aloud.
-            today: The date that the template is told.
+            today: The date given to the template.
 
         Raises:
             PairError: The file has none and none was given.

@@ -3,7 +3,7 @@
 Here: `estimate`, and `require_memory`, whose error lists every number.
 Not here: the header the numbers come from (`engine.gguf.header`), what is available (`engine.machine`).
 Source: the buffers that llama.cpp reports when it creates a context (`src/llama-context.cpp`), with which the
-tests compare. Layers on a GPU are not told apart.
+tests compare. Layers on a GPU are not counted separately.
 """
 
 from __future__ import annotations

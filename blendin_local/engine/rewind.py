@@ -46,7 +46,7 @@ class Rewinder(Protocol):
         ...
 
     def wants_checkpoint(self, seq_id: int, n: int) -> bool:
-        """Whether it would help to be told when the sequence holds exactly n tokens."""
+        """Whether a checkpoint should be saved when the sequence holds exactly n tokens."""
         ...
 
     def checkpoint(self, seq_id: int, n: int) -> None:

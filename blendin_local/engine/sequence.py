@@ -105,7 +105,7 @@ class TokenSequence:
         Args:
             prompt_ids: Its tokens.
             continues: Whether it continues the conversation of the last answer: then every token that both
-                have stays, as it does where the last answer is told on, and not only whole prefill chunks.
+                have is kept, not only whole prefill chunks.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
             if continues:

@@ -61,7 +61,7 @@ class Renderer:
         self._lock = Lock()
 
     def start(self) -> None:
-        """Begin the child without waiting for it; failures are told when it is needed."""
+        """Start the process without waiting for it; failures are reported when it is needed."""
         with self._lock:
             if self._child is None:
                 try:

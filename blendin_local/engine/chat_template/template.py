@@ -64,7 +64,7 @@ class ChatTemplate:
     Args:
         source: The template text.
         vocabulary: The guide's.
-        date: What a template that asks for the date is told.
+        date: The date given to a template that asks for it.
         thinking: Whether a model that can think aloud may do so.
     """
 

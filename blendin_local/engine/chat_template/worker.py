@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blendin_local.engine.bounded_process import serve
 
-LONGEST_REASON = 300  # characters of a template's own error that are told
+LONGEST_REASON = 300  # characters of a template's own error that are shown
 
 
 class TooLongError(Exception):
