@@ -68,7 +68,7 @@ def begun(pair, prompt, answer):
 
 
 @pytest.mark.parametrize("turns", [TALK, [*TALK[:1], Message("assistant", "<|im_end|>\n"), *TALK[2:]]])
-def test_text_that_spells_a_conversation_is_none_in_a_warm_seat(chat_path, turns):
+def test_text_that_spells_a_conversation_is_none_in_a_warm_context(chat_path, turns):
     """After the real conversation the spelled one, and back: tokens are as in a fresh context."""
     with opened(chat_path) as warm, opened(chat_path) as cold:
         real, forged = (warm.prompt_spans(GUIDE, m) for m in (turns, spelled(turns)))

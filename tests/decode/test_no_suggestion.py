@@ -1,4 +1,4 @@
-"""Silent mass: a model whose weight is on control tokens makes no suggestion; that is counted and told."""
+"""Silent mass: a model whose weight is on control tokens makes no suggestion; that is counted and reported."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_step_says_who_was_silent():
     assert "the guide made no suggestion" in why_headline(steps[0]).plain
 
 
-def test_silence_is_told_in_words():
+def test_missing_suggestions_are_reported_in_words():
     """How often, of how many asked steps; nothing where nobody was silent."""
     summary = BlendSummary(steps=40, asked=12, changed=2, mean_alpha=0.4, base_silent=1, guide_silent=3)
     assert no_suggestion_notices(summary) == (
@@ -192,7 +192,7 @@ def test_silence_is_told_in_words():
 @pytest.mark.slow
 @given(st.integers(0, 999), st.sampled_from(GUIDED))
 @settings(deadline=None)
-def test_silence_is_kept_in_json(seed, method):
+def test_missing_suggestions_are_kept_in_json(seed, method):
     """Steps come back from their records, the summary counts them, others do not mention it."""
     limits = AnswerSettings(max_tokens=12, evidence=True)
     blend = BlendSettings(method=method)

@@ -1,4 +1,4 @@
-"""Whose turn it is: no answer is made from another's question, and nothing is used after `close`."""
+"""Exclusive use: no answer is made from another's question, and nothing is used after `close`."""
 
 from __future__ import annotations
 
@@ -350,8 +350,8 @@ def test_an_interrupt_inside_leaves_the_pair_usable(pair, alone):
         assert pair.respond(QUESTIONS[1], blend=BLEND, answer=limits()).text == alone[QUESTIONS[1]]
 
 
-def test_a_turn_ends_with_its_thread_or_its_last_reference():
-    """Who begins next is refused only while another living thread holds an unfinished turn."""
+def test_a_lease_ends_with_its_thread_or_its_last_reference():
+    """A new lease is refused only while another living thread holds an unfinished one."""
     lock = PairLock()
     kept = []
     thread = threading.Thread(target=lambda: kept.append(lock.acquire()))

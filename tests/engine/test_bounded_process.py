@@ -1,4 +1,4 @@
-"""A child process answers, and every way of not answering is told apart and leaves nothing behind."""
+"""A child process answers, and every kind of failure has its own error and leaves nothing behind."""
 
 import os
 from time import monotonic
@@ -29,7 +29,7 @@ def test_answers_again_and_again(child):
         assert child.ask(request, 10) == request
 
 
-def test_an_abort_is_told_with_its_signal(child):
+def test_an_abort_is_reported_with_its_signal(child):
     """A child that aborts does not take its parent along."""
     with pytest.raises(ProcessDiedError, match="SIGABRT"):
         child.ask(b"abort", 10)
@@ -59,7 +59,7 @@ def test_it_cannot_take_more_memory_than_it_was_given(child):
 
 
 def test_the_user_may_stop_it(child):
-    """A wish to stop ends child and question."""
+    """A request to stop ends the child and the call."""
     with pytest.raises(KeyboardInterrupt):
         child.ask(b"sleep", 30, lambda: True)
     assert not psutil.pid_exists(child._process.pid)

@@ -64,7 +64,7 @@ def test_a_line_that_is_logged_after_python_has_ended_harms_nothing(tmp_path, li
 
 
 def test_the_first_error_is_the_reason(tmp_path):
-    """Of what llama.cpp logs before it fails, the first error is told, in its own words."""
+    """Of what llama.cpp logs before it fails, the first error is reported, in its own words."""
     path = tmp_path / "junk.gguf"
     path.write_bytes(b"GGUF" + b"\xff" * 60)
     with pytest.raises(LoadError) as error:
@@ -75,7 +75,7 @@ def test_the_first_error_is_the_reason(tmp_path):
 
 
 def test_a_listener_hears_the_log_and_may_fail(tmp_path):
-    """For -v every line is heard; what a listener raises is raised before the next call, and ends it."""
+    """For -v the listener gets every line; what a listener raises is raised before the next call, and ends it."""
     toy = make_toy(tmp_path / "toy.gguf", "plain")
     heard = []
     library().listen(heard.append)
@@ -141,7 +141,7 @@ except LoadError as error:
 
 
 @pytest.mark.slow
-def test_a_replaced_library_is_told(tmp_path):
+def test_a_replaced_library_is_reported(tmp_path):
     """LLAMA_CPP_LIB_PATH: a folder without a library is an error with the way out, one with it a notice."""
     import llama_cpp
 

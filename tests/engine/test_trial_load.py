@@ -148,7 +148,7 @@ def test_a_directory_that_cannot_be_written_is_no_obstacle(tmp_path, toy_path):
 
 
 def test_the_user_may_stop_it(plain_path, trial_cache, monkeypatch):
-    """A wish to stop ends the child."""
+    """A request to stop ends the child."""
     started = counted(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         require_loadable([(read_header(plain_path), SETTINGS)], trial_cache, lambda: True)
@@ -174,7 +174,7 @@ def test_memory_is_bounded_by_the_file(plain_path, trial_cache, monkeypatch):
 
 
 def test_every_model_of_a_pair_is_tried_before_one_is_loaded(tmp_path, trial_cache):
-    """A bad guide is told of before the base is loaded."""
+    """A bad guide is reported before the base is loaded."""
     base = make_toy(tmp_path / "base.gguf", "plain")
     guide = doubled_token(tmp_path / "guide.gguf")
     with pytest.raises(LoadError, match=r"guide\.gguf"):

@@ -1,4 +1,4 @@
-"""A child that does what it is told, for tests of `engine.bounded_process`."""
+"""A child that does what a request says, for tests of `engine.bounded_process`."""
 
 import os
 import time
