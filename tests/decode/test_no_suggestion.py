@@ -1,4 +1,4 @@
-"""Silent mass: a model whose weight is on control tokens makes no suggestion; that is counted and reported."""
+"""Silent mass: a model whose weight is on control tokens makes no suggestion; this is counted and shown."""
 
 from __future__ import annotations
 

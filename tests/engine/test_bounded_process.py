@@ -1,4 +1,4 @@
-"""A child process answers, and every kind of failure has its own error and leaves nothing behind."""
+"""A child process answers; each failure has its own error and leaves nothing behind."""
 
 import os
 from time import monotonic

@@ -75,7 +75,7 @@ def test_the_first_error_is_the_reason(tmp_path):
 
 
 def test_a_listener_hears_the_log_and_may_fail(tmp_path):
-    """For -v the listener gets every line; what a listener raises is raised before the next call, and ends it."""
+    """The listener gets every line; what it raises is raised before the next call, and ends the listening."""
     toy = make_toy(tmp_path / "toy.gguf", "plain")
     heard = []
     library().listen(heard.append)
