@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blendin_local.cli.common.trouble import as_error
+from blendin_local.cli.common.failures import as_error
 from blendin_local.engine.machine import physical_cores
 from blendin_local.engine.memory import available_memory, total_memory
 from blendin_local.errors import UsageError, WriteError
