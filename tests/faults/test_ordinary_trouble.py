@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blendin_local.cli.common.trouble import as_error
+from blendin_local.cli.common.failures import as_error
 from blendin_local.engine.machine import available_memory, physical_cores, total_memory
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.doctor import examine
