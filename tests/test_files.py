@@ -112,7 +112,6 @@ OTHER_WRITERS = {
     "views/streams.py",
     "engine/child.py",
     "engine/verdicts.py",
-    "models/reading.py",
     "paths.py",
 }
 WRITING = re.compile(
