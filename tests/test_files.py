@@ -112,7 +112,6 @@ OTHER_WRITERS = {
     "views/streams.py",
     "engine/bounded_process.py",
     "engine/trial_cache.py",
-    "models/reading.py",
     "paths.py",
 }
 WRITING = re.compile(

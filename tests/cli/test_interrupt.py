@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_questions_and_downloads_within_a_job_can_be_broken_off():
     """Inside, Ctrl-C raises and SIGTERM has its default effect; outside, both are requests again."""
     with stop_on_interrupt(terminate=True) as interrupt:
-        with pytest.raises(KeyboardInterrupt), ordinary_interrupts():
+        with pytest.raises(KeyboardInterrupt), ordinary_interrupts():  # noqa: PT012 - the state inside is the point
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
             signal.raise_signal(signal.SIGINT)
         assert not interrupt.requested
