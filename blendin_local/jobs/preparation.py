@@ -16,8 +16,7 @@ from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import memory_estimate
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
-from blendin_local.engine.machine import usable_threads
-from blendin_local.engine.memory import available_memory
+from blendin_local.engine.machine import available_memory, usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, resolve_pair

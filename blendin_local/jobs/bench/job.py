@@ -19,7 +19,7 @@ import psutil
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.machine import affinity, physical_cores, usable_threads
-from blendin_local.engine.threads import cores_left, read_machine
+from blendin_local.engine.thread_governor import free_cores, read_cpu_times
 from blendin_local.jobs.bench.methods import measure_methods
 from blendin_local.jobs.bench.models import measure_model
 from blendin_local.jobs.bench.parallel import measure_parallel
@@ -134,7 +134,7 @@ def run_bench(
 
 def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchReport:
     """Measure all parts; `begin` is called before each of them and each of their rounds."""
-    before = read_machine()
+    before = read_cpu_times()
     setup, workload = bench.setup, bench.workload
     counts = thread_counts(usable_threads())
     begin(BenchProgress("memory"))
@@ -147,7 +147,7 @@ def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchRe
     rows, loads = measure_parallel(
         setup, _blend_for(bench), workload, lambda n: begin(BenchProgress(f"answers at once: {n}"))
     )
-    after = read_machine()
+    after = read_cpu_times()
     report = BenchReport(
         pair=bench.pair,
         machine=_machine(setup),
@@ -158,7 +158,7 @@ def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchRe
         rows=rows,
         load_s=Measurement((first_load_s, load_s, *loads)),
         memory=memory,
-        cores_left=cores_left(before, after),
+        cores_left=free_cores(before, after),
         seconds=after.at - before.at,
     )
     return replace(report, verdict=verdict(report))

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from blendin_local.core.calibration import (
-    Readings,
+    CalibrationData,
     ReliabilityBin,
     TemperatureFit,
     chance_calibration_error,
@@ -34,7 +34,12 @@ class TextReader(Protocol):
     """What is needed of a pair."""
 
     def read(
-        self, role: Role, prompt: Sequence[Span] | str, *, tempering: bool, should_stop: Callable[[], bool]
+        self,
+        role: Role,
+        prompt: Sequence[Span] | str,
+        *,
+        temperature_profile: bool,
+        should_stop: Callable[[], bool],
     ) -> Iterator[TokenScore]:
         """Every token of a text with what the model predicted."""
         ...
@@ -110,7 +115,7 @@ def calibrate(
     for i, passage in enumerate(passages, 1):
         try:
             read = {
-                role: list(pair.read(role, passage, tempering=True, should_stop=should_stop))
+                role: list(pair.read(role, passage, temperature_profile=True, should_stop=should_stop))
                 for role in roles
             }
         except ContextFullError:
@@ -124,8 +129,8 @@ def calibrate(
 
 
 def _role_calibration(scores: Sequence[TokenScore], uncertain: Sequence[bool]) -> RoleCalibration | None:
-    readings = Readings.of(scores)
-    fit = fit_temperature(readings)
+    data = CalibrationData.of(scores)
+    fit = fit_temperature(data)
     if fit is None:
         return None
     chosen = np.array(uncertain, dtype=bool)
@@ -133,21 +138,21 @@ def _role_calibration(scores: Sequence[TokenScore], uncertain: Sequence[bool]) -
     return RoleCalibration(
         fit=fit,
         bits_per_byte=-sum(score.logprob for score in scores) / log(2) / max(1, size),
-        everywhere=calibration_of(readings, fit.temperature),
-        uncertain=calibration_of(readings.where(chosen), fit.temperature) if chosen.any() else None,
+        everywhere=calibration_of(data, fit.temperature),
+        uncertain=calibration_of(data.where(chosen), fit.temperature) if chosen.any() else None,
     )
 
 
-def calibration_of(readings: Readings, temperature: float) -> Calibration:
+def calibration_of(data: CalibrationData, temperature: float) -> Calibration:
     """Confidence beside accuracy, over at least one position."""
-    confidence, tempered = readings.confidence(), readings.confidence(temperature)
-    bins = reliability_bins(confidence, readings.hits)
+    confidence, tempered = data.confidence(), data.confidence(temperature)
+    bins = reliability_bins(confidence, data.hits)
     return Calibration(
-        positions=len(readings),
-        accuracy=float(readings.hits.mean()),
+        positions=len(data),
+        accuracy=float(data.hits.mean()),
         confidence=float(confidence.mean()),
         error=expected_calibration_error(bins),
         chance=chance_calibration_error(bins),
-        error_tempered=expected_calibration_error(reliability_bins(tempered, readings.hits)),
+        error_tempered=expected_calibration_error(reliability_bins(tempered, data.hits)),
         bins=tuple(bins),
     )
