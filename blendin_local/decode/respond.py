@@ -15,7 +15,7 @@ import numpy as np
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.decisions import AnswerState, Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, Method
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
 from blendin_local.core.sampling import sample
 from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
@@ -50,22 +50,30 @@ Answer = Generator[Exchange, Prediction | None, Ending]
 Inquiry = Generator[Exchange, Prediction | None, Prediction]
 
 
-def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerSettings) -> Answer:
+def respond(
+    blending: BlendSettings,
+    sampling: SamplingSettings,
+    limits: AnswerSettings,
+    *,
+    method: Method | None = None,
+) -> Answer:
     """Make one answer.
 
     Args:
         blending: The method and its settings.
         sampling: How a candidate is picked; `seed` must be set where `temperature` is above 0.
         limits: When to end.
+        method: The rule, where it is another than the one that the settings name.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
     """
+    rule = METHODS[blending.method] if method is None else method
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
     text, past = b"", AnswerState()
     for i in range(limits.max_tokens):
-        decision = yield from consult(METHODS[blending.method](blending, past), text)
+        decision = yield from consult(rule(blending, past), text)
         piece = pick(decision, sampling, rng)
         if piece == END:
             end = describe(i, END, piece, decision, limits.top_logprobs)
