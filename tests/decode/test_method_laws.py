@@ -55,7 +55,7 @@ def takes_the_least(_, __):
     """What it takes greedily is not what it would mostly draw."""
     b = yield Ask("base")
     worst = min(b.candidates, key=b.candidates.get)
-    options = type("Options", (), {"best": lambda _: worst, "spread": lambda _: b.candidates})
+    options = type("Options", (), {"best": lambda _: worst, "distribution": lambda _: b.candidates})
     return Decision(options(), base=b)
 
 
