@@ -19,7 +19,7 @@ from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.run.outputs import Outputs
 from blendin_local.files import PRIVATE, open_private, patiently, private_fd, replace_whole, write_private
 from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.evaluation.run.folder import write_text
+from blendin_local.jobs.evaluation.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
 from tests.paths import PACKAGE, SOURCES
@@ -98,7 +98,6 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
 # Files that hold no conversation: shipped data, downloads, what is known of them; and what is only read.
 OTHER_WRITERS = {
     "files.py",
-    "jobs/evaluation/dataset/make_subsets.py",
     "models/transfer.py",
     "models/packages.py",
     "models/pip.py",

@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 
 from blendin_local.cli.eval.progress import eval_progress
-from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.progress import Moment
 from blendin_local.jobs.evaluation.spec.variants import variants_of
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
 from blendin_local.reports.evaluation.plots import score_plot
 from blendin_local.settings import BlendSettings
-from blendin_local.views.evaluation.tables import report_tables
+from blendin_local.views.evaluation.terminal import report_tables
 from tests.answers import rendered
 from tests.jobs.evaluation.evaluations import METHODS, Evaluation, KnowingPair, usual
 

@@ -2,7 +2,7 @@
 
 Here: the command.
 Not here: its options (`cli.eval.options`, `cli.common.options`), what it does (`cli.eval.run`), how it is
-shown (`views.evaluation.grids`).
+shown (`views.evaluation.tables`).
 """
 
 from __future__ import annotations

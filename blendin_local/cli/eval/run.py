@@ -20,8 +20,8 @@ from blendin_local.cli.eval.progress import eval_progress
 from blendin_local.cli.eval.setup import EvalCommand, make_lineups, make_plan, make_sheets
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.progress import BatchOptions
+from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import read_answers
-from blendin_local.jobs.evaluation.run.folder import Folder, read_items, write_text
 from blendin_local.jobs.evaluation.run.judge import Judge, judge_answers
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS
 from blendin_local.jobs.evaluation.run.run import carry_out
@@ -31,10 +31,8 @@ from blendin_local.jobs.evaluation.spec.plan import CHECK, EvalPlan, keep_plan, 
 from blendin_local.jobs.evaluation.spec.tasks import RunConfig
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED
 from blendin_local.jobs.preparation import open_for_rows
-from blendin_local.reports.evaluation.markdown import report_markdown
-from blendin_local.reports.evaluation.page import report_html
-from blendin_local.reports.evaluation.plots import score_plot
-from blendin_local.views.evaluation.tables import report_tables
+from blendin_local.reports.evaluation.files import report_json, write_reports
+from blendin_local.views.evaluation.terminal import report_tables
 from blendin_local.views.streams import lasting_stderr
 from blendin_local.views.theme import make_console
 
@@ -68,7 +66,7 @@ def run_eval(command: EvalCommand) -> None:
         if judge is not None and not interrupt.requested:
             _have_judged(run, plan, judge, interrupt)
         report = build_report(run.folder)
-        _write(run.folder, report)
+        write_reports(run.folder.root, report)
         _show(run, report)
     if interrupt.requested:
         err.quiet = False
@@ -155,17 +153,9 @@ def _have_judged(run: _Run, plan: EvalPlan, judge: Judge, interrupt: Interrupt) 
         )
 
 
-def _write(folder: Folder, report: Report) -> None:
-    """All forms of the report."""
-    write_text(folder.report("json"), report.text())
-    write_text(folder.report("md"), report_markdown(report))
-    write_text(folder.report("html"), report_html(report))
-    write_text(folder.report("svg"), score_plot(report))
-
-
 def _show(run: _Run, report: Report) -> None:
     if run.command.report.json:
-        print_json(report.to_json(), indent=1)
+        print_json(report_json(report), indent=1)
     else:
         out = make_console(sys.stdout)
         for part in report_tables(report):

@@ -34,7 +34,7 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, subset
-from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
+from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, read_plan
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, Variant, named_variants, variants_of

@@ -1,23 +1,23 @@
 """The report of an evaluation as Markdown, for a README or a note.
 
 Here: `report_markdown`.
-Not here: what the words are (`views.evaluation.grids`).
+Not here: what the words are (`views.evaluation.tables`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import (
+from blendin_local.reports.paper.paper_tables import display_grid, displays
+from blendin_local.reports.paper.published import paper_numbers
+from blendin_local.views.evaluation.signature import signature_grid
+from blendin_local.views.evaluation.tables import (
     ReportTable,
     benchmark_grids,
-    display_grid,
     places,
     summary_grid,
 )
-from blendin_local.views.evaluation.signature import signature_grid
 
 
 def report_markdown(report: Report) -> str:
@@ -34,14 +34,15 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _grid(scores, level=2)
         for grid in more:
             yield from _grid(grid, level=3)
-    if report.displays:
+    shown = displays(report.plan, report.cells)
+    if shown:
         yield "## Beside the paper"
         yield ""
         yield f"Rows marked `paper:` are theirs ({paper_numbers()['source']}). What differs:"
         yield ""
         yield from (f"- {difference}" for difference in paper_numbers()["differences"])
         yield ""
-    for display in report.displays:
+    for display in shown:
         yield from _grid(display_grid(display), level=3)
     yield from _grid(signature_grid(report), level=2)
 

@@ -2,18 +2,19 @@
 
 Here: `report_html`.
 Not here: the skeleton (`reports.page`), plots (`reports.plots.charts`), what the words are
-(`views.evaluation.grids`).
+(`views.evaluation.tables`).
 """
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.evaluation.plots import display_plots, score_plot
 from blendin_local.reports.page import Section, details, page, paragraph, table
-from blendin_local.views.evaluation.grids import (
+from blendin_local.reports.paper.paper_tables import display_grid, displays
+from blendin_local.reports.paper.published import paper_numbers
+from blendin_local.views.evaluation.signature import signature_grid
+from blendin_local.views.evaluation.tables import (
     ReportTable,
-    display_grid,
     ends_grid,
     faults_grid,
     figures_grid,
@@ -25,7 +26,6 @@ from blendin_local.views.evaluation.grids import (
     score_grid,
     summary_grid,
 )
-from blendin_local.views.evaluation.signature import signature_grid
 
 
 def report_html(report: Report) -> str:
@@ -67,7 +67,8 @@ def _benchmark(report: Report, benchmark: str, pair: str) -> Section:
 
 def _beside_the_paper(report: Report) -> list[Section]:
     """The paper's tables and figures, its own rows marked."""
-    if not report.displays:
+    shown = displays(report.plan, report.cells)
+    if not shown:
         return []
     paper = paper_numbers()
     lead = f"Rows marked paper are the authors' own ({paper['source']}), not measured here."
@@ -75,7 +76,7 @@ def _beside_the_paper(report: Report) -> list[Section]:
     first = Section("Beside the paper", lead, [differences])
     return [
         first,
-        *(Section("", "", [*display_plots(d), *_blocks(display_grid(d))]) for d in report.displays),
+        *(Section("", "", [*display_plots(d), *_blocks(display_grid(d))]) for d in shown),
     ]
 
 

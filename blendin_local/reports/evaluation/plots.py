@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.reports.paper.cell_grid import PaperTable
 from blendin_local.reports.plots.charts import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
-from blendin_local.views.evaluation.grids import cells_of, place_title, places, title_of
+from blendin_local.views.evaluation.tables import cells_of, place_title, places, title_of
 
 MOST_SERIES = 6
 

@@ -1,13 +1,13 @@
 """What the numbers of a report hang on, in words: files, hashes, settings, seed, versions.
 
 Here: `signature_grid`.
-Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.grids`).
+Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.tables`).
 """
 
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import ReportTable
+from blendin_local.views.evaluation.tables import ReportTable
 
 
 def signature_grid(report: Report) -> ReportTable:

@@ -13,7 +13,7 @@ from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.dataset.tables import Table
-from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
+from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.run.progress import Moment
 from blendin_local.jobs.evaluation.run.run import carry_out
 from blendin_local.jobs.evaluation.score.report import Report, build_report

@@ -13,10 +13,10 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.frame import LETTERS
-from blendin_local.jobs.evaluation.dataset.make_subsets import ROWS, make_subsets
 from blendin_local.jobs.evaluation.dataset.tables import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
 from tests.paths import ROOT
+from tools.make_subsets import ROWS, make_subsets
 
 FULL = Path(os.environ.get("BLENDIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 CHOICES = ("mmlu", "arc-challenge", "truthfulqa")

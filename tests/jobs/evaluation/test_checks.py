@@ -9,10 +9,10 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.check.record import KIND, VERSION
-from blendin_local.jobs.evaluation.displays import displays
-from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.score.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.spec.plan import CHECK, keep_plan
+from blendin_local.reports.paper.paper_tables import displays
 from tests.jobs.evaluation.evaluations import Evaluation
 
 BINS = [
@@ -66,7 +66,8 @@ def test_figure_4_and_calibration_show_it(path, tmp_path):
     plan = evaluation.report().plan
     facts = read_check(path()).facts
     keep_plan(evaluation.folder, replace(plan, pairs={"toys": {CHECK: facts}}))
-    shown = {display.name: display for display in evaluation.report().displays}
+    report = evaluation.report()
+    shown = {display.name: display for display in displays(report.plan, report.cells)}
 
     assert shown["Figure 4"].ours == (("Sums", "1", "-", "-"),)
     assert shown["Figure 4"].points["series"]["Sums"] == [{"pair": "toys", "x": 0.7, "y": 0.5}]

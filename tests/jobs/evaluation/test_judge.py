@@ -9,8 +9,8 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.dataset.tables import Table
+from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.answers import Answer, read_answers
-from blendin_local.jobs.evaluation.run.folder import Folder
 from blendin_local.jobs.evaluation.run.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
 from blendin_local.jobs.evaluation.score.cells import JUDGED, kept_cell, make_cell

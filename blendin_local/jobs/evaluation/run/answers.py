@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.jobs.batch.results import read_back
-from blendin_local.jobs.evaluation.run.folder import errors_of, manifest_of
+from blendin_local.jobs.evaluation.folder import errors_of, manifest_of
 
 
 @dataclass(frozen=True, slots=True)

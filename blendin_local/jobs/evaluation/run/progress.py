@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.evaluation.run.folder import Folder, errors_of
+from blendin_local.jobs.evaluation.folder import Folder, errors_of
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
 

@@ -20,7 +20,7 @@ from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
-from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionReader, read_options
 from blendin_local.jobs.evaluation.run.progress import EvalProgress, Listener, rows_kept
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task

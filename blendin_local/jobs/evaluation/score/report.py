@@ -1,7 +1,7 @@
 """What came of an evaluation: one record, made from what its folder keeps, without a model.
 
 Here: `Report`, `build_report`.
-Not here: the numbers of a cell (`cells`), the paper's tables and figures (`displays`), how it looks (`ui`).
+Not here: the numbers of a cell (`cells`), how it looks (`views`), the paper's tables beside it (`reports`).
 Everything but `times` depends on nothing but the kept answers, so the same answers give the same report.
 """
 
@@ -15,11 +15,9 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.displays import displays
+from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import read_answers, read_signature, read_times
-from blendin_local.jobs.evaluation.run.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.judge import read_judged
 from blendin_local.jobs.evaluation.run.likelihood import read_readings
 from blendin_local.jobs.evaluation.score.cells import (
@@ -45,7 +43,6 @@ class Report:
         plan: What was compared: the signature of every number.
         cells: A cell for each pair, benchmark and method.
         readings: Options read by log-likelihood.
-        displays: The paper's tables and figures, as far as these cells fill them.
         machine: How the answers were computed: rows at once, threads, versions; by pair.
         times: Seconds and tokens per second of each cell, the only part that differs between equal runs.
     """
@@ -53,7 +50,6 @@ class Report:
     plan: EvalPlan
     cells: tuple[Cell, ...]
     readings: tuple[Reading, ...]
-    displays: tuple[PaperTable, ...]
     machine: Mapping[str, Any]
     times: Mapping[str, Any]
 
@@ -79,7 +75,7 @@ class Report:
         return next((c for c in self.cells if (c.pair, c.benchmark, c.variant) == names), None)
 
     def to_json(self) -> dict[str, Any]:
-        """The object of `report.json`."""
+        """Everything measured; `report.json` has the paper's tables beside it."""
         value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         for shown, cell in zip(value["cells"], self.cells, strict=True):
             shown["complete"] = cell.complete
@@ -88,10 +84,6 @@ class Report:
         head = {"version": VERSION, "title": self.title, "complete": self.complete}
         signature = {**plan, "machine": value.pop("machine"), "scored_with": __version__}
         return {**head, "signature": signature, **value, "times": times}
-
-    def text(self) -> str:
-        """`report.json` as it is written."""
-        return json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
 
 
 def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = None) -> Report:
@@ -120,7 +112,6 @@ def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = No
         plan=plan,
         cells=cells,
         readings=readings,
-        displays=displays(plan, cells),
         machine=_machine(folder, plan),
         times={" ".join(names): _times(folder, names, kept[names]) for names in plan.cells},
     )

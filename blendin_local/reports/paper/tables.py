@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import MISSING, Cells, PaperTable, Row, two_digits
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, FIELDS, SWEPT, setting_name
+from blendin_local.reports.paper.cell_grid import MISSING, Cells, PaperTable, Row, two_digits
+from blendin_local.reports.paper.published import paper_numbers
 
 FILTERED = "agreement+competition"
 CAPPED = "capped"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import MISSING, Cells, PaperTable, signed
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.statistics import pearson
 from blendin_local.jobs.evaluation.spec.plan import CHECK
 from blendin_local.jobs.evaluation.spec.variants import SWEPT
+from blendin_local.reports.paper.cell_grid import MISSING, Cells, PaperTable, signed
+from blendin_local.reports.paper.published import paper_numbers
 
 
 def figure_2(cells: Cells) -> PaperTable | None:

@@ -1,8 +1,7 @@
 """The shipped subsets, made anew from complete data.
 
 Here: `make_subsets`: 100 rows per benchmark, drawn by seed 609 within its strata, their fields unchanged.
-Run it as `python -m blendin_local.jobs.evaluation.dataset.make_subsets DATA OUT`; it writes what the package
-ships.
+Run it as `python -m tools.make_subsets DATA OUT`; it writes what the package ships.
 Not here: how rows are drawn (`items.subset`). Of JustEval-Safe only the rows whose licence allows it are
 drawn from.
 """

@@ -1,0 +1,44 @@
+"""The paper's tables and figures, filled with our own cells as far as they go.
+
+Here: `displays`; a display that our runs do not fill is left out. `display_grid`, one of them as words.
+Not here: the tables and figures one by one (`tables`, `figures`), how they are drawn
+(`reports.evaluation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from blendin_local.jobs.evaluation.score.cells import Cell
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan
+from blendin_local.reports.paper.cell_grid import Cells, PaperTable
+from blendin_local.reports.paper.figures import calibration, figure_2, figure_3, figure_4
+from blendin_local.reports.paper.tables import table_1, table_2, table_3, table_5, table_6
+from blendin_local.views.evaluation.tables import ReportTable
+
+MAKERS: tuple[Callable[[Cells], PaperTable | None], ...] = (
+    table_1,
+    table_2,
+    table_3,
+    table_5,
+    table_6,
+    figure_2,
+    figure_3,
+    figure_4,
+    calibration,
+)
+
+
+def displays(plan: EvalPlan, cells: Sequence[Cell]) -> tuple[PaperTable, ...]:
+    """Every display that the cells fill."""
+    known = Cells(plan, cells)
+    found = (make(known) for make in MAKERS)
+    return tuple(display for display in found if display is not None and display.ours)
+
+
+def display_grid(display: PaperTable) -> ReportTable:
+    """One of the paper's tables or figures, the paper's own rows below ours and marked as theirs."""
+    theirs = tuple(("paper: " + row[0], *row[1:]) for row in display.theirs)
+    return ReportTable(
+        f"{display.name}: {display.title}", display.head, (*display.ours, *theirs), display.notes
+    )

@@ -1,0 +1,86 @@
+"""The report of an evaluation in a terminal, readable at 80 columns.
+
+Here: `report_tables`.
+Not here: what the words are (`views.evaluation.tables`); the whole report is in the HTML and Markdown files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.views.evaluation.tables import (
+    ReportTable,
+    faults_grid,
+    figures_grid,
+    places,
+    readings_grid,
+    score_grid,
+    summary_grid,
+)
+
+MOST_COLUMNS = 4
+WIDTH, GAP, LEAST_NAME = 80, 2, 7
+
+
+def report_tables(report: Report) -> Iterator[RenderableType]:
+    """Title, a summary, then for each benchmark its scores, figures, readings and faults."""
+    yield Text(report.title, style="heading" if report.complete else "warning")
+    yield ""
+    yield from map(_table, _in_parts(summary_grid(report)))
+    for benchmark, pair in places(report):
+        yield ""
+        yield _table(score_grid(report, benchmark, pair, wide=False))
+        more = [figures_grid(report, benchmark, pair, wide=False), readings_grid(report, benchmark, pair)]
+        yield from (_table(grid) for grid in more if grid is not None)
+        faults = faults_grid(report, benchmark, pair)
+        if any(word != "0" for row in faults.rows for word in row[1:]):
+            yield _table(faults)
+    yield Text(
+        "* the test tells the two apart at 5 %; asked and changed: shares of all tokens", style="footer"
+    )
+
+
+def _in_parts(grid: ReportTable) -> Iterator[ReportTable]:
+    """A grid too wide for 80 columns as several, each with the names of its rows."""
+    for first in range(1, len(grid.head), MOST_COLUMNS):
+        kept = slice(first, first + MOST_COLUMNS)
+        rows = tuple((row[0], *row[kept]) for row in grid.rows)
+        yield ReportTable(
+            grid.title if first == 1 else "", (grid.head[0], *grid.head[kept]), rows, grid.notes
+        )
+
+
+def _table(grid: ReportTable) -> RenderableType:
+    table = Table(
+        title=grid.title or None,
+        title_justify="left",
+        title_style="heading",
+        caption="\n".join(grid.notes) or None,
+        caption_justify="left",
+        caption_style="footer",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="faint",
+    )
+    least = [_least(grid, i) for i in range(1, len(grid.head))]
+    left = WIDTH - sum(least) - GAP * len(least) - 2
+    fits = left >= LEAST_NAME  # then names fold, and numbers do not
+    table.add_column(grid.head[0], overflow="fold", max_width=left if fits else None)
+    for name, width in zip(grid.head[1:], least, strict=True):
+        table.add_column(name, justify="right", overflow="fold", min_width=width if fits else None)
+    for row in grid.rows:
+        table.add_row(*row)
+    return table
+
+
+def _least(grid: ReportTable, column: int) -> int:
+    """The width at which no cell of a column is folded, and no word of its name."""
+    words = [row[column] for row in grid.rows] + grid.head[column].split()
+    return max(map(len, words))
