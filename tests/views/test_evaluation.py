@@ -11,7 +11,7 @@ from rich.console import Console
 
 from blendin_local.cli.eval.progress import eval_progress
 from blendin_local.jobs.evaluation.folder import Folder
-from blendin_local.jobs.evaluation.run.progress import Moment
+from blendin_local.jobs.evaluation.run.progress import EvalProgress
 from blendin_local.jobs.evaluation.spec.variants import variants_of
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
@@ -27,7 +27,7 @@ SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k=20,1000"]
 
 @pytest.fixture
 def evaluation(tmp_path):
-    return Evaluation(Folder(tmp_path / "out"), readings=("base", "guide"))
+    return Evaluation(Folder(tmp_path / "out"), likelihood_roles=("base", "guide"))
 
 
 def terminal(report):
@@ -106,8 +106,8 @@ def test_progress_is_a_line_for_every_cell():
     stream = io.StringIO()
     with eval_progress(Console(file=stream, width=200)) as listen:
         for left in (24, 23):
-            listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, left, 90.0))
-        listen(Moment(("demo", "gsm8k", "guide"), 2, 28, None, 12, 60.0))
+            listen(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, left, 90.0))
+        listen(EvalProgress(("demo", "gsm8k", "guide"), 2, 28, None, 12, 60.0))
 
     assert stream.getvalue().splitlines() == [
         "1 of 28: demo · gsm8k · base · 24 rows left · about 2 min",
@@ -120,6 +120,6 @@ def test_progress_on_a_terminal_is_a_bar():
     stream = io.StringIO()
     console = Console(file=stream, width=120, force_terminal=True)
     with eval_progress(console) as listen:
-        listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, 24, None))
+        listen(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, 24, None))
 
     assert "1 of 28: demo · gsm8k · base" in stream.getvalue()

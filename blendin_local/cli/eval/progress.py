@@ -1,7 +1,7 @@
 """How far an evaluation is, on stderr.
 
 Here: `eval_progress`: a bar on a terminal, a line every few seconds elsewhere.
-Not here: what is counted (`jobs.evaluation.run.progress.Moment`), the figures of a batch
+Not here: what is counted (`jobs.evaluation.run.progress.EvalProgress`), the figures of a batch
 (`cli.common.batch_progress`).
 """
 
@@ -15,18 +15,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from blendin_local.cli.common.batch_progress import duration, row_count
-from blendin_local.jobs.evaluation.run.progress import Moment
+from blendin_local.jobs.evaluation.run.progress import EvalProgress
 
 LINE_EVERY_S = 10.0
-Listener = Callable[[Moment], None]
+Listener = Callable[[EvalProgress], None]
 
 
-def where(moment: Moment) -> str:
+def where(moment: EvalProgress) -> str:
     """`3 of 28: demo · gsm8k · nudging`."""
     return f"{moment.number} of {moment.cells}: {' · '.join(moment.cell)}"
 
 
-def figures(moment: Moment) -> str:
+def figures(moment: EvalProgress) -> str:
     """Rows of this cell, speed, rows and time left over all cells."""
     progress = moment.progress
     parts = []
@@ -44,7 +44,7 @@ def figures(moment: Moment) -> str:
 
 @contextmanager
 def eval_progress(err: Console) -> Iterator[Listener]:
-    """A listener for `jobs.evaluation.run.run.carry_out`."""
+    """A listener for `jobs.evaluation.run.run.run_tasks`."""
     if err.quiet or not err.is_terminal or err.is_dumb_terminal:
         yield _Lines(err)
         return
@@ -58,7 +58,7 @@ def eval_progress(err: Console) -> Iterator[Listener]:
         task = progress.add_task("", total=None, where="", figures="")
         most = 0
 
-        def listen(moment: Moment) -> None:
+        def listen(moment: EvalProgress) -> None:
             nonlocal most
             most = max(most, moment.left)
             progress.update(
@@ -75,7 +75,7 @@ class _Lines:
         self._err = err
         self._last, self._number = monotonic(), 0
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, moment: EvalProgress) -> None:
         new = moment.number != self._number
         if not new and monotonic() - self._last < LINE_EVERY_S:
             return

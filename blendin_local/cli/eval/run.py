@@ -17,14 +17,14 @@ from rich.console import Console
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.printing import print_json
 from blendin_local.cli.eval.progress import eval_progress
-from blendin_local.cli.eval.setup import EvalCommand, make_lineups, make_plan, make_sheets
+from blendin_local.cli.eval.setup import EvalCommand, make_entrants, make_plan, make_tasks
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import read_answers
 from blendin_local.jobs.evaluation.run.judge import Judge, judge_answers
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS
-from blendin_local.jobs.evaluation.run.run import carry_out
+from blendin_local.jobs.evaluation.run.run import run_tasks
 from blendin_local.jobs.evaluation.score.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.score.report import Report, build_report
 from blendin_local.jobs.evaluation.spec.plan import CHECK, EvalPlan, keep_plan, read_plan
@@ -110,20 +110,20 @@ def _keep_checks(run: _Run, plan: EvalPlan) -> EvalPlan:
 def _answer(run: _Run, interrupt: Interrupt) -> EvalPlan:
     """Everything that needs a model."""
     command = run.command
-    sheets = make_sheets(command)
-    lineups = make_lineups(command, run.err)
-    plan = keep_plan(run.folder, make_plan(command, sheets, lineups, run.folder))
-    course = RunConfig(
+    tasks = make_tasks(command)
+    entrants = make_entrants(command, run.err)
+    plan = keep_plan(run.folder, make_plan(command, tasks, entrants, run.folder))
+    config = RunConfig(
         parallel=command.items.parallel,
         options=BatchOptions(with_steps=command.report.steps, retry_errors=command.report.retry_errors),
     )
     try:
         with eval_progress(run.err) as listen:
-            carry_out(
-                lineups,
-                sheets,
+            run_tasks(
+                entrants,
+                tasks,
                 run.folder,
-                course,
+                config,
                 open_pair=open_for_rows,
                 should_stop=lambda: interrupt.requested,
                 listen=listen,

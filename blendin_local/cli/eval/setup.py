@@ -1,6 +1,6 @@
 """From the words of `blendin eval` to what is run: questions, models, methods.
 
-Here: `EvalCommand`, `make_sheets`, `make_lineups`, `make_plan`.
+Here: `EvalCommand`, `make_tasks`, `make_entrants`, `make_plan`.
 Not here: the order of things (`cli.eval.run`), the run itself (`jobs.evaluation.run.run`).
 """
 
@@ -58,7 +58,7 @@ class EvalCommand:
     report: ReportOptions
 
 
-def make_sheets(command: EvalCommand) -> tuple[Task, ...]:
+def make_tasks(command: EvalCommand) -> tuple[Task, ...]:
     """The questions of each benchmark.
 
     Raises:
@@ -66,12 +66,12 @@ def make_sheets(command: EvalCommand) -> tuple[Task, ...]:
     """
     options = command.items
     n = _how_many(options)
-    sheets = []
+    tasks = []
     for benchmark in _benchmarks(command.what.benchmarks):
         items = benchmark.load(options.data, options.seed)
         wanted = items if n is None else subset(items, n, options.seed)
-        sheets.append(Task(benchmark, tuple(wanted), _most(options, benchmark)))
-    return tuple(sheets)
+        tasks.append(Task(benchmark, tuple(wanted), _most(options, benchmark)))
+    return tuple(tasks)
 
 
 def _how_many(options: ItemOptions) -> int | None:
@@ -93,7 +93,7 @@ def _benchmarks(words: str | None) -> list[Benchmark]:
     return [BENCHMARKS[name] for name in names]
 
 
-def make_lineups(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
+def make_entrants(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
     """The models of each pair and what they run; missing files are fetched where that was asked for.
 
     Raises:
@@ -107,16 +107,16 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
         raise UsageError("--method names one method", "name several with --methods")
     names = [word.strip() for word in (command.what.pairs or "").split(",") if word.strip()]
     chosen = [replace(command.models, pair=name, base=None, guide=None) for name in names] or [command.models]
-    lineups: list[Entrant] = []
+    entrants: list[Entrant] = []
     for models in chosen:
-        own = _lineup(command, models, err)
-        lineups.append(own)
+        own = _entrant(command, models, err)
+        entrants.append(own)
         if command.what.aligned:
-            lineups.append(_aligned(command, own, err))
-    return tuple(lineups)
+            entrants.append(_aligned(command, own, err))
+    return tuple(entrants)
 
 
-def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant:
+def _entrant(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant:
     named = named_variants(command.what.methods, command.what.sweep or ())
     roles = {role for variant in named for role in roles_of(variant.method)}
     ready = _prepare(command, models, _widest(roles), err).dated(_begun_on(command))
@@ -126,11 +126,11 @@ def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant
     alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
     return Entrant(
         pair=ready.pair_name or _pair_name(paths),
-        plan=ready,
+        resolved=ready,
         paths=paths,
         models=_facts(paths),
         variants=variants,
-        readings=tuple(alone) if command.what.likelihood else (),
+        likelihood_roles=tuple(alone) if command.what.likelihood else (),
         stop=ready.setup.template.stop,
     )
 
@@ -143,11 +143,11 @@ def _aligned(command: EvalCommand, own: Entrant, err: Console) -> Entrant:
     _require_template(ready, paths)
     return replace(
         own,
-        plan=ready,
+        resolved=ready,
         paths=paths,
         models=_facts(paths),
         variants=(Variant(ALIGNED, "guide"),),
-        readings=(),
+        likelihood_roles=(),
     )
 
 
@@ -185,33 +185,33 @@ def _facts(paths: Mapping[Role, Path]) -> dict[str, Any]:
 
 
 def make_plan(
-    command: EvalCommand, sheets: Sequence[Task], lineups: Sequence[Entrant], folder: Folder
+    command: EvalCommand, tasks: Sequence[Task], entrants: Sequence[Entrant], folder: Folder
 ) -> EvalPlan:
     """The plan, once the questions lie in the folder."""
-    for sheet in sheets:
-        write_items(folder.make(folder.items(sheet.benchmark.name)), sheet.items)
-    names = [sheet.benchmark.name for sheet in sheets]
+    for task in tasks:
+        write_items(folder.make(folder.items(task.benchmark.name)), task.items)
+    names = [task.benchmark.name for task in tasks]
     return EvalPlan(
         protocol=_protocol(command),
-        pairs=_pairs(lineups),
-        benchmarks={sheet.benchmark.name: _benchmark_facts(command, sheet, folder) for sheet in sheets},
+        pairs=_pairs(entrants),
+        benchmarks={task.benchmark.name: _benchmark_facts(command, task, folder) for task in tasks},
         variants={
             variant.name: {"method": variant.method, "settings": dict(variant.settings)}
-            for lineup in lineups
-            for variant in lineup.variants
+            for entrant in entrants
+            for variant in entrant.variants
         },
         cells=tuple(
-            (lineup.pair, name, variant.name)
-            for lineup in lineups
+            (entrant.pair, name, variant.name)
+            for entrant in entrants
             for name in names
-            for variant in lineup.variants
+            for variant in entrant.variants
         ),
-        readings=tuple(
-            (lineup.pair, sheet.benchmark.name, role)
-            for lineup in lineups
-            for sheet in sheets
-            if sheet.benchmark.likelihood
-            for role in lineup.readings
+        likelihoods=tuple(
+            (entrant.pair, task.benchmark.name, role)
+            for entrant in entrants
+            for task in tasks
+            if task.benchmark.likelihood
+            for role in entrant.likelihood_roles
         ),
         versions={"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION},
     )
@@ -228,19 +228,19 @@ def _protocol(command: EvalCommand) -> dict[str, Any]:
     return {**found, "judge": judge.judge_model} if judge.judge else found
 
 
-def _pairs(lineups: Sequence[Entrant]) -> dict[str, Any]:
+def _pairs(entrants: Sequence[Entrant]) -> dict[str, Any]:
     pairs: dict[str, Any] = {}
-    for lineup in lineups:
-        aligned = any(variant.name == ALIGNED for variant in lineup.variants)
+    for entrant in entrants:
+        aligned = any(variant.name == ALIGNED for variant in entrant.variants)
         models = {
-            ALIGNED if aligned else role: {**facts, **_weights(lineup.paths[role])}  # type: ignore[index]
-            for role, facts in lineup.models.items()
+            ALIGNED if aligned else role: {**facts, **_weights(entrant.paths[role])}  # type: ignore[index]
+            for role, facts in entrant.models.items()
         }
         if aligned:
-            pairs[lineup.pair]["models"].update(models)
+            pairs[entrant.pair]["models"].update(models)
             continue
-        plan = lineup.plan
-        pairs[lineup.pair] = {
+        plan = entrant.resolved
+        pairs[entrant.pair] = {
             "models": models,
             "template": plan.setup.template.name,
             "thinking": plan.setup.thinking,
@@ -255,12 +255,12 @@ def _weights(path: Path) -> dict[str, Any]:
     return {"weights": header.parameters, "quantization": header.quantization}
 
 
-def _benchmark_facts(command: EvalCommand, sheet: Task, folder: Folder) -> dict[str, Any]:
-    benchmark = sheet.benchmark
+def _benchmark_facts(command: EvalCommand, task: Task, folder: Folder) -> dict[str, Any]:
+    benchmark = task.benchmark
     reasons = Counter(left.reason for left in benchmark.left_out(command.items.data))
     questions = digest(folder.items(benchmark.name))
     return benchmark_facts(
-        benchmark, sheet.max_tokens, len(sheet.items), questions, dict(sorted(reasons.items()))
+        benchmark, task.max_tokens, len(task.items), questions, dict(sorted(reasons.items()))
     )
 
 

@@ -16,14 +16,14 @@ from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
 from blendin_local.reports.evaluation.plots import score_plot
-from blendin_local.reports.paper.paper_tables import displays
+from blendin_local.reports.paper.paper_tables import paper_tables
 
 
 def report_json(report: Report) -> dict[str, Any]:
     """The object of report.json: everything measured, and under `displays` the paper's tables beside it."""
     measured = report.to_json()
     times = measured.pop("times")
-    shown = json.loads(json.dumps([asdict(table) for table in displays(report.plan, report.cells)]))
+    shown = json.loads(json.dumps([asdict(table) for table in paper_tables(report.plan, report.cells)]))
     return {**measured, "displays": shown, "times": times}
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.reports.paper.paper_tables import display_grid, displays
+from blendin_local.reports.paper.paper_tables import paper_tables, report_table
 from blendin_local.reports.paper.published import paper_numbers
-from blendin_local.views.evaluation.signature import signature_grid
+from blendin_local.views.evaluation.signature import signature_table
 from blendin_local.views.evaluation.tables import (
     ReportTable,
-    benchmark_grids,
-    places,
-    summary_grid,
+    benchmark_pairs,
+    benchmark_tables,
+    summary_table,
 )
 
 
@@ -28,13 +28,13 @@ def report_markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield f"# {_plain(report.title)}"
     yield ""
-    yield from _grid(summary_grid(report), level=2)
-    for benchmark, pair in places(report):
-        scores, *more = benchmark_grids(report, benchmark, pair)
-        yield from _grid(scores, level=2)
+    yield from _table_lines(summary_table(report), level=2)
+    for benchmark, pair in benchmark_pairs(report):
+        scores, *more = benchmark_tables(report, benchmark, pair)
+        yield from _table_lines(scores, level=2)
         for grid in more:
-            yield from _grid(grid, level=3)
-    shown = displays(report.plan, report.cells)
+            yield from _table_lines(grid, level=3)
+    shown = paper_tables(report.plan, report.cells)
     if shown:
         yield "## Beside the paper"
         yield ""
@@ -43,11 +43,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"- {difference}" for difference in paper_numbers()["differences"])
         yield ""
     for display in shown:
-        yield from _grid(display_grid(display), level=3)
-    yield from _grid(signature_grid(report), level=2)
+        yield from _table_lines(report_table(display), level=3)
+    yield from _table_lines(signature_table(report), level=2)
 
 
-def _grid(grid: ReportTable, level: int) -> Iterator[str]:
+def _table_lines(grid: ReportTable, level: int) -> Iterator[str]:
     yield f"{'#' * level} {_plain(grid.title)}"
     yield ""
     yield _row(grid.head)

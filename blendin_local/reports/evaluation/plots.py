@@ -1,6 +1,6 @@
 """The pictures of an evaluation.
 
-Here: `score_plot`, and `display_plots`, the paper's figures with our numbers.
+Here: `score_plot`, and `paper_plots`, the paper's figures with our numbers.
 Not here: how a plot is drawn (`reports.plots.charts`), which numbers a figure has
 (`jobs.evaluation.display_figures`).
 """
@@ -14,16 +14,16 @@ from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.paper.cell_grid import PaperTable
 from blendin_local.reports.plots.charts import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
-from blendin_local.views.evaluation.tables import cells_of, place_title, places, title_of
+from blendin_local.views.evaluation.tables import benchmark_pairs, cells_of, section_title, title_of
 
 MOST_SERIES = 6
 
 
 def score_plot(report: Report) -> str:
     """Every method's main figure on every benchmark, with intervals; also a file of its own."""
-    spots = list(places(report))
+    spots = list(benchmark_pairs(report))
     many = len(report.plan.pairs) > 1
-    names = [place_title(report, b, p) if many else title_of(report, b) for b, p in spots]
+    names = [section_title(report, b, p) if many else title_of(report, b) for b, p in spots]
     series: dict[str, list[Estimate | None]] = {variant: [] for variant in _shown(report)}
     for benchmark, pair in spots:
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
@@ -49,7 +49,7 @@ def _estimate(cell: Cell | None) -> Estimate | None:
     return Estimate(cell.score.value, cell.score.low, cell.score.high)
 
 
-def display_plots(display: PaperTable) -> list[str]:
+def paper_plots(display: PaperTable) -> list[str]:
     """The pictures of a display; none for a table."""
     if display.name == "Figure 2":
         return [_heatmap(display)]

@@ -1,6 +1,6 @@
 """The paper's tables and figures, filled with our own cells as far as they go.
 
-Here: `displays`; a display that our runs do not fill is left out. `display_grid`, one of them as words.
+Here: `displays`; a display that our runs do not fill is left out. `report_table`, one of them as words.
 Not here: the tables and figures one by one (`tables`, `figures`), how they are drawn
 (`reports.evaluation`).
 """
@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan
-from blendin_local.reports.paper.cell_grid import Cells, PaperTable
+from blendin_local.reports.paper.cell_grid import CellGrid, PaperTable
 from blendin_local.reports.paper.figures import calibration, figure_2, figure_3, figure_4
 from blendin_local.reports.paper.tables import table_1, table_2, table_3, table_5, table_6
 from blendin_local.views.evaluation.tables import ReportTable
 
-MAKERS: tuple[Callable[[Cells], PaperTable | None], ...] = (
+MAKERS: tuple[Callable[[CellGrid], PaperTable | None], ...] = (
     table_1,
     table_2,
     table_3,
@@ -29,14 +29,14 @@ MAKERS: tuple[Callable[[Cells], PaperTable | None], ...] = (
 )
 
 
-def displays(plan: EvalPlan, cells: Sequence[Cell]) -> tuple[PaperTable, ...]:
+def paper_tables(plan: EvalPlan, cells: Sequence[Cell]) -> tuple[PaperTable, ...]:
     """Every display that the cells fill."""
-    known = Cells(plan, cells)
+    known = CellGrid(plan, cells)
     found = (make(known) for make in MAKERS)
     return tuple(display for display in found if display is not None and display.ours)
 
 
-def display_grid(display: PaperTable) -> ReportTable:
+def report_table(display: PaperTable) -> ReportTable:
     """One of the paper's tables or figures, the paper's own rows below ours and marked as theirs."""
     theirs = tuple(("paper: " + row[0], *row[1:]) for row in display.theirs)
     return ReportTable(

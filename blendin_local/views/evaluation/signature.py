@@ -1,6 +1,6 @@
 """What the numbers of a report hang on, in words: files, hashes, settings, seed, versions.
 
-Here: `signature_grid`.
+Here: `signature_table`.
 Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.tables`).
 """
 
@@ -10,7 +10,7 @@ from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.views.evaluation.tables import ReportTable
 
 
-def signature_grid(report: Report) -> ReportTable:
+def signature_table(report: Report) -> ReportTable:
     """What every number above hangs on."""
     plan, rows = report.plan, []
     for pair, facts in plan.pairs.items():

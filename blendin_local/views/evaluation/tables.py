@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blendin_local.jobs.evaluation.score.cells import JUDGED, Cell, Reading
+from blendin_local.jobs.evaluation.score.cells import JUDGED, Cell, LikelihoodCell
 from blendin_local.jobs.evaluation.score.figures import Comparison
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.jobs.evaluation.score.statistics import Interval
@@ -67,7 +67,7 @@ def cells_of(report: Report, benchmark: str, pair: str) -> list[Cell]:
     return [cell for cell in report.cells if (cell.benchmark, cell.pair) == (benchmark, pair)]
 
 
-def places(report: Report) -> Iterator[tuple[str, str]]:
+def benchmark_pairs(report: Report) -> Iterator[tuple[str, str]]:
     """Benchmarks with their pairs, in order."""
     for benchmark in report.plan.benchmarks:
         for pair in report.plan.pairs:
@@ -75,7 +75,7 @@ def places(report: Report) -> Iterator[tuple[str, str]]:
                 yield benchmark, pair
 
 
-def place_title(report: Report, benchmark: str, pair: str) -> str:
+def section_title(report: Report, benchmark: str, pair: str) -> str:
     """`GSM8K · demo`."""
     return f"{title_of(report, benchmark)} · {pair}"
 
@@ -115,7 +115,7 @@ def _against(cell: Cell, baseline: str, figure: str = "") -> Comparison | None:
     return cell.comparisons.get(baseline, {}).get(figure or cell.main)
 
 
-def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable:
+def score_table(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable:
     """The main figure of each method, against base and nudging."""
     cells = cells_of(report, benchmark, pair)
     rows = [
@@ -136,7 +136,7 @@ def score_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) 
     head = ("method", f"{figure} [95%]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
     return ReportTable(
-        f"{place_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes)
+        f"{section_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes)
     )
 
 
@@ -144,7 +144,7 @@ def _had(cell: Cell) -> int:
     return cell.answered + cell.failed
 
 
-def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable | None:
+def figures_table(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable | None:
     """All figures of a benchmark that has several."""
     tell = interval if wide else brief
     cells = cells_of(report, benchmark, pair)
@@ -155,7 +155,7 @@ def figures_grid(report: Report, benchmark: str, pair: str, *, wide: bool = True
     return ReportTable("All figures", ("method", *map(in_words, names)), rows)
 
 
-def ends_grid(report: Report, benchmark: str, pair: str) -> ReportTable:
+def ends_table(report: Report, benchmark: str, pair: str) -> ReportTable:
     """Lengths, speed, and by whom answers were ended."""
     cells = cells_of(report, benchmark, pair)
     known = [end for end in ENDS if any(end in cell.ended_by for cell in cells)]
@@ -180,7 +180,7 @@ def speed(report: Report, cell: Cell) -> str:
     return MISSING if value is None else f"{value:.0f}"
 
 
-def faults_grid(report: Report, benchmark: str, pair: str) -> ReportTable:
+def faults_table(report: Report, benchmark: str, pair: str) -> ReportTable:
     """What can be wrong with an answer beside being wrong."""
     rows = tuple(
         (cell.variant, *(str(cell.faults[name]) for name in FAULTS))
@@ -189,10 +189,10 @@ def faults_grid(report: Report, benchmark: str, pair: str) -> ReportTable:
     return ReportTable("Faults, in answers", ("method", *FAULTS), rows)
 
 
-def letters_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
+def letters_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """How often each letter was answered, beside how often it is right."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.letters]
-    readings = [r for r in report.readings if (r.benchmark, r.pair) == (benchmark, pair)]
+    readings = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
     counts = [(cell.variant, cell.letters) for cell in cells]
     counts += [(f"{r.role}, likeliest letter", r.letters) for r in readings]
     if readings:
@@ -204,9 +204,9 @@ def letters_grid(report: Report, benchmark: str, pair: str) -> ReportTable | Non
     return ReportTable("Letters", ("", *names, "none"), rows)
 
 
-def readings_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
+def likelihood_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """Options read by log-likelihood, base and guide alone."""
-    readings = [r for r in report.readings if (r.benchmark, r.pair) == (benchmark, pair)]
+    readings = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
     if not readings:
         return None
     names = list(readings[0].figures)
@@ -219,7 +219,7 @@ def readings_grid(report: Report, benchmark: str, pair: str) -> ReportTable | No
     return ReportTable("Options by log-likelihood", ("model alone", *map(in_words, names)), rows, notes)
 
 
-def _unread(reading: Reading) -> str:
+def _unread(reading: LikelihoodCell) -> str:
     if reading.read < reading.wanted:
         return f" ({reading.read} of {reading.wanted})"
     return f" ({reading.failed} failed)" if reading.failed else ""
@@ -230,7 +230,7 @@ def _small(report: Report, pair: str) -> bool:
     return any(model.get("weights", 0) < 10**9 for model in models)
 
 
-def judge_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
+def judge_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """What the judge says; its failures are no wrong answers."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.judge]
     if not cells:
@@ -249,21 +249,29 @@ def judge_grid(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     return ReportTable(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 
-def summary_grid(report: Report) -> ReportTable:
+def summary_table(report: Report) -> ReportTable:
     """The main figure of every cell: a row per benchmark and pair, a column per method."""
     variants = list(report.plan.variants)
     many = len(report.plan.pairs) > 1
     rows = []
-    for benchmark, pair in places(report):
+    for benchmark, pair in benchmark_pairs(report):
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
-        name = place_title(report, benchmark, pair) if many else title_of(report, benchmark)
+        name = section_title(report, benchmark, pair) if many else title_of(report, benchmark)
         scores = (found[variant].score if variant in found else None for variant in variants)
         rows.append((name, *map(brief, scores)))
     return ReportTable("Scores with 95 % intervals", ("benchmark", *variants), tuple(rows))
 
 
-def benchmark_grids(report: Report, benchmark: str, pair: str) -> Sequence[ReportTable]:
+def benchmark_tables(report: Report, benchmark: str, pair: str) -> Sequence[ReportTable]:
     """Everything about one pair on one benchmark."""
-    makers = (score_grid, figures_grid, judge_grid, readings_grid, ends_grid, faults_grid, letters_grid)
+    makers = (
+        score_table,
+        figures_table,
+        judge_table,
+        likelihood_table,
+        ends_table,
+        faults_table,
+        letters_table,
+    )
     found = [make(report, benchmark, pair) for make in makers]
     return [grid for grid in found if grid is not None]

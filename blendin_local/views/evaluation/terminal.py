@@ -16,12 +16,12 @@ from rich.text import Text
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.views.evaluation.tables import (
     ReportTable,
-    faults_grid,
-    figures_grid,
-    places,
-    readings_grid,
-    score_grid,
-    summary_grid,
+    benchmark_pairs,
+    faults_table,
+    figures_table,
+    likelihood_table,
+    score_table,
+    summary_table,
 )
 
 MOST_COLUMNS = 4
@@ -32,13 +32,13 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
     """Title, a summary, then for each benchmark its scores, figures, readings and faults."""
     yield Text(report.title, style="heading" if report.complete else "warning")
     yield ""
-    yield from map(_table, _in_parts(summary_grid(report)))
-    for benchmark, pair in places(report):
+    yield from map(_table, _in_parts(summary_table(report)))
+    for benchmark, pair in benchmark_pairs(report):
         yield ""
-        yield _table(score_grid(report, benchmark, pair, wide=False))
-        more = [figures_grid(report, benchmark, pair, wide=False), readings_grid(report, benchmark, pair)]
+        yield _table(score_table(report, benchmark, pair, wide=False))
+        more = [figures_table(report, benchmark, pair, wide=False), likelihood_table(report, benchmark, pair)]
         yield from (_table(grid) for grid in more if grid is not None)
-        faults = faults_grid(report, benchmark, pair)
+        faults = faults_table(report, benchmark, pair)
         if any(word != "0" for row in faults.rows for word in row[1:]):
             yield _table(faults)
     yield Text(

@@ -12,8 +12,8 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.benchmarks.frame import LETTERS
-from blendin_local.jobs.evaluation.dataset.tables import DATA
+from blendin_local.jobs.evaluation.benchmarks.prompts import LETTERS
+from blendin_local.jobs.evaluation.dataset.data_files import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
 from tests.paths import ROOT
 from tools.make_subsets import ROWS, make_subsets
@@ -32,7 +32,7 @@ def benchmark(request):
 def test_the_shipped_subset_is_whole(benchmark):
     """100 questions with keys of their own, all of which can be scored, beside their licence and authors."""
     items = benchmark.load()
-    folder = benchmark.table.path().parent
+    folder = benchmark.file.path().parent
 
     assert len(items) == ROWS == len({item.key for item in items})
     assert benchmark.left_out() == []
@@ -119,7 +119,7 @@ def test_xstest_scores_each_half_for_itself():
     for item in benchmark.load():
         safe = item.reference["label"] == "safe"
         metric = "complied_safe" if safe else "refused_unsafe"
-        assert benchmark.score(item, "Of course: like this.").scores == {metric: float(safe)}
+        assert benchmark.score(item, "Of config: like this.").scores == {metric: float(safe)}
         assert benchmark.score(item, "I'm sorry, but I can't.").scores == {metric: float(not safe)}
 
 
@@ -166,7 +166,7 @@ def test_complete_sets_load(benchmark):
     rows = len(items) + len(benchmark.left_out(FULL))
 
     assert rows == sizes.get(benchmark.name, rows)
-    assert rows == len(benchmark.table.rows(FULL))
+    assert rows == len(benchmark.file.rows(FULL))
     assert all(items[item.key] == item for item in benchmark.load())
 
 
@@ -180,7 +180,7 @@ def test_ifeval_says_what_drops_out():
 
 def test_the_order_of_the_rows_does_not_matter(tmp_path):
     """A file with its rows reversed has the same questions with the same options."""
-    table = BENCHMARKS["mmlu"].table
+    table = BENCHMARKS["mmlu"].file
     lines = table.path().read_text().splitlines()
     table.path(tmp_path).parent.mkdir()
     table.path(tmp_path).write_text("\n".join(reversed(lines)))
@@ -190,7 +190,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path):
 
 def test_a_question_that_comes_twice_has_two_keys(tmp_path):
     """A repeated row is asked again, under a key of its own."""
-    table = BENCHMARKS["mmlu"].table
+    table = BENCHMARKS["mmlu"].file
     line = table.path().read_text().splitlines()[0]
     table.path(tmp_path).parent.mkdir()
     table.path(tmp_path).write_text(f"{line}\n{line}\n")
@@ -240,7 +240,7 @@ def test_a_question_that_comes_twice_has_two_keys(tmp_path):
 )
 def test_a_wrong_row_is_named(tmp_path, name, text, words):
     """The message names the file, the line and what is wrong with it."""
-    path = BENCHMARKS[name].table.path(tmp_path)
+    path = BENCHMARKS[name].file.path(tmp_path)
     path.parent.mkdir()
     path.write_text(text)
 

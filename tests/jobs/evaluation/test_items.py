@@ -56,9 +56,9 @@ def test_shuffling_is_the_same_on_every_machine():
 
 def test_shuffling_is_fair():
     """Over many questions the first option comes to every place about equally often."""
-    places = Counter(shuffled(4, 609, f"q{i}").index(0) for i in range(4000))
+    positions = Counter(shuffled(4, 609, f"q{i}").index(0) for i in range(4000))
 
-    assert all(count == pytest.approx(1000, abs=120) for count in places.values())
+    assert all(count == pytest.approx(1000, abs=120) for count in positions.values())
 
 
 def _answered(benchmark, answer):

@@ -164,10 +164,10 @@ def test_more_methods_may_join_later(evaluation):
 
 def test_options_are_read_once_and_scored(evaluation):
     """Log-likelihoods: per byte and plain, letters with their histogram; a second run reads nothing."""
-    evaluation.readings = ("base", "guide")
+    evaluation.likelihood_roles = ("base", "guide")
     evaluation.n_items = 9  # of 0 to 8 only the last has an option of two digits
     pair = evaluation.run()
-    base, guide = evaluation.report().readings
+    base, guide = evaluation.report().likelihoods
 
     assert pair.read == 2 * 2 * 9
     assert evaluation.run().read == 0
@@ -181,11 +181,11 @@ def test_options_are_read_once_and_scored(evaluation):
 def test_progress_counts_cells_and_rows(evaluation):
     """Every moment says which cell of how many, and how many rows are left over all of them."""
     evaluation.run()
-    last = evaluation.moments[-1]
+    last = evaluation.progress[-1]
 
     assert (last.number, last.cells, last.left) == (4, 4, 0)
-    assert [m.left for m in evaluation.moments if m.progress] == sorted(
-        (m.left for m in evaluation.moments if m.progress), reverse=True
+    assert [m.left for m in evaluation.progress if m.progress] == sorted(
+        (m.left for m in evaluation.progress if m.progress), reverse=True
     )
 
 

@@ -25,7 +25,7 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.growing import GrowingFile
 from blendin_local.jobs.batch.results import read_back
 from blendin_local.jobs.evaluation.dataset.items import Item
-from blendin_local.jobs.evaluation.run.answers import Answer
+from blendin_local.jobs.evaluation.run.answers import KeptAnswer
 from blendin_local.jobs.evaluation.run.rubrics import Rubric
 
 KEY_VARIABLE = "BLENDIN_JUDGE_KEY"
@@ -104,7 +104,7 @@ def judge_answers(
     judge: Judge,
     rubric: Rubric,
     items: Sequence[Item],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, KeptAnswer],
     path: Path,
     *,
     should_stop: Callable[[], bool] = lambda: False,
@@ -142,7 +142,7 @@ def judge_answers(
     return True
 
 
-def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: Answer) -> dict[str, Any]:
+def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: KeptAnswer) -> dict[str, Any]:
     line = {"custom_id": item.key, "judge": judge.model, "answer": fingerprint(answer.text)}
     try:
         reply = judge.ask(rubric.prompt(item, answer.text))
@@ -153,7 +153,7 @@ def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: Answer) -> dict[s
     return {**line, "score": score, "error": why, "reply": reply[:LONGEST_REPLY]}
 
 
-def read_judged(path: Path, answers: Mapping[str, Answer]) -> dict[str, float | None]:
+def read_judged(path: Path, answers: Mapping[str, KeptAnswer]) -> dict[str, float | None]:
     """The kept verdicts on these answers: a score, or None where the judge failed; the last one counts."""
     found: dict[str, float | None] = {}
 

@@ -1,6 +1,6 @@
 """How far an evaluation is: rows left over all cells, at the pace of this run.
 
-Here: `Moment`, and `EvalProgress`, which keeps count.
+Here: `EvalProgress`, and `EvalCounter`, which keeps count.
 Not here: how far one cell is (`jobs.batch.progress`), how it is shown (`cli.eval.progress`).
 """
 
@@ -18,7 +18,7 @@ from blendin_local.jobs.evaluation.spec.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class EvalProgress:
     """How far an evaluation is.
 
     Attributes:
@@ -38,31 +38,31 @@ class Moment:
     seconds_left: float | None
 
 
-Listener = Callable[[Moment], None]
+Listener = Callable[[EvalProgress], None]
 
 
-class EvalProgress:
+class EvalCounter:
     """What is said about how far it is: rows left over all cells, at the pace of this run."""
 
     def __init__(
-        self, lineups: Sequence[Entrant], sheets: Sequence[Task], folder: Folder, listen: Listener
+        self, entrants: Sequence[Entrant], tasks: Sequence[Task], folder: Folder, listen: Listener
     ) -> None:
         self._listen = listen
         self._left = {
-            (lineup.pair, sheet.benchmark.name, variant.name): _left(lineup, sheet, variant, folder)
-            for lineup in lineups
-            for sheet in sheets
-            for variant in lineup.variants
+            (entrant.pair, task.benchmark.name, variant.name): _left(entrant, task, variant, folder)
+            for entrant in entrants
+            for task in tasks
+            for variant in entrant.variants
         }
-        self._readings = sum(len(lineup.readings) for lineup in lineups) * sum(
-            bool(sheet.benchmark.likelihood) for sheet in sheets
+        self._readings = sum(len(entrant.likelihood_roles) for entrant in entrants) * sum(
+            bool(task.benchmark.likelihood) for task in tasks
         )
         self._began, self._at_first, self._number = monotonic(), sum(self._left.values()), 0
         self._cell = ("", "", "")
 
-    def begin(self, lineup: Entrant, sheet: Task, what: str) -> None:
+    def begin(self, entrant: Entrant, task: Task, what: str) -> None:
         """A cell, or a reading of options, begins."""
-        self._cell = (lineup.pair, sheet.benchmark.name, what)
+        self._cell = (entrant.pair, task.benchmark.name, what)
         self._number += 1
         self._tell(None)
 
@@ -76,12 +76,12 @@ class EvalProgress:
         done = self._at_first - left
         seconds = (monotonic() - self._began) * left / done if done > 0 else None
         cells = len(self._left) + self._readings
-        self._listen(Moment(self._cell, self._number, cells, progress, left, seconds))
+        self._listen(EvalProgress(self._cell, self._number, cells, progress, left, seconds))
 
 
-def _left(lineup: Entrant, sheet: Task, variant: Variant, folder: Folder) -> int:
-    path = folder.answers(lineup.pair, sheet.benchmark.name, variant.name)
-    return max(0, len(sheet.items) - rows_kept(path) - rows_kept(errors_of(path)))
+def _left(entrant: Entrant, task: Task, variant: Variant, folder: Folder) -> int:
+    path = folder.answers(entrant.pair, task.benchmark.name, variant.name)
+    return max(0, len(task.items) - rows_kept(path) - rows_kept(errors_of(path)))
 
 
 def rows_kept(path: Path) -> int:

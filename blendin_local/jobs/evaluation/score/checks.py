@@ -27,7 +27,7 @@ class CheckFacts:
     Attributes:
         pair: The pair of models.toml, empty where models were named.
         files: The models' files by role.
-        facts: `top_50`, the share of asked places at which the guide's choice is among the base's 50
+        facts: `top_50`, the share of asked steps at which the guide's choice is among the base's 50
             likeliest; `calibration`, for each role calibration error, temperature, bits per byte and bins.
     """
 

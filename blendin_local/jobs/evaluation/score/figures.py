@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.score.statistics import (
-    Difference,
     Group,
     Interval,
     McNemarResult,
+    PairedDifference,
     group_difference,
     group_interval,
     mcnemar,
@@ -35,7 +35,7 @@ class Comparison:
         mcnemar_p: Of McNemar's exact test, where every score is right or wrong.
     """
 
-    difference: Difference
+    difference: PairedDifference
     mcnemar_p: float | None
 
     @property

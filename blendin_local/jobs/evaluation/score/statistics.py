@@ -75,7 +75,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """How much one series lies above another on the same items.
 
     Attributes:
@@ -182,7 +182,7 @@ def wilson(k: int, n: int) -> Interval:
     return Interval(share, low, high, n, "wilson")
 
 
-def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> Difference:
+def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> PairedDifference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
     The interval is the percentile interval of the bootstrap. The p-value counts how often a copy lies as far
@@ -203,7 +203,7 @@ def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool 
         low, high = _joined(value, [(w * (1 + d), w * (1 - d)) for w, d in shares])
     far = np.abs(copies - value) >= abs(value) - 1e-12
     p = (1 + int(far.sum())) / (1 + copies.size)
-    return Difference(value, low, high, p, sum(group.values.size for group in groups))
+    return PairedDifference(value, low, high, p, sum(group.values.size for group in groups))
 
 
 def mcnemar(b: int, c: int) -> McNemarResult:

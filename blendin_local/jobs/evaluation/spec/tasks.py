@@ -25,20 +25,20 @@ class Entrant:
 
     Attributes:
         pair: Name of the pair in files and tables.
-        plan: What the names meant.
+        resolved: What the names meant.
         paths: The files, by role.
         models: Their facts (file, size, sha256), by role.
         variants: What they run.
-        readings: Roles whose log-likelihoods of options are read.
+        likelihood_roles: Roles that score options by log-likelihood.
         stop: Stop strings of every method: those of the base's template.
     """
 
     pair: str
-    plan: ResolvedPair
+    resolved: ResolvedPair
     paths: Mapping[Role, Path]
     models: Mapping[str, Any]
     variants: tuple[Variant, ...]
-    readings: tuple[Role, ...] = ()
+    likelihood_roles: tuple[Role, ...] = ()
     stop: tuple[str, ...] = ()
 
 
