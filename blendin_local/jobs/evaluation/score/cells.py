@@ -14,9 +14,10 @@ from typing import Any
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer
-from blendin_local.jobs.evaluation.run.likelihood import FIGURES, LETTERS, option_verdict
+from blendin_local.jobs.evaluation.run.likelihood import FIGURES, option_verdict
 from blendin_local.jobs.evaluation.score.figures import Comparison, Verdicts, compare, figures, histogram
 from blendin_local.jobs.evaluation.score.statistics import Interval, mean_interval
+from blendin_local.jobs.evaluation.scorers.choices import LETTERS
 
 BASELINES = ("base", "nudging")
 JUDGED = "judged"
