@@ -1,12 +1,13 @@
 """What every job does before its work: refusals, rows at once, versions, a pair opened for many rows.
 
-Here: `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`.
+Here: `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`, `suppress_stop`.
 Not here: which pair is meant (`pair.resolve`), the work itself (the packages of `jobs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from blendin_local._version import __version__
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -51,3 +52,13 @@ def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
         pair.close()
         raise
     return pair
+
+
+@contextmanager
+def suppress_stop(should_stop: Callable[[], bool]) -> Iterator[None]:
+    """End the block quietly where loading a model was interrupted because `should_stop` became true."""
+    try:
+        yield
+    except KeyboardInterrupt:  # what the engine raises while weights are read
+        if not should_stop():
+            raise

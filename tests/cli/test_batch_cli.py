@@ -128,7 +128,7 @@ def test_a_signal_stops_it_and_the_last_line_says_how_to_go_on(arguments, cache,
     assert process.returncode == code
     last = err.decode().splitlines()[-1]
     assert last.startswith(f"stopped: {finished} of {N_ROWS} rows")
-    assert "go on: blendin batch" in last
+    assert "to resume: blendin batch" in last
     assert "--restart" not in last
     assert json.loads((tmp_path / "a.manifest.json").read_text())["state"] == "stopped"
     assert blendin(*arguments(), **cache)[0] == 0

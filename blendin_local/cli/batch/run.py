@@ -2,12 +2,11 @@
 
 Here: the order of things, what is said, and the exit code.
 Not here: the command (`cli.batch.command`), rows and files (`jobs.batch`), progress
-(`cli.common.batch_progress`).
+(`cli.common.progress`).
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,10 +20,16 @@ from rich.console import Console
 from blendin_local._version import __version__
 from blendin_local.cli.batch.adoption import adoption_lines
 from blendin_local.cli.batch.options import ReportOptions, RowOptions
-from blendin_local.cli.common.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.progress import (
+    batch_figures,
+    batch_progress,
+    duration,
+    print_stopped,
+    row_count,
+)
 from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -252,14 +257,11 @@ def _report(command: _Command, scan: Scan, progress: BatchProgress, interrupt: I
     if progress.finished_now:
         command.say(
             f"{row_count(progress.finished_now)} in {duration(progress.seconds)} · "
-            f"{figures(replace(progress, failed=0, wanted=done))}"
+            f"{batch_figures(replace(progress, failed=0, wanted=done))}"
         )
     if stopped:
-        command.err.quiet = False
-        command.say(
-            f"stopped: {done} of {progress.wanted} rows are finished and on disk; go on: {_same_command()}",
-            "none",
-        )
+        kept = f"{done} of {row_count(progress.wanted)} are finished and on disk"
+        print_stopped(command.err, kept, without={"--restart", "--adopt", "--yes", "-y"})
         raise typer.Exit(interrupt.exit_code)
     if progress.failed:
         _fail(command, progress)
@@ -275,12 +277,6 @@ def _fail(command: _Command, progress: BatchProgress) -> None:
         raise failure
     command.say(f"{failure.message}: {failure.hint}")
     raise typer.Exit(failure.exit_code)
-
-
-def _same_command() -> str:
-    return shlex.join(
-        ["blendin", *(word for word in sys.argv[1:] if word not in {"--restart", "--adopt", "--yes", "-y"})]
-    )
 
 
 def _summary(places: BatchPaths, scan: Scan, progress: BatchProgress, state: str) -> dict[str, Any]:

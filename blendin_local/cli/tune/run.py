@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,7 +22,6 @@ import typer
 from rich.console import Console
 
 from blendin_local._version import __version__
-from blendin_local.cli.common.batch_progress import Listener, batch_progress
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import (
     AnswerOptions,
@@ -33,6 +32,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.progress import batch_progress
 from blendin_local.cli.common.session import interaction, settle
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.core.methods import Role, roles_of
@@ -196,7 +196,7 @@ def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
             return stack.enter_context(open_for_rows(_setup(ready), stopped))
 
         @contextmanager
-        def watch(blend: BlendSettings, progress: BatchProgress) -> Iterator[Listener]:
+        def watch(blend: BlendSettings, progress: BatchProgress) -> Iterator[Callable[[BatchProgress], None]]:
             ready.say(f"trial {len(tried) + 1}: threshold {blend.threshold:g}, alpha {blend.alpha_name}")
             with batch_progress(ready.err, progress) as listen:
                 yield listen
