@@ -1,6 +1,6 @@
 """What every job does before its work: refusals, rows at once, versions, a pair opened for many rows.
 
-Here: `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`, `suppress_stop`.
+Here: `settle`, `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`, `suppress_stop`.
 Not here: which pair is meant (`pair.resolve`), the work itself (the packages of `jobs`).
 """
 
@@ -14,8 +14,21 @@ from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
-from blendin_local.pair.resolve import PairSpec
+from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, resolve_pair
 from blendin_local.pair.setup import PairSetup
+
+
+def settle(spec: PairSpec, interaction: Interaction, on_note: Callable[[str], None]) -> ResolvedPair:
+    """Resolve a spec, and tell which pair was taken where none was named."""
+    resolved = resolve_pair(spec, accept=interaction.accept)
+    if resolved.is_default:
+        on_note(default_pair_note(resolved))
+    return resolved
+
+
+def default_pair_note(resolved: ResolvedPair) -> str:
+    """A sentence about the default pair."""
+    return f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})"
 
 
 def refuse_exact_prompts(spec: PairSpec, each: str = "row") -> None:

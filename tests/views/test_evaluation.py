@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from blendin_local.cli.eval.progress import eval_progress
+from blendin_local.cli.common.progress import show_progress
+from blendin_local.cli.eval.progress import eval_line
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.progress import EvalProgress
 from blendin_local.jobs.evaluation.spec.variants import variants_of
@@ -104,10 +105,10 @@ def test_every_form_has_the_signature(evaluation):
 def test_progress_is_a_line_for_every_cell():
     """Without a terminal each cell is said once, with its number, rows left and time left."""
     stream = io.StringIO()
-    with eval_progress(Console(file=stream, width=200)) as listen:
+    with show_progress(Console(file=stream, width=200), eval_line) as on_progress:
         for left in (24, 23):
-            listen(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, left, 90.0))
-        listen(EvalProgress(("demo", "gsm8k", "guide"), 2, 28, None, 12, 60.0))
+            on_progress(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, left, 24, 90.0))
+        on_progress(EvalProgress(("demo", "gsm8k", "guide"), 2, 28, None, 12, 24, 60.0))
 
     assert stream.getvalue().splitlines() == [
         "1 of 28: demo · gsm8k · base · 24 rows left · about 2 min",
@@ -119,7 +120,7 @@ def test_progress_on_a_terminal_is_a_bar():
     """On a terminal one bar goes over all rows, with the cell under way before it."""
     stream = io.StringIO()
     console = Console(file=stream, width=120, force_terminal=True)
-    with eval_progress(console) as listen:
-        listen(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, 24, None))
+    with show_progress(console, eval_line) as on_progress:
+        on_progress(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, 24, 24, None))
 
     assert "1 of 28: demo · gsm8k · base" in stream.getvalue()

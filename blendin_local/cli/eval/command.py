@@ -39,7 +39,6 @@ def evaluate(
     report: ReportOptions,
 ) -> None:
     """Compare methods on benchmarks; stopped at any time, the same command goes on."""
-    from blendin_local.cli.eval.run import run_eval  # noqa: PLC0415 - `--help` must not wait for it
-    from blendin_local.cli.eval.setup import EvalCommand  # noqa: PLC0415
+    from blendin_local.cli.eval import run  # noqa: PLC0415 - `--help` must not wait for it
 
-    run_eval(EvalCommand(out, what, items, models, runtime, blend, judge, report))
+    run.evaluate(run.EvalCommand(out, what, items, models, runtime, blend, judge, report))

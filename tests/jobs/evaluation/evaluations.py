@@ -11,15 +11,15 @@ from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.evaluation.dataset.data_files import DataFile
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.run.progress import EvalProgress
-from blendin_local.jobs.evaluation.run.run import run_tasks
+from blendin_local.jobs.evaluation.run.run import RunConfig, run_tasks
 from blendin_local.jobs.evaluation.score.report import Report, build_report
+from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, keep_plan
-from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
+from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import PairSetup, Request
@@ -205,10 +205,10 @@ class Evaluation:
             [self.entrant()],
             [self.task()],
             self.folder,
-            RunConfig(parallel=2, options=BatchOptions()),
+            RunConfig(n_parallel=2),
             open_pair=pair.open,
             should_stop=lambda: pair.stop_after is not None and len(pair.asked) >= pair.stop_after,
-            listen=self.progress.append,
+            on_progress=self.progress.append,
         )
         return pair
 

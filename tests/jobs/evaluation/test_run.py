@@ -184,8 +184,8 @@ def test_progress_counts_cells_and_rows(evaluation):
     last = evaluation.progress[-1]
 
     assert (last.number, last.cells, last.left) == (4, 4, 0)
-    assert [m.left for m in evaluation.progress if m.progress] == sorted(
-        (m.left for m in evaluation.progress if m.progress), reverse=True
+    assert [m.left for m in evaluation.progress if m.rows] == sorted(
+        (m.left for m in evaluation.progress if m.rows), reverse=True
     )
 
 

@@ -13,7 +13,8 @@ from time import monotonic
 
 from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.jobs.evaluation.folder import Folder, errors_of
-from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
+from blendin_local.jobs.evaluation.spec.entrants import Entrant
+from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
 
 
