@@ -22,7 +22,7 @@ from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.vocabulary import Vocabulary
-from blendin_local.models.local import ensure_local
+from blendin_local.models.fetch import ensure_local
 from blendin_local.models.registry import load_registry
 
 STEPS = 200

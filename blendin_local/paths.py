@@ -1,7 +1,7 @@
 """Files that a user names: read whole and within bounds, or refused in one line.
 
 Here: `read_bytes`, which takes pipes and devices too and hangs on none; `decode`; `require_file`; the two
-places that a path can be relative to, `from_home` and `working_directory`, which may both be missing.
+places that a path can be relative to, `expand_user` and `working_directory`, which may both be missing.
 Not here: what the files hold, model files (`engine.gguf.header`).
 """
 
@@ -70,8 +70,8 @@ def require_file(path: Path) -> None:
         raise UsageError(f"{path} is {kind}, not a file", "name a file")
 
 
-def from_home(path: str | Path) -> Path:
-    """A path with `~` replaced; one whose user does not exist is left as it is."""
+def expand_user(path: str | Path) -> Path:
+    """Return a path with `~` replaced; one whose user does not exist stays as it is."""
     return Path(os.path.expanduser(path))
 
 

@@ -19,12 +19,13 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
-from blendin_local.models.local import Progress, ensure_local
+from blendin_local.models.fetch import ensure_local
+from blendin_local.models.overrides import Accept
 from blendin_local.models.reading import read_small_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
-from blendin_local.models.trust import Accept
+from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import (
     AUTO_ALPHA,

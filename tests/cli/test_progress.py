@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.cli.common import progress
-from blendin_local.jobs.batch.formats import Tally
+from blendin_local.jobs.batch.formats import BlendCounts
 from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.views.theme import make_console
 
@@ -20,8 +20,8 @@ PROGRESS = BatchProgress(
     finished_now=30,
     tokens_now=2400,
     seconds=60.0,
-    tally=Tally(steps=9999),
-    now=Tally(steps=1000, asked=250, changed=100),
+    blend=BlendCounts(steps=9999),
+    blend_now=BlendCounts(steps=1000, asked=250, changed=100),
 )
 
 

@@ -81,6 +81,7 @@ def test_no_other_temperature_has_a_smaller_loss():
         assert best < exact_loss(rows, tokens, other * fit.temperature)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     """Of 95 % intervals from 200 drawn texts, nearly all hold the true temperature, and not all."""
     held = 0
@@ -90,6 +91,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.90 <= held / 200 <= 0.99
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_has_no_error_but_chance():
     """Where tokens are drawn from the model itself, the error is about what chance alone gives."""
     errors, chance = [], []

@@ -293,6 +293,7 @@ def random_model(seed, number=0):
     return script
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(METHODS)),
     st.sampled_from(BRIDGES),

@@ -74,6 +74,7 @@ def tokens_read(completions):
     return sum(c.usage.base_tokens_evaluated + c.usage.guide_tokens_evaluated for c in completions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crowd_of_one_is_respond(open_toys, kind):
     """With one sequence every answer is that of a fresh pair, to the last bit, whatever ran before."""

@@ -20,7 +20,7 @@ from blendin_local.core.record_json import completion_to_json, step_from_json, s
 from blendin_local.core.records import BlendSummary, silence_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
-from blendin_local.views.tables import said_by, why_headline
+from blendin_local.views.answer_tables import source_text, why_headline
 from tests.jobs.replays import answered, chatter
 from tests.paths import ROOT
 from tests.prompts import TEMPLATE
@@ -175,7 +175,7 @@ def test_a_model_alone_says_its_likeliest_and_is_counted():
 def test_a_step_says_who_was_silent():
     """Where a step is explained, in a chat, a page or a replay."""
     steps, _, _ = run("nudging", always(a=0.3, b=0.2), mute, n=1)
-    assert said_by(steps[0]).endswith("; the guide made no suggestion")
+    assert source_text(steps[0]).endswith("; the guide made no suggestion")
     assert "the guide made no suggestion" in why_headline(steps[0]).plain
 
 
@@ -189,6 +189,7 @@ def test_silence_is_told_in_words():
     assert silence_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 999), st.sampled_from(GUIDED))
 @settings(deadline=None)
 def test_silence_is_kept_in_json(seed, method):

@@ -79,6 +79,7 @@ def test_an_answer_cannot_go_on_after_another_began(pair, alone):
         _ = first.completion
 
 
+@pytest.mark.slow
 def test_whatever_is_interleaved_is_right_or_refused(pair, alone):
     """Streams, readings and batches in random order: each gives what it gives alone, or PairError."""
     messages = [Message("user", QUESTIONS[0])]
@@ -308,6 +309,7 @@ USES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 def test_nothing_is_used_after_close(toys, use):
     """Every use of a closed pair, and every answer that was begun before, ends as PairError."""

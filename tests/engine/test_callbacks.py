@@ -61,6 +61,7 @@ def test_an_answer_is_passed_on():
     question.raise_again()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no interval timers")
 def test_no_signal_is_lost_while_c_calls_back():
     """Hundreds of signals during C code that calls back all the time: each handler's exception is kept.
@@ -151,6 +152,7 @@ with Pair(setup) as pair:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent to a process")
 def test_ctrl_c_stops_an_answer_of_the_python_api(tmp_path):
     """A real SIGINT with Python's own handler, while a prompt is read: it is raised, the pair goes on."""
@@ -206,6 +208,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent to a process")
 def test_ctrl_c_stops_a_benchmark(tmp_path):
     """A real SIGINT at any time of a benchmark: exit code 130, and one line that says why."""

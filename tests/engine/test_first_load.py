@@ -22,6 +22,8 @@ from tests.damage import doubled_token, filled_weights
 from tests.paths import ROOT
 from tests.toys import KINDS, make_toy
 
+pytestmark = pytest.mark.slow  # nearly every test starts processes
+
 SETTINGS = ModelSettings(threads=1)
 
 
@@ -153,6 +155,7 @@ def test_the_user_may_stop_it(plain_path, verdicts, monkeypatch):
     assert not psutil.pid_exists(started[0]._process.pid)
 
 
+@pytest.mark.slow
 def test_a_hang_ends(plain_path, verdicts, monkeypatch):
     """A file that keeps llama.cpp busy for ever is given up after its share of processor time."""
     monkeypatch.setattr(first_load, "CPU_S", 1)

@@ -52,6 +52,7 @@ sys.exit(4)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="on_exit is a function of glibc")
 @pytest.mark.parametrize("listened", ["listened", "not"])
 def test_a_line_that_is_logged_after_python_has_ended_harms_nothing(tmp_path, listened):
@@ -140,6 +141,7 @@ except LoadError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_replaced_library_is_told(tmp_path):
     """LLAMA_CPP_LIB_PATH: a folder without a library is an error with the way out, one with it a notice."""
     import llama_cpp

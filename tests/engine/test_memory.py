@@ -218,6 +218,7 @@ def test_the_estimate_holds_for_real_models(demo_base_path, demo_guide_path):
                 compare_context(model, settings, 16, 512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mmap", [True, False])
 def test_repacked_weights_are_counted(tmp_path, monkeypatch, kind, mmap):

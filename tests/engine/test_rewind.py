@@ -130,6 +130,7 @@ def check_left(memory, left, keep, n):
         assert n - keep > CHECKPOINT_EVERY or keep - left < CHECKPOINT_EVERY  # nor much of a long answer
 
 
+@pytest.mark.slow
 def test_going_back_any_distance_leaves_no_trace(bench, memory):
     """From every place the tokens read again give the logits they have in a fresh context."""
     ids = ids_of(PROMPT + ANSWER)
@@ -148,6 +149,7 @@ def test_going_back_any_distance_leaves_no_trace(bench, memory):
         bench.close()
 
 
+@pytest.mark.slow
 def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
     """Whatever an answer is changed into, tokens stay up to the first that differs, and the rest is read."""
     prompt = ids_of(PROMPT)
@@ -171,6 +173,7 @@ def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
         bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", CHECKPOINTED)
 def test_checkpoints_along_an_answer_are_used(bench):
     """An answer that came word by word from elsewhere is read again from near the place it goes back to."""
@@ -203,6 +206,7 @@ def test_checkpoints_along_an_answer_are_used(bench):
         bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["windows only"])
 def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     """A small cache goes back to places whose whole window it still holds; from others all is read again."""
@@ -310,6 +314,7 @@ class Wanderer:
         assert (self.sequence.ids, self.sequence.n_valid) == ([*ids, *more], valid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_parallel", [1, 3])
 def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_parallel):
     """After any changes to any sequences, read in between or not, a prediction is that of a fresh context."""

@@ -146,6 +146,7 @@ def test_a_system_that_tells_nothing_leaves_the_count_alone():
     assert {n for _, n, _ in machine.counts} == {4}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     cores=st.integers(1, 16),

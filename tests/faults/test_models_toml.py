@@ -12,12 +12,12 @@ import pytest
 from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.inventory import list_models
 from blendin_local.models import registry as registry_module
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.entries import PathSource
 from blendin_local.models.reading import LARGEST_TEXT
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 
 MOST_SECONDS = 10.0
@@ -251,7 +251,7 @@ def problems(registry, store):
             if isinstance(source, PathSource):
                 continue
             named = source if source.file else replace(source, file="x")
-            yield attempt(lambda named=named: store.place(named))
+            yield attempt(lambda named=named: store.path_of(named))
 
 
 @pytest.fixture
@@ -280,6 +280,7 @@ def outcome(file, draw, store):
     return "too slow" if time.monotonic() - begun > MOST_SECONDS else problem
 
 
+@pytest.mark.slow
 def test_mutated_files(ledger, alone, tmp_path):
     """Wrong types, odd values, broken syntax, bytes that are no text: thousands of them, seeded."""
     store = Store(tmp_path / "store")
@@ -292,6 +293,7 @@ def test_mutated_files(ledger, alone, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"work", "store"}
 
 
+@pytest.mark.slow
 def test_every_key_with_every_kind_of_value(ledger, alone, tmp_path):
     """Each key of each table gets each of the values, whatever kind it should have."""
     store = Store(tmp_path / "store")

@@ -249,6 +249,7 @@ def _may_be_nobody():
     return subprocess.run(command, env=env, cwd="/", capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_ordinary_trouble_is_one_line(ledger, place):
     """Whatever the system refuses ends as one line with a next step and the exit code of its kind."""
     cases = CASES if _may_be_nobody() else [case for case in CASES if not case.shut]
@@ -258,6 +259,7 @@ def test_ordinary_trouble_is_one_line(ledger, place):
             trials.record(case.name, problem_of(case, place))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--trace", "--html"])
 def test_an_answer_is_finished_on_the_screen_where_only_its_copy_failed(place, option):
     """A full disk under a file costs the file: the whole answer is on stdout, then one line, exit code 1."""

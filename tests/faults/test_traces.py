@@ -95,6 +95,7 @@ def problem_of(path, rng, terminal):
     return f"controls on the terminal: {left}" if left else None
 
 
+@pytest.mark.slow
 def test_a_mutated_trace_is_reported_or_refused(ledger, stored, tmp_path, terminal):
     """Values of any kind, lost keys, doubled and swapped lines, changed bytes, cuts."""
     path = tmp_path / "bad.jsonl"

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.progress import BatchOptions
-from blendin_local.jobs.batch.run import Batch
+from blendin_local.jobs.batch.progress import BatchOptions, FinishedRows
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,
@@ -62,7 +61,7 @@ def manifest_path(out):
 
 def require_truth(source, out):
     """The manifest counts what the files hold."""
-    kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
+    kept = FinishedRows.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     counts = json.loads(manifest_path(out).read_text())["counts"]
 
     assert (counts["answered"], counts["failed"]) == (kept.answered, kept.failed)
@@ -81,11 +80,11 @@ def run_meddled(source, out, meddle, after):
     """A run in which something happens to its files when so many rows are finished."""
     with opened(source, out) as batch:
 
-        def listen(progress):
+        def on_progress(progress):
             if progress.finished_now == after:
                 meddle()
 
-        batch.answer(ScriptedAnswers(), lambda: False, listen)
+        batch.answer(ScriptedAnswers(), lambda: False, on_progress)
 
 
 def rename(path):
@@ -143,7 +142,7 @@ def test_meddling_with_a_file_ends_the_run_with_a_word(source, out, meddle, of, 
     """Whatever happens to a file while it is written is named, exit 1; the manifest counts what is left."""
     path = of(out)
     with pytest.raises(
-        WriteError, match=f"{path.name} .*(removed|another file|was cut|something else|edited)"
+        WriteError, match=f"{path.name} .*(removed|another file|was truncated|something else|edited)"
     ):
         run_meddled(source, out, lambda: meddle(path), after)
     for file in (out, errors_of(out)):
@@ -169,7 +168,7 @@ def test_a_run_after_meddling_finishes_the_rows(source, out, meddle):
 
 def test_what_is_missing_is_named(source, out):
     """The difference between what was written and what is there, row by row."""
-    with pytest.raises(WriteError, match=r"no longer hold what came of rows 1, 3, 4, 5, 6 and 5 more"):
+    with pytest.raises(WriteError, match=r"no longer hold the results of rows 1, 3, 4, 5, 6 and 5 more"):
         run_meddled(source, out, lambda: remove(out), ROWS)
 
 
@@ -178,7 +177,7 @@ def test_fewer_answers_than_the_manifest_counts_are_told(source, out):
     run(source, out)
     os.truncate(out, out.read_bytes().index(b"\n") + 1)
     with opened(source, out) as batch:
-        assert ["holds 1 of the 10 answers" in note for note in batch.notes] == [True]
+        assert ["has 1 of the 10 answers" in note for note in batch.notes] == [True]
 
 
 @pytest.mark.parametrize("meddle", MEDDLING)
@@ -208,17 +207,17 @@ def test_a_cut_between_check_and_failed_write_leaves_no_hole(source, out, monkey
 
 def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out, monkeypatch):
     """What is locked is what the path leads to."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     replaced = []
 
     def replace_and_lock(fd):
         if not replaced:
             replaced.append(out.rename(out.with_name("elsewhere")))
-        return growing_lock(fd)
+        return jsonl_lock(fd)
 
-    growing_lock = growing.lock
-    monkeypatch.setattr(growing, "lock", replace_and_lock)
+    jsonl_lock = jsonl_file.try_lock
+    monkeypatch.setattr(jsonl_file, "try_lock", replace_and_lock)
     run(source, out)
     require_all(out)
     assert replaced[0].read_bytes() == b""
@@ -226,13 +225,13 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
 
 def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypatch):
     """Nothing is cut off or written behind lines that were not read."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     run(source, out, ScriptedAnswers(stop_after=3))
     line = out.read_bytes().splitlines(keepends=True)[0].replace(b"id-0", b"id-9")
     with out.open("ab") as file:
         file.write(b'{"custom')  # torn: what would be cut off
-    real = growing.read_back
+    real = jsonl_file.read_back
 
     def read_then_add(path, take):
         content = real(path, take)
@@ -241,7 +240,7 @@ def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypat
                 file.write(line)
         return content
 
-    monkeypatch.setattr(growing, "read_back", read_then_add)
+    monkeypatch.setattr(jsonl_file, "read_back", read_then_add)
     with pytest.raises(WriteError, match="something else"):
         run(source, out)
     assert out.read_bytes().endswith(line)
@@ -303,7 +302,7 @@ def test_removing_files_lets_no_second_writer_in(source, out):
                     path.unlink()
                 run(source, out)
 
-        with pytest.raises(WriteError, match="another file now"):
+        with pytest.raises(WriteError, match="replaced by another file"):
             first.answer(ScriptedAnswers(), lambda: False, begin_second)
     require_all(out)
 
@@ -314,7 +313,7 @@ def test_a_lock_that_is_refused_is_an_error(source, out, monkeypatch):
     def refuse(fd):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.lock", refuse)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.try_lock", refuse)
     with pytest.raises(WriteError, match="cannot be written"):
         run(source, out)
 
@@ -374,7 +373,7 @@ def test_no_free_descriptor_at_all(source, out, monkeypatch):
         return real(path, *arguments, **more)
 
     monkeypatch.setattr(os, "open", full)
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.001,) * 3)
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.001,) * 3)
     with pytest.raises(WriteError, match="Too many open files"):
         run(source, out)
     assert ids(out) == ["id-0"]
@@ -435,7 +434,7 @@ def test_a_manifest_is_made_anew_from_input_and_output(source, out):
             assert batch.progress().left == ROWS - 7
         [found] = seen
 
-        assert (found.answered, found.failed, found.silent, found.differing) == (6, 1, 0, {})
+        assert (found.answered, found.failed, found.without_settings, found.differing) == (6, 1, 0, {})
         assert json.loads(manifest_path(out).read_text())["state"] == "stopped"
         require_truth(source, out)
     pair = ScriptedAnswers()
@@ -479,7 +478,7 @@ def test_answers_of_other_settings_are_shown_before_they_are_taken_over(source, 
     manifest_path(out).unlink()
     with adopting(source, out, seen.append):
         pass
-    assert (seen[1].silent, seen[1].differing) == (10, {})
+    assert (seen[1].without_settings, seen[1].differing) == (10, {})
 
 
 def test_only_rows_of_this_input_are_taken_over(source, out):
@@ -519,6 +518,7 @@ MUTATED = (
 )
 
 
+@pytest.mark.slow
 def test_manifests_of_every_shape_end_as_one_error(source, out):
     """Each part replaced by each kind of value: refused or gone on with, never a traceback."""
     run(source, out, ScriptedAnswers(stop_after=4))
@@ -534,15 +534,15 @@ def test_manifests_of_every_shape_end_as_one_error(source, out):
 
 
 def test_lines_of_evaluations_are_held_too(tmp_path):
-    """A growing file outside a batch has the same lock and the same checks."""
+    """An append-only file outside a batch has the same lock and the same checks."""
     path = tmp_path / "readings.jsonl"
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         file.append({"custom_id": "a"})
-        with pytest.raises(UsageError, match="another"), GrowingFile.locked(path):
+        with pytest.raises(UsageError, match="another"), AppendOnlyFile.locked(path):
             pass
         path.write_bytes(b"")
-        with pytest.raises(WriteError, match="was cut"):
+        with pytest.raises(WriteError, match="was truncated"):
             file.append({"custom_id": "b"})
 
 

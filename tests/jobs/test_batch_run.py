@@ -16,10 +16,11 @@ import pytest
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.formats import answer_line
-from blendin_local.jobs.batch.parallel import choose_parallel
-from blendin_local.jobs.batch.paths import BatchPaths, remove_results
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, Shard
+from blendin_local.jobs.batch.resume import remove_results
 from blendin_local.jobs.batch.rows import Row
+from blendin_local.jobs.preparation import n_parallel_within
 from tests.jobs.batches import ScriptedAnswers, ids, lines, opened, questions, run, scan, write_rows
 from tests.paths import ROOT
 
@@ -115,7 +116,7 @@ def test_what_is_finished_is_not_asked_again(source, out, parallel):
     assert second.finished_now == len(pair.seen) == 20
     assert sorted(ids(out) + ids(errors_of(out))) == sorted(f"id-{i}" for i in range(30))
     assert manifest_of(out)["counts"]["answered"] == 27
-    assert second.tally.steps == 54
+    assert second.blend.steps == 54
 
 
 def test_a_stopped_run_says_so_in_its_manifest(source, out):
@@ -126,12 +127,13 @@ def test_a_stopped_run_says_so_in_its_manifest(source, out):
     assert manifest_of(out)["counts"]["left"] == 20
 
 
+@pytest.mark.slow
 def test_output_truncated_anywhere_is_repaired(source, out, without_waiting):
     """After each of 200 cuts at random bytes, going on gives every row once and only whole lines."""
     run(source, out)
     whole, wanted = out.read_bytes(), sorted(ids(out))
-    places = random.Random(4).sample(range(len(whole)), 200)
-    for place in [0, len(whole) - 1, *places]:
+    paths = random.Random(4).sample(range(len(whole)), 200)
+    for place in [0, len(whole) - 1, *paths]:
         out.write_bytes(whole[:place])
         run(source, out)
         assert sorted(ids(out)) == wanted, place
@@ -158,7 +160,7 @@ def test_a_torn_last_line_is_cut_off_and_told(source, out):
         with opened(source, out) as batch:
             [note] = batch.notes
         assert f"{len(tail)} bytes" in note
-        assert "torn" in note
+        assert "incomplete last line" in note
         assert sorted(ids(out)) == wanted
 
 
@@ -221,14 +223,14 @@ def test_an_input_that_changes_while_it_is_answered(source, out):
 
 def test_begin_anew(source, out):
     """--restart drops the files of a batch, and only those."""
-    places = BatchPaths.of(source, out)
+    paths = BatchPaths.of(source, out)
     run(source, out, threshold=0.4)
-    remove_results(places)
+    remove_results(paths)
     assert sorted(path.name for path in out.parent.iterdir()) == ["p.jsonl"]
     out.write_text("precious")
-    with pytest.raises(UsageError, match="no answers"):
-        remove_results(places)
-    with pytest.raises(UsageError, match="no answers"):
+    with pytest.raises(UsageError, match=r"exists, but not answers\.manifest\.json"):
+        remove_results(paths)
+    with pytest.raises(UsageError, match=r"exists, but not answers\.manifest\.json"):
         run(source, out)
     assert out.read_text() == "precious"
 
@@ -267,7 +269,7 @@ def test_bad_rows_are_recorded_once(tmp_path, out):
 
 def test_progress_is_told_before_a_row_is_finished(source, out, monkeypatch):
     """Long rows are not silence: between evaluations the listener hears of tokens of unfinished rows."""
-    monkeypatch.setattr("blendin_local.jobs.batch.run.TELL_EVERY_S", -1.0)
+    monkeypatch.setattr("blendin_local.jobs.batch.batch.REPORT_EVERY_S", -1.0)
     heard = []
     with opened(source, out) as batch:
         batch.answer(ScriptedAnswers(), lambda: False, heard.append)
@@ -357,7 +359,7 @@ REAL_WRITE = os.write
 @pytest.mark.parametrize("room", [0, 1, 1500, 4321])
 def test_a_full_disk_loses_nothing(source, out, room, monkeypatch):
     """One clear error, whole lines on disk, and the next run goes on."""
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.os.write", FullDisk(room).write)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.os.write", FullDisk(room).write)
     with pytest.raises(WriteError, match="No space left"):
         run(source, out)
     monkeypatch.undo()
@@ -392,6 +394,7 @@ except WriteError as error:
     assert len(set(ids(out))) == 27
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
 def test_100_000_rows_stay_under_a_memory_line(tmp_path):
     """From 10,000 to 100,000 rows memory grows by less than 100 bytes a row."""
@@ -445,4 +448,4 @@ def test_an_answer_line_is_one_line(tmp_path):
 )
 def test_rows_at_once_by_cores_and_memory(machine, need, rows, parallel):
     """Eight a core, 32 at most, within half of the memory that is left, never more than there are rows."""
-    assert choose_parallel(*machine, *need, rows) == parallel
+    assert n_parallel_within(*machine, *need, rows) == parallel

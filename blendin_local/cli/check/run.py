@@ -26,15 +26,15 @@ from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.files import write_private
-from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.check.record import Check, check_to_json
 from blendin_local.jobs.check.run import CheckPlan, Listener, full_check, static_check
 from blendin_local.jobs.check.static import ROLES
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
+from blendin_local.jobs.preparation import n_parallel_for
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair, Request
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.reports.check_page import check_page
@@ -106,14 +106,14 @@ def _requests(command: _Command, ready: ResolvedPair) -> list[Request]:
     answer = replace(ready.answer, max_tokens=asked, top_logprobs=opened.blend.top_k)
     defaults = RowDefaults(opened.blend, ready.sampling, answer, ready.system)
 
-    def on_fault(fault: InvalidRow) -> None:
+    def on_invalid(fault: InvalidRow) -> None:
         if not what.skip_bad:
             command.say(f"{source}:{fault.line}: {fault.message}", "none")
 
-    scan = scan_rows(source, what.field, defaults, on_fault)
-    if scan.bad and (not what.skip_bad or scan.bad == scan.rows):
+    scan = scan_rows(source, what.field, defaults, on_invalid)
+    if scan.invalid and (not what.skip_bad or scan.invalid == scan.rows):
         raise UsageError(
-            f"{scan.bad} of {scan.rows} rows of {source} are bad",
+            f"{scan.invalid} of {scan.rows} rows of {source} are bad",
             "correct them, or leave them out with --skip-bad",
         )
     rows = [row.request for row in scan.read() if isinstance(row, Row)][: what.limit or limits.n_prompts]
@@ -129,7 +129,7 @@ def _measure(
 ) -> Check:
     setup = ready.setup.with_files(paths)
     parallel = min(
-        command.what.parallel or parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
+        command.what.parallel or n_parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
     )
     plan = CheckPlan(
         setup=replace(setup, n_parallel=parallel),

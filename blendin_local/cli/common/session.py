@@ -22,8 +22,8 @@ from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.jobs.preparation import default_pair_note
-from blendin_local.models.local import Progress
 from blendin_local.models.references import Resolved
+from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files, resolve_pair
 from blendin_local.settings import AnswerSettings

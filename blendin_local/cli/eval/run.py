@@ -8,9 +8,7 @@ Not here: the command (`cli.eval.command`), the evaluation (`jobs.evaluation.job
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import typer
@@ -30,7 +28,6 @@ from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.cli.eval.progress import eval_line
 from blendin_local.jobs.evaluation.job import run_eval
-from blendin_local.jobs.evaluation.run.progress import EvalProgress, OnProgress
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
 from blendin_local.jobs.evaluation.spec.variants import split_methods
@@ -99,15 +96,7 @@ def evaluate(command: EvalCommand) -> None:
     err = make_console(lasting_stderr())
     err.quiet = command.report.quiet
     with stop_on_interrupt(terminate=True) as interrupt:
-        with ExitStack() as stack:
-
-            @cache
-            def shown() -> OnProgress:  # from the first row on: downloads have bars of their own
-                return stack.enter_context(show_progress(err, eval_line))
-
-            def on_progress(progress: EvalProgress) -> None:
-                shown()(progress)
-
+        with show_progress(err, eval_line) as on_progress:
             result = run_eval(
                 command.spec(),
                 on_progress=on_progress,

@@ -23,11 +23,10 @@ from blendin_local.jobs import inventory
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
-from blendin_local.models.packages import Progress
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
-from blendin_local.models.store import Store
+from blendin_local.models.store import Progress, Store
 from blendin_local.views.doctor import diagnosis_view
 from blendin_local.views.inventory import ListingView, facts_view, megabytes, pair_view, removal_view
 from blendin_local.views.theme import make_consoles

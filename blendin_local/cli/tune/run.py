@@ -38,21 +38,20 @@ from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
-from blendin_local.jobs.batch.parallel import parallel_for
+from blendin_local.jobs.batch.jsonl_file import replace_file
+from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
-from blendin_local.jobs.preparation import open_for_rows
+from blendin_local.jobs.preparation import n_parallel_for, open_for_rows
 from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.jobs.tune.verdict import TuneReport, judge
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
@@ -134,7 +133,7 @@ def run_tune(command: TuneCommand) -> None:
 
 def _begun_on(folder: Path) -> date | None:
     """The date that templates were told in the trials that are there."""
-    return next(filter(None, map(begun_on, sorted(folder.glob("*.manifest.json")))), None)
+    return next(filter(None, map(first_run_date, sorted(folder.glob("*.manifest.json")))), None)
 
 
 def _questions(command: TuneCommand) -> tuple[Benchmark, list[Item]]:
@@ -225,7 +224,7 @@ def _calibrated(default: BlendSettings) -> list[BlendSettings]:
 
 def _setup(ready: _Ready) -> Any:  # noqa: ANN401
     setup = ready.prepared.setup.with_files(ready.paths)
-    wanted = ready.command.trials.parallel or parallel_for(setup.files(), len(ready.items))
+    wanted = ready.command.trials.parallel or n_parallel_for(setup.files(), len(ready.items))
     return replace(setup, n_parallel=min(wanted, MAX_PARALLEL))
 
 

@@ -16,7 +16,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message, Speaker
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.intake import RawRow
+from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.pair.pair import Request
 from blendin_local.settings import (
     AUTO_ALPHA,
@@ -96,8 +96,8 @@ class InvalidRow:
 
 def interpret(raw: RawRow, defaults: RowDefaults) -> Row | InvalidRow:
     """The meaning of a row."""
-    if raw.fault:
-        return InvalidRow(raw.line, raw.fault, made_id(raw.line))
+    if raw.error:
+        return InvalidRow(raw.line, raw.error, made_id(raw.line))
     key = made_id(raw.line)
     try:
         key = _id(raw)

@@ -81,6 +81,7 @@ def test_choices_are_shown_shuffled_and_scored(name):
         assert benchmark.score(item, LETTERS[item.gold]).parsed == LETTERS[item.gold]
 
 
+@pytest.mark.slow
 @full_data
 @pytest.mark.parametrize("name", CHOICES)
 def test_an_option_in_full_names_itself(name):
@@ -148,6 +149,7 @@ def test_only_requests_with_a_licence_are_shipped():
     assert {int(item.key) for item in items} == set(range(800, 900))
 
 
+@pytest.mark.slow
 @full_data
 def test_the_subsets_can_be_made_anew(tmp_path):
     """The script makes, from the complete data, the very bytes that are shipped."""
@@ -155,6 +157,7 @@ def test_the_subsets_can_be_made_anew(tmp_path):
         assert made.read_bytes() == (DATA / made.relative_to(tmp_path)).read_bytes()
 
 
+@pytest.mark.slow
 @full_data
 def test_complete_sets_load(benchmark):
     """The complete sets have their known sizes and unique keys, and hold the shipped questions unchanged."""
@@ -259,6 +262,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert "gsm8k/test.jsonl" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_scoring_is_quick():
     """A run of all benchmarks with four answers to each question is scored in well under ten seconds."""
     began = time.perf_counter()

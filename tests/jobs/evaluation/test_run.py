@@ -70,6 +70,7 @@ def test_the_same_answers_give_the_same_report(evaluation, tmp_path):
     assert "seconds" not in json.dumps(without_times(evaluation.report()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 13, 30, 47])
 def test_stopped_and_continued_loses_nothing(evaluation, tmp_path, stop_after):
     """A run cut short says so in its title; continued, its report is that of a run in one go."""

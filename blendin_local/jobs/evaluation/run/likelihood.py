@@ -16,8 +16,7 @@ from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
 from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import ContextFullError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
@@ -65,7 +64,7 @@ def score_options(
         Whether every item is scored.
     """
     done: set[str] = set()
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: done.add(line["custom_id"]))
         for item in items:
             if should_stop():

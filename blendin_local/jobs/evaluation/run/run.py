@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import roles_of
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.batch import Batch, BatchPair
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionScorer, score_options
@@ -31,7 +31,7 @@ from blendin_local.pair.pair import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
 
 
-class PairProtocol(Answers, OptionScorer, Protocol):
+class PairProtocol(BatchPair, OptionScorer, Protocol):
     """What an evaluation needs of a pair."""
 
 

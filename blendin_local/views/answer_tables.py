@@ -1,0 +1,203 @@
+"""Tables about answers: the candidates of one step, all steps, several methods, a conversation.
+
+Here: pure functions from records to rich tables that are readable at 40 columns.
+Not here: the answer itself and its footer (`views.answer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from blendin_local.core.records import (
+    BlendSummary,
+    Candidate,
+    CandidateLists,
+    Completion,
+    Source,
+    Step,
+    summarize,
+)
+from blendin_local.core.text import is_whole
+from blendin_local.views.answer import STOP_TEXTS, percent, steps_per_second
+from blendin_local.views.visible import visible
+
+SOURCE_TEXTS: Mapping[Source, str] = {
+    "base": "the base was sure, so the guide was not asked",
+    "kept": "the guide was asked, and the base's first choice was kept",
+    "changed": "the guide was asked and changed the outcome",
+    "guide": "the guide answers alone",
+}
+_WHITE_SPACE_MARKS = "·⏎⇥␍"
+
+
+def _plain_table(gap: int = 1) -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
+
+
+def _short_percent(share: float) -> str:
+    """A share in at most five columns: `83 %`, `4.5 %`, `<.1 %`."""
+    if 0 < share < 0.0005:
+        return "<.1 %"
+    return percent(share, 0 if share >= 0.0995 else 1)
+
+
+def styled_bytes(data: bytes) -> Text:
+    """A candidate's bytes made visible, with marks for white space dimmed; END has a style of its own."""
+    if not data:
+        return Text(visible(data), style="end")
+    shown = Text(visible(data), no_wrap=True, overflow="ellipsis")
+    shown.highlight_regex(rf"[{_WHITE_SPACE_MARKS}]|<[0-9A-F ]+>|<U\+[0-9A-F]+>", "invisible")
+    return shown
+
+
+def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
+    """The bytes of the candidate that became `step`, or None if it is not among them.
+
+    A candidate that ends inside a character was completed before the step ended: it is the beginning of the
+    step's bytes.
+    """
+    proposed = {candidate.bytes for candidate in candidates}
+    if step.bytes in proposed:
+        return step.bytes
+    begun = [data for data in proposed if data and step.bytes.startswith(data) and not is_whole(data)]
+    return max(begun, key=len, default=None)
+
+
+def source_text(step: Step) -> str:
+    """Where a step came from, in words."""
+    return "; ".join([SOURCE_TEXTS[step.source], *(f"the {role} made no suggestion" for role in step.silent)])
+
+
+def lists_of(step: Step) -> CandidateLists:
+    """The step's candidates; if they were not kept, each model's first choice."""
+    if step.candidates is not None:
+        return step.candidates
+    base, guide = (None if top is None else (top,) for top in (step.base_top, step.guide_top))
+    return CandidateLists(base, guide, None)
+
+
+def why_headline(step: Step) -> Text:
+    """`step 17 ·Sure changed: the guide was asked and changed the outcome; alpha 0.81`."""
+    line = Text.assemble(
+        (f"step {step.i} ", "heading"), styled_bytes(step.bytes), " ", (step.source, "heading")
+    )
+    line.append(f": {source_text(step)}")
+    if step.alpha is not None:
+        line.append(f"; alpha {step.alpha:.2f}")
+    line.no_wrap, line.overflow = False, "fold"
+    return line
+
+
+def why_table(step: Step, limit: int = 10) -> RenderableType:
+    """Base, guide and blend candidates of one step side by side, the winner marked.
+
+    Args:
+        step: The step; if its candidates were not kept, the first choices are shown.
+        limit: Maximum number of rows.
+    """
+    lists = lists_of(step)
+    columns = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
+    filled = {name: column for name, column in columns.items() if column}
+    if not filled:
+        return Group(why_headline(step), Text("No candidates were kept for this step.", style="hint"))
+    won = winner(step, (candidate for column in filled.values() for candidate in column))
+    table = _plain_table(gap=2)
+    for name in filled:
+        table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
+        table.add_column("", justify="right", no_wrap=True)
+    for row in list(zip_longest(*filled.values()))[:limit]:
+        table.add_row(
+            *(cell for candidate in row for cell in candidate_cells(candidate, won, _short_percent))
+        )
+    return Group(why_headline(step), table)
+
+
+def candidate_cells(
+    candidate: Candidate | None, won: bytes | None, shown: Callable[[float], str]
+) -> tuple[Text, Text]:
+    """A candidate and its probability, formatted by `shown`, the winner marked; empty cells for None."""
+    if candidate is None:
+        return Text(), Text()
+    name, p = styled_bytes(candidate.bytes), Text(shown(candidate.p))
+    if candidate.bytes == won:
+        name = Text.assemble("▸", name, no_wrap=True, overflow="ellipsis")
+        name.stylize("winner")
+        p.stylize("winner")
+    return name, p
+
+
+def tokens_table(steps: Sequence[Step]) -> Table:
+    """Every step of an answer: its text, its source, and each model's first choice.
+
+    Where the guide was not asked, the base's first choice is the step's text: only its probability is shown.
+    """
+    table = _plain_table()
+    table.add_column("#", justify="right", style="faint", no_wrap=True)
+    table.add_column("text", overflow="ellipsis", min_width=6)
+    table.add_column("source", no_wrap=True)
+    table.add_column(Text("base", style="role.base"), overflow="ellipsis", min_width=8)
+    table.add_column(Text("guide", style="role.guide"), overflow="ellipsis", min_width=8)
+    for step in steps:
+        table.add_row(
+            str(step.i),
+            _styled_text(step),
+            Text(step.source, style=f"source.{step.source}"),
+            _top(step.base_top, step),
+            _top(step.guide_top, step),
+        )
+    return table
+
+
+def _styled_text(step: Step) -> Text:
+    text = styled_bytes(step.bytes)
+    text.stylize(f"source.{step.source}")
+    return text
+
+
+def _top(candidate: Candidate | None, step: Step) -> Text:
+    if candidate is None:
+        return Text()
+    top = Text(f"{candidate.p * 100:3.0f} % ", style="faint", no_wrap=True, overflow="ellipsis")
+    return top.append_text(styled_bytes(candidate.bytes)) if step.asked else top
+
+
+def comparison_table(answers: Mapping[str, Completion]) -> Table:
+    """Methods side by side: length, how often the guide was asked, speed, and why each stopped."""
+    return _answers_table("method", answers.items())
+
+
+def stats_table(completions: Sequence[Completion]) -> Table:
+    """The answers of a conversation, numbered, and all of them together."""
+    table = _answers_table("answer", ((str(i), answer) for i, answer in enumerate(completions, 1)))
+    if len(completions) < 2:
+        return table
+    summary = summarize([step for answer in completions for step in answer.steps])
+    milliseconds = sum(answer.timings.generation_ms for answer in completions)
+    rate = 1000 * summary.steps / milliseconds if milliseconds else None
+    table.add_section()
+    table.add_row(*_answer_cells("all", summary, rate, ""))
+    return table
+
+
+def _answers_table(name: str, answers: Iterable[tuple[str, Completion]]) -> Table:
+    table = _plain_table()
+    table.add_column(name, style="heading", no_wrap=True)
+    for heading in ("steps", "asked", "changed", "tok/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("end", no_wrap=True)
+    for label, answer in answers:
+        table.add_row(
+            *_answer_cells(label, answer.blend, steps_per_second(answer), STOP_TEXTS[answer.stopped_by].short)
+        )
+    return table
+
+
+def _answer_cells(label: str, blend: BlendSummary, rate: float | None, end: str) -> tuple[str, ...]:
+    asked, changed = _short_percent(blend.intervention_rate), _short_percent(blend.changed_rate)
+    return label, str(blend.steps), asked, changed, "" if rate is None else f"{rate:.1f}", end
