@@ -20,7 +20,7 @@ from blendin_local.reports.paper.paper_tables import paper_tables
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """The object of report.json: everything measured, and under `displays` the paper's tables beside it."""
+    """The object of report.json: everything measured, and under `displays` the paper's tables, filled."""
     measured = report.to_json()
     times = measured.pop("times")
     shown = json.loads(json.dumps([asdict(table) for table in paper_tables(report.plan, report.cells)]))

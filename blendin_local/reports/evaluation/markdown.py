@@ -32,8 +32,8 @@ def _lines(report: Report) -> Iterator[str]:
     for benchmark, pair in benchmark_pairs(report):
         scores, *more = benchmark_tables(report, benchmark, pair)
         yield from _table_lines(scores, level=2)
-        for grid in more:
-            yield from _table_lines(grid, level=3)
+        for table in more:
+            yield from _table_lines(table, level=3)
     shown = paper_tables(report.plan, report.cells)
     if shown:
         yield "## Beside the paper"
@@ -42,22 +42,22 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield from (f"- {difference}" for difference in paper_numbers()["differences"])
         yield ""
-    for display in shown:
-        yield from _table_lines(report_table(display), level=3)
+    for paper_table in shown:
+        yield from _table_lines(report_table(paper_table), level=3)
     yield from _table_lines(signature_table(report), level=2)
 
 
-def _table_lines(grid: ReportTable, level: int) -> Iterator[str]:
-    yield f"{'#' * level} {_plain(grid.title)}"
+def _table_lines(table: ReportTable, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {_plain(table.title)}"
     yield ""
-    yield _row(grid.head)
-    yield _row(["---", *["---:"] * (len(grid.head) - 1)])
-    for row in grid.rows:
+    yield _row(table.head)
+    yield _row(["---", *["---:"] * (len(table.head) - 1)])
+    for row in table.rows:
         yield _row(row)
     yield ""
-    for note in grid.notes:
+    for note in table.notes:
         yield f"- {_plain(note)}"
-    if grid.notes:
+    if table.notes:
         yield ""
 
 

@@ -52,13 +52,13 @@ def _scores(report: Report) -> Section:
 
 
 def _benchmark(report: Report, benchmark: str, pair: str) -> Section:
-    """Scores and readings at once; how the answers look on demand."""
+    """Scores and log-likelihoods, and how the answers look in a fold."""
     shown = [
         make(report, benchmark, pair) for make in (score_table, figures_table, judge_table, likelihood_table)
     ]
     folded = [make(report, benchmark, pair) for make in (ends_table, faults_table, letters_table)]
-    blocks = [block for grid in shown if grid for block in _blocks(grid)]
-    inside = [block for grid in folded if grid for block in _blocks(grid)]
+    blocks = [block for found in shown if found for block in _blocks(found)]
+    inside = [block for found in folded if found for block in _blocks(found)]
     about = str(report.plan.benchmarks[benchmark]["about"])
     return Section(
         section_title(report, benchmark, pair),
@@ -83,12 +83,12 @@ def _beside_the_paper(report: Report) -> list[Section]:
 
 
 def _signature(report: Report) -> Section:
-    return Section("What these numbers hang on", "", _blocks(signature_table(report)))
+    return Section("What these numbers depend on", "", _blocks(signature_table(report)))
 
 
-def _table(grid: ReportTable) -> str:
-    return table(grid.head, grid.rows, caption=grid.title)
+def _table(found: ReportTable) -> str:
+    return table(found.head, found.rows, caption=found.title)
 
 
-def _blocks(grid: ReportTable) -> list[str]:
-    return [_table(grid), *(paragraph(note, "summary") for note in grid.notes)]
+def _blocks(found: ReportTable) -> list[str]:
+    return [_table(found), *(paragraph(note, "summary") for note in found.notes)]

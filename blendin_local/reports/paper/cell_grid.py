@@ -1,7 +1,7 @@
-"""Cells laid out by pair, benchmark and method, and the record that a table or figure made of them is.
+"""Cells by pair, benchmark and method, and the record of a table or figure made of them.
 
 Here: `PaperTable`, `CellGrid`, and how numbers are written in tables.
-Not here: which tables and figures there are (`display_tables`, `display_figures`).
+Not here: which tables and figures there are (`tables`, `figures`).
 """
 
 from __future__ import annotations

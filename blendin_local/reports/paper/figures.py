@@ -1,7 +1,7 @@
 """The paper's figures 2, 3 and 4 with our cells, and the calibration of the pairs' models.
 
 Here: a function for each figure; None where our runs do not fill it.
-Not here: tables (`display_tables`), how a figure is drawn (`reports.evaluation.plots`).
+Not here: tables (`tables`), how a figure is drawn (`reports.evaluation.plots`).
 """
 
 from __future__ import annotations

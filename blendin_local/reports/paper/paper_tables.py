@@ -1,6 +1,6 @@
-"""The paper's tables and figures, filled with our own cells as far as they go.
+"""The paper's tables and figures, filled with our cells as far as they go.
 
-Here: `displays`; a display that our runs do not fill is left out. `report_table`, one of them as words.
+Here: `paper_tables`, without those that our runs do not fill; `report_table`, one of them as words.
 Not here: the tables and figures one by one (`tables`, `figures`), how they are drawn
 (`reports.evaluation`).
 """
@@ -30,15 +30,13 @@ MAKERS: tuple[Callable[[CellGrid], PaperTable | None], ...] = (
 
 
 def paper_tables(plan: EvalPlan, cells: Sequence[Cell]) -> tuple[PaperTable, ...]:
-    """Every display that the cells fill."""
-    known = CellGrid(plan, cells)
-    found = (make(known) for make in MAKERS)
-    return tuple(display for display in found if display is not None and display.ours)
+    """Every table and figure that the cells fill."""
+    grid = CellGrid(plan, cells)
+    found = (make(grid) for make in MAKERS)
+    return tuple(table for table in found if table is not None and table.ours)
 
 
-def report_table(display: PaperTable) -> ReportTable:
+def report_table(table: PaperTable) -> ReportTable:
     """One of the paper's tables or figures, the paper's own rows below ours and marked as theirs."""
-    theirs = tuple(("paper: " + row[0], *row[1:]) for row in display.theirs)
-    return ReportTable(
-        f"{display.name}: {display.title}", display.head, (*display.ours, *theirs), display.notes
-    )
+    theirs = tuple(("paper: " + row[0], *row[1:]) for row in table.theirs)
+    return ReportTable(f"{table.name}: {table.title}", table.head, (*table.ours, *theirs), table.notes)

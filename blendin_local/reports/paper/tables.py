@@ -1,7 +1,7 @@
 """The paper's tables 1, 2, 3, 5 and 6 with our cells, its own rows apart.
 
 Here: a function for each table; None where our runs do not fill it.
-Not here: figures (`display_figures`), the paper's numbers (`paper`).
+Not here: figures (`figures`), the paper's numbers (`published`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the numbers of a report hang on, in words: files, hashes, settings, seed, versions.
+"""What the numbers of a report depend on, in words: files, hashes, settings, seed, versions.
 
 Here: `signature_table`.
 Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.tables`).
@@ -11,7 +11,7 @@ from blendin_local.views.evaluation.tables import ReportTable
 
 
 def signature_table(report: Report) -> ReportTable:
-    """What every number above hangs on."""
+    """What every number above depends on."""
     plan, rows = report.plan, []
     for pair, facts in plan.pairs.items():
         for role, model in facts["models"].items():

@@ -1,8 +1,8 @@
-"""The report as plain grids of words, which terminal, Markdown and HTML all show.
+"""The report of an evaluation as tables of words, which terminal, Markdown and HTML all show.
 
-Here: `ReportTable`, and functions from a report to grids.
-Not here: how a grid is drawn (`views.evaluation.terminal`, `_markdown`, `_html`), the numbers
-(`jobs.evaluation`).
+Here: `ReportTable`, and functions from a report to such tables.
+Not here: how a table is drawn (`views.evaluation.terminal`, `reports.evaluation`), the numbers
+(`jobs.evaluation.score`).
 """
 
 from __future__ import annotations
@@ -192,11 +192,11 @@ def faults_table(report: Report, benchmark: str, pair: str) -> ReportTable:
 def letters_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """How often each letter was answered, beside how often it is right."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.letters]
-    readings = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
+    likelihoods = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
     counts = [(cell.variant, cell.letters) for cell in cells]
-    counts += [(f"{r.role}, likeliest letter", r.letters) for r in readings]
-    if readings:
-        counts.append(("the right ones", readings[0].gold))
+    counts += [(f"{r.role}, likeliest letter", r.letters) for r in likelihoods]
+    if likelihoods:
+        counts.append(("the right ones", likelihoods[0].gold))
     if not counts:
         return None
     names = sorted({name for _, found in counts for name in found} - {"none"})
@@ -206,11 +206,13 @@ def letters_table(report: Report, benchmark: str, pair: str) -> ReportTable | No
 
 def likelihood_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
     """Options read by log-likelihood, base and guide alone."""
-    readings = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
-    if not readings:
+    likelihoods = [r for r in report.likelihoods if (r.benchmark, r.pair) == (benchmark, pair)]
+    if not likelihoods:
         return None
-    names = list(readings[0].figures)
-    rows = tuple((f"{r.role}{_unread(r)}", *(interval(r.figures.get(n)) for n in names)) for r in readings)
+    names = list(likelihoods[0].figures)
+    rows = tuple(
+        (f"{r.role}{_missing(r)}", *(interval(r.figures.get(n)) for n in names)) for r in likelihoods
+    )
     notes = (
         ("below a billion weights a letter is position bias: read the option text",)
         if _small(report, pair)
@@ -219,10 +221,10 @@ def likelihood_table(report: Report, benchmark: str, pair: str) -> ReportTable |
     return ReportTable("Options by log-likelihood", ("model alone", *map(in_words, names)), rows, notes)
 
 
-def _unread(reading: LikelihoodCell) -> str:
-    if reading.read < reading.wanted:
-        return f" ({reading.read} of {reading.wanted})"
-    return f" ({reading.failed} failed)" if reading.failed else ""
+def _missing(cell: LikelihoodCell) -> str:
+    if cell.read < cell.wanted:
+        return f" ({cell.read} of {cell.wanted})"
+    return f" ({cell.failed} failed)" if cell.failed else ""
 
 
 def _small(report: Report, pair: str) -> bool:
@@ -274,4 +276,4 @@ def benchmark_tables(report: Report, benchmark: str, pair: str) -> Sequence[Repo
         letters_table,
     )
     found = [make(report, benchmark, pair) for make in makers]
-    return [grid for grid in found if grid is not None]
+    return [table for table in found if table is not None]

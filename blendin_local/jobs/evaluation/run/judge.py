@@ -2,7 +2,7 @@
 
 Here: `Judge`, one question to the endpoint; `judge_answers`, which keeps its verdicts; `read_judged`.
 Not here: what a judge is asked about each benchmark (`rubrics`), scoring without one (`scorers`).
-A judge that cannot be reached or understood is a failure: counted as such, and asked again by the next run.
+A judge that cannot be reached or understood is a failure: it is counted, and the next run asks again.
 Source: OpenAI's chat completions API; Gan et al. 2026, section 5 (gpt-4o-mini, gpt-4o).
 """
 
@@ -107,18 +107,16 @@ def judge_answers(
     path: Path,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    listen: Callable[[int], None] = lambda left: None,
 ) -> bool:
-    """Have judged what has no verdict yet, a line a verdict.
+    """Ask for a verdict on every answer that has none yet; each is kept as a line.
 
     Args:
-        judge: Who judges.
-        rubric: What it is asked and how it may answer.
+        judge: The endpoint.
+        rubric: What it is asked, and how its reply is read.
         items: The questions.
         answers: By item.
         path: The file of verdicts.
         should_stop: Polled between verdicts.
-        listen: Is told how many are left.
 
     Returns:
         Whether all of them were asked.
@@ -129,14 +127,11 @@ def judge_answers(
         file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             waiting: Iterator[Item] = iter(wanted)
-            left = len(wanted)
-            while portion := list(islice(waiting, AT_ONCE)):
+            while batch := list(islice(waiting, AT_ONCE)):
                 if should_stop():
                     return False
-                listen(left)
-                for line in pool.map(lambda item: _verdict(judge, rubric, item, answers[item.key]), portion):
+                for line in pool.map(lambda item: _verdict(judge, rubric, item, answers[item.key]), batch):
                     file.append(line)
-                left -= len(portion)
         file.verify()
     return True
 

@@ -1,7 +1,7 @@
 """One cell of the report: a pair, a benchmark, a method, and everything that is counted on its answers.
 
 Here: `Cell`, `LikelihoodCell`, and the functions that make them from what a folder keeps.
-Not here: which cells there are (`report`), tables and figures made of many cells (`displays`).
+Not here: which cells there are (`report`), tables made of many cells (`views.evaluation`).
 An item whose row failed is scored like an empty answer: no row is dropped.
 """
 
@@ -40,7 +40,7 @@ class Cell:
         mean_characters: Characters per answer.
         ended_by: How many answers each kind of end has.
         faults: `no parse`, `cut`, `empty`, `repetition`, `endless`, `failed`: how many answers each.
-        letters: How often each reading was found, where options have letters; else empty.
+        letters: How often each letter was named, where options have letters; else empty.
         judge: Verdicts asked, had and failed; None without a judge.
         settings: How the method was set.
     """
@@ -189,7 +189,7 @@ def _judged_metric(item: Item) -> str:
 
 
 def _with_judge(benchmark: Benchmark, verdicts: Verdicts) -> Benchmark:
-    """The benchmark with a judge's figures behind its own; over two halves `judged` is their mean."""
+    """The benchmark with a judge's figures after the benchmark's; over two halves `judged` is their mean."""
     found = {
         metric for verdict in verdicts.values() for metric in verdict.scores if metric.startswith(JUDGED)
     }

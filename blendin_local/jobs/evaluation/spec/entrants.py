@@ -125,8 +125,8 @@ class _Maker:
         """The files; a guide that cannot be prompted is refused here, before anything runs."""
         paths = locate_files(resolved, roles, self.interaction)
         if "guide" in paths:
-            own = read_header(paths["guide"]).chat_template
-            guide_template(paths["guide"], own, resolved.setup.guide_template)
+            in_file = read_header(paths["guide"]).chat_template
+            guide_template(paths["guide"], in_file, resolved.setup.guide_template)
         return paths
 
 

@@ -33,7 +33,7 @@ class EvalSpec:
         full: Whether to ask every question; needs `data`.
         data: A folder with the complete benchmarks; None takes the questions that are shipped.
         seed: Draws the questions, the order of options, and the bootstrap copies.
-        max_tokens: A lower limit on an answer's tokens than the benchmark's own.
+        max_tokens: Maximum tokens per answer, where that is less than the benchmark's limit.
         n_parallel: Number of answers generated at once; None chooses by memory and cores.
         judge_url: An OpenAI-compatible endpoint that judges answers. Answers are sent to it.
         judge_model: The model that the endpoint uses.

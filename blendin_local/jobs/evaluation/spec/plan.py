@@ -1,7 +1,7 @@
 """What an evaluation compares, on what and with which models: the record that its folder begins with.
 
 Here: `EvalPlan`, kept as `plan.json`; a later run into the same folder adds to it and contradicts nothing.
-Not here: how it is carried out (`run`), what came of it (`report`).
+Not here: how it is made (`planning`), how it is run (`run`), what came of it (`score.report`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from blendin_local.jobs.evaluation.spec.variants import ALIGNED
 VERSION = 1
 CHECK = "check"  # what `blendin check` found out about a pair
 FREE = frozenset({CHECK, "figures", "title", "about", "source", "licence", "in_paper"})
-"""Facts that answers do not hang on: they may be others in a later run, whose words then count."""
+"""Facts that no answer depends on. They may change in a later run, and the later ones count."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class EvalPlan:
         cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.
         likelihoods: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods that is wanted. `readings` in
             JSON.
-        versions: Of the program and of what its numbers hang on.
+        versions: Of the program and of the packages its numbers depend on.
     """
 
     protocol: Mapping[str, Any]
