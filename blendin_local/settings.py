@@ -183,7 +183,7 @@ class ModelSettings:
         ctx_size: Context in tokens; None takes `DEFAULT_CTX_SIZE`, or the training length if shorter.
         n_gpu_layers: Layers to offload; None offloads all that a GPU build can.
         threads: Threads for every evaluation; None uses the cores that other programs leave
-            (`engine.threads`), at most those this process may use.
+            (`engine.thread_governor`), at most those this process may use.
         flash_attention: `auto` lets llama.cpp decide.
         kv_type: Number format of the KV cache.
         mmap: Whether weights are mapped from the file instead of read.

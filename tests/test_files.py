@@ -109,9 +109,8 @@ OTHER_WRITERS = {
     "models/package_download.py",
     "models/pip_download.py",
     "views/streams.py",
-    "engine/child.py",
-    "engine/verdicts.py",
-    "models/reading.py",
+    "engine/bounded_process.py",
+    "engine/trial_cache.py",
     "paths.py",
 }
 WRITING = re.compile(

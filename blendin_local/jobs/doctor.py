@@ -20,8 +20,15 @@ from blendin_local import __version__
 from blendin_local.engine.build import Build, describe_build
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION
-from blendin_local.engine.machine import affinity, cpu_quota, physical_cores, usable_threads
-from blendin_local.engine.memory import available_memory, estimate, total_memory
+from blendin_local.engine.machine import (
+    affinity,
+    available_memory,
+    cpu_quota,
+    physical_cores,
+    total_memory,
+    usable_threads,
+)
+from blendin_local.engine.memory import estimate
 from blendin_local.errors import BlendinError, LoadError
 from blendin_local.models.hub import is_hub_reachable
 from blendin_local.models.references import resolve

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from blendin_local.engine.gguf.header import check_whole_file
 from blendin_local.errors import FetchError, ModelNotFoundError
+from blendin_local.models.config_file import looks_like_path
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
 from blendin_local.models.grammar import is_model_path, is_repo, is_revision
 from blendin_local.models.hub import cached_file
 from blendin_local.models.quantizations import choose
-from blendin_local.models.registry import FILE_NAME, Registry, looks_like_path
+from blendin_local.models.registry import FILE_NAME, Registry
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
 from blendin_local.paths import expand_user

@@ -20,7 +20,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.errors import FetchError
 from blendin_local.files import write_atomic
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
@@ -100,9 +100,9 @@ class Store:
         return self.inside((self.models / kind / folder).joinpath(*file.split("/")))
 
     @property
-    def verdicts(self) -> Verdicts:
+    def trial_cache(self) -> TrialCache:
         """The files that llama.cpp has loaded successfully before."""
-        return Verdicts(self.root / "first-loads")
+        return TrialCache(self.root / "first-loads")
 
     def partial_dir(self, target: Path) -> Path:
         """The directory for the partial download of a file; it survives an interruption."""

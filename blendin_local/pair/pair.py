@@ -19,14 +19,14 @@ from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.decode.reading import read_text, score_options
+from blendin_local.decode.pair_lock import PairLock
+from blendin_local.decode.prompt_spans import text_of
+from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scheduler import answer_many
+from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
-from blendin_local.decode.spans import text_of
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Request, Settings, Task
-from blendin_local.decode.turns import Turns
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
@@ -43,7 +43,7 @@ Stop = Callable[[], bool]
 class Pair:
     """Two loaded models, or three, that answer together. A context manager; close it when done.
 
-    It makes one answer, or one `answer_all`, at a time (`decode.turns`): a thread that asks while another
+    It makes one answer, or one `answer_all`, at a time (`decode.pair_lock`): a thread that asks while another
     thread's answer is unfinished gets a `PairError`; in one thread the later answer ends the earlier. Closing
     breaks off an answer that another thread is making. After that every use raises `PairError`. One thread is
     best: llama.cpp keeps a team of workers for each thread that calls it.
@@ -60,7 +60,7 @@ class Pair:
 
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
-        self._turns = Turns()
+        self._lock = PairLock()
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
@@ -84,7 +84,7 @@ class Pair:
         Raises:
             PairError: The call comes from inside an answer of this pair.
         """
-        self._turns.close()
+        self._lock.close()
         self._slots = []
         for model in self._models.values():
             model.close()
@@ -93,7 +93,7 @@ class Pair:
         self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
-        with self._turns.visit():
+        with self._lock.using():
             spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
@@ -148,10 +148,12 @@ class Pair:
             ContextFullError: A prompt is longer than its context.
             KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
-        wish = Settings(blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings())
-        with self._turns.visit():
-            task = self._task(as_messages(conversation, system), wish, should_stop)
-        return AnswerStream(task, self._slots[0], should_stop, self._turns)
+        settings = GenerationSettings(
+            blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings()
+        )
+        with self._lock.using():
+            task = self._task(as_messages(conversation, system), settings, should_stop)
+        return AnswerStream(task, self._slots[0], should_stop, self._lock)
 
     def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
         """Answer in one piece; arguments and errors are those of `stream`."""
@@ -179,31 +181,31 @@ class Pair:
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        self._turns.require_open()
-        stop = self._turns.stopping(should_stop)
+        self._lock.require_open()
+        stop = self._lock.stop_when_closing(should_stop)
 
-        def prepare(request: Request) -> Task:
+        def prepare(request: Request) -> PreparedRequest:
             return self._task_of(request, stop)
 
-        return self._turns.each(lambda: answer_many(requests, prepare, self._slots, stop, watch))
+        return self._lock.iterate(lambda: answer_many(requests, prepare, self._slots, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
         """Tokens that the models have evaluated since they were loaded."""
         return sum(model.context.counter.tokens for model in self._models.values())
 
-    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[TokenScore]:  # noqa: ANN401 - as `read_text`
-        """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[TokenScore]:  # noqa: ANN401 - as `score_text`
+        """Every token of a text with what a model predicted for it; arguments and errors: `score_text`."""
         if isinstance(prompt, str):
             require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         role_context = self._role_context(role)
-        stop = self._turns.stopping(how.pop("should_stop", lambda: False))
-        return self._turns.each(lambda: read_text(role_context, spans, should_stop=stop, **how))
+        stop = self._lock.stop_when_closing(how.pop("should_stop", lambda: False))
+        return self._lock.iterate(lambda: score_text(role_context, spans, should_stop=stop, **how))
 
     def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
-        with self._turns.visit():
+        with self._lock.using():
             return self._prompt(role, messages)
 
     def option_logprobs(
@@ -216,37 +218,41 @@ class Pair:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
         for option in options:
             require_text(option, "an option")
-        role_context, turn, stop = (
+        role_context, lease, stop = (
             self._role_context(role),
-            self._turns.begin(),
-            self._turns.stopping(should_stop),
+            self._lock.acquire(),
+            self._lock.stop_when_closing(should_stop),
         )
-        with self._turns.playing(turn):
+        with self._lock.running(lease):
             return score_options(role_context, self._prompt(role, messages, stop), options, stop)
 
     def _role_context(self, role: Role) -> RoleContext:
-        self._turns.require_open()
+        self._lock.require_open()
         if role not in self._models:
             raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
         return self._slots[0][role]
 
-    def _task_of(self, request: Request, should_stop: Stop) -> Task:
-        wish = Settings(request.blend, request.sampling, request.answer)
-        return self._task(request.messages, wish, should_stop)
+    def _task_of(self, request: Request, should_stop: Stop) -> PreparedRequest:
+        settings = GenerationSettings(request.blend, request.sampling, request.answer)
+        return self._task(request.messages, settings, should_stop)
 
-    def _task(self, messages: Sequence[Message], wish: Settings, should_stop: Stop) -> Task:
-        """Check a wish and fill in what it leaves open."""
-        roles = self._require_roles(wish.blend.method)
+    def _task(
+        self, messages: Sequence[Message], settings: GenerationSettings, should_stop: Stop
+    ) -> PreparedRequest:
+        """Check the settings and fill in what they leave open."""
+        roles = self._require_roles(settings.blend.method)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
-        for stop in wish.answer.stop:
+        for stop in settings.answer.stop:
             require_text(stop, "a stop string")
-        sampling = wish.sampling
+        sampling = settings.sampling
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))
-        settings = Settings(wish.blend, sampling, self._with_template_stops(wish.answer, roles))
+        settings = GenerationSettings(
+            settings.blend, sampling, self._with_template_stops(settings.answer, roles)
+        )
         prompts = self._spans(messages, roles, should_stop)
-        return Task(
+        return PreparedRequest(
             prompts,
             settings,
             signature=self._signature(prompts, settings),
@@ -272,7 +278,7 @@ class Pair:
 
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""
-        with self._turns.visit():
+        with self._lock.using():
             lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
@@ -288,7 +294,9 @@ class Pair:
         of_models = (notice for role in roles for notice in self._models[role].notices(role))
         return tuple(filter(None, (library().notice, *of_models)))
 
-    def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
+    def _signature(
+        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
+    ) -> dict[str, Any]:
         own = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
             **signature(self._models, prompts, settings),
@@ -300,6 +308,6 @@ class Pair:
 
 def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, LoadedModel]:
     try:
-        return LoadedModel.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_parallel)
+        return LoadedModel.load_all(setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

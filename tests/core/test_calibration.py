@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from blendin_local.core.calibration import (
     N_BINS,
-    Readings,
+    CalibrationData,
     chance_calibration_error,
     expected_calibration_error,
     fit_temperature,
@@ -27,8 +27,9 @@ def draw(n, n_vocab=50, *, scale=3.0, factor=1.0, seed=0):
 
 
 def readings(rows, tokens):
-    return Readings.of(
-        token_score(row, int(t), 0, b"x", tempering=True) for row, t in zip(rows, tokens, strict=True)
+    return CalibrationData.of(
+        token_score(row, int(t), 0, b"x", temperature_profile=True)
+        for row, t in zip(rows, tokens, strict=True)
     )
 
 
@@ -134,7 +135,7 @@ def test_a_minimum_outside_the_range_is_said():
 
     assert fit.at_edge
     assert fit.temperature == pytest.approx(1 / INVERSE_TEMPERATURES[0], rel=1e-6)
-    assert fit_temperature(Readings.of([])) is None
+    assert fit_temperature(CalibrationData.of([])) is None
 
 
 def test_some_places_can_be_taken_out():

@@ -14,12 +14,11 @@ from blendin_local.decode.loaded_model import memory_estimate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.library import library
-from blendin_local.engine.machine import Readers, cpu_quota, usable_threads
+from blendin_local.engine.machine import Readers, available_memory, cpu_quota, usable_threads
 from blendin_local.engine.memory import (
     CHECKPOINTS,
     MIB,
     MemoryEstimate,
-    available_memory,
     estimate,
     require_memory,
 )

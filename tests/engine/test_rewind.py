@@ -150,7 +150,7 @@ def test_going_back_any_distance_leaves_no_trace(bench, memory):
 
 
 @pytest.mark.slow
-def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
+def test_an_answer_changed_at_any_place_is_read_from_there(bench, memory):
     """Whatever an answer is changed into, tokens stay up to the first that differs, and the rest is read."""
     prompt = ids_of(PROMPT)
     told = bench.vocabulary.tokenize_following(TEXT)
@@ -232,7 +232,7 @@ def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     assert len(kept) < 90
 
 
-def test_own_tokens_stay_before_the_place_where_text_is_retold(bench, memory):
+def test_own_tokens_stay_before_the_place_where_text_changes(bench, memory):
     """Tokens a model chose itself are kept, unlike those of tokenized text, up to the last safe boundary."""
     prompt, said = ids_of(PROMPT), [3 + byte for byte in b"hello world the hell or"]
     context, sequence = bench.walked([*prompt, *said])

@@ -57,7 +57,7 @@ def test_joined_bytes_give_the_text_back(family_vocabulary, text):
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=chunks)
 def test_windowed_tokenization_equals_full(family_vocabulary, parts):
-    """An answer told in pieces has the tokens of the whole answer, however it was cut."""
+    """An answer given in pieces has the tokens of the whole answer, however it was cut."""
     sequence = TokenSequence(0, family_vocabulary)
     sequence.begin([])
     text = ""
@@ -70,7 +70,7 @@ def test_windowed_tokenization_equals_full(family_vocabulary, parts):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=chunks, keep=st.integers(0, 30))
-def test_an_answer_may_be_cut_short_and_told_anew(family_vocabulary, parts, keep):
+def test_an_answer_may_be_cut_short_and_continued(family_vocabulary, parts, keep):
     """Going back to an earlier text gives that text's tokens."""
     sequence = TokenSequence(0, family_vocabulary)
     sequence.begin([])

@@ -14,11 +14,11 @@ from blendin_local.jobs.inventory import list_models
 from blendin_local.models import registry as registry_module
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.entries import PathSource
-from blendin_local.models.reading import LARGEST_TEXT
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import PairSpec, resolve_pair
+from blendin_local.paths import MAX_TEXT_BYTES
 
 MOST_SECONDS = 10.0
 WHOLE = """
@@ -330,11 +330,11 @@ def put(kind, path):
         "empty": b"",
         "NULs": bytes(1000),
         "UTF-16": WHOLE.encode("utf-16"),
-        "huge": b"#" * (LARGEST_TEXT + 1),
-        "deep arrays": b"x = " + b"[" * (LARGEST_TEXT - 10),
-        "deep tables": b"[" + b"a." * (LARGEST_TEXT // 2 - 10) + b"a]",
-        "many keys": b"\n".join(b"k%d = 1" % i for i in range(LARGEST_TEXT // 12)),
-        "slow keys": b"\n".join(b"k%d." % i + b"a." * 5 + b"a = 1" for i in range(LARGEST_TEXT // 30)),
+        "huge": b"#" * (MAX_TEXT_BYTES + 1),
+        "deep arrays": b"x = " + b"[" * (MAX_TEXT_BYTES - 10),
+        "deep tables": b"[" + b"a." * (MAX_TEXT_BYTES // 2 - 10) + b"a]",
+        "many keys": b"\n".join(b"k%d = 1" % i for i in range(MAX_TEXT_BYTES // 12)),
+        "slow keys": b"\n".join(b"k%d." % i + b"a." * 5 + b"a = 1" for i in range(MAX_TEXT_BYTES // 30)),
     }
     if kind in texts:
         path.write_bytes(texts[kind])

@@ -17,9 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blendin_local.cli.common.trouble import as_error
-from blendin_local.engine.machine import physical_cores
-from blendin_local.engine.memory import available_memory, total_memory
+from blendin_local.cli.common.failures import as_error
+from blendin_local.engine.machine import available_memory, physical_cores, total_memory
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.registry import load_registry
@@ -289,7 +288,7 @@ def test_a_pipe_with_a_writer_is_a_file(tmp_path):
 )
 def test_what_is_no_file_is_refused_in_bounded_time(tmp_path, monkeypatch, name, says):
     """An endless device, a pipe without a writer, a directory and a zero byte: each a UsageError."""
-    monkeypatch.setattr("blendin_local.paths.PIPE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("blendin_local.paths.PIPE_TIMEOUT_S", 0.1)
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(UsageError, match=says):

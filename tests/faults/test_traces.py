@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.options import BlendOptions
-from blendin_local.cli.common.trouble import as_error
 from blendin_local.cli.replay.command import replay
 from blendin_local.errors import BlendinError, UsageError
 from tests.hostile_text import HOSTILE, raw_controls

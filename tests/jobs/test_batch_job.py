@@ -57,7 +57,8 @@ def test_a_batch_in_a_call(spec, capfd):
     assert (result.progress.answered, result.progress.left, result.stopped) == (N_ROWS, 0, False)
     assert [line["custom_id"] for line in result.answers()] == [f"id-{i}" for i in range(N_ROWS)]
     assert list(result.answers()) == lines(spec.paths.answers)
-    assert [progress.finished_now for progress in (heard[0], heard[-1])] == [0, N_ROWS]
+    assert (heard[0].finished_now, heard[0].tokens_now) == (0, 0)
+    assert heard[-1].finished_now == N_ROWS
     assert all(isinstance(progress, BatchProgress) for progress in heard)
     assert notes == [f"{N_ROWS} rows; 1 at once"]
     assert capfd.readouterr() == ("", "")

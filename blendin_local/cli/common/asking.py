@@ -16,7 +16,7 @@ from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.cli.common.printing import print_note
 from blendin_local.errors import UsageError
 from blendin_local.jobs.inventory import source_text
-from blendin_local.models.overrides import Accept, Changes
+from blendin_local.models.overrides import Accept, Overrides
 from blendin_local.models.references import Resolved
 from blendin_local.views.visible import escape_controls
 
@@ -63,7 +63,7 @@ def acceptance(err: Console, *, yes: bool = False) -> Accept | None:
     if not can_ask(err):
         return None
 
-    def accept(changes: Changes) -> bool:
+    def accept(changes: Overrides) -> bool:
         wanted = ask(f"{changes}. Use what it says?", err)
         if not wanted:
             err.print("its changes are not used; its new names are", style="footer")

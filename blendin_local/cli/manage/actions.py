@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
-from blendin_local.cli.common.downloads import Bars, download_bars
+from blendin_local.cli.common.downloads import DownloadBars, download_bars
 from blendin_local.cli.common.printing import print_data, print_json
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
 from blendin_local.jobs import inventory
@@ -73,7 +73,7 @@ def pull(
 class _Listener:
     """Follows a download from its first byte on: a file that is here gets no bar and no licence."""
 
-    def __init__(self, item: Resolved, bars: Bars) -> None:
+    def __init__(self, item: Resolved, bars: DownloadBars) -> None:
         self._item, self._bars = item, bars
         self._listen: Progress | None = None
 
@@ -84,7 +84,7 @@ class _Listener:
 
     def __call__(self, done: int, total: int) -> None:
         if self._listen is None:
-            self._listen = self._bars.listener(self._item)
+            self._listen = self._bars.start(self._item)
         self._listen(done, total)
 
 

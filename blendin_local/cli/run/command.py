@@ -28,7 +28,7 @@ from blendin_local.cli.common.options import (
 )
 from blendin_local.cli.common.values import read_text, typed
 from blendin_local.errors import UsageError
-from blendin_local.paths import decode
+from blendin_local.paths import decode_utf8
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +100,7 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     """
     wanted = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
-        decode(sys.stdin.buffer.read(), "standard input") if wanted else None,
+        decode_utf8(sys.stdin.buffer.read(), "standard input") if wanted else None,
         read_text(file),
         None if argument in {None, STDIN} else typed(argument, "the question"),
     ]

@@ -160,7 +160,7 @@ class Batch:
         )
 
     def answer(
-        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], object]
+        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], None]
     ) -> BatchProgress:
         """Answer the rows that are left.
 
@@ -187,7 +187,7 @@ class Batch:
         return self.progress()
 
     def _answer(
-        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], object]
+        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], None]
     ) -> None:
         active: dict[str, tuple[int, Row]] = {}
         already = pair.tokens_evaluated
@@ -206,7 +206,7 @@ class Batch:
             self._keep(number, row, outcome)
             self._report(on_progress)
 
-    def _report(self, on_progress: Callable[[BatchProgress], object]) -> None:
+    def _report(self, on_progress: Callable[[BatchProgress], None]) -> None:
         self._reported = monotonic()
         on_progress(self.progress())
 

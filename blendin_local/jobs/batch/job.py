@@ -34,6 +34,7 @@ from blendin_local.jobs.preparation import (
     choose_n_parallel,
     open_for_rows,
     refuse_exact_prompts,
+    settle,
     suppress_stop,
     versions,
 )
@@ -44,7 +45,6 @@ from blendin_local.pair.resolve import (
     PairSpec,
     ResolvedPair,
     locate_files,
-    resolve_pair,
 )
 
 
@@ -146,8 +146,8 @@ def refuse(question: str) -> bool:
 def run_batch(
     spec: BatchSpec,
     *,
-    on_progress: Callable[[BatchProgress], object] = lambda _: None,
-    on_note: Callable[[str], object] = lambda _: None,
+    on_progress: Callable[[BatchProgress], None] = lambda _: None,
+    on_note: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     confirm: Callable[[str], bool] = refuse,
     interaction: Interaction = NO_INTERACTION,
@@ -186,15 +186,15 @@ class _Job:
     spec: BatchSpec
     paths: BatchPaths
     options: BatchOptions
-    on_progress: Callable[[BatchProgress], object]
-    on_note: Callable[[str], object]
+    on_progress: Callable[[BatchProgress], None]
+    on_note: Callable[[str], None]
     should_stop: Callable[[], bool]
     confirm: Callable[[str], bool]
     interaction: Interaction
 
     def run(self) -> BatchResult:
         spec, options = self.spec, self.options
-        resolved = self.resolve()
+        resolved = settle(replace(spec.pair, every_model=True), self.interaction, self.on_note)
         scan = self.scan(resolved)
         if spec.dry_run:
             finished = FinishedRows.read(scan, self.paths, retry_errors=options.retry_errors)
@@ -210,12 +210,6 @@ class _Job:
             with suppress_stop(self.should_stop):
                 self.answer(resolved, files, batch)
             return self.result(scan, batch.progress())
-
-    def resolve(self) -> ResolvedPair:
-        resolved = resolve_pair(replace(self.spec.pair, every_model=True), accept=self.interaction.accept)
-        if resolved.is_default:
-            self.on_note(f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})")
-        return resolved
 
     def scan(self, resolved: ResolvedPair) -> Scan:
         """Read every row; all that is wrong is reported before anything is loaded."""

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blendin_local.engine import threads
-from blendin_local.engine.threads import (
+from blendin_local.engine import thread_governor
+from blendin_local.engine.thread_governor import (
     SLACK,
     TRIAL_S,
     WINDOW_S,
-    Reading,
+    CpuTimes,
     ThreadGovernor,
-    cores_left,
-    read_machine,
+    free_cores,
+    read_cpu_times,
 )
 
 TICK_S = 0.01  # in which a system counts
@@ -42,7 +42,7 @@ class Machine:
         def count(value):
             return math.floor(value / TICK_S) * TICK_S if self.tells else 0.0
 
-        return Reading(self.at, self.own, count(self.idle), count(self.at * self.cores))
+        return CpuTimes(self.at, self.own, count(self.idle), count(self.at * self.cores))
 
     def slowdown(self, n):
         """One thread that shares its core holds up all: what `n` threads lose to `others` programs."""
@@ -179,19 +179,19 @@ def test_the_loss_is_bounded_beside_a_restless_program(seed, period):
 
 def test_cores_left_counts_own_and_idle_time():
     """Own CPU time and idle time are what others left; a clock that stands still says nothing."""
-    start = Reading(0.0, 5.0, 7.0, 100.0)
+    start = CpuTimes(0.0, 5.0, 7.0, 100.0)
 
-    assert cores_left(start, Reading(2.0, 7.0, 8.0, 104.0)) == pytest.approx(1.5)
-    assert cores_left(start, Reading(2.0, 7.0, 7.0, 100.0)) is None
-    assert cores_left(start, start) is None
+    assert free_cores(start, CpuTimes(2.0, 7.0, 8.0, 104.0)) == pytest.approx(1.5)
+    assert free_cores(start, CpuTimes(2.0, 7.0, 7.0, 100.0)) is None
+    assert free_cores(start, start) is None
     assert 0 < SLACK < 0.5
 
 
 def test_the_machine_can_be_read():
     """The clocks of this machine go forward, and their idle time is within what was counted."""
-    before = read_machine()
+    before = read_cpu_times()
     total = sum(i * i for i in range(300_000))
-    after = read_machine()
+    after = read_cpu_times()
 
     assert total > 0
     assert after.at > before.at
@@ -205,6 +205,6 @@ def test_a_refused_look_is_no_error(monkeypatch):
     def forbidden(*_, **__):
         raise PermissionError(13, "Permission denied", "/proc/stat")
 
-    monkeypatch.setattr(threads.psutil, "cpu_times", forbidden)
+    monkeypatch.setattr(thread_governor.psutil, "cpu_times", forbidden)
 
-    assert read_machine().counted == 0
+    assert read_cpu_times().counted == 0

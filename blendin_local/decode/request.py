@@ -1,7 +1,8 @@
-"""One answer to be made: its prompts, its settings, and the role contexts in which the models take it up.
+"""A request for one answer, and its prepared form.
 
-Here: `Request`, a wish; `Settings`, `Task`, and `start_request`, which begins the role contexts.
-Not here: where prompts come from (`pair`), the steps of the answer (`decode.respond`).
+Here: `Request`; `GenerationSettings`; `PreparedRequest`, with prompts rendered and settings completed; and
+`start_request`, which starts the role contexts.
+Not here: how prompts are rendered (`pair`), the steps of the answer (`decode.respond`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.evidence import TracePolicy, with_evidence
-from blendin_local.decode.respond import Answer, respond
+from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.trace import TracePolicy, with_trace
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
@@ -24,10 +25,10 @@ RoleContexts = Mapping[Role, RoleContext]
 
 @dataclass(frozen=True)
 class Request:
-    """One answer wanted among many.
+    """One request among many.
 
     Attributes:
-        key: Whatever the caller recognises it by.
+        key: The caller's own identifier.
         messages: The conversation; the last message asks for the answer.
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
@@ -42,8 +43,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything one answer was asked for with."""
+class GenerationSettings:
+    """All settings of one answer."""
 
     blend: BlendSettings
     sampling: SamplingSettings
@@ -51,51 +52,53 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One answer to be made.
+class PreparedRequest:
+    """A request that is ready to run.
 
     Attributes:
         prompts: The rendered prompt of each role that the method may ask.
-        settings: What the answer was asked for with, the seed and the template's stop strings filled in.
+        settings: All settings, with the seed and the template's stop strings filled in.
         signature: Everything that decides which bytes the answer has.
         notices: Sentences the user should know.
         load_ms: How long the models took to load.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
-    settings: Settings
+    settings: GenerationSettings
     signature: Mapping[str, Any]
     notices: tuple[str, ...] = ()
     load_ms: float = 0.0
 
-    def answer(self) -> Answer:
-        """A fresh answer; it owns no model."""
+    def start(self) -> AnswerGenerator:
+        """A new `respond` generator with its trace; it owns no model."""
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        return with_evidence(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+        return with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
 
 
-def start_request(task: Task, role_contexts: RoleContexts, *, anew: bool = False) -> RoleContexts:
-    """Begin the role contexts of a task.
+def start_request(
+    request: PreparedRequest, role_contexts: RoleContexts, *, fresh: bool = False
+) -> RoleContexts:
+    """Start the role contexts of a request.
 
     Args:
-        task: What is to be answered.
+        request: What is to be answered.
         role_contexts: The role contexts of one conversation.
-        anew: Whether the answer must not depend on what these role contexts said before.
+        fresh: Whether the answer must not depend on earlier answers in these role contexts.
 
     Returns:
-        The role contexts that the task needs.
+        The role contexts that the request uses.
 
     Raises:
         ContextFullError: A prompt is longer than its context.
         UsageError: A prompt is empty.
     """
-    for role, prompt in task.prompts.items():
+    for role, prompt in request.prompts.items():
         role_context = role_contexts[role]
-        role_context.begin(prompt, task.settings.blend.top_k, anew=anew)
+        role_context.begin(prompt, request.settings.blend.top_k, fresh=fresh)
         if role_context.sequence.n_prompt >= role_context.context.ctx_size:
             raise ContextFullError(
                 n_prompt=role_context.sequence.n_prompt, n_ctx=role_context.context.ctx_size, role=role
             )
         if not role_context.sequence.ids:
             raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
-    return {role: role_contexts[role] for role in task.prompts}
+    return {role: role_contexts[role] for role in request.prompts}

@@ -1,9 +1,9 @@
-"""The first load of a file happens in a child process: what a damaged file does to llama.cpp, it does there.
+"""Trial load: an unknown file is loaded in a child process first, so that a crash ends only that process.
 
 Here: `require_loadable`, and the child's side, which loads a model as this process would, reads a few tokens
 and looks at what comes out.
-Not here: which files have passed before (`engine.verdicts`), what is seen without llama.cpp
-(`engine.gguf.bounds`), the child process itself (`engine.child`).
+Not here: which files have passed before (`engine.trial_cache`), what is seen without llama.cpp
+(`engine.gguf.bounds`), the child process itself (`engine.bounded_process`).
 llama.cpp reports much of what is wrong with a file by ending the process. The child is no sandbox: code that
 a file could make llama.cpp run would run as the user all the same.
 """
@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import psutil
 
-from blendin_local.engine.child import Child, ChildError, serve
+from blendin_local.engine.bounded_process import BoundedProcess, BoundedProcessError, serve
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.library import library
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model, open_vocabulary
-from blendin_local.engine.verdicts import Verdicts, identity
+from blendin_local.engine.trial_cache import TrialCache, identity
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, LoadError, PairError
 from blendin_local.settings import ModelSettings
 
-MODULE = "blendin_local.engine.first_load"
+MODULE = "blendin_local.engine.trial_load"
 MODEL, VOCABULARY = "model", "vocabulary"
 SPARE_BYTES = 2**30  # beside the file
 CPU_S, CPU_BYTES_PER_S = 12, 2**24  # an endless loop ends after so long, a second more for so many bytes
@@ -46,7 +46,7 @@ DAMAGED = "the file is damaged, or llama.cpp cannot run it; fetch it again from 
 
 def require_loadable(
     files: Sequence[tuple[Header, ModelSettings]],
-    verdicts: Verdicts,
+    trial_cache: TrialCache,
     should_stop: Callable[[], bool] = lambda: False,
     *,
     what: str = MODEL,
@@ -55,7 +55,7 @@ def require_loadable(
 
     Args:
         files: The models, and how they are to be run.
-        verdicts: Which have passed before.
+        trial_cache: Which have passed before.
         should_stop: Polled; ends the child.
         what: `MODEL`, or `VOCABULARY` where no weights will be loaded.
 
@@ -64,22 +64,22 @@ def require_loadable(
         PairError: It is no model that continues text.
         KeyboardInterrupt: `should_stop` became true.
     """
-    unknown = [(name, *file) for file in files if (name := _unknown(*file, verdicts, what))]
+    unknown = [(name, *file) for file in files if (name := _unknown(*file, trial_cache, what))]
     if not unknown:
         return
-    with closing(Child(MODULE, max(_bytes(header) for _, header, _ in unknown))) as child:
+    with closing(BoundedProcess(MODULE, max(_bytes(header) for _, header, _ in unknown))) as child:
         for name, header, settings in unknown:
             _try(child, header, settings, what, should_stop)
-            verdicts.remember(name, header)
+            trial_cache.remember(name, header)
 
 
-def _unknown(header: Header, settings: ModelSettings, verdicts: Verdicts, what: str) -> str:
+def _unknown(header: Header, settings: ModelSettings, trial_cache: TrialCache, what: str) -> str:
     """A file's identity; empty if it has passed before, with its weights or, for the vocabulary, without."""
     try:
         names = [identity(header, settings, kind) for kind in dict.fromkeys((what, MODEL))]
     except OSError as error:
         raise LoadError(f"{header.path} cannot be read: {error.strerror}", "check its permissions") from error
-    return "" if any(verdicts.knows(name) for name in names) else names[0]
+    return "" if any(trial_cache.knows(name) for name in names) else names[0]
 
 
 def _bytes(header: Header) -> int:
@@ -87,14 +87,14 @@ def _bytes(header: Header) -> int:
 
 
 def _try(
-    child: Child, header: Header, settings: ModelSettings, what: str, should_stop: Callable[[], bool]
+    child: BoundedProcess, header: Header, settings: ModelSettings, what: str, should_stop: Callable[[], bool]
 ) -> None:
     request = {"path": str(header.path), "what": what, "bytes": _bytes(header), "settings": asdict(settings)}
     request["cpu_s"] = CPU_S + header.file_size // CPU_BYTES_PER_S
     seconds = WALL_S + header.file_size / WALL_BYTES_PER_S
     try:
         answer = child.ask(json.dumps(request).encode(), seconds, should_stop)
-    except ChildError as error:
+    except BoundedProcessError as error:
         raise LoadError(
             f"{header.path} cannot be loaded: a trial load in a process of its own failed: {_reason(error)}",
             DAMAGED,
@@ -109,7 +109,7 @@ def _refused(refusal: Mapping[str, str]) -> BlendinError:
     return kind(_one_line(refusal["message"]), refusal["hint"])
 
 
-def _reason(error: ChildError) -> str:
+def _reason(error: BoundedProcessError) -> str:
     """What happened, with the last line that llama.cpp wrote."""
     if "SIGXCPU" in str(error):
         return "it took too long"

@@ -1,7 +1,7 @@
-"""What a decision rested on, kept with its step.
+"""The predictions that led to each step, kept with it so that `replay` can decide again.
 
-Here: `with_evidence`, which listens to the questions and answers of one `respond`.
-Not here: the decision (`decode.respond`), deciding again out of what was kept (`jobs.replay`).
+Here: `with_trace`, which records the questions and predictions of one `respond`, and `TracePolicy`.
+Not here: the decision (`decode.respond`), deciding again from a record (`jobs.replay`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Literal
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Candidate, CandidateLists, SideQuery, Step
-from blendin_local.decode.respond import Answer, Ending, Question
+from blendin_local.decode.respond import AnswerGenerator, Ending, Question
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
 Lists = Literal["no", "asked", "every"]
-Hearing = tuple[Question, Prediction]
+Exchanged = tuple[Question, Prediction]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class TracePolicy:
         return cls("every" if sampling.temperature else "asked", temperatures)
 
 
-def with_evidence(answer: Answer, keep: TracePolicy) -> Answer:
-    """The same answer, each step with what was heard on the way to it.
+def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
+    """The same answer, each step with the predictions that led to it.
 
     Args:
         answer: A fresh `respond` generator.
-        keep: What is kept of it.
+        policy: What is recorded.
     """
-    heard: list[Hearing] = []
+    asked: list[Exchanged] = []
     text = b""
     prediction: Prediction | None = None
     while True:
@@ -57,41 +57,45 @@ def with_evidence(answer: Answer, keep: TracePolicy) -> Answer:
             exchange = answer.send(prediction)
         except StopIteration as finished:
             ending: Ending = finished.value
-            return replace(ending, end=ending.end and _noted(ending.end, text, heard, keep))
+            return replace(ending, end=ending.end and _with_record(ending.end, text, asked, policy))
         if isinstance(exchange, Question):
             prediction = yield exchange
             assert prediction is not None, "a driver answers every question with a prediction"
-            heard.append((exchange, prediction))
+            asked.append((exchange, prediction))
         else:
-            yield _noted(exchange, text, heard, keep)
+            yield _with_record(exchange, text, asked, policy)
             text, prediction = text + exchange.bytes, None
-            heard.clear()
+            asked.clear()
 
 
-def _noted(step: Step, text: bytes, heard: Sequence[Hearing], keep: TracePolicy) -> Step:
-    """`step`, which begins after `text`, with its evidence."""
-    opening = {question.role: prediction for question, prediction in heard if question.text == text}
-    whole = keep.lists == "every" or (keep.lists == "asked" and bool(len(opening) > 1 or step.candidates))
+def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: TracePolicy) -> Step:
+    """`step`, which begins after `text`, with its predictions."""
+    at_start = {question.role: prediction for question, prediction in asked if question.text == text}
+    whole = policy.lists == "every" or (
+        policy.lists == "asked" and bool(len(at_start) > 1 or step.candidates)
+    )
     further = [
-        _heard(question.role, question.text[len(text) :], prediction)
-        for question, prediction in heard
+        _side_query(question.role, question.text[len(text) :], prediction)
+        for question, prediction in asked
         if question.text != text
     ]
-    untuned = opening.get("untuned")
+    untuned = at_start.get("untuned")
     if untuned is not None:
-        further.append(replace(_heard("untuned", b"", untuned), candidates=_all(untuned) if whole else None))
+        further.append(
+            replace(_side_query("untuned", b"", untuned), candidates=_all(untuned) if whole else None)
+        )
     if not whole:
         return replace(step, further=tuple(further))
-    for role, temperature in keep.temperatures.items():
-        if role in opening:
-            confidence = opening[role].confidence(temperature)
-            further.append(replace(_heard(role, b"", opening[role]), confidence=confidence))
+    for role, temperature in policy.temperatures.items():
+        if role in at_start:
+            confidence = at_start[role].confidence(temperature)
+            further.append(replace(_side_query(role, b"", at_start[role]), confidence=confidence))
     blended = step.candidates.blend if step.candidates else None
-    lists = CandidateLists(_all(opening.get("base")), _all(opening.get("guide")), blended)
+    lists = CandidateLists(_all(at_start.get("base")), _all(at_start.get("guide")), blended)
     return replace(step, candidates=lists, further=tuple(further))
 
 
-def _heard(role: Role, after: bytes, prediction: Prediction) -> SideQuery:
+def _side_query(role: Role, after: bytes, prediction: Prediction) -> SideQuery:
     return SideQuery(role, after, Candidate(prediction.top, prediction.top_p), silent=prediction.silent)
 
 

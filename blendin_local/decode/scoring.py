@@ -1,7 +1,7 @@
-"""A model reads what others wrote: how likely each token of a text is, or each of several options.
+"""Log-probabilities of given text: of each token of a text, or of several options after a prompt.
 
-Here: `read_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
-Not here: writing an answer (`decode.respond`), the numbers of one place (`core.token_scores`).
+Here: `score_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
+Not here: writing an answer (`decode.respond`), the score of one token (`core.token_scores`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from itertools import islice
 
 from blendin_local.core.token_scores import OptionScore, TokenScore, logprob_of, token_score
 from blendin_local.decode.role_context import RoleContext
-from blendin_local.engine.scoring import logits_along
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
 
 
-def read_text(
+def score_text(
     role_context: RoleContext,
     spans: Sequence[Span],
     *,
-    tempering: bool = False,
+    temperature_profile: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TokenScore]:
     """Every token of a text with what the model predicted for it.
@@ -30,7 +29,8 @@ def read_text(
     Args:
         role_context: The model's; a conversation in it begins anew afterwards.
         spans: The text.
-        tempering: Whether to measure other temperatures too (`core.token_scores.TemperatureProfile`).
+        temperature_profile: Whether to measure other temperatures too
+            (`core.token_scores.TemperatureProfile`).
         should_stop: Polled during evaluations.
 
     Raises:
@@ -44,10 +44,10 @@ def read_text(
     sequence.begin(ids[:1])
     sequence.ids += ids[1:]
     start = len(vocabulary.pieces[ids[0]])
-    rows = logits_along(role_context.context, sequence, should_stop)
+    rows = role_context.context.logits_after_prompt(sequence, should_stop)
     for token, logits in zip(ids[1:], rows, strict=False):
         piece = vocabulary.pieces[token]
-        yield token_score(logits, token, start, piece, tempering=tempering)
+        yield token_score(logits, token, start, piece, temperature_profile=temperature_profile)
         start += len(piece)
 
 
@@ -75,13 +75,15 @@ def score_options(
         ContextFullError: Prompt and option are longer than the context.
         StoppedError: `should_stop` became true.
     """
-    head, tails = _seam(prompt, options)
+    head, tails = _split_options(prompt, options)
     vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
     head_ids = vocabulary.tokenize_prompt(head)
     if not head_ids or "" in options:
         raise UsageError("a prompt or an option is empty", "give each at least one character")
     sequence.begin(head_ids)
-    [after_prompt] = [logits.copy() for logits in logits_along(role_context.context, sequence, should_stop)]
+    [after_prompt] = [
+        logits.copy() for logits in role_context.context.logits_after_prompt(sequence, should_stop)
+    ]
     scores = []
     for option, tail in zip(options, tails, strict=True):
         ids = _tokens_after(vocabulary, head, head_ids, tail)
@@ -89,13 +91,13 @@ def score_options(
         if len(ids) > 1:
             sequence.restart()
             sequence.ids += ids[:-1]
-            rows = islice(logits_along(role_context.context, sequence, should_stop), 1, None)
+            rows = islice(role_context.context.logits_after_prompt(sequence, should_stop), 1, None)
             logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
         scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
     return scores
 
 
-def _seam(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
+def _split_options(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
     """The prompt without the space at its end, and each option with the space before it."""
     *before, last = prompt
     if last.trusted:

@@ -1,6 +1,7 @@
-"""How many threads llama.cpp should use now: as many as there are cores that nobody else is using.
+"""How many threads llama.cpp should use now: as many as there are cores that no other program uses.
 
-Here: `ThreadGovernor`, which chooses while the models work, and `read_machine`, the only look at the system.
+Here: `ThreadGovernor`, which chooses while the models work, and `read_cpu_times`, the only look at the
+system.
 Not here: how many threads could be used at best (`engine.machine`), who obeys (`engine.context`).
 
 llama.cpp's threads wait for each other after every operation. One that shares its core with another program
@@ -30,7 +31,7 @@ TRIAL_SHARE = 1 / 40  # of the time, at most, for trials
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CpuTimes:
     """What the clocks say, all in seconds since some beginning.
 
     Attributes:
@@ -47,7 +48,7 @@ class Reading:
     counted: float
 
 
-def read_machine() -> Reading:
+def read_cpu_times() -> CpuTimes:
     """The clocks of this machine."""
     try:
         processors = psutil.cpu_times(percpu=True)
@@ -57,10 +58,10 @@ def read_machine() -> Reading:
         allowed = os.sched_getaffinity(0)
         processors = [times for i, times in enumerate(processors) if i in allowed] or processors
     idle = sum(times.idle + getattr(times, "iowait", 0.0) for times in processors)
-    return Reading(perf_counter(), process_time(), idle, float(sum(map(sum, processors))))
+    return CpuTimes(perf_counter(), process_time(), idle, float(sum(map(sum, processors))))
 
 
-def cores_left(before: Reading, after: Reading) -> float | None:
+def free_cores(before: CpuTimes, after: CpuTimes) -> float | None:
     """Cores that others left to this process between two readings; None where the system does not tell."""
     seconds = after.at - before.at
     if seconds <= 0 or after.counted - before.counted < seconds / 2:
@@ -83,7 +84,7 @@ class ThreadGovernor:
     def __init__(
         self,
         most: int,
-        read: Callable[[], Reading] = read_machine,
+        read: Callable[[], CpuTimes] = read_cpu_times,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.threads = self.most = most
@@ -98,12 +99,12 @@ class ThreadGovernor:
         """The count for the next evaluation; the machine is looked at once a window at most."""
         if self.most > 1 and self._clock() - self._last.at >= WINDOW_S:
             before, self._last = self._last, self._read()
-            left = cores_left(before, self._last)
+            left = free_cores(before, self._last)
             if left is not None:
-                self._hear(max(1, min(self.most, int(left + SLACK))))
+                self._update(max(1, min(self.most, int(left + SLACK))))
         return self.threads
 
-    def _hear(self, wanted: int) -> None:
+    def _update(self, wanted: int) -> None:
         """Change where two windows in a row call for it, by the smaller of the two changes."""
         low, high = sorted((self._wanted, wanted))
         self._wanted = wanted

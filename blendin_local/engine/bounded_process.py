@@ -1,6 +1,6 @@
-"""A child process of this program, bounded in time and memory: what a hostile file can do, it does there.
+"""A child process with limits on time and memory, in which possibly hostile files are handled.
 
-Here: `Child`, which asks and waits; `serve`, the child's side.
+Here: `BoundedProcess`, which asks and waits; `serve`, the child's side.
 Not here: what is asked; each kind of question is a module that calls `serve` when it is run.
 The child is started without the working directory on its module path, and in a session of its own: Ctrl-C
 reaches the parent alone, which then ends the child. When the parent is gone its input ends, and so does it.
@@ -32,7 +32,7 @@ MIB = 2**20
 _LENGTH = struct.Struct(">Q")
 
 
-class ChildError(Exception):
+class BoundedProcessError(Exception):
     """The child gave no answer.
 
     Attributes:
@@ -44,19 +44,19 @@ class ChildError(Exception):
         self.log = log
 
 
-class ChildDiedError(ChildError):
+class ProcessDiedError(BoundedProcessError):
     """It ended without an answer, by a signal or by itself."""
 
 
-class ChildTimeoutError(ChildError):
+class ProcessTimeoutError(BoundedProcessError):
     """It took longer than it was given."""
 
 
-class ChildMemoryError(ChildError):
+class ProcessMemoryError(BoundedProcessError):
     """It took more memory than it was given."""
 
 
-class Child:
+class BoundedProcess:
     """One child process; close it when done. It may be asked again and again, by one thread.
 
     Args:
@@ -97,7 +97,7 @@ class Child:
             should_stop: Polled while waiting; the child is then ended.
 
         Raises:
-            ChildError: There is no answer, for the reason that the class names; the child is ended.
+            BoundedProcessError: There is no answer, for the reason that the class names; the child is ended.
             KeyboardInterrupt: `should_stop` became true.
         """
         try:
@@ -130,22 +130,22 @@ class Child:
 
     def _require_bounds(self, deadline: float) -> None:
         if monotonic() > deadline:
-            raise ChildTimeoutError("it took too long")
+            raise ProcessTimeoutError("it took too long")
         try:
             used = psutil.Process(self._process.pid).memory_info().rss
         except psutil.Error:
             return  # it has ended: the pipe says so
         if used > self._memory:
-            raise ChildMemoryError(f"it took more than {self._memory // MIB} MiB")
+            raise ProcessMemoryError(f"it took more than {self._memory // MIB} MiB")
 
-    def _died(self) -> ChildDiedError:
+    def _died(self) -> ProcessDiedError:
         status = self._process.wait()
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - LOG_TAIL))
         log = self._log.read().decode("utf-8", "replace").strip()
         if status < 0:
-            return ChildDiedError(f"it was ended by {signal.Signals(-status).name}", log)
-        return ChildDiedError(f"it ended with status {status}", log)
+            return ProcessDiedError(f"it was ended by {signal.Signals(-status).name}", log)
+        return ProcessDiedError(f"it ended with status {status}", log)
 
     def close(self) -> None:
         """End the child; calling it twice is harmless."""

@@ -6,9 +6,9 @@ import pytest
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.prompts import Message, PlainTemplate
 from blendin_local.core.token_scores import log_sum_exp
-from blendin_local.decode.reading import read_text, score_options
 from blendin_local.decode.role_context import RoleContext
-from blendin_local.engine.batch import READ_AT_ONCE
+from blendin_local.decode.scoring import score_options, score_text
+from blendin_local.engine.batch import MAX_OUTPUTS
 from blendin_local.engine.context import Context, StoppedError
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
@@ -59,10 +59,10 @@ def log_p(role_context, ids, tail):
 def test_every_token_is_predicted_as_token_by_token(role_context):
     """Logprob, top probability and hit of each place are those of one prediction at a time."""
     ids = role_context.context.model.vocabulary.tokenize_prompt(spans(TEXT))
-    places = list(read_text(role_context, spans(TEXT)))
+    places = list(score_text(role_context, spans(TEXT)))
 
-    assert len(places) == len(ids) - 1 > 2 * READ_AT_ONCE
-    for i in (1, 2, READ_AT_ONCE, READ_AT_ONCE + 1, len(ids) - 1):
+    assert len(places) == len(ids) - 1 > 2 * MAX_OUTPUTS
+    for i in (1, 2, MAX_OUTPUTS, MAX_OUTPUTS + 1, len(ids) - 1):
         logits = logits_after(role_context, ids[:i]).astype(np.float64)
         p = np.exp(logits - logits.max())
         p /= p.sum()
@@ -74,7 +74,7 @@ def test_every_token_is_predicted_as_token_by_token(role_context):
 
 def test_the_places_are_the_text(role_context):
     """Joined, the tokens' bytes are the text, and each place knows where it starts."""
-    places = list(read_text(role_context, spans(TEXT)))
+    places = list(score_text(role_context, spans(TEXT)))
 
     assert b"".join(place.token_bytes for place in places) == TEXT.encode()
     starts = [place.start for place in places]
@@ -155,7 +155,7 @@ def test_a_conversation_is_not_disturbed(role_context):
     """After reading, a prompt gives the bits that it gives in a fresh context."""
     ids = role_context.context.model.vocabulary.tokenize_prompt(spans(TEXT * 3))
     before = logits_after(role_context, ids)
-    list(read_text(role_context, spans(TEXT)))
+    list(score_text(role_context, spans(TEXT)))
     score_options(role_context, spans("the"), ["a", "world hello"])
 
     assert (logits_after(role_context, ids) == before).all()
@@ -164,16 +164,16 @@ def test_a_conversation_is_not_disturbed(role_context):
 def test_a_stop_is_heeded(role_context):
     """Reading ends where the user says so."""
     with pytest.raises(StoppedError):
-        list(read_text(role_context, spans(TEXT), should_stop=lambda: True))
+        list(score_text(role_context, spans(TEXT), should_stop=lambda: True))
 
 
 def test_too_long_and_empty_are_refused(role_context):
     """A text that does not fit and an option without text are errors of their own."""
     with pytest.raises(ContextFullError):
-        list(read_text(role_context, spans("hello " * 600)))
+        list(score_text(role_context, spans("hello " * 600)))
     with pytest.raises(UsageError):
         score_options(role_context, spans("the"), ["a", ""])
-    assert list(read_text(role_context, spans("\n")))
+    assert list(score_text(role_context, spans("\n")))
 
 
 def test_the_pair_reads_and_scores(tmp_path):

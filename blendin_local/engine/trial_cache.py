@@ -1,10 +1,10 @@
-"""Which files have been loaded well before, remembered by what is in them.
+"""Files that have passed a trial load, remembered by their content.
 
-Here: `identity` and `Verdicts`.
-Not here: the first load itself (`engine.first_load`).
+Here: `identity` and `TrialCache`.
+Not here: the trial load itself (`engine.trial_load`).
 A file's header, which decides all that llama.cpp allocates and computes, is hashed whole. So is all of a
-small file; of a large one's weights samples are, with its times of change. Only good verdicts are kept: a bad
-one may have been the machine's, and is quickly found again.
+small file; of a large one's weights samples are, with its times of change. Only good trial_cache are kept:
+a bad one may have been the machine's, and is quickly found again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SAMPLES, SAMPLE = 64, 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class TrialCache:
     """A directory with an entry for every file that was loaded well.
 
     Attributes:

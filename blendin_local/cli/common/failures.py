@@ -1,7 +1,8 @@
-"""What goes wrong, as an error of the tree: ordinary trouble of a system is told apart from bugs.
+"""Any exception as an error of our tree: failures of the system are told apart from bugs.
 
-Here: `as_error`, used at each border where an error becomes a line.
-Not here: the errors (`blendin_local.errors`), how a line looks (`views.answer`, `cli.common.printing`).
+Here: `as_error`, used wherever an error becomes a message; `cannot_write`.
+Not here: the errors (`blendin_local.errors`), how a message is printed (`views.answer`,
+`cli.common.printing`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BUG = "set BLENDIN_DEBUG=1 to see where, and please report it"
 
 
 def as_error(error: BaseException) -> BlendinError:
-    """The error itself, what the system refuses as an error with its next step, or a bug."""
+    """The error itself if it is ours; a failure of the system with its next step; otherwise a bug."""
     if isinstance(error, BlendinError):
         return error
     if isinstance(error, OSError):
@@ -33,7 +34,7 @@ def as_error(error: BaseException) -> BlendinError:
 
 
 def cannot_write(name: str | Path, error: OSError) -> WriteError:
-    """An output that broke while it was written."""
+    """The error for an output that could not be written to its end."""
     hint = "free some space, or write elsewhere" if error.errno in FULL else "write elsewhere"
     return WriteError(f"{name} cannot be written: {error.strerror or error}", hint)
 
@@ -47,7 +48,7 @@ def _of_system(error: OSError) -> BlendinError:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return BlendinError(f"{name or 'a file'} cannot be opened: {reason}", "raise the limit (ulimit -n)")
     if error.errno == errno.ENOMEM:
-        return LoadError(f"the system refuses memory: {reason}", NO_MEMORY)
+        return LoadError(f"the system has no memory left: {reason}", NO_MEMORY)
     if error.errno == errno.ENOENT and working_directory() is None:
         return UsageError("the working directory was removed", "change to one that exists")
     return UsageError(f"{name}: {reason}" if name else reason, "check the path and its permissions")

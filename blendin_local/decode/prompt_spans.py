@@ -1,4 +1,4 @@
-"""Comparing rendered prompts: how far two are the same, and where text stays text.
+"""Comparing rendered prompts: their common prefix, and where control tokens are.
 
 Here: pure functions on spans.
 Not here: what is done with what prompts share (`decode.role_context`), how they are rendered
@@ -17,7 +17,7 @@ from blendin_local.engine.vocabulary import Span, joined
 
 
 def text_of(spans: Sequence[Span]) -> str:
-    """What a reader sees."""
+    """The text of a prompt."""
     return "".join(span.text for span in spans)
 
 
@@ -48,7 +48,7 @@ def common_length(left: Sequence[Span], right: Sequence[Span]) -> int:
     return n
 
 
-def control_places(controls: ControlStrings, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+def control_positions(controls: ControlStrings, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
     """Start and end of every string that becomes a control token."""
     start = 0
     for span in spans:

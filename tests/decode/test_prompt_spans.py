@@ -2,7 +2,7 @@
 
 import pytest
 
-from blendin_local.decode.spans import after, common_length, digest_of, text_of
+from blendin_local.decode.prompt_spans import after, common_length, digest_of, text_of
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 
@@ -45,7 +45,7 @@ def test_what_was_read_as_part_of_a_conversation_is_lent_to_no_other():
     sequence.shrink_to(400)
     second = [*range(200), *range(1000, 1300)]
 
-    sequence.begin(second, goes_on=True)
+    sequence.begin(second, continues=True)
     assert sequence.n_valid == 200
     sequence.shrink_to(len(second))
     sequence.begin([*second, 5])

@@ -1,4 +1,4 @@
-"""Silent mass: a model whose weight is on control tokens makes no suggestion; that is counted and told."""
+"""Silent mass: a model whose weight is on control tokens makes no suggestion; this is counted and shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blendin_local.core.distribution import Prediction, silent_mass
 from blendin_local.core.methods import METHODS, UNGATED
 from blendin_local.core.prompts import Message
 from blendin_local.core.record_json import completion_to_json, step_from_json, step_to_json
-from blendin_local.core.records import BlendSummary, silence_notices, summarize
+from blendin_local.core.records import BlendSummary, no_suggestion_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.answer_tables import source_text, why_headline
@@ -168,7 +168,7 @@ def test_a_model_alone_says_its_likeliest_and_is_counted():
     for method in ("base", "guide"):
         steps, _, _ = run(method, mute, mute, n=3)
         assert told(steps) == [(b"x", method, (method,))] * 3
-        [notice] = silence_notices(summarize(steps))
+        [notice] = no_suggestion_notices(summarize(steps))
         assert notice.startswith(f"the {method} made no suggestion at 3 of 3 steps")
 
 
@@ -179,20 +179,20 @@ def test_a_step_says_who_was_silent():
     assert "the guide made no suggestion" in why_headline(steps[0]).plain
 
 
-def test_silence_is_told_in_words():
+def test_missing_suggestions_are_reported_in_words():
     """How often, of how many asked steps; nothing where nobody was silent."""
     summary = BlendSummary(steps=40, asked=12, changed=2, mean_alpha=0.4, base_silent=1, guide_silent=3)
-    assert silence_notices(summary) == (
+    assert no_suggestion_notices(summary) == (
         "the guide made no suggestion at 3 of 12 asked steps: its weight was on control tokens",
         "the base made no suggestion at 1 of 40 steps: its weight was on control tokens",
     )
-    assert silence_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
+    assert no_suggestion_notices(replace(summary, base_silent=0, guide_silent=0)) == ()
 
 
 @pytest.mark.slow
 @given(st.integers(0, 999), st.sampled_from(GUIDED))
 @settings(deadline=None)
-def test_silence_is_kept_in_json(seed, method):
+def test_missing_suggestions_are_kept_in_json(seed, method):
     """Steps come back from their records, the summary counts them, others do not mention it."""
     limits = AnswerSettings(max_tokens=12, evidence=True)
     blend = BlendSettings(method=method)

@@ -1,4 +1,4 @@
-"""Whose turn it is: no answer is made from another's question, and nothing is used after `close`."""
+"""Exclusive use: no answer is made from another's question, and nothing is used after `close`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.decode.turns import Turns
+from blendin_local.decode.pair_lock import PairLock
 from blendin_local.errors import PairError
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
@@ -350,20 +350,20 @@ def test_an_interrupt_inside_leaves_the_pair_usable(pair, alone):
         assert pair.respond(QUESTIONS[1], blend=BLEND, answer=limits()).text == alone[QUESTIONS[1]]
 
 
-def test_a_turn_ends_with_its_thread_or_its_last_reference():
-    """Who begins next is refused only while another living thread holds an unfinished turn."""
-    turns = Turns()
+def test_a_lease_ends_with_its_thread_or_its_last_reference():
+    """A new lease is refused only while another living thread holds an unfinished one."""
+    lock = PairLock()
     kept = []
-    thread = threading.Thread(target=lambda: kept.append(turns.begin()))
+    thread = threading.Thread(target=lambda: kept.append(lock.acquire()))
     thread.start()
     thread.join()
-    assert turns.holds(kept[0])
-    mine = turns.begin()
-    assert not turns.holds(kept[0])
-    with pytest.raises(PairError), turns.playing(kept[0]):
+    assert lock.is_current(kept[0])
+    mine = lock.acquire()
+    assert not lock.is_current(kept[0])
+    with pytest.raises(PairError), lock.running(kept[0]):
         pass
-    with turns.playing(mine):
+    with lock.running(mine):
         pass
     del mine
     kept.clear()
-    assert turns.begin()
+    assert lock.acquire()
