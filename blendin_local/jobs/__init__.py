@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from blendin_local.jobs.batch.job import BatchResult, BatchSpec, run_batch
+    from blendin_local.jobs.evaluation.job import EvalResult, run_eval
+    from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
 
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "batch.job": ("BatchResult", "BatchSpec", "run_batch"),
+    "evaluation.job": ("EvalResult", "run_eval"),
+    "evaluation.spec.eval_spec": ("EvalSpec",),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "BatchResult",
     "BatchSpec",
+    "EvalResult",
+    "EvalSpec",
     "run_batch",
+    "run_eval",
 ]
 
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.evaluation.score.statistics import Difference
+from blendin_local.jobs.evaluation.score.statistics import PairedDifference
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.jobs.tune.verdict import TuneReport
 from blendin_local.views.answer import counted, percent
@@ -87,5 +87,5 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     )
 
 
-def _difference(difference: Difference) -> str:
+def _difference(difference: PairedDifference) -> str:
     return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"

@@ -22,6 +22,7 @@ from blendin_local.cli.common.printing import print_note
 from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
 from blendin_local.decode.stream import AnswerStream
+from blendin_local.jobs.preparation import default_pair_note
 from blendin_local.models.references import Resolved
 from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair
@@ -114,9 +115,7 @@ def interaction(err: Console) -> Interaction:
 def note_default_pair(resolved: ResolvedPair, err: Console) -> None:
     """Say which pair is used if none was named."""
     if resolved.is_default:
-        err.print(
-            f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})", style="footer"
-        )
+        err.print(default_pair_note(resolved), style="footer")
 
 
 def settle(options: SessionOptions, err: Console, *, every_model: bool = False) -> ResolvedPair:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blendin_local.jobs.evaluation.displays import displays
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.statistics import Interval
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan
+from blendin_local.reports.paper.paper_tables import paper_tables
+from blendin_local.reports.paper.published import paper_numbers
 
 SETTINGS = {"base": {}, "nudging": {}, "blendin": {}}
 
@@ -49,7 +49,7 @@ def made(pairs, benchmarks, variants, values):
         cells=(),
     )
     cells = [cell(p, b, v, *values(p, b, v)) for p in pairs for b in benchmarks for v in variants]
-    return {display.name: display for display in displays(plan, cells)}
+    return {display.name: display for display in paper_tables(plan, cells)}
 
 
 def of(method, **settings):
