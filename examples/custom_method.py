@@ -4,7 +4,7 @@ python examples/custom_method.py
 """
 
 from blendin_local.core.blending import blend
-from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, only
+from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, certain
 from blendin_local.settings import AnswerSettings, BlendSettings
 from blendin_local.testing import always, check_method, converse
 
@@ -13,10 +13,10 @@ def averaged(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """Below the threshold, the plain average of both distributions."""
     base = yield Ask("base")
     if base.top_p >= settings.threshold and not base.silent:
-        return Decision(only(base.top), base=base)
+        return Decision(certain(base.top), base=base)
     guide = yield Ask("guide")
     if guide.silent:
-        return Decision(only(base.top), base=base, guide=guide, alpha=0.0)
+        return Decision(certain(base.top), base=base, guide=guide, alpha=0.0)
     mixture = Mixture(blend(base.candidates, guide.candidates, 0.5), base.candidates)
     return Decision(mixture, base=base, guide=guide, alpha=0.5)
 
@@ -25,7 +25,7 @@ def forgets_the_threshold(_: BlendSettings, __: AnswerState) -> MethodSteps:
     """A faulty version: it asks the guide at every step."""
     base = yield Ask("base")
     guide = yield Ask("guide")
-    return Decision(only(base.top), base=base, guide=guide, alpha=0.0)
+    return Decision(certain(base.top), base=base, guide=guide, alpha=0.0)
 
 
 def main() -> None:
