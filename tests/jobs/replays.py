@@ -20,7 +20,7 @@ from blendin_local.decode.trace import TracePolicy, with_trace
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.recording import Recording
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.scripted import SILENT, Script, predict
+from blendin_local.testing.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
