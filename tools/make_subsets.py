@@ -1,4 +1,4 @@
-"""The shipped subsets, made anew from complete data.
+"""The shipped subsets, recreated from the complete data.
 
 Here: `make_subsets`: 100 rows per benchmark, drawn by seed 609 within its strata, their fields unchanged.
 Run it as `python -m tools.make_subsets DATA OUT`; it writes what the package ships.

@@ -36,7 +36,7 @@ class WhatOptions:
     ] = None
     methods: Annotated[
         str,
-        _what("--methods", help="Methods, comma-separated, with settings as in nudging[threshold=0.3]."),
+        _what("--methods", help=r"Methods, comma-separated, with settings as in nudging\[threshold=0.3]."),
     ] = "base,guide,nudging,blendin"
     aligned: Annotated[
         str | None,

@@ -1,6 +1,6 @@
 """What `blendin eval` does: options to a spec, the job, its report on screen and as files.
 
-Here: what is said, what is written, and the exit code.
+Here: what is shown, what is written, and the exit code.
 Not here: the command (`cli.eval.command`), the evaluation (`jobs.evaluation.job`), how its report looks
 (`views.evaluation`, `reports.evaluation`).
 """

@@ -120,7 +120,7 @@ def read_items(path: Path) -> list[Item]:
         return [_item(json.loads(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
-            f"{path} is not a file of questions: {error}", "bring it back, or begin anew"
+            f"{path} is not a file of questions: {error}", "restore it, or start a new evaluation"
         ) from None
 
 

@@ -68,7 +68,7 @@ def run_eval(
         interaction: What a person may be asked or told while models are found.
 
     Raises:
-        UsageError: A name or a setting is wrong, or the folder was begun with others.
+        UsageError: A name or a setting is wrong, or the folder was started with others.
         ModelNotFoundError: A model is not here and was not to be downloaded.
         LoadError: A model cannot be loaded.
         PairError: A guide cannot be prompted.
@@ -104,7 +104,7 @@ def _judge(spec: EvalSpec) -> Judge | None:
 def _kept_plan(folder: Folder, judge: Judge | None) -> EvalPlan:
     plan = read_plan(folder)
     if plan is None:
-        raise UsageError(f"{folder.root} holds no evaluation", "begin one without --score-only")
+        raise UsageError(f"{folder.root} holds no evaluation", "start one without --score-only")
     if judge is None:
         return plan
     return keep_plan(folder, replace(plan, protocol={**plan.protocol, "judge": judge.model}))

@@ -38,6 +38,6 @@ def choice_item(
 
 
 def score_choice(item: Item, answer: str) -> Verdict:
-    """`accuracy`: the option that the answer names is the right one. Read out is its letter."""
+    """`accuracy`: the option that the answer names is the right one. Parsed is its letter."""
     choice = read_choice(answer, item.options)
     return Verdict({"accuracy": float(choice == item.gold)}, None if choice is None else LETTERS[choice])

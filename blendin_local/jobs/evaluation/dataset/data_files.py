@@ -1,6 +1,6 @@
 """Benchmark files: JSON lines and CSV, read into rows that know their line.
 
-Here: `DataFile` (where a benchmark's file lies and what its rows must have), `DataRow`, keys for rows
+Here: `DataFile` (where a benchmark's file is and what its rows must have), `DataRow`, keys for rows
 without a name.
 Not here: what a row means (`benchmarks`).
 """
@@ -39,7 +39,7 @@ class DataRow:
         """The field `name`, a text with something in it."""
         value = self.values.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise self.error(f"{name} is {_said(value)}, not a text")
+            raise self.error(f"{name} is {_shown(value)}, not a text")
         return value
 
     def number(self, name: str) -> int:
@@ -50,7 +50,7 @@ class DataRow:
                 raise ValueError
             return int(value)
         except ValueError:
-            raise self.error(f"{name} is {_said(value)}, not a whole number") from None
+            raise self.error(f"{name} is {_shown(value)}, not a whole number") from None
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The field `name`, a list of texts."""
@@ -59,12 +59,14 @@ class DataRow:
     def all_texts(self, name: str, value: object) -> tuple[str, ...]:
         """`value`, found under `name`, as texts."""
         if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-            raise self.error(f"{name} is {_said(value)}, not a list of texts")
+            raise self.error(f"{name} is {_shown(value)}, not a list of texts")
         return tuple(value)
 
     def error(self, what: str) -> UsageError:
         """The error that says what is wrong with this row."""
-        return UsageError(f"{self.path}, line {self.line}: {what}", "mend the row, or get the file anew")
+        return UsageError(
+            f"{self.path}, line {self.line}: {what}", "correct the row, or download the file again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class DataFile:
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
         if not rows:
-            raise UsageError(f"{path} has no rows", "get the file anew")
+            raise UsageError(f"{path} has no rows", "download the file again")
         for row in rows:
             if missing := [name for name in self.fields if row.values.get(name) is None]:
                 raise row.error(f"there is no {' and no '.join(missing)}")
@@ -150,6 +152,6 @@ def _csv(path: Path) -> Iterator[DataRow]:
             line = reader.line_num + 1
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -21,7 +21,7 @@ class KeptAnswer:
     """One kept answer.
 
     Attributes:
-        text: What was said; empty where the row failed.
+        text: The answer; empty where the row failed.
         stopped_by: Whose end it was, or `failed` where there is no answer.
         steps: Steps of the answer.
         asked: Steps at which the guide was consulted.
@@ -46,7 +46,7 @@ class KeptAnswer:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing but white space was said."""
+        """Whether it holds nothing but white space."""
         return not self.text.strip() and not self.failed
 
     @property

@@ -28,7 +28,7 @@ class Cell:
     """A method on a benchmark.
 
     Attributes:
-        wanted: Items it was to answer.
+        wanted: Number of questions.
         answered: Items with an answer.
         failed: Items without one, for a reason of their own.
         main: The figure that stands for the cell.
@@ -78,12 +78,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class LikelihoodCell:
-    """Options read by log-likelihood by one model alone.
+    """Options scored by log-likelihood by one model alone.
 
     Attributes:
-        wanted: Items to read.
-        read: Items read.
-        failed: Of these, items that could not be read; they count as wrong.
+        wanted: Number of questions.
+        read: Of these, questions whose options were scored.
+        failed: Of these, questions that could not be scored; they count as wrong.
         figures: The main one first (`likelihood.FIGURES`).
         letters: How often each letter was the likeliest.
         gold: How often each letter is the right one.

@@ -55,7 +55,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was wanted is there."""
+        """Whether every answer and every log-likelihood is there."""
         return all(cell.complete for cell in self.cells) and all(r.read == r.wanted for r in self.likelihoods)
 
     @property
@@ -70,7 +70,7 @@ class Report:
         return f"{what}, CUT SHORT: {had} of {wanted} answers" if had < wanted else f"{what}, CUT SHORT"
 
     def cell(self, pair: str, benchmark: str, variant: str) -> Cell | None:
-        """One cell, None where it was not wanted."""
+        """One cell; None where the evaluation does not have it."""
         names = (pair, benchmark, variant)
         return next((c for c in self.cells if (c.pair, c.benchmark, c.variant) == names), None)
 
@@ -103,7 +103,7 @@ def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = No
     """
     plan = read_plan(folder)
     if plan is None:
-        raise UsageError(f"{folder.root} holds no evaluation", "begin one with blendin eval -o DIR")
+        raise UsageError(f"{folder.root} holds no evaluation", "start one with blendin eval -o DIR")
     known = BENCHMARKS if benchmarks is None else benchmarks
     items = {name: _items(folder, name, plan, known) for name in plan.benchmarks}
     kept = {names: _kept(folder, names, known, items) for names in plan.cells}
@@ -131,7 +131,7 @@ def _items(folder: Folder, name: str, plan: EvalPlan, known: Mapping[str, Benchm
     if len(items) != plan.benchmarks[name]["items"]:
         raise UsageError(
             f"{folder.items(name)} holds {len(items)} questions, not {plan.benchmarks[name]['items']}",
-            "bring the old file back, or begin anew",
+            "restore the old file, or start a new evaluation",
         )
     return items
 

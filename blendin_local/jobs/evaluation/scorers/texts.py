@@ -23,15 +23,15 @@ PLAIN = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"
 def cut_run_on(answer: str) -> str:
     """The answer up to the next question it asks itself.
 
-    A question at the very beginning is what was asked, said again: the answer begins after its `Answer:`, or
-    else with it.
+    A question at the very beginning repeats what was asked: the answer begins after its `Answer:`, or else
+    with it.
     """
     start = len(answer) - len(answer.lstrip(" \t\r\n*#"))
     marks = [match for pattern in (NEXT_QUESTION, CHAT_MARK) for match in pattern.finditer(answer)]
     part = answer[: min((mark.start() for mark in marks if mark.start() > start), default=len(answer))]
     asked_again = any(mark.start() <= start < mark.end() for mark in marks)
-    said = ANSWER.search(part) if asked_again else None
-    return part[said.end() :] if said else part
+    label = ANSWER.search(part) if asked_again else None
+    return part[label.end() :] if label else part
 
 
 def plain_quotes(text: str) -> str:

@@ -117,9 +117,9 @@ class _Maker:
         )
 
     def _settle(self, pair: PairSpec, method: str) -> ResolvedPair:
-        """The pair with every model that is named, on the date on which the evaluation was begun."""
+        """The pair with every model that is named, with the date on which the evaluation was started."""
         wanted = replace(pair, blend={**pair.blend, "method": method}, every_model=True)
-        return settle(wanted, self.interaction, self.on_note).dated(_begun_on(Folder(Path(self.spec.out))))
+        return settle(wanted, self.interaction, self.on_note).dated(_start_date(Folder(Path(self.spec.out))))
 
     def _locate(self, resolved: ResolvedPair, roles: Set[Role]) -> dict[Role, Path]:
         """The files; a guide that cannot be prompted is refused here, before anything runs."""
@@ -135,8 +135,8 @@ def _method_with(roles: Set[Role]) -> str:
     return next(name for name in METHODS if roles <= set(roles_of(name)))
 
 
-def _begun_on(folder: Folder) -> datetime.date | None:
-    """The date that templates were told when the evaluation was begun; None for a new one."""
+def _start_date(folder: Folder) -> datetime.date | None:
+    """The date that templates were given when the evaluation was started; None for a new one."""
     plan = read_plan(folder)
     dates = [facts.get("date") for facts in plan.pairs.values()] if plan else []
     return next((datetime.date.fromisoformat(text) for text in dates if isinstance(text, str)), None)

@@ -34,9 +34,8 @@ class EvalPlan:
         pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
         benchmarks: Name of each benchmark to its facts and the hash of its questions.
         variants: Name of each variant to its method and settings.
-        cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.
-        likelihoods: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods that is wanted. `readings` in
-            JSON.
+        cells: `PAIR, BENCHMARK, VARIANT` of every file of answers.
+        likelihoods: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods; `readings` in JSON.
         versions: Of the program and of the packages its numbers depend on.
     """
 
@@ -154,7 +153,7 @@ def _joined(root: Path, old: EvalPlan, new: EvalPlan) -> EvalPlan:
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, at every depth; where both say something it is the same, but for a newer check."""
+    """Both, at every depth. Where both have a value it is the same, except for a newer check."""
     both = {**old, **new}
     return {
         key: _merged(old[key], value)
@@ -170,6 +169,6 @@ def _require_equal(root: Path, name: str, before: object, now: object) -> None:
             _require_equal(root, f"{name}.{key}", before[key], now[key])
     elif before != now:
         raise UsageError(
-            f"{root} was begun with other settings: {name} was {before!r:.60}, now {now!r:.60}",
+            f"{root} was started with other settings: {name} was {before!r:.60}, now {now!r:.60}",
             "give the old settings, or choose another -o",
         )

@@ -57,7 +57,7 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
     """All variants that a command line asks for.
 
     Args:
-        methods: Names with commas, each with settings in brackets where wanted: `base,capped[cap=0.1]`.
+        methods: Names separated by commas, each with settings in brackets if any: `base,capped[cap=0.1]`.
         sweeps: `threshold=0.3,0.4,0.5` each; variants of blendin.
         own: The pair's settings; a swept value that equals its own is no variant of its own.
 
