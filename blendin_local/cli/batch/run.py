@@ -225,7 +225,7 @@ def _answer(
 
 def _parallel(command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path], rows: int) -> int:
     setup = ready.setup.with_files(paths)
-    if command.rows.parallel is None and command.session.runtime.reproducible:
+    if command.rows.parallel is None and any(s.reproducible for _, s in setup.files().values()):
         return 1  # in shared batches an answer depends on who else is in them
     return min(command.rows.parallel or parallel_for(setup.files(), rows), MAX_PARALLEL)
 

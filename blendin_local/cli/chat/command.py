@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -44,8 +43,7 @@ def talk(
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
     from blendin_local.views.theme import make_consoles  # noqa: PLC0415
 
-    if answer.top_logprobs is None:
-        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
+    answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = make_consoles(color)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:

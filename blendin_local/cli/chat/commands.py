@@ -20,7 +20,7 @@ from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.files import load, save
 from blendin_local.cli.chat.settings import SETTABLE, changed, listed, nearest
 from blendin_local.cli.chat.state import Turn
-from blendin_local.cli.common.values import typed
+from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
 from blendin_local.paths import from_home
@@ -138,7 +138,7 @@ def _system(chat: Chat, text: str) -> None:
     if not text:
         chat.notice(escape_controls(chat.talk.system) or "There is no system text. /system TEXT sets one.")
         return
-    chat.talk.system = "" if text in {'""', "''"} else typed(text, "the system text")
+    chat.talk.system = "" if text in {'""', "''"} else without_surrogates(text, "the system text")
     chat.notice("System text set." if chat.talk.system else "System text removed.")
 
 

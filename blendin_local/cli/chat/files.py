@@ -16,7 +16,7 @@ from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.files import replace_whole
 from blendin_local.paths import read_bytes, require_file
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_kinds
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_types
 
 KIND = "blendin-chat"
 _SAVED = {
@@ -120,7 +120,7 @@ def _settings(settings: ChatSettings, saved: object, where: str) -> ChatSettings
             (SamplingSettings, "sampling"),
             (AnswerSettings, "answer"),
         ):
-            require_kinds(kind, known[part])
+            require_types(kind, known[part])
         top_logprobs = settings.answer.top_logprobs
         return replace(
             settings,

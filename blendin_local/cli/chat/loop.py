@@ -19,7 +19,7 @@ from blendin_local.cli.chat.commands import completions, run_command
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
 from blendin_local.cli.chat.state import ChatStart, Conversing
 from blendin_local.cli.common.trouble import as_error
-from blendin_local.cli.common.values import typed
+from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.views.answer import error_line
 
@@ -96,7 +96,7 @@ def take_line(talk: Chat, line: str) -> None:
     if line.startswith("/") and not line.startswith("//"):
         run_command(talk, line)
     elif line.strip():
-        talk.ask(typed(line[1:] if line.startswith("//") else line, "the message"))
+        talk.ask(without_surrogates(line[1:] if line.startswith("//") else line, "the message"))
 
 
 def _reader(out: Console, err: Console) -> Reader:

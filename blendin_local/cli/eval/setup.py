@@ -158,7 +158,7 @@ def _require_template(ready: ResolvedPair, paths: Mapping[Role, Path]) -> None:
 
 
 def _prepare(command: EvalCommand, models: ModelOptions, method: str, err: Console) -> ResolvedPair:
-    blend = replace(command.blend, method=method)
+    blend = command.blend.having(method=method)
     session = SessionOptions(models, command.runtime, blend, SamplingOptions(), AnswerOptions())
     return settle(session, err, every_model=True)
 

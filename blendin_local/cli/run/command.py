@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +25,7 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.cli.common.values import read_text, typed
+from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
 from blendin_local.paths import decode
 
@@ -60,8 +59,8 @@ def run(
     text = read_prompt(prompt, file)
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
         raise UsageError("the prompt is empty", 'give a question: blendin run "Why is the sky blue?"')
-    if output.html is not None and answer.top_logprobs is None:
-        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)
+    if output.html is not None:
+        answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with stop_on_interrupt() as interrupt, Outputs.open(output, text) as outputs:
         if output.verbose:
@@ -102,6 +101,6 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     parts = [
         decode(sys.stdin.buffer.read(), "standard input") if wanted else None,
         read_text(file),
-        None if argument in {None, STDIN} else typed(argument, "the question"),
+        None if argument in {None, STDIN} else without_surrogates(argument, "the question"),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part and part.strip())
