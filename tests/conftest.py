@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import Ledger
+from tests.paths import VOCABS
 from tests.toys import KINDS, make_toy
 
-ROOT = Path(__file__).parents[1]
-VOCABS = Path(os.environ.get("BLENDIN_TEST_VOCABS", ROOT.parent / "shared" / "vocabs"))
+pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage"]
+
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
+DEMO = ("demo_base", "demo_guide")
+DEMO_PATHS = frozenset(f"{name}_path" for name in DEMO)
+CLI = Path(__file__).parent / "cli"
 
 LEDGER = pytest.StashKey[Ledger]()
 
@@ -27,6 +31,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """One ledger for the whole run."""
     config.stash[LEDGER] = Ledger(full=config.getoption("--faults") == "full")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks that follow from where a test stands and what it asks for: `cli` and `model`."""
+    for item in items:
+        if CLI in item.path.parents:
+            item.add_marker(pytest.mark.cli)
+        if not DEMO_PATHS.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.model)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -66,9 +79,6 @@ def demo_base_path() -> Path:
 def demo_guide_path() -> Path:
     """The aligned guide of the demo pair."""
     return _demo_file("demo-guide", "SmolLM2-135M-Instruct.Q4_1.gguf")
-
-
-DEMO = ("demo_base", "demo_guide")
 
 
 @pytest.fixture(

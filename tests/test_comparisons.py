@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 KINDS = ["base, ours", "base, plain", "pair, ours", "pair, scores", "pair, logprobs", "pair, re-reading"]

@@ -17,12 +17,19 @@ from blendin_local.cli.chat.state import ChatSettings, Talk
 from blendin_local.cli.check.run import _save
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.run.outputs import Outputs
-from blendin_local.files import PRIVATE, open_private, patiently, private_fd, replace_whole, write_private
-from blendin_local.jobs.batch.growing import GrowingFile
+from blendin_local.files import (
+    PRIVATE_MODE,
+    open_private,
+    open_private_fd,
+    retry_open,
+    write_atomic,
+    write_private,
+)
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.evaluation.run.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
-from tests.test_house import PACKAGE, SOURCES
+from tests.paths import PACKAGE, SOURCES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 SIGNATURE = {"answer": {"top_logprobs": 3}}
@@ -68,7 +75,7 @@ def write_history(folder):
 
 
 def write_readings(folder):
-    with GrowingFile.locked(folder / "readings.jsonl") as file:
+    with AppendOnlyFile.locked(folder / "readings.jsonl") as file:
         file.read(lambda line: line)
         file.append({"custom_id": "a"})
     return [folder / "readings.jsonl"]
@@ -89,20 +96,19 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
     monkeypatch.delenv("BLENDIN_NO_HISTORY", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     for path in write(tmp_path):
-        assert mode(path) == PRIVATE, path
+        assert mode(path) == PRIVATE_MODE, path
         path.chmod(0o644)
     for path in write(tmp_path):
-        assert mode(path) == PRIVATE, path
+        assert mode(path) == PRIVATE_MODE, path
 
 
 # Files that hold no conversation: shipped data, downloads, what is known of them; and what is only read.
 OTHER_WRITERS = {
     "files.py",
     "jobs/evaluation/dataset/make_subsets.py",
-    "models/transfer.py",
-    "models/packages.py",
-    "models/pip.py",
-    "models/store.py",
+    "models/hub_download.py",
+    "models/package_download.py",
+    "models/pip_download.py",
     "views/streams.py",
     "engine/child.py",
     "engine/verdicts.py",
@@ -126,7 +132,7 @@ def test_what_is_truncated_is_private_before(tmp_path):
     path.write_text("old and longer")
     path.chmod(0o666)
     with open_private(path) as file:
-        assert (mode(path), path.read_text()) == (PRIVATE, "")
+        assert (mode(path), path.read_text()) == (PRIVATE_MODE, "")
         file.write("new")
     assert path.read_text() == "new"
 
@@ -162,7 +168,7 @@ def test_devices_and_pipes_keep_their_mode(tmp_path):
     assert heard == ["through the pipe"]
     assert mode(pipe) == 0o644
     before = os.stat("/dev/null").st_mode
-    os.close(private_fd("/dev/null", os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    os.close(open_private_fd("/dev/null", os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     assert os.stat("/dev/null").st_mode == before
 
 
@@ -171,14 +177,14 @@ def test_the_file_behind_dev_stdout_keeps_its_mode(tmp_path):
     """A shell's own redirection decided on it."""
     with (tmp_path / "out").open("w") as file:
         (tmp_path / "out").chmod(0o644)
-        os.close(private_fd(f"/dev/fd/{file.fileno()}", os.O_WRONLY | os.O_CREAT))
+        os.close(open_private_fd(f"/dev/fd/{file.fileno()}", os.O_WRONLY | os.O_CREAT))
     assert mode(tmp_path / "out") == 0o644
 
 
 def test_replacing_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch):
     """Nothing beside it, whatever fails; a mode that was asked for is kept."""
     path = tmp_path / "a"
-    replace_whole(path, [b"one"], mode=0o640)
+    write_atomic(path, [b"one"], mode=0o640)
     assert mode(path) == 0o640
     for name in ("write", "fsync", "replace", "open"):
         with monkeypatch.context() as broken:
@@ -188,13 +194,13 @@ def test_replacing_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch):
 
             broken.setattr(os, name, fail)
             with pytest.raises(OSError, match="No space"):
-                replace_whole(path, [b"two"])
+                write_atomic(path, [b"two"])
         assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a", b"one")]
 
 
 def test_patience_ends(monkeypatch):
     """Other errors are raised at once, a full table of descriptors after some attempts."""
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.0, 0.0))
     calls = []
 
     def fail(number):
@@ -204,5 +210,5 @@ def test_patience_ends(monkeypatch):
     for number, times in ((errno.ENOSPC, 1), (errno.EMFILE, 3), (errno.ENFILE, 3)):
         calls.clear()
         with pytest.raises(OSError, match=re.escape(os.strerror(number))):
-            patiently(lambda number=number: fail(number))
+            retry_open(lambda number=number: fail(number))
         assert calls == [number] * times

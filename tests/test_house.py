@@ -11,10 +11,8 @@ import pytest
 
 import blendin_local
 from blendin_local.core.methods import METHODS
-from tests.conftest import ROOT
+from tests.paths import PACKAGE, ROOT, SOURCES
 
-PACKAGE = ROOT / "blendin_local"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
@@ -61,6 +59,21 @@ def test_help_is_quick_and_light():
     )
 
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_no_test_module_is_imported_by_another():
+    """What tests share stands in modules of its own: nobody imports a test module or a conftest."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [part for alias in node.names for part in alias.name.split(".")]
+            else:
+                continue
+            shared = [name for name in names if name == "conftest" or name.startswith("test_")]
+            modules = [name for name in shared if any((ROOT / "tests").rglob(f"{name}.py"))]
+            assert modules == [], f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -1,12 +1,13 @@
 """What is said about an answer: `Step`, `Completion`, and folds over them.
 
 Here: the records every surface reads (terminal, JSON, HTML, trace).
-Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`ui`).
+Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`views`, `reports`).
 The published schema is `docs/answer.schema.json`.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -225,6 +226,29 @@ class Completion:
     def blend(self) -> BlendSummary:
         """How often the guide was asked and changed the outcome."""
         return summarize(self.steps)
+
+    def to_html(self, prompts: Mapping[str, str] | None = None) -> str:
+        """The answer as a self-contained HTML page, as `blendin run --html` writes it.
+
+        Every step is marked by where it comes from, and shows its candidates on hover.
+
+        Args:
+            prompts: Rendered prompt by role (`Pair.prompts`), shown below the answer; none by default.
+        """
+        return str(_answer_html().render_html(prompts or {}, self))
+
+    def _repr_html_(self) -> str:
+        """The answer as a notebook shows it: a fragment with the same marks and inline styles only."""
+        return str(_answer_html().render_fragment(self))
+
+
+def _answer_html() -> Any:  # noqa: ANN401 - a module
+    """The module that renders answers, imported by name when it is first needed.
+
+    It lies above this one, so no import statement may name it. It is the one exception to the layers, made so
+    that a record can show itself (docs/architecture.md).
+    """
+    return importlib.import_module("blendin_local.reports.answer_html")
 
 
 def shortened(step: Step, n: int) -> Step:

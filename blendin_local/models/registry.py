@@ -1,8 +1,8 @@
 """The names a user may use for models, pairs and templates, out of every models.toml that applies.
 
 Here: which files are read, how they are merged, and where each value came from.
-Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.trust`), what a
-reference on the command line means (`models.references`).
+Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.overrides`),
+what a reference on the command line means (`models.references`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from blendin_local.models.entries import (
     PathSource,
     Source,
 )
+from blendin_local.models.overrides import Accept, Name, accepted, changes, only_new
 from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.schema import (
     RENAMED_PAIR_KEYS,
@@ -36,7 +37,6 @@ from blendin_local.models.schema import (
     Table,
     check_file,
 )
-from blendin_local.models.trust import Accept, Name, accepted, changes, only_new
 from blendin_local.paths import is_file
 
 APPLICATION = "blendin-local"

@@ -1,7 +1,7 @@
 """Where fetched model files live, and how it is known that they are whole.
 
 Here: `Store`: places, records of checksums, locks, free disk.
-Not here: how files get there (`models.packages`, `models.hub`).
+Not here: how files get there (`models.package_download`, `models.hub`).
 A record remembers path, size, time and sha256 of a file, so that 350 MB are hashed once, not at each start.
 """
 
@@ -21,6 +21,7 @@ import platformdirs
 
 from blendin_local.engine.verdicts import Verdicts
 from blendin_local.errors import FetchError
+from blendin_local.files import write_atomic
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
 from blendin_local.models.grammar import (
     is_package,
@@ -35,6 +36,7 @@ from blendin_local.paths import from_home
 APPLICATION = "blendin-local"
 CHUNK = 2**20
 SPARE_DISK = 64 * 2**20
+RECORD_MODE = 0o644  # a checksum is no secret, and a cache may be shared
 
 Note = Callable[[str], None]
 
@@ -142,10 +144,8 @@ class Store:
         facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         record = self._record(path)
         try:
-            temporary = self.inside(record.with_suffix(f".{os.getpid()}"))
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps({**facts, "sha256": sha256}), encoding="utf-8")
-            temporary.replace(record)
+            self.inside(record.parent).mkdir(parents=True, exist_ok=True)
+            write_atomic(record, [json.dumps({**facts, "sha256": sha256}).encode()], mode=RECORD_MODE)
         except (OSError, FetchError):
             return
 

@@ -20,11 +20,11 @@ from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
 from blendin_local.models.local import Progress, ensure_local
+from blendin_local.models.overrides import Accept
 from blendin_local.models.reading import read_small_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
-from blendin_local.models.trust import Accept
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import (

@@ -1,23 +1,19 @@
 """A marked answer as an SVG picture (`blendin run --svg FILE`).
 
-Here: `render_svg`, rich's own export with the program's marks.
-Not here: the HTML page (`reports.answer_page`), which also holds the candidates.
+Here: `render_svg`: what a terminal shows, exported by rich. Our format of it, `assets/terminal.svg`, names no
+web font, unlike rich's own.
+Not here: the HTML page (`reports.answer_html`), which also holds the candidates.
 """
 
 from __future__ import annotations
 
-import re
-
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.text import Text
 
 from blendin_local.core.records import Completion
-from blendin_local.reports.answer_page import visible_parts
+from blendin_local.reports.answer_html import shown_steps
+from blendin_local.reports.html import asset
 from blendin_local.views.answer import footer, styled_step
 from blendin_local.views.theme import PICTURE, picture_console
-
-_OUTSIDE = r"@font-face \{\{.*?\}\}\s*|<!--.*?-->\s*"
-_SELF_CONTAINED = re.sub(_OUTSIDE, "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def render_svg(prompt: str, completion: Completion, *, title: str = "blendin", width: int = 84) -> str:
@@ -35,6 +31,8 @@ def render_svg(prompt: str, completion: Completion, *, title: str = "blendin", w
     console = picture_console(width)
     if prompt:
         console.print(Text.assemble(("> ", "prompt"), (prompt, "heading")), "", sep="\n")
-    parts = (styled_step(step, text) for step, text in visible_parts(completion) if text)
+    parts = (styled_step(step, text) for step, text in shown_steps(completion) if text)
     console.print(Text("").join(parts), "", footer(completion, width), sep="\n")
-    return console.export_svg(title=title, theme=PICTURE, code_format=_SELF_CONTAINED, unique_id="blendin")
+    return console.export_svg(
+        title=title, theme=PICTURE, code_format=asset("terminal.svg"), unique_id="blendin"
+    )

@@ -7,15 +7,26 @@ Not here: the words (`views.check_rows`), the page's skeleton (`reports.page`), 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from blendin_local.jobs.check.answers import AnswerFigures, Rate
 from blendin_local.jobs.check.record import Check
 from blendin_local.jobs.check.reference import Calibration
 from blendin_local.jobs.check.verdicts import CheckVerdict
-from blendin_local.reports.page import Section, details, page, paragraph, preformatted, table
+from blendin_local.reports.html import readable_json
+from blendin_local.reports.page import (
+    ParagraphKind,
+    Section,
+    blend_settings,
+    details,
+    page,
+    paragraph,
+    preformatted,
+    table,
+    verdict,
+)
 from blendin_local.reports.plots.charts import Bin, Estimate, bars, histogram, reliability
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,
@@ -33,11 +44,8 @@ from blendin_local.views.check_rows import (
 
 def check_page(check: Check) -> str:
     """The whole page."""
-    blend = check.signature.get("blend", {})
-    settings = [f"{name} {blend[name]}" for name in ("method", "threshold", "alpha") if name in blend]
-    return page(
-        "Is this pair any good?", list(_sections(check)), subtitle=" · ".join([title(check), *settings])
-    )
+    subtitle = " · ".join([title(check), *blend_settings(check.signature)])
+    return page("Is this pair any good?", list(_sections(check)), subtitle=subtitle)
 
 
 def _sections(check: Check) -> Iterator[Section]:
@@ -48,27 +56,26 @@ def _sections(check: Check) -> Iterator[Section]:
         yield _confidence(check)
     yield _files(check)
     if check.signature:
-        text = json.dumps(check.signature, indent=2, ensure_ascii=False, default=str)
-        yield Section("", blocks=[details("Versions, files and settings", [preformatted(text)])])
+        text = preformatted(readable_json(check.signature))
+        yield Section("", blocks=[details("Files, versions and settings", [text])])
 
 
-def _verdicts(check: Check) -> Iterator[str]:
+def _verdicts(check: Check) -> Iterator[Markup]:
     if not check.complete:
         yield paragraph("The check was stopped, so there is no verdict.", "warning")
     elif not check.verdicts:
         yield paragraph("Only the files were looked at; nothing in them hinders.")
-    yield from (_verdict(verdict) for verdict in check.verdicts)
+    yield from (_verdict(found) for found in check.verdicts)
     yield from (paragraph(sentence(remark), "notice") for remark in check.remarks)
 
 
-def _verdict(verdict: CheckVerdict) -> str:
-    kind = "good" if verdict.name == "healthy" else "warning"
-    reasons = "".join(f"<br>{escape(sentence(reason))}" for reason in verdict.reasons)
-    advice = f"<br><em>{escape(sentence(verdict.advice))}</em>" if verdict.advice else ""
-    return f'<p class="{kind}"><strong>{escape(verdict.name.capitalize())}</strong>{reasons}{advice}</p>'
+def _verdict(found: CheckVerdict) -> Markup:
+    kind: ParagraphKind = "good" if found.name == "healthy" else "warning"
+    reasons = [sentence(reason) for reason in found.reasons]
+    return verdict(kind, found.name.capitalize(), reasons, sentence(found.advice) if found.advice else "")
 
 
-def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+def _pairs(rows: Sequence[tuple[str, str]]) -> Markup:
     return table(("", ""), [row for row in rows if row[1]])
 
 

@@ -1,38 +1,22 @@
-"""The skeleton of a report: one self-contained HTML page.
+"""A report as one self-contained HTML page, made of sections and blocks.
 
-Here: `page`, `Section`, and `table`, all of whose texts are escaped.
-Not here: the plots (`reports.plots.charts`), the page of one answer (`reports.answer_page`).
-The page asks nothing of the network: its policy forbids it, style and pictures are inside it.
+Here: `page` and `Section`; the blocks `paragraph`, `verdict`, `table`, `preformatted` and `details`.
+Not here: the templates (`reports.html`), the plots (`reports.plots.charts`), the page of one answer
+(`reports.answer_html`).
+A page asks nothing of the network: its policy forbids it, and styles and pictures are inside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
+from typing import Any, Literal
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title} · blendin-local</title>
-<style>
-{css}</style>
-</head>
-<body>
-<header>
-<h1>{title}</h1>
-<p class="models">{subtitle}</p>
-</header>
-<main>
-{sections}
-</main>
-</body>
-</html>
-"""
+from markupsafe import Markup
+
+from blendin_local.reports.html import block, render
+
+ParagraphKind = Literal["", "good", "warning", "notice", "summary"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +26,8 @@ class Section:
     Attributes:
         title: Its heading; empty leaves it out.
         lead: A sentence or two of plain text below it.
-        blocks: Markup made by `table`, `paragraph`, `verdict`, `details` or by `reports.plots.charts`;
-            several pictures stand side by side where there is room.
+        blocks: The output of the functions below, and plots of `reports.plots.charts`. Plots that follow each
+            other share a row where there is room. A plain string is shown as text.
     """
 
     title: str
@@ -59,63 +43,41 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
         sections: From top to bottom.
         subtitle: A line of plain text: the models, the settings.
     """
-    css = "".join(
-        resources.files("blendin_local.reports").joinpath("assets", name).read_text(encoding="utf-8")
-        for name in ("answer.css", "page.css")
-    )
-    return PAGE.format(
-        css=css,
-        title=escape(title),
-        subtitle=escape(subtitle),
-        sections="\n".join(_section(section) for section in sections),
-    )
+    return render("report.html", title=title, subtitle=subtitle, sections=sections)
 
 
-def _section(section: Section) -> str:
-    heading = f"<h2>{escape(section.title)}</h2>" if section.title else ""
-    lead = f'<p class="lead">{escape(section.lead)}</p>' if section.lead else ""
-    return f'<section class="card">{heading}{lead}{_blocks(section.blocks)}</section>'
+def paragraph(text: str, kind: ParagraphKind = "") -> Markup:
+    """A paragraph of plain text."""
+    return block("paragraph", text, kind)
 
 
-def _blocks(blocks: Sequence[str]) -> str:
-    """Blocks in order; neighbouring pictures share a row."""
-    parts, row = [], ""
-    for block in [*blocks, ""]:
-        if block.startswith("<svg"):
-            row += f"<figure>{block}</figure>"
-            continue
-        parts += [f'<div class="plots">{row}</div>'] if row else []
-        parts.append(block)
-        row = ""
-    return "".join(parts)
+def verdict(kind: ParagraphKind, name: str, reasons: Sequence[str], advice: str = "") -> Markup:
+    """A verdict in bold, a line for each reason, and advice in italics; all plain text."""
+    return block("verdict", kind, name, reasons, advice)
 
 
-def paragraph(words: str, kind: str = "") -> str:
-    """A paragraph of plain text; `kind` is `warning`, `notice`, `summary` or nothing."""
-    return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> Markup:
+    """A table of plain texts; the first cell of a row is its heading.
+
+    Args:
+        head: Column headings; left out where all are empty.
+        rows: Cells.
+        caption: A line above the table.
+    """
+    return block("table", head, rows, caption)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
-    """A table of plain texts; numbers are set so that they align, and a head of empty cells is left out."""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(_cell(cell, i) for i, cell in enumerate(row))}</tr>" for row in rows)
-    name = f"<caption>{escape(caption)}</caption>" if caption else ""
-    names = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'<div class="scroll"><table>{name}{names}<tbody>{body}</tbody></table></div>'
+def preformatted(text: str) -> Markup:
+    """Plain text that keeps its line breaks and spaces."""
+    return block("preformatted", text)
 
 
-def _cell(words: str, column: int) -> str:
-    if column == 0:
-        return f'<th scope="row">{escape(words)}</th>'
-    is_number = words[:1].isdigit() or words[:1] in {"-", "+", "−", "–", "<", ">"}  # noqa: RUF001 - minus and dash
-    return f'<td class="number">{escape(words)}</td>' if is_number else f"<td>{escape(words)}</td>"
-
-
-def details(summary: str, blocks: Sequence[str]) -> str:
+def details(summary: str, blocks: Sequence[str]) -> Markup:
     """Blocks that open on demand."""
-    return f"<details><summary>{escape(summary)}</summary>{_blocks(blocks)}</details>"
+    return block("details", summary, blocks)
 
 
-def preformatted(words: str) -> str:
-    """Plain text in the shape it has."""
-    return f"<pre>{escape(words)}</pre>"
+def blend_settings(signature: Mapping[str, Any]) -> list[str]:
+    """`method blendin`, `threshold 0.4`, `alpha auto`, as far as the signature has them."""
+    blend = signature.get("blend", {})
+    return [f"{name} {blend[name]}" for name in ("method", "threshold", "alpha") if name in blend]

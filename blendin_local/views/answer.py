@@ -1,7 +1,7 @@
 """The answer as it grows, and the lines below it.
 
 Here: `styled_step`, the append-only `AnswerPrinter`, `footer` and its warning.
-Not here: tables (`views.tables`), colours (`views.theme`), the HTML page (`reports.answer_page`).
+Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 Pure functions from records to rich texts; the printer is the one object that writes.
 """
 

@@ -1,7 +1,7 @@
 """A replayed answer on the terminal: what stayed, what moved, and the first step that differs.
 
 Here: pure functions from `Replay` to rich renderables.
-Not here: deciding again (`jobs.replay`), single candidates (`views.tables`).
+Not here: deciding again (`jobs.replay`), single candidates (`views.answer_tables`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replay import Replay
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
 from blendin_local.views.answer import ENDED, counted, percent
-from blendin_local.views.tables import candidate_cells, lists_of, said_by, shown_bytes, winner
+from blendin_local.views.answer_tables import candidate_cells, lists_of, said_by, shown_bytes, winner
 from blendin_local.views.visible import escape_controls
 
 SHOWN_BEFORE = 60  # characters of the answer before the step

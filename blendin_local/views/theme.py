@@ -99,7 +99,7 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable, as rich makes them, with the controls in their texts made visible."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
+            yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own arguments
         """A string as rich takes it, escaped before it is measured."""

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from tests.cli.test_cli import blendin, environment, one_line_error
-from tests.conftest import ROOT
+from tests.cli_runner import blendin, environment, one_line_error, start
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 N_ROWS = 150
@@ -49,16 +49,6 @@ def arguments(folder, tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     return {"BLENDIN_CACHE": str(tmp_path / "cache")}
-
-
-def start(arguments, cache, **streams):
-    return subprocess.Popen(
-        [sys.executable, "-m", "blendin_local", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        cwd=ROOT,
-        env=environment(**cache),
-        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams},
-    )
 
 
 def lines(path):
@@ -138,7 +128,7 @@ def test_a_signal_stops_it_and_the_last_line_says_how_to_go_on(arguments, cache,
     assert process.returncode == code
     last = err.decode().splitlines()[-1]
     assert last.startswith(f"stopped: {finished} of {N_ROWS} rows")
-    assert "go on: blendin batch" in last
+    assert "to resume: blendin batch" in last
     assert "--restart" not in last
     assert json.loads((tmp_path / "a.manifest.json").read_text())["state"] == "stopped"
     assert blendin(*arguments(), **cache)[0] == 0

@@ -17,7 +17,7 @@ from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.bench import bench_view, comparison_view, number
 from blendin_local.views.theme import make_console
-from tests.jobs.test_bench import a_bench
+from tests.jobs.benches import a_bench
 from tests.toys import make_toy
 
 

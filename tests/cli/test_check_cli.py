@@ -10,7 +10,7 @@ import tomllib
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 

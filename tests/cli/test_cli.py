@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,29 +15,11 @@ import jsonschema
 import pexpect
 import pytest
 
-from tests.conftest import ROOT
+from tests.cli_runner import SCHEMA, blendin, environment, one_line_error
+from tests.paths import ROOT
 from tests.toys import make_toy
 
-SCHEMA = json.loads((ROOT / "docs" / "answer.schema.json").read_text())
 PROGRAM = (sys.executable, "-m", "blendin_local", "run", "--no-loop-guard")
-
-
-def environment(**more):
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **more}
-
-
-def blendin(*arguments, stdin=b"", cwd=ROOT, **env):
-    """Run the program; returns exit code, stdout and stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "blendin_local", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env=environment(**env),
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +36,6 @@ def run(toys):
     return lambda *arguments, **more: blendin(
         "run", "--base", base, "--guide", guide, "--no-loop-guard", *arguments, **more
     )
-
-
-def one_line_error(result, code, *words):
-    """The result is one clear line with a hint, the exit code, and no traceback."""
-    returncode, stdout, stderr = result
-    lines = [line for line in stderr.splitlines() if line.startswith("blendin: ")]
-    assert returncode == code, stderr
-    assert len(lines) == 1, stderr
-    assert "Traceback" not in stderr
-    for word in words:
-        assert word in stderr
-    assert stdout == "" or json.loads(stdout)["error"]
 
 
 def test_nothing_but_the_answer_is_on_stdout(run):

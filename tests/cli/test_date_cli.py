@@ -10,7 +10,7 @@ import pytest
 from blendin_local.jobs.batch.manifest import PARTS, begun_on
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.resolve import PairSpec, resolve_pair
-from tests.cli.test_cli import blendin, one_line_error
+from tests.cli_runner import blendin, one_line_error
 from tests.toys import make_toy
 
 DATED = "{{ strftime_now('%d %b %Y') }}\n{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"

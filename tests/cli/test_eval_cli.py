@@ -11,9 +11,8 @@ import time
 
 import pytest
 
-from tests.cli.test_batch_cli import start
-from tests.cli.test_cli import blendin, one_line_error
-from tests.jobs.evaluation.test_judge import Endpoint, serving
+from tests.cli_runner import blendin, one_line_error, start
+from tests.jobs.evaluation.judge_endpoint import Endpoint, serving
 from tests.toys import make_toy
 
 SPEED = ("-t", "1", "--parallel", "1", "--max-tokens", "12")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.test_cli import blendin
+from tests.cli_runner import blendin
 
 pytestmark = pytest.mark.model
 

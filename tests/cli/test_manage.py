@@ -3,63 +3,10 @@
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from blendin_local.cli.manage import command as manage
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.models import registry as registry_module
 from blendin_local.models.local import ensure_local
-from tests.models.conftest import store, toy, wheels  # noqa: F401 - fixtures
-from tests.toys import make_toy
-
-
-@pytest.fixture
-def blendin(tmp_path, monkeypatch):
-    """The verbs in an empty world: no user file, a store of its own, an empty working directory."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("BLENDIN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("BLENDIN_MODELS", raising=False)
-    monkeypatch.setattr(registry_module, "user_file", lambda: tmp_path / "config" / "models.toml")
-    app = typer.Typer()
-    manage.register(app)
-
-    def run(*arguments):
-        result = CliRunner().invoke(app, list(arguments))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run
-
-
-@pytest.fixture
-def names(tmp_path, toy):  # noqa: F811
-    """A models.toml with a toy in packages, a file of one's own, and a pair of them."""
-    make_toy(tmp_path / "own.gguf", "plain")
-    parts = ", ".join(
-        f'{{ package = "{part.package}", version = "1.0.0", member = "{part.member}", size = {part.size} }}'
-        for part in toy.sources[0].parts
-    )
-    text = f"""
-        [models.toy]
-        role = "base"
-        license = "Toy Terms"
-        notice = "Toys bind."
-        size = {toy.size}
-        sha256 = "{toy.sha256}"
-        sources = [{{ file = "toy.gguf", parts = [{parts}] }}]
-        [models.own]
-        path = "own.gguf"
-        [pairs.duo]
-        base = "toy"
-        guide = "own"
-        threshold = 0.25
-        """
-    path = tmp_path / "names.toml"
-    path.write_text("\n".join(line.strip() for line in text.splitlines()))
-    return path
 
 
 def test_pull_ls_rm_go_together(blendin, names):
@@ -152,7 +99,7 @@ def test_what_an_untrusted_pair_brings_in_is_fetched_after_a_yes(blendin, names,
     assert blendin("pull", "toy", "--json").exit_code == 0
 
 
-def test_run_fetches_nothing_for_an_untrusted_pair(names, store, tmp_path):  # noqa: F811
+def test_run_fetches_nothing_for_an_untrusted_pair(names, store, tmp_path):
     """--pull is no yes; the refusal names the file and the command that agrees."""
     work = tmp_path / "work"
     work.mkdir()

@@ -7,7 +7,7 @@ import json
 import jsonschema
 import pytest
 
-from tests.cli.test_cli import SCHEMA, blendin, one_line_error
+from tests.cli_runner import SCHEMA, blendin, one_line_error
 from tests.toys import make_toy
 
 

@@ -11,8 +11,8 @@ import tomllib
 
 import pytest
 
-from tests.cli.test_cli import blendin, environment, one_line_error
-from tests.conftest import ROOT
+from tests.cli_runner import blendin, environment, one_line_error
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 

@@ -17,7 +17,7 @@ from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.model import Model
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 ALWAYS = BlendSettings(threshold=1.0)

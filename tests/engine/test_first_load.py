@@ -18,8 +18,8 @@ from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.verdicts import Verdicts, identity
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings
-from tests.conftest import ROOT
 from tests.damage import doubled_token, filled_weights
+from tests.paths import ROOT
 from tests.toys import KINDS, make_toy
 
 SETTINGS = ModelSettings(threads=1)

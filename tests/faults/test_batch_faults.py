@@ -21,11 +21,10 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import BlendinError, UsageError, WriteError
-from blendin_local.jobs.batch.kept import Kept
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.progress import BatchOptions
-from tests.conftest import ROOT
+from blendin_local.jobs.batch.progress import BatchOptions, FinishedRows
 from tests.jobs.batches import ScriptedAnswers, lines, opened, questions, run, scan, write_rows
+from tests.paths import ROOT
 
 fcntl = pytest.importorskip("fcntl")
 ROWS = 30
@@ -46,7 +45,7 @@ def source(tmp_path):
 def quick(monkeypatch):
     """Bytes need not reach the disk, and nobody waits for descriptors."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.0,) * 4)
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.0,) * 4)
 
 
 def errors_of(out: Path) -> Path:
@@ -300,7 +299,7 @@ def _meddled(source, out, meddle, moment) -> str | None:
     if any(path.is_file() and b"\0" in path.read_bytes() for path in out.parent.iterdir()):
         return "there are NUL bytes"
     try:
-        kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
+        kept = FinishedRows.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     except UsageError:
         return None  # what is there cannot be counted, and the next run says so
     counts = json.loads(out.with_name("a.manifest.json").read_text())["counts"]

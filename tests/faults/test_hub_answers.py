@@ -12,7 +12,7 @@ from huggingface_hub import constants, utils
 
 from blendin_local.errors import BlendinError
 from blendin_local.models import hub as hub_module
-from blendin_local.models import transfer
+from blendin_local.models import hub_download
 from blendin_local.models.entries import Defaults
 from blendin_local.models.fetch import fetch
 from blendin_local.models.references import resolve
@@ -243,8 +243,8 @@ KINDS = {f.__name__: f for f in (refusal, redirect, portal, odd_headers, odd_bod
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """No pauses, no shared cache, no token."""
-    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "ATTEMPTS", 2)
     monkeypatch.setattr(hub_module, "METADATA_SECONDS", 1.0)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))

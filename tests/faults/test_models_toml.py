@@ -12,12 +12,12 @@ import pytest
 from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.inventory import list_models
 from blendin_local.models import registry as registry_module
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.entries import PathSource
 from blendin_local.models.reading import LARGEST_TEXT
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 
 MOST_SECONDS = 10.0

@@ -14,8 +14,8 @@ from time import monotonic
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.faults.gguf_mutations import Mutator
+from tests.paths import ROOT
 from tests.toys import KINDS, make_toy
 
 pytest.importorskip("resource", reason="memory is measured by a function of Unix")

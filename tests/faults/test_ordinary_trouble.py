@@ -25,7 +25,7 @@ from blendin_local.jobs.doctor import examine
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.paths import read_bytes
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.toys import make_toy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full, /dev/zero and FIFOs")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import BlendinError, UsageError
-from blendin_local.jobs.batch.intake import RawRow
+from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.jobs.batch.rows import InvalidRow, Row, interpret
 from tests.jobs.batches import DEFAULTS, lines, run, scan
 

@@ -15,9 +15,9 @@ from blendin_local.cli.common.options import BlendOptions
 from blendin_local.cli.common.trouble import as_error
 from blendin_local.cli.replay.command import replay
 from blendin_local.errors import BlendinError, UsageError
-from tests.conftest import ROOT
+from tests.hostile_text import HOSTILE, raw_controls
+from tests.paths import ROOT
 from tests.toys import make_toy
-from tests.views.test_foreign_text import HOSTILE, raw_controls
 
 METHODS = [
     None,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.jobs.batch.batch import Batch
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.progress import BatchOptions
-from blendin_local.jobs.batch.run import Batch
+from blendin_local.jobs.batch.progress import BatchOptions, FinishedRows
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,
@@ -62,7 +61,7 @@ def manifest_path(out):
 
 def require_truth(source, out):
     """The manifest counts what the files hold."""
-    kept = Kept.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
+    kept = FinishedRows.read(scan(source)[0], BatchPaths.of(source, out)).progress(BatchOptions())
     counts = json.loads(manifest_path(out).read_text())["counts"]
 
     assert (counts["answered"], counts["failed"]) == (kept.answered, kept.failed)
@@ -208,7 +207,7 @@ def test_a_cut_between_check_and_failed_write_leaves_no_hole(source, out, monkey
 
 def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out, monkeypatch):
     """What is locked is what the path leads to."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     replaced = []
 
@@ -217,8 +216,8 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
             replaced.append(out.rename(out.with_name("elsewhere")))
         return growing_lock(fd)
 
-    growing_lock = growing.lock
-    monkeypatch.setattr(growing, "lock", replace_and_lock)
+    growing_lock = jsonl_file.try_lock
+    monkeypatch.setattr(jsonl_file, "try_lock", replace_and_lock)
     run(source, out)
     require_all(out)
     assert replaced[0].read_bytes() == b""
@@ -226,13 +225,13 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
 
 def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypatch):
     """Nothing is cut off or written behind lines that were not read."""
-    from blendin_local.jobs.batch import growing
+    from blendin_local.jobs.batch import jsonl_file
 
     run(source, out, ScriptedAnswers(stop_after=3))
     line = out.read_bytes().splitlines(keepends=True)[0].replace(b"id-0", b"id-9")
     with out.open("ab") as file:
         file.write(b'{"custom')  # torn: what would be cut off
-    real = growing.read_back
+    real = jsonl_file.read_back
 
     def read_then_add(path, take):
         content = real(path, take)
@@ -241,7 +240,7 @@ def test_lines_added_between_reading_and_holding_are_seen(source, out, monkeypat
                 file.write(line)
         return content
 
-    monkeypatch.setattr(growing, "read_back", read_then_add)
+    monkeypatch.setattr(jsonl_file, "read_back", read_then_add)
     with pytest.raises(WriteError, match="something else"):
         run(source, out)
     assert out.read_bytes().endswith(line)
@@ -314,7 +313,7 @@ def test_a_lock_that_is_refused_is_an_error(source, out, monkeypatch):
     def refuse(fd):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.lock", refuse)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.try_lock", refuse)
     with pytest.raises(WriteError, match="cannot be written"):
         run(source, out)
 
@@ -374,7 +373,7 @@ def test_no_free_descriptor_at_all(source, out, monkeypatch):
         return real(path, *arguments, **more)
 
     monkeypatch.setattr(os, "open", full)
-    monkeypatch.setattr("blendin_local.files.PAUSES_S", (0.001,) * 3)
+    monkeypatch.setattr("blendin_local.files.RETRY_DELAYS_S", (0.001,) * 3)
     with pytest.raises(WriteError, match="Too many open files"):
         run(source, out)
     assert ids(out) == ["id-0"]
@@ -536,10 +535,10 @@ def test_manifests_of_every_shape_end_as_one_error(source, out):
 def test_lines_of_evaluations_are_held_too(tmp_path):
     """A growing file outside a batch has the same lock and the same checks."""
     path = tmp_path / "readings.jsonl"
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         file.append({"custom_id": "a"})
-        with pytest.raises(UsageError, match="another"), GrowingFile.locked(path):
+        with pytest.raises(UsageError, match="another"), AppendOnlyFile.locked(path):
             pass
         path.write_bytes(b"")
         with pytest.raises(WriteError, match="was cut"):

@@ -16,12 +16,13 @@ import pytest
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.formats import answer_line
-from blendin_local.jobs.batch.parallel import choose_parallel
-from blendin_local.jobs.batch.paths import BatchPaths, remove_results
+from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, Shard
+from blendin_local.jobs.batch.resume import remove_results
 from blendin_local.jobs.batch.rows import Row
-from tests.conftest import ROOT
+from blendin_local.jobs.preparation import n_parallel_within
 from tests.jobs.batches import ScriptedAnswers, ids, lines, opened, questions, run, scan, write_rows
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def test_bad_rows_are_recorded_once(tmp_path, out):
 
 def test_progress_is_told_before_a_row_is_finished(source, out, monkeypatch):
     """Long rows are not silence: between evaluations the listener hears of tokens of unfinished rows."""
-    monkeypatch.setattr("blendin_local.jobs.batch.run.TELL_EVERY_S", -1.0)
+    monkeypatch.setattr("blendin_local.jobs.batch.batch.TELL_EVERY_S", -1.0)
     heard = []
     with opened(source, out) as batch:
         batch.answer(ScriptedAnswers(), lambda: False, heard.append)
@@ -357,7 +358,7 @@ REAL_WRITE = os.write
 @pytest.mark.parametrize("room", [0, 1, 1500, 4321])
 def test_a_full_disk_loses_nothing(source, out, room, monkeypatch):
     """One clear error, whole lines on disk, and the next run goes on."""
-    monkeypatch.setattr("blendin_local.jobs.batch.growing.os.write", FullDisk(room).write)
+    monkeypatch.setattr("blendin_local.jobs.batch.jsonl_file.os.write", FullDisk(room).write)
     with pytest.raises(WriteError, match="No space left"):
         run(source, out)
     monkeypatch.undo()
@@ -445,4 +446,4 @@ def test_an_answer_line_is_one_line(tmp_path):
 )
 def test_rows_at_once_by_cores_and_memory(machine, need, rows, parallel):
     """Eight a core, 32 at most, within half of the memory that is left, never more than there are rows."""
-    assert choose_parallel(*machine, *need, rows) == parallel
+    assert n_parallel_within(*machine, *need, rows) == parallel

@@ -11,11 +11,7 @@ from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.jobs.bench.compare import compare, mismatches, read_record
 from blendin_local.jobs.bench.record import (
-    Bench,
     Figure,
-    MethodFigures,
-    ModelFigures,
-    RowFigures,
     Sizes,
     figures_in,
     ratio,
@@ -24,6 +20,7 @@ from blendin_local.jobs.bench.run import Wish, run_bench, thread_counts
 from blendin_local.jobs.bench.verdict import best_threads, doubts, verdict
 from blendin_local.pair.pair import PairSetup
 from blendin_local.settings import BlendSettings, ModelSettings
+from tests.jobs.benches import a_bench, fixed
 from tests.toys import make_toy
 
 TINY = Sizes(
@@ -37,41 +34,6 @@ TINY = Sizes(
     row_tokens=3,
 )
 positive = st.floats(0.01, 1e6)
-
-
-def fixed(*trials):
-    return Figure(tuple(map(float, trials)))
-
-
-def a_bench(*, decode=None, rows=None, blendin=60.0, threads=4, cores_left=4.0, spread=0.01):
-    def speed(value):
-        return fixed(value * (1 - spread), value, value * (1 + spread))
-
-    model = ModelFigures(
-        "m.gguf",
-        speed(400),
-        {n: speed(v) for n, v in (decode or {1: 40, 2: 70, 4: 100}).items()},
-        {1: fixed(1, 1, 1)},
-        fixed(0.3, 0.3, 0.3),
-    )
-
-    def method(value):
-        half = fixed(0.5, 0.5, 0.5)
-        return MethodFigures(speed(value), half, half, half, half, half, half)
-
-    return Bench(
-        pair="demo",
-        machine={"cores": threads, "affinity": threads, "threads": threads, "system": "Linux"},
-        versions={},
-        sizes=Sizes(),
-        models={"base": model, "guide": model},
-        methods={"base": method(100.0), "blendin": method(blendin)},
-        rows={n: RowFigures(speed(50 * f), speed(f)) for n, f in (rows or {1: 1.0, 4: 1.8}).items()},
-        load_s=fixed(1.0),
-        memory={},
-        cores_left=cores_left,
-        seconds=1.0,
-    )
 
 
 @given(st.lists(positive, min_size=1, max_size=9))

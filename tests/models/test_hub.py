@@ -16,14 +16,13 @@ import pytest
 from huggingface_hub import constants
 
 from blendin_local.errors import FetchError, ModelNotFoundError
-from blendin_local.models import transfer
+from blendin_local.models import hub_download
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry
 from blendin_local.models.fetch import fetch
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
-
-from .fake_hub import start_hub
+from tests.models.fake_hub import start_hub
 
 CONTENT = b"GGUF" + random.Random(1).randbytes(600_000)
 NAME = "toy-Q4_K_M.gguf"
@@ -49,8 +48,8 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
-    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "ATTEMPTS", 1)
     yield server
     stop()
 
@@ -149,7 +148,7 @@ def test_a_killed_process_leaves_its_bytes_to_the_next(hub, store):
 
 def test_a_break_within_a_run_is_retried(hub, store, monkeypatch):
     """As long as bytes keep coming, a broken connection is not the user's business."""
-    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    monkeypatch.setattr(hub_download, "ATTEMPTS", 2)
     hub.cut_after = 100_000
     assert get(f"hf://{REPO}/{NAME}", store).read_bytes() == CONTENT
 
@@ -248,7 +247,7 @@ def test_a_full_disk_is_said(hub, store, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(transfer._Transfer, "_receive", full)
+    monkeypatch.setattr(hub_download._Transfer, "_receive", full)
     with pytest.raises(FetchError, match="is full") as caught:
         get(f"hf://{REPO}/{NAME}", store)
     assert "BLENDIN_CACHE" in caught.value.hint

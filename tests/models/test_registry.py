@@ -1,30 +1,13 @@
 """Files of names are merged key by key, the nearest wins, and every value's origin is kept."""
 
-from pathlib import Path
-
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.models import registry as module
 from blendin_local.models.entries import HubSource, PackageSource, PathSource
-from blendin_local.models.registry import load_registry, shipped_file
+from blendin_local.models.registry import shipped_file
+from tests.models.registries import load, write
 
-
-@pytest.fixture(autouse=True)
-def no_user_file(tmp_path, monkeypatch):
-    """The user's own file must not decide over tests."""
-    monkeypatch.setattr(module, "user_file", lambda: tmp_path / "config" / "models.toml")
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def load(tmp_path, *, explicit=None, env=None, accept=None):
-    (tmp_path / "work").mkdir(exist_ok=True)
-    return load_registry(explicit, env or {}, tmp_path / "work", accept=accept)
+pytestmark = pytest.mark.usefixtures("no_user_file")
 
 
 def yes(_):

@@ -7,15 +7,14 @@ import pytest
 
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.inventory import list_models, plan_removal, remove, remove_unfinished, unfinished
-from blendin_local.models import packages, transfer
+from blendin_local.models import hub_download, package_download
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry, PackagePart, PackageSource
 from blendin_local.models.fetch import fetch
 from blendin_local.models.hub import HubFile
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
-
-from .conftest import CONTENT, make_wheel
+from tests.wheels import CONTENT, make_wheel
 
 STEPS = ["..", ".", "", "a", "x.gguf", "..\\..", "C:", "C:\\x", "con", "nul.gguf", "a\0b", "~", "$HOME", "\n"]
 STEPS += ["é模", "x" * 300, " ", "...", "a.gguf ", "-rf", "*", "\ud800", "a:b", "%2e%2e", "..gguf", ".gguf"]
@@ -74,8 +73,10 @@ def quick(monkeypatch, tmp_path):
     (tmp_path / "w").mkdir()
     make_wheel(tmp_path / "w", "p", "m", CONTENT)
     wheel = next((tmp_path / "w").iterdir())
-    monkeypatch.setattr(packages, "download_wheel", lambda _, to, *__: shutil.copyfile(wheel, to))
-    monkeypatch.setattr(transfer._Transfer, "run", lambda self, _: self._part.write_bytes(CONTENT) and None)
+    monkeypatch.setattr(package_download, "download_wheel", lambda _, to, *__: shutil.copyfile(wheel, to))
+    monkeypatch.setattr(
+        hub_download._Transfer, "run", lambda self, _: self._part.write_bytes(CONTENT) and None
+    )
     monkeypatch.setattr("blendin_local.models.fetch.Hub", Hub)
 
 

@@ -6,9 +6,12 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from markupsafe import Markup
 
-from blendin_local.reports.page import Section, details, page, paragraph, preformatted, table
-from blendin_local.reports.plots.axes import CHAR, LEGEND_LINE, Scale, number, round_step, spread
+from blendin_local.reports.html import render
+from blendin_local.reports.page import Section, details, page, paragraph, preformatted, table, verdict
+from blendin_local.reports.plots.axes import CHAR_WIDTH, LEGEND_LINE, Scale, axis_range, round_step
 from blendin_local.reports.plots.charts import (
     Bin,
     Dot,
@@ -45,7 +48,7 @@ def test_a_picture_is_well_formed_and_speaks(draw):
 
     title, words = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")
     assert title.text == HOSTILE
-    assert re.search(r"25|7 places|3 from", words.text)
+    assert re.search(r"25|7 tokens|3 from", words.text)
     assert picture.get("aria-labelledby").split() == [title.get("id"), words.get("id")]
     assert picture.findall(f".//{SVG}script") == []
     assert "nan" not in draw("a")
@@ -71,7 +74,7 @@ def test_a_long_legend_goes_on_in_the_next_line():
     pushed = float(re.findall(r"translate\(0 (\d+)\)", drawn[1])[0])
 
     assert len(places) == len(set(places)) == len(names)
-    assert max(x for x, _ in places) + CHAR * len(names[0]) <= float(many.get("width"))
+    assert max(x for x, _ in places) + CHAR_WIDTH * len(names[0]) <= float(many.get("width"))
     assert len({y for _, y in places}) == 1 + pushed / LEGEND_LINE > 1
     assert float(many.get("height")) > float(few.get("height")) + pushed
     assert "translate" not in drawn[0]
@@ -85,12 +88,12 @@ def test_pictures_of_different_numbers_have_different_names():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "shown"),
     [(0, "0"), (0.2, "0.20"), (0.5222, "0.52"), (-0.1, "-0.10"), (0.0012, "0.0012"), (12.34, "12.3")],
 )
-def test_numbers_below_one_have_two_decimals(value, told):
+def test_numbers_below_one_have_two_decimals(value, shown):
     """Scores stand below each other with as many digits each."""
-    assert number(value, Scale(0.0, 1.0, 0.0, 100.0)) == told
+    assert Scale(0.0, 1.0, 0.0, 100.0).number(value) == shown
 
 
 def test_a_longer_bar_is_a_larger_number():
@@ -107,7 +110,7 @@ numbers = st.floats(-1e6, 1e6)
 @given(st.lists(numbers, min_size=1, max_size=20))
 def test_a_range_holds_its_numbers_and_has_a_few_round_ticks(values):
     """Every number is inside, and two to eight multiples of a round step are marked."""
-    low, high = spread(values)
+    low, high = axis_range(values)
     ticks = Scale(low, high, 0, 100).ticks()
 
     margin = 1e-6 * (high - low)
@@ -139,6 +142,36 @@ def test_a_page_is_self_contained_and_escaped():
     assert "<script" not in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert 'class="number">12 %' in text
+
+
+def test_a_block_that_no_template_made_is_text():
+    """Only templates and plots put markup on a page: a plain string among the blocks is escaped."""
+    text = page("t", [Section("", blocks=["<svg onload='x'>", details("d", ["<b>"])])])
+
+    assert "<svg" not in text
+    assert "<b>" not in text
+    assert "&lt;svg" in text
+
+
+def test_a_verdict_has_a_line_for_each_reason():
+    """Name, reasons and advice are text, each in its own place."""
+    html = verdict("good", "Healthy", ["One.", HOSTILE], HOSTILE)
+    shown = ElementTree.fromstring(html.replace("<br>", Markup("<br/>")))
+
+    assert shown.get("class") == "good"
+    assert [shown.find("strong").text, *(line.tail for line in shown.findall("br"))] == [
+        "Healthy",
+        "One.",
+        HOSTILE,
+        None,
+    ]
+    assert shown.find("em").text == HOSTILE
+
+
+def test_a_template_that_lacks_a_value_is_an_error():
+    """A forgotten value never leaves an empty place on a page."""
+    with pytest.raises(UndefinedError, match="subtitle"):
+        render("report.html", title="t", sections=[])
 
 
 def test_differences_are_shaded_by_their_distance_from_zero():

@@ -8,7 +8,7 @@ import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
 from blendin_local.views.answer import AnswerPrinter, footer, percent
-from blendin_local.views.tables import comparison_table, stats_table, tokens_table, why_table
+from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, visible
 from tests.answers import Terminal, asked_step, base_step, completion, rendered

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
 import sys
-import unicodedata
 
 import gguf
 import pexpect
@@ -25,16 +23,9 @@ from blendin_local.views.answer import error_line
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, label
 from tests.answers import asked_step, completion
-from tests.conftest import ROOT
+from tests.hostile_text import HOSTILE, raw_controls
+from tests.paths import ROOT
 
-HOSTILE = (
-    "\x1b]0;pwned\x07\x1b[2J\x9b31m\x9d0;pwned\x9c\x7f\x08\x08\r[red]x[/red][/]"
-    "\N{RIGHT-TO-LEFT OVERRIDE}\N{LEFT-TO-RIGHT ISOLATE}\N{LINE SEPARATOR}\udce9\ud800\x00"
-)
-OURS = re.compile(
-    r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[\d?[AGK]|\x1b\[2K|\r"
-)  # SGR, and a progress bar's cursor
-BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 SURFACES = tuple(ROOT / "blendin_local" / room for room in ("cli", "views", "reports"))
 
 
@@ -43,17 +34,6 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
-
-
-def raw_controls(written):
-    """What of a program's output is neither text nor a mark of ours."""
-    left = OURS.sub("", written)
-    bad = {"Cc", "Cs", "Zl", "Zp"}
-    return [
-        char
-        for char in left
-        if char != "\n" and (unicodedata.category(char) in bad or unicodedata.bidirectional(char) in BIDI)
-    ]
 
 
 @pytest.fixture
@@ -152,6 +132,22 @@ def test_there_is_one_way_to_the_terminal(path):
     assert wrong == []
 
 
+def test_no_private_name_of_a_terminal_or_hub_library_is_imported():
+    """What a library does not publish may be gone in its next version."""
+    libraries = {"huggingface_hub", "jinja2", "prompt_toolkit", "rich", "typer"}
+    private = []
+    for path in (ROOT / "blendin_local").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            parts = [part for name in names for part in name.split(".") if name.split(".")[0] in libraries]
+            private += [f"{path.name}:{node.lineno}" for part in parts if part.startswith("_")]
+
+    assert private == []
+
+
 def test_data_in_a_pipe_is_data_and_on_a_terminal_is_text():
     """A template or a name in a pipe is what it is, byte by byte; on a terminal its controls are visible."""
     pipe, terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), Terminal()
@@ -205,7 +201,7 @@ def test_bytes_of_a_file_name_that_are_no_text_are_shown():
 def test_an_answer_on_a_terminal_holds_no_control(terminal):
     """The answer itself and its tables go through the same place."""
     from blendin_local.views.answer import AnswerPrinter
-    from blendin_local.views.tables import tokens_table, why_table
+    from blendin_local.views.answer_tables import tokens_table, why_table
 
     step = asked_step(0, HOSTILE.encode("utf-8", "replace"))
     console = make_console(terminal, "on")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from blendin_local.cli.common.batch_progress import row_count
+from blendin_local.cli.common.progress import row_count
 from blendin_local.jobs.batch.adoption import Adoption
 
 MOST_IDS = 5

@@ -2,7 +2,7 @@
 
 Here: the command.
 Not here: its options (`cli.batch.options`, `cli.common.options`), what it does (`cli.batch.run`), progress
-(`cli.common.batch_progress`).
+(`cli.common.progress`).
 """
 
 from __future__ import annotations

@@ -2,12 +2,11 @@
 
 Here: the order of things, what is said, and the exit code.
 Not here: the command (`cli.batch.command`), rows and files (`jobs.batch`), progress
-(`cli.common.batch_progress`).
+(`cli.common.progress`).
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,16 +20,22 @@ from rich.console import Console
 from blendin_local._version import __version__
 from blendin_local.cli.batch.adoption import adoption_lines
 from blendin_local.cli.batch.options import ReportOptions, RowOptions
-from blendin_local.cli.common.batch_progress import batch_progress, duration, figures, row_count
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.progress import (
+    batch_figures,
+    batch_progress,
+    duration,
+    print_stopped,
+    row_count,
+)
 from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import RowsFailedError, UsageError
 from blendin_local.jobs.batch.adoption import Adoption, answered_on
-from blendin_local.jobs.batch.kept import Kept
+from blendin_local.jobs.batch.batch import Batch
 from blendin_local.jobs.batch.manifest import (
     DamagedManifestError,
     Identity,
@@ -38,13 +43,12 @@ from blendin_local.jobs.batch.manifest import (
     model_facts,
     settings_facts,
 )
-from blendin_local.jobs.batch.parallel import parallel_for
-from blendin_local.jobs.batch.paths import BatchPaths, remove_results
-from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, Shard
+from blendin_local.jobs.batch.paths import BatchPaths
+from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, FinishedRows, Shard
+from blendin_local.jobs.batch.resume import remove_results
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
-from blendin_local.jobs.preparation import open_for_rows
+from blendin_local.jobs.preparation import n_parallel_for, open_for_rows
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import MAX_PARALLEL
 from blendin_local.pair.resolve import ResolvedPair, locate_files
@@ -106,7 +110,7 @@ def run_batch(
     ready = settle(session, err, every_model=True)
     scan = _scan(command, ready)
     if rows.dry_run:
-        kept = Kept.read(scan, command.places, retry_errors=options.retry_errors)
+        kept = FinishedRows.read(scan, command.places, retry_errors=options.retry_errors)
         _report_dry_run(command, kept.progress(options), scan)
         return
     if rows.restart:
@@ -227,7 +231,7 @@ def _parallel(command: _Command, ready: ResolvedPair, paths: Mapping[Role, Path]
     setup = ready.setup.with_files(paths)
     if command.rows.parallel is None and any(s.reproducible for _, s in setup.files().values()):
         return 1  # in shared batches an answer depends on who else is in them
-    return min(command.rows.parallel or parallel_for(setup.files(), rows), MAX_PARALLEL)
+    return min(command.rows.parallel or n_parallel_for(setup.files(), rows), MAX_PARALLEL)
 
 
 def _facts(places: BatchPaths, scan: Scan) -> dict[str, Any]:
@@ -252,14 +256,11 @@ def _report(command: _Command, scan: Scan, progress: BatchProgress, interrupt: I
     if progress.finished_now:
         command.say(
             f"{row_count(progress.finished_now)} in {duration(progress.seconds)} · "
-            f"{figures(replace(progress, failed=0, wanted=done))}"
+            f"{batch_figures(replace(progress, failed=0, wanted=done))}"
         )
     if stopped:
-        command.err.quiet = False
-        command.say(
-            f"stopped: {done} of {progress.wanted} rows are finished and on disk; go on: {_same_command()}",
-            "none",
-        )
+        kept = f"{done} of {row_count(progress.wanted)} are finished and on disk"
+        print_stopped(command.err, kept, without={"--restart", "--adopt", "--yes", "-y"})
         raise typer.Exit(interrupt.exit_code)
     if progress.failed:
         _fail(command, progress)
@@ -275,12 +276,6 @@ def _fail(command: _Command, progress: BatchProgress) -> None:
         raise failure
     command.say(f"{failure.message}: {failure.hint}")
     raise typer.Exit(failure.exit_code)
-
-
-def _same_command() -> str:
-    return shlex.join(
-        ["blendin", *(word for word in sys.argv[1:] if word not in {"--restart", "--adopt", "--yes", "-y"})]
-    )
 
 
 def _summary(places: BatchPaths, scan: Scan, progress: BatchProgress, state: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
 from blendin_local.paths import from_home
 from blendin_local.views.answer import AnswerPrinter, View, counted, footer
-from blendin_local.views.tables import comparison_table, stats_table, tokens_table, why_table
+from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.visible import escape_controls
 
 LONGEST_NUMBER = 10  # digits of a step's number

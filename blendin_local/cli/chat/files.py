@@ -14,7 +14,7 @@ from typing import Any
 from blendin_local.cli.chat.state import ChatSettings, Talk, Turn
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.files import replace_whole
+from blendin_local.files import write_atomic
 from blendin_local.paths import read_bytes, require_file
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_types
 
@@ -42,7 +42,7 @@ def save(talk: Talk, path: Path) -> None:
     try:
         if path.exists() and path.stat().st_size and not _is_ours(path):
             raise UsageError(f"{path} exists and is not a saved chat", "choose another name")
-        replace_whole(path, [(json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines])
+        write_atomic(path, [(json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines])
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     except ValueError as error:  # a path that ends in no name

@@ -24,7 +24,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 
 from blendin_local.errors import UsageError
-from blendin_local.files import private_fd
+from blendin_local.files import open_private_fd
 
 PROMPT, CONTINUED = "> ", "… "
 BLOCK = '"""'
@@ -181,7 +181,7 @@ def open_history() -> History:
         return InMemoryHistory()
     try:
         path = Path(user_state_path("blendin-local", appauthor=False, ensure_exists=True)) / "chat_history"
-        os.close(private_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))  # a history is a conversation
+        os.close(open_private_fd(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))  # a history is a conversation
         path.read_bytes()
     except OSError:
         return InMemoryHistory()

@@ -26,15 +26,15 @@ from blendin_local.cli.common.session import interaction, settle
 from blendin_local.core.methods import Role
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.files import write_private
-from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.check.record import Check, check_to_json
 from blendin_local.jobs.check.run import CheckPlan, Listener, full_check, static_check
 from blendin_local.jobs.check.static import ROLES
 from blendin_local.jobs.check.texts import prompts_file, reference_passages
+from blendin_local.jobs.preparation import n_parallel_for
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair, Request
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.reports.check_page import check_page
@@ -129,7 +129,7 @@ def _measure(
 ) -> Check:
     setup = ready.setup.with_files(paths)
     parallel = min(
-        command.what.parallel or parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
+        command.what.parallel or n_parallel_for(setup.files(), len(requests)), MAX_PARALLEL, len(requests)
     )
     plan = CheckPlan(
         setup=replace(setup, n_parallel=parallel),

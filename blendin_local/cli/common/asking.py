@@ -1,7 +1,7 @@
 """Questions to whoever sits at the terminal, and what holds where nobody does.
 
 Here: `ask`; `acceptance`, the question about a models.toml of the working directory; `fetch_text`.
-Not here: what such a file may do unasked (`models.trust`), what is done after a yes.
+Not here: what such a file may do unasked (`models.overrides`), what is done after a yes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 from rich.console import Console
 
 from blendin_local.jobs.inventory import source_text
+from blendin_local.models.overrides import Accept, Changes
 from blendin_local.models.references import Resolved
-from blendin_local.models.trust import Accept, Changes
 from blendin_local.views.visible import escape_controls
 
 

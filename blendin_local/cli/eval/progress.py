@@ -2,7 +2,7 @@
 
 Here: `eval_progress`: a bar on a terminal, a line every few seconds elsewhere.
 Not here: what is counted (`jobs.evaluation.run.progress.Moment`), the figures of a batch
-(`cli.common.batch_progress`).
+(`cli.common.progress`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from blendin_local.cli.common.batch_progress import duration, row_count
+from blendin_local.cli.common.progress import duration, row_count
 from blendin_local.jobs.evaluation.run.progress import Moment
 
 LINE_EVERY_S = 10.0

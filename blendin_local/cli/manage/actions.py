@@ -23,7 +23,7 @@ from blendin_local.jobs import inventory
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
-from blendin_local.models.packages import Progress
+from blendin_local.models.package_download import Progress
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest

@@ -1,7 +1,7 @@
 """Where an answer goes: the screen, JSON, a trace, an HTML page, a picture; each is a fold over its steps.
 
 Here: the sinks, and `Outputs`, which feeds all that were asked for.
-Not here: how things look (`views.answer`, `reports.answer_page`), the records (`core.records`).
+Not here: how things look (`views.answer`, `reports.answer_html`), the records (`core.records`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
-from blendin_local.reports.answer_page import render_html
+from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
 from blendin_local.views.answer import AnswerPrinter, footer
 from blendin_local.views.streams import close_stdout, lasting_stderr

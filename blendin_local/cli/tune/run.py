@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,7 +22,6 @@ import typer
 from rich.console import Console
 
 from blendin_local._version import __version__
-from blendin_local.cli.common.batch_progress import Listener, batch_progress
 from blendin_local.cli.common.interrupt import Interrupt, stop_on_interrupt
 from blendin_local.cli.common.options import (
     AnswerOptions,
@@ -33,26 +32,26 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.progress import batch_progress
 from blendin_local.cli.common.session import interaction, settle
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
-from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.batch.results import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
-from blendin_local.jobs.preparation import open_for_rows
+from blendin_local.jobs.preparation import n_parallel_for, open_for_rows
 from blendin_local.jobs.tune.search import default_of, protocol, target_rate_search
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.jobs.tune.verdict import TuneReport, judge
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
-from blendin_local.models.writing import write_pair
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, require_between
@@ -196,7 +195,7 @@ def _trials(ready: _Ready, interrupt: Interrupt) -> TuneReport | None:
             return stack.enter_context(open_for_rows(_setup(ready), stopped))
 
         @contextmanager
-        def watch(blend: BlendSettings, progress: BatchProgress) -> Iterator[Listener]:
+        def watch(blend: BlendSettings, progress: BatchProgress) -> Iterator[Callable[[BatchProgress], None]]:
             ready.say(f"trial {len(tried) + 1}: threshold {blend.threshold:g}, alpha {blend.alpha_name}")
             with batch_progress(ready.err, progress) as listen:
                 yield listen
@@ -225,7 +224,7 @@ def _calibrated(default: BlendSettings) -> list[BlendSettings]:
 
 def _setup(ready: _Ready) -> Any:  # noqa: ANN401
     setup = ready.prepared.setup.with_files(ready.paths)
-    wanted = ready.command.trials.parallel or parallel_for(setup.files(), len(ready.items))
+    wanted = ready.command.trials.parallel or n_parallel_for(setup.files(), len(ready.items))
     return replace(setup, n_parallel=min(wanted, MAX_PARALLEL))
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from blendin_local.core.record_json import by_current_role
 from blendin_local.jobs.batch.formats import record_of
-from blendin_local.jobs.batch.kept import ANSWERED, FAILED, Kept
+from blendin_local.jobs.batch.jsonl_file import read_back
 from blendin_local.jobs.batch.manifest import Identity, differences_of
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.progress import ANSWERED, FAILED, FinishedRows
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
@@ -62,7 +62,7 @@ def look(scan: Scan, places: BatchPaths, identity: Identity) -> Adoption:
     Raises:
         UsageError: It holds rows of something else, or a row twice.
     """
-    kept = Kept(scan, places)
+    kept = FinishedRows(scan, places)
     recorded: dict[int, str] = {}
     same: dict[str, str] = {}  # most answers carry the same settings, which are kept once
 

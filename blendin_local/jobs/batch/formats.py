@@ -22,7 +22,7 @@ OBJECTS = {"chat": "chat.completion", "completion": "text_completion"}
 
 
 @dataclass
-class Tally:
+class BlendCounts:
     """Counts over answers that are on disk."""
 
     steps: int = 0

@@ -21,8 +21,8 @@ from blendin_local.core.methods import Role
 from blendin_local.core.record_json import by_current_role
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
-from blendin_local.files import private_fd
-from blendin_local.jobs.batch.results import replace_file
+from blendin_local.files import open_private_fd
+from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
         UsageError: It is of another version, or cannot be read.
     """
     try:
-        with open(path, "rb", opener=private_fd) as file:
+        with open(path, "rb", opener=open_private_fd) as file:
             value = json.load(file)
     except FileNotFoundError:
         return None

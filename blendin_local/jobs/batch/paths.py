@@ -1,20 +1,16 @@
-"""The files of a batch, and who may write them.
+"""Where the files of a batch lie.
 
-Here: `BatchPaths`, `remove_results`, `require_new`.
-Not here: what is in the files (`results`, `manifest`), writing them (`growing`).
+Here: `BatchPaths`, from an input and an output to all four files.
+Not here: what is in them (`formats`, `manifest`), writing them (`jsonl_file`).
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.manifest import read_manifest
-from blendin_local.jobs.batch.results import cannot_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +47,3 @@ class BatchPaths:
                 raise UsageError(f"{path} is not a regular file", "choose another -o")
         if not self.answers.parent.is_dir():
             raise UsageError(f"there is no directory {self.answers.parent}", "make it, or choose another -o")
-
-
-def remove_results(places: BatchPaths) -> None:
-    """Drop the files of an earlier run, the manifest last.
-
-    Raises:
-        UsageError: They are not those of a batch.
-        WriteError: They cannot be removed.
-    """
-    if read_manifest(places.manifest) is None:
-        require_new(places)
-    with (
-        GrowingFile.locked(places.answers) as answers,
-        GrowingFile.locked(places.errors, make=False) as errors,
-    ):
-        for path, drop in (
-            (places.answers, answers.drop),
-            (places.errors, errors.drop),
-            (places.manifest, partial(places.manifest.unlink, missing_ok=True)),
-        ):
-            try:
-                drop()
-            except OSError as error:
-                raise cannot_write(path, error) from error
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "choose another -o") from error
-
-
-def require_new(places: BatchPaths) -> None:
-    """Raise `UsageError` where answers lie that nobody knows the settings of."""
-    for path in (places.answers, places.errors):
-        if _size(path):
-            raise UsageError(
-                f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
-                "choose another -o, move the file away, or let blendin batch --adopt make it anew "
-                "(which shows first what it would take over)",
-            )

@@ -16,7 +16,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message, Speaker
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.intake import RawRow
+from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.pair.pair import Request
 from blendin_local.settings import (
     AUTO_ALPHA,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
-from blendin_local.files import patiently
-from blendin_local.jobs.batch.intake import plain_name, read_raw
+from blendin_local.files import retry_open
+from blendin_local.jobs.batch.input_file import plain_name, read_raw
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults, interpret
 
 MOST_NAMES = 12  # of unused fields that are remembered
@@ -118,7 +118,7 @@ def sha256_of(path: Path) -> str:
         UsageError: It cannot be read.
     """
     try:
-        with patiently(lambda: path.open("rb")) as file:
+        with retry_open(lambda: path.open("rb")) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "bring it back") from error

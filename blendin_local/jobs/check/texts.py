@@ -1,7 +1,7 @@
 """The texts that ship with the check: prompts of many kinds, and a reference text in passages.
 
 Here: where they lie and how they are cut.
-Not here: a user's own prompts (`jobs.batch.intake`). Both texts were written for this program.
+Not here: a user's own prompts (`jobs.batch.input_file`). Both texts were written for this program.
 """
 
 from __future__ import annotations

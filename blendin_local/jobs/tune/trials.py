@@ -17,12 +17,12 @@ from typing import Any
 
 from blendin_local.core.records import BlendSummary
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.jobs.batch.batch import Answers, Batch
+from blendin_local.jobs.batch.jsonl_file import encode, replace_file
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
-from blendin_local.jobs.batch.results import encode, replace_file
 from blendin_local.jobs.batch.rows import RowDefaults
-from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.score.figures import figures

@@ -14,7 +14,7 @@
     return made;
   };
   const row = ([name, p, won]) => {
-    const made = element("div", won ? "row won" : "row", "");
+    const made = element("div", won ? "row winner" : "row", "");
     const bar = element("div", "bar", "");
     bar.style.width = `calc((100% - 4.1rem) * ${Math.min(1, p)})`;
     const share = p > 0 && p < 0.0005 ? "<0.1 %" : `${(p * 100).toFixed(1)} %`;
@@ -23,10 +23,10 @@
   };
   const show = (at) => {
     const step = steps[at];
-    const said = [element("h2", "", `Step ${step.i}`), element("p", "said", step.said), element("p", "", step.why)];
+    const head = [element("h2", "", `Step ${step.i}`), element("p", "emitted", step.text), element("p", "", step.why)];
     const lists = Object.keys(roles).filter((role) => step[role]).flatMap(
       (role) => [element("h3", "", roles[role]), ...step[role].map(row)]);
-    panel.replaceChildren(...said, ...lists);
+    panel.replaceChildren(...head, ...lists);
   };
   const focus = (at) => {
     if (at < 0 || at >= spans.length) return;

@@ -1,7 +1,7 @@
-"""What all plots share: scales with round ticks, a frame with axes, and the SVG document around it.
+"""What all plots share: scales with round ticks, a frame with axes, and the SVG element around them.
 
-Here: `Scale`, `Frame`, `document`; `Estimate`, a number with its interval; small marks.
-Not here: the plots (`reports.plots.charts`). Colours and strokes lie in `assets/plots.css`.
+Here: `Scale`, `Frame`, `svg_plot`; `Estimate`, a number with its interval; marks.
+Not here: the plots (`reports.plots.charts`). Colours and strokes are in `assets/plots.css`.
 Source: ticks at 1, 2, 2.5 or 5 times a power of ten, as on printed graph paper.
 """
 
@@ -11,13 +11,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from zlib import crc32
 
-CHAR = 6.7  # mean width of a character, pixels
+from markupsafe import Markup
+
+from blendin_local.reports.html import asset
+
+CHAR_WIDTH = 6.7  # mean, pixels
 N_COLOURS = 6
 LEGEND_LINE = 18.0  # pixels
-WIDTH, HEIGHT = 520.0, 340.0
+WIDTH, HEIGHT = 520.0, 340.0  # pixels
+TICKS = 6  # at most, but for ranges whose ends are ticks themselves
 Point = tuple[float, float]
 
 
@@ -30,7 +34,7 @@ class Scale:
         high: Number at `end`.
         start: Pixel.
         end: Pixel; smaller than `start` on an axis that points up.
-        percent: Whether numbers are shares, written in percent.
+        percent: Whether numbers are shares, written as per cent.
     """
 
     low: float
@@ -40,19 +44,40 @@ class Scale:
     percent: bool = False
 
     def __call__(self, value: float) -> float:
-        """The pixel of a number; numbers outside land on the edge."""
+        """The pixel of a number; numbers out of range are moved to the edge."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
-    def ticks(self, most: int = 6) -> list[float]:
-        """Round numbers within the scale, at most so many."""
-        step = round_step((self.high - self.low) / most)
+    def ticks(self) -> list[float]:
+        """Round numbers within the scale."""
+        step = round_step((self.high - self.low) / TICKS)
         first = math.ceil(self.low / step - 1e-9)
         return [round(i * step, 12) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
-    def label(self, value: float) -> str:
-        """A tick's number as people write it."""
+    def tick_label(self, value: float) -> str:
+        """A tick's number, without trailing zeros."""
         return f"{100 * value:.6g} %" if self.percent else f"{value:.6g}"
+
+    def number(self, value: float) -> str:
+        """A measured number: two decimals below one, three significant digits above."""
+        if self.percent:
+            return f"{100 * value:.1f} %"
+        return f"{value:.2f}" if 0.005 <= abs(value) < 1 else f"{value:.3g}"
+
+    def estimate(self, found: Estimate) -> str:
+        """A measured number with its interval: `0.25 (0.20 to 0.30)`."""
+        if found.low is None or found.high is None:
+            return self.number(found.value)
+        return f"{self.number(found.value)} ({self.number(found.low)} to {self.number(found.high)})"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval, where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 def round_step(rough: float) -> float:
@@ -61,21 +86,21 @@ def round_step(rough: float) -> float:
     return next(step for m in (1, 2, 2.5, 5, 10) if (step := m * power) >= rough * (1 - 1e-9))
 
 
-def spread(values: Iterable[float], *, floor: float | None = None) -> tuple[float, float]:
-    """A range with round ends around all finite values; it begins at `floor` where that is given."""
+def axis_range(values: Iterable[float], *, floor: float | None = None) -> tuple[float, float]:
+    """The range of an axis: round ends around all finite values; it begins at `floor` if given."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     low = low if floor is None else floor
     if high <= low:
         low, high = (low, low + 1) if floor is not None else (low - 0.5, high + 0.5)
-    step = round_step((high - low) / 6)
+    step = round_step((high - low) / TICKS)
     bottom = low if floor is not None else math.floor(low / step + 1e-9) * step
     return bottom, math.ceil(high / step - 1e-9) * step
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The area of a plot with its two axes; `x` and `y` place numbers in it."""
+    """The area of a plot with its two axes; `x` and `y` turn numbers into pixels."""
 
     x: Scale
     y: Scale
@@ -93,7 +118,7 @@ class Frame:
         height: float = HEIGHT,
         percent: tuple[bool, bool] = (False, False),
     ) -> Frame:
-        """A frame of these ranges in a picture of this size; room is left for title, legend and labels."""
+        """A frame of these ranges in a picture of this size, with room for title, legend and labels."""
         return cls(
             Scale(*x, 62, width - 18, percent[0]),
             Scale(*y, height - 52, 58, percent[1]),
@@ -106,70 +131,72 @@ class Frame:
         parts = []
         for value in y.ticks():
             parts.append(line(x.start, y(value), x.end, y(value), "grid"))
-            parts.append(text(x.start - 8, y(value) + 4, y.label(value), "tick", anchor="end"))
+            parts.append(text(x.start - 8, y(value) + 4, y.tick_label(value), "tick", anchor="end"))
         for value in x.ticks():
             parts.append(line(x(value), y.start, x(value), y.start + 5, "axis"))
-            parts.append(text(x(value), y.start + 19, x.label(value), "tick", anchor="middle"))
+            parts.append(text(x(value), y.start + 19, x.tick_label(value), "tick", anchor="middle"))
         parts.append(line(x.start, y.start, x.end, y.start, "axis"))
         middle = (y.start + y.end) / 2
         parts.append(text((x.start + x.end) / 2, y.start + 40, self.x_label, "label", anchor="middle"))
-        turned = f' transform="rotate(-90 16 {middle:.1f})"'
-        parts.append(text(16, middle, self.y_label, "label", anchor="middle", more=turned))
+        rotate = f' transform="rotate(-90 16 {middle:.1f})"'
+        parts.append(text(16, middle, self.y_label, "label", anchor="middle", more=rotate))
         return "".join(parts)
 
 
-def document(
+def svg_plot(
     title: str,
-    words: Sequence[str],
-    body: Sequence[str],
+    description: Sequence[str],
+    marks: Sequence[str],
     *,
     width: float = WIDTH,
     height: float = HEIGHT,
     legend: Sequence[str] = (),
-) -> str:
+) -> Markup:
     """The whole picture: an SVG element that stands on a page or in a file of its own.
 
+    This is the one place where SVG that was put together here is declared to be markup: every text in it went
+    through `escape`.
+
     Args:
-        title: Shown above the plot, and its name for those who do not see it.
-        words: What it shows, number by number: the text alternative.
-        body: SVG elements.
+        title: Shown above the plot; also its accessible name.
+        description: The numbers in words, as the text alternative.
+        marks: SVG elements.
         width: Pixels; the picture shrinks with its page.
         height: Pixels, with one line of legend; further lines push the plot down.
         legend: Names of the series, in the order of their colours; left out for a single one.
     """
-    drawn, told = "".join(body), escape("; ".join(words))
-    names, pushed = _legend(legend, width)
-    if pushed:
-        drawn, height = f'<g transform="translate(0 {pushed:g})">{drawn}</g>', height + pushed
-    name = f"p{crc32((title + told + drawn).encode()):08x}"
-    return (
+    drawn, described = "".join(marks), escape("; ".join(description))
+    names, added_height = _legend(legend, width)
+    if added_height:
+        drawn, height = f'<g transform="translate(0 {added_height:g})">{drawn}</g>', height + added_height
+    name = f"p{crc32((title + described + drawn).encode()):08x}"
+    return Markup(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" aria-labelledby="{name}t {name}d">'
-        f'<title id="{name}t">{escape(title)}</title><desc id="{name}d">{told}</desc>'
-        f'<style>{_style()}</style><rect class="ground" width="{width:g}" height="{height:g}" rx="8"/>'
+        f'<title id="{name}t">{escape(title)}</title><desc id="{name}d">{described}</desc>'
+        f'<style>{_style()}</style><rect class="background" width="{width:g}" height="{height:g}" rx="8"/>'
         f"{text(18, 26, title, 'title')}{names}{drawn}</svg>"
     )
 
 
 def _legend(names: Sequence[str], width: float) -> tuple[str, float]:
-    """Names beside their colours, in as many lines as they need; what the lines after the first take."""
-    parts, at, down = [], 18.0, 0.0
+    """Names beside their colours, in as many lines as they need; the height of all lines but the first."""
+    parts, left, down = [], 18.0, 0.0
     for i, name in enumerate(names if len(names) > 1 else ()):
-        wide = 17 + len(name) * CHAR
-        if at > 18 and at + wide > width:
-            at, down = 18.0, down + LEGEND_LINE
-        size = f'x="{at:.1f}" y="{36 + down:g}" width="11" height="11"'
+        entry_width = 17 + len(name) * CHAR_WIDTH
+        if left > 18 and left + entry_width > width:
+            left, down = 18.0, down + LEGEND_LINE
+        size = f'x="{left:.1f}" y="{36 + down:g}" width="11" height="11"'
         parts += [
             f'<rect class="{series_class(i)} fill" {size} rx="2"/>',
-            text(at + 17, 46 + down, name, "tick", anchor="start"),
+            text(left + 17, 46 + down, name, "tick", anchor="start"),
         ]
-        at += wide + 17
+        left += entry_width + 17
     return "".join(parts), down
 
 
 def _style() -> str:
-    css = resources.files("blendin_local.reports").joinpath("assets", "plots.css").read_text(encoding="utf-8")
-    return " ".join(css.split())
+    return " ".join(asset("plots.css").split())
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
@@ -177,42 +204,19 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>'
 
 
-def text(x: float, y: float, words: str, kind: str, *, anchor: str = "start", more: str = "") -> str:
-    """Escaped text of a class."""
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
+def text(x: float, y: float, content: str, kind: str, *, anchor: str = "start", more: str = "") -> str:
+    """Escaped text of a class; `more` is a further attribute, as it stands."""
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}"{more}>{escape(content)}</text>'
 
 
-def hint(words: str) -> str:
-    """What a pointer that rests on a mark is told."""
-    return f"<title>{escape(words)}</title>"
+def tooltip(content: str) -> str:
+    """Escaped text that is shown when the pointer rests on a mark."""
+    return f"<title>{escape(content)}</title>"
 
 
-def shorten(words: str, most: int) -> str:
-    """Words that fit into a place."""
-    return words if len(words) <= most else words[: most - 1] + "…"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval, where there is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-def number(value: float, scale: Scale) -> str:
-    """A measured number as people read it: shares of one with two decimals, others with three digits."""
-    if scale.percent:
-        return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if 0.005 <= abs(value) < 1 else f"{value:.3g}"
-
-
-def said(found: Estimate, scale: Scale) -> str:
-    """The same with its interval."""
-    if found.low is None or found.high is None:
-        return number(found.value, scale)
-    return f"{number(found.value, scale)} ({number(found.low, scale)} to {number(found.high, scale)})"
+def truncate(content: str, max_chars: int) -> str:
+    """Text cut to a length, with an ellipsis."""
+    return content if len(content) <= max_chars else content[: max_chars - 1] + "…"
 
 
 def series_class(s: int) -> str:
@@ -225,20 +229,20 @@ def polyline(points: Sequence[Point], s: int) -> str:
     return f'<polyline class="{series_class(s)} stroke" points="{_path(points)}"/>'
 
 
-def area(points: Sequence[Point], s: int, told: str = "") -> str:
-    """Tinted ground within points; nothing where there are none."""
-    inside = hint(told) if told else ""
+def area(points: Sequence[Point], s: int, tip: str = "") -> str:
+    """A tinted polygon; nothing where there are no points."""
+    inside = tooltip(tip) if tip else ""
     return (
-        f'<polygon class="{series_class(s)} soft" points="{_path(points)}">{inside}</polygon>'
+        f'<polygon class="{series_class(s)} tint" points="{_path(points)}">{inside}</polygon>'
         if points
         else ""
     )
 
 
-def dot(x: float, y: float, s: int, told: str, radius: float = 4.5) -> str:
+def dot(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:
     """A round mark."""
-    place = f'cx="{x:g}" cy="{y:g}" r="{radius:.1f}"'
-    return f'<circle class="{series_class(s)} dot" {place}>{hint(told)}</circle>'
+    position = f'cx="{x:g}" cy="{y:g}" r="{radius:.1f}"'
+    return f'<circle class="{series_class(s)} dot" {position}>{tooltip(tip)}</circle>'
 
 
 def _path(points: Sequence[Point]) -> str:

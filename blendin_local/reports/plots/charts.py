@@ -1,42 +1,63 @@
 """Plots as SVG: pure functions from numbers to a picture that needs nothing else.
 
-Here: `bars`, `histogram`, `heatmap`; from `reports.plots.curves` `reliability`, `scatter`, `lines`.
-Not here: scales, marks and the document (`reports.plots.axes`), the page around them (`reports.page`).
-Each picture follows the reader's choice of light or dark, says in words what it shows (`title` and `desc`),
-and gives the numbers of a mark to a pointer that rests on it. All texts are escaped.
+Here: `bars`, `histogram`, `heatmap`, `reliability`, `scatter` and `lines`.
+Not here: scales, marks and the SVG element (`reports.plots.axes`), the page around them (`reports.page`).
+Each picture follows the reader's choice of light or dark, gives its numbers in words for screen readers
+(`title` and `desc`), and shows the number of a mark on hover. All texts are escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, sqrt
+
+from markupsafe import Markup
 
 from blendin_local.reports.plots.axes import (
-    CHAR,
+    CHAR_WIDTH,
     WIDTH,
     Estimate,
     Frame,
     Scale,
     area,
-    document,
-    hint,
+    axis_range,
+    dot,
     line,
-    number,
     polyline,
-    said,
     series_class,
-    shorten,
-    spread,
+    svg_plot,
     text,
+    tooltip,
+    truncate,
 )
-from blendin_local.reports.plots.curves import Bin, Dot, lines, reliability, scatter
 
 __all__ = ["Bin", "Dot", "Estimate", "bars", "heatmap", "histogram", "lines", "reliability", "scatter"]
 
-BAR, GAP = 16.0, 14.0
+BAR, GAP = 16.0, 14.0  # heights, pixels
 CELL = 34.0
-LONGEST_NAME = 30
+SQUARE = 400.0
+MAX_NAME = 30  # characters
+Labels = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of a reliability diagram: mean confidence, share that was right, how many."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a scatter plot; its name is shown on hover."""
+
+    x: float
+    y: float
+    name: str = ""
 
 
 def bars(
@@ -47,46 +68,46 @@ def bars(
     percent: bool = False,
     top: float | None = None,
     label: str = "",
-) -> str:
+) -> Markup:
     """Bars side by side with intervals: a row per group and series, lengths from 0.
 
     Args:
         title: Above the plot.
         groups: Names of the groups, from top to bottom.
-        series: For each series a number per group; None leaves its place out.
+        series: For each series a number per group; None leaves a gap.
         percent: Whether the numbers are shares.
         top: The end of the axis; the largest number by default.
         label: What is measured.
     """
     known = [e for row in series.values() for e in row if e is not None]
-    reached = [v for e in known for v in (e.value, e.low, e.high) if v is not None]
-    low, high = spread([*reached, 0.0], floor=None if min(reached, default=0) < 0 else 0.0)
+    values = [v for e in known for v in (e.value, e.low, e.high) if v is not None]
+    low, high = axis_range([*values, 0.0], floor=None if min(values, default=0) < 0 else 0.0)
     margin = _margin(groups)
     x = Scale(low, high if top is None else top, margin, WIDTH - 74, percent)
     step = len(series) * BAR + GAP
     foot = 62 + step * len(groups)
-    body, words = [_foot_axis(x, foot, label)], []
+    marks, description = [_foot_axis(x, foot, label)], []
     for g, name in enumerate(groups):
         start = 64 + g * step
         middle = start + len(series) * BAR / 2 + 4
-        body.append(text(margin - 10, middle, shorten(name, LONGEST_NAME), "name", anchor="end"))
+        marks.append(text(margin - 10, middle, truncate(name, MAX_NAME), "name", anchor="end"))
         for s, (series_name, row) in enumerate(series.items()):
             found = row[g]
             if found is not None and isfinite(found.value):
-                words.append(f"{name}, {series_name}: {said(found, x)}")
-                body.append(_bar(x, start + s * BAR, s, found))
-    body.append(line(x(0), 56, x(0), foot, "axis"))
-    return document(title, words, body, height=foot + 48, legend=list(series))
+                description.append(f"{name}, {series_name}: {x.estimate(found)}")
+                marks.append(_bar(x, start + s * BAR, s, found))
+    marks.append(line(x(0), 56, x(0), foot, "axis"))
+    return svg_plot(title, description, marks, height=foot + 48, legend=list(series))
 
 
 def _margin(names: Sequence[str]) -> float:
     """Room for names at the left."""
-    return 28 + CHAR * min(LONGEST_NAME, max((len(name) for name in names), default=0))
+    return 28 + CHAR_WIDTH * min(MAX_NAME, max((len(name) for name in names), default=0))
 
 
 def _foot_axis(x: Scale, foot: float, label: str) -> str:
     parts = [line(x(v), 56, x(v), foot, "grid") for v in x.ticks()]
-    parts += [text(x(v), foot + 17, x.label(v), "tick", anchor="middle") for v in x.ticks()]
+    parts += [text(x(v), foot + 17, x.tick_label(v), "tick", anchor="middle") for v in x.ticks()]
     return "".join(parts) + text((x.start + x.end) / 2, foot + 36, label, "label", anchor="middle")
 
 
@@ -95,13 +116,13 @@ def _bar(x: Scale, y: float, s: int, found: Estimate) -> str:
     end, middle = right, y + BAR / 2
     parts = [
         f'<rect class="{series_class(s)} fill" x="{left:g}" y="{y + 2:g}" width="{right - left:.1f}" '
-        f'height="{BAR - 4:g}" rx="2">{hint(said(found, x))}</rect>'
+        f'height="{BAR - 4:g}" rx="2">{tooltip(x.estimate(found))}</rect>'
     ]
     if found.low is not None and found.high is not None:
         parts.append(line(x(found.low), middle, x(found.high), middle, "whisker"))
         parts += [line(x(v), middle - 3, x(v), middle + 3, "whisker") for v in (found.low, found.high)]
         end = max(end, x(found.high))
-    return "".join(parts) + text(end + 6, middle + 4, number(found.value, x), "value")
+    return "".join(parts) + text(end + 6, middle + 4, x.number(found.value), "value")
 
 
 def histogram(
@@ -111,28 +132,30 @@ def histogram(
     *,
     labels: tuple[str, str] = ("", "count"),
     percent: tuple[bool, bool] = (False, False),
-) -> str:
-    """How numbers are distributed: a step line over tinted ground for each series.
+) -> Markup:
+    """How numbers are distributed: a step line over a tinted area for each series.
 
     Args:
         title: Above the plot.
-        edges: Where the bins begin and end, ascending; one more than bins.
+        edges: The edges of the bins, ascending; one more than there are bins.
         series: For each series a height per bin.
         labels: Of the axes.
-        percent: Whether an axis carries shares.
+        percent: Whether an axis shows shares.
     """
     heights = [height for row in series.values() for height in row]
-    frame = Frame.make((edges[0], edges[-1]), spread(heights, floor=0.0), labels, percent=percent)
-    x, y, body, words = frame.x, frame.y, [frame.draw()], []
+    frame = Frame.make((edges[0], edges[-1]), axis_range(heights, floor=0.0), labels, percent=percent)
+    x, y, marks, description = frame.x, frame.y, [frame.draw()], []
     for s, (name, row) in enumerate(series.items()):
         corners = [(x(edges[0]), y.start)]
         for (left, right), height in zip(pairwise(edges), row, strict=True):
-            words.append(f"{name}: {number(height, y)} from {x.label(left)} to {x.label(right)}")
+            description.append(
+                f"{name}: {y.number(height)} from {x.tick_label(left)} to {x.tick_label(right)}"
+            )
             corners += [(x(left), y(height)), (x(right), y(height))]
             box = [(x(left), y.start), *corners[-2:], (x(right), y.start)]
-            body.append(area(box, s, words[-1]))
-        body.append(polyline([*corners, (x(edges[-1]), y.start)], s))
-    return document(title, words, body, legend=list(series))
+            marks.append(area(box, s, description[-1]))
+        marks.append(polyline([*corners, (x(edges[-1]), y.start)], s))
+    return svg_plot(title, description, marks, legend=list(series))
 
 
 def heatmap(
@@ -143,41 +166,144 @@ def heatmap(
     *,
     percent: bool = False,
     around_zero: bool = False,
-) -> str:
-    """A table of shaded cells with their numbers; the stronger, the larger. None leaves a cell empty.
+) -> Markup:
+    """A table of cells with their numbers, the larger the darker. None leaves a cell empty.
 
-    With `around_zero`, for differences: the stronger, the farther from 0; losses have a colour of their own.
+    With `around_zero`, for differences: the farther from 0 the darker, and negative numbers have a colour of
+    their own.
     """
     known = [v for row in values for v in row if v is not None and isfinite(v)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    most = max(map(abs, known), default=0.0) or 1.0
+    largest = max(map(abs, known), default=0.0) or 1.0
     margin = _margin(rows)
     width = min(96.0, max(46.0, (WIDTH - margin - 18) / max(1, len(columns))))
     scale = Scale(0, 1, 0, 1, percent)
-    body, words = [], []
+    marks, description = [], []
     for c, name in enumerate(columns):
         middle = margin + (c + 0.5) * width
-        body.append(text(middle, 58, shorten(name, int(width / CHAR)), "name", anchor="middle"))
+        marks.append(text(middle, 58, truncate(name, int(width / CHAR_WIDTH)), "name", anchor="middle"))
     for r, name in enumerate(rows):
-        at = 68 + r * CELL
-        body.append(text(margin - 10, at + 21, shorten(name, LONGEST_NAME), "name", anchor="end"))
+        top = 68 + r * CELL
+        marks.append(text(margin - 10, top + 21, truncate(name, MAX_NAME), "name", anchor="end"))
         for c, value in enumerate(values[r]):
             if value is not None and isfinite(value):
-                words.append(f"{name}, {columns[c]}: {number(value, scale)}")
+                description.append(f"{name}, {columns[c]}: {scale.number(value)}")
                 between = (value - low) / (high - low) if high > low else 0.5
-                share = abs(value) / most if around_zero else between
+                share = abs(value) / largest if around_zero else between
                 kind = "cell loss" if around_zero and value < 0 else "cell"
-                body.append(_cell(kind, (margin + c * width, at, width), share, number(value, scale)))
+                marks.append(_cell(kind, (margin + c * width, top, width), share, scale.number(value)))
     full = max(WIDTH, margin + width * len(columns) + 18)
-    return document(title, words, body, width=full, height=86 + CELL * len(rows))
+    return svg_plot(title, description, marks, width=full, height=86 + CELL * len(rows))
 
 
-def _cell(kind: str, place: tuple[float, float, float], share: float, told: str) -> str:
-    left, at, width = place
+def _cell(kind: str, box: tuple[float, float, float], share: float, number: str) -> str:
+    left, top, width = box
     shade = 0.08 + 0.84 * share
-    ink = "over" if shade > 0.62 else "under"
-    box = (
-        f'<rect class="{kind}" x="{left + 1:.1f}" y="{at + 1:g}" width="{width - 2:.1f}" '
+    contrast = "on-dark" if shade > 0.62 else "on-light"
+    rect = (
+        f'<rect class="{kind}" x="{left + 1:.1f}" y="{top + 1:g}" width="{width - 2:.1f}" '
         f'height="{CELL - 2:g}" rx="3" fill-opacity="{shade:.2f}"/>'
     )
-    return box + text(left + width / 2, at + 21, told, f"cellnumber {ink}", anchor="middle")
+    return rect + text(left + width / 2, top + 21, number, f"cell-number {contrast}", anchor="middle")
+
+
+def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
+    """A reliability diagram: the share that was right against confidence; on the diagonal both are equal.
+
+    The more tokens a bin holds, the larger its dot. Below the diagonal a model is overconfident.
+    """
+    labels = "confidence (mean of the bin)", "share that was right"
+    frame = Frame.make((0, 1), (0, 1), labels, width=SQUARE, height=SQUARE, percent=(True, True))
+    x, y = frame.x, frame.y
+    marks = [frame.draw(), line(x(0), y(0), x(1), y(1), "guideline")]
+    description = []
+    for s, (name, bins) in enumerate(series.items()):
+        filled = [b for b in bins if b.count]
+        total = sum(b.count for b in filled)
+        marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in filled], s))
+        for b in filled:
+            description.append(f"{name}: {b.confidence:.0%} sure, {b.accuracy:.0%} right, {b.count} tokens")
+            marks.append(
+                dot(x(b.confidence), y(b.accuracy), s, description[-1], 3 + 12 * sqrt(b.count / total))
+            )
+    return svg_plot(title, description, marks, width=SQUARE, height=SQUARE, legend=list(series))
+
+
+def scatter(
+    title: str,
+    series: Mapping[str, Sequence[Dot]],
+    *,
+    labels: Labels,
+    percent: tuple[bool, bool] = (False, False),
+    trend: tuple[float, float] | None = None,
+) -> Markup:
+    """Points, and the line y = slope * x + intercept where `trend` = (slope, intercept) is given."""
+    points = [point for row in series.values() for point in row]
+    x_range, y_range = axis_range([point.x for point in points]), axis_range([point.y for point in points])
+    frame = Frame.make(x_range, y_range, labels, percent=percent)
+    x, y, marks = frame.x, frame.y, [frame.draw()]
+    description = [f"{len(points)} points"]
+    for label, scale, values in (
+        (labels[0], x, [p.x for p in points]),
+        (labels[1], y, [p.y for p in points]),
+    ):
+        if values:
+            description.append(f"{label} from {scale.number(min(values))} to {scale.number(max(values))}")
+    if trend is not None:
+        slope, intercept = trend
+        description.append(f"line: {slope:.3g} times x plus {intercept:.3g}")
+        for a, b in _within(frame, slope, intercept):
+            marks.append(line(x(a), y(slope * a + intercept), x(b), y(slope * b + intercept), "guideline"))
+    for s, row in enumerate(series.values()):
+        for point in row:
+            name = f"{point.name}: " if point.name else ""
+            tip = f"{name}{x.number(point.x)}, {y.number(point.y)}"
+            marks.append(dot(x(point.x), y(point.y), s, tip))
+    return svg_plot(title, description, marks, legend=list(series))
+
+
+def _within(frame: Frame, slope: float, intercept: float) -> list[tuple[float, float]]:
+    """The range of x on which a line is inside the frame; empty where it never is."""
+    low, high = frame.x.low, frame.x.high
+    if slope:
+        ends = sorted((bound - intercept) / slope for bound in (frame.y.low, frame.y.high))
+        low, high = max(low, ends[0]), min(high, ends[1])
+    return [(low, high)] if low < high else []
+
+
+def lines(
+    title: str,
+    series: Mapping[str, Sequence[tuple[float, Estimate]]],
+    *,
+    labels: Labels,
+    percent: tuple[bool, bool] = (False, False),
+    marker: float | None = None,
+    floor: float | None = None,
+) -> Markup:
+    """Lines over x with their intervals as bands, for sweeps of a setting.
+
+    Args:
+        title: Above the plot.
+        series: For each series points (x, estimate), in the order of x.
+        labels: Of the axes.
+        percent: Whether an axis shows shares.
+        marker: Where a dashed vertical line is drawn.
+        floor: Where the y axis begins; just below the smallest number by default.
+    """
+    points = [point for row in series.values() for point in row]
+    values = [v for _, e in points for v in (e.value, e.low, e.high) if v is not None]
+    x_range, y_range = axis_range([at for at, _ in points]), axis_range(values, floor=floor)
+    frame = Frame.make(x_range, y_range, labels, percent=percent)
+    x, y, marks, description = frame.x, frame.y, [frame.draw()], []
+    if marker is not None:
+        marks.append(line(x(marker), y.start, x(marker), y.end, "guideline"))
+    for s, (name, row) in enumerate(series.items()):
+        band = [(x(at), y(e.low), y(e.high)) for at, e in row if e.low is not None and e.high is not None]
+        marks.append(
+            area([(px, top) for px, _, top in band] + [(px, low) for px, low, _ in reversed(band)], s)
+        )
+        marks.append(polyline([(x(at), y(e.value)) for at, e in row], s))
+        for at, e in row:
+            description.append(f"{name}: {y.estimate(e)} at {x.tick_label(at)}")
+            marks.append(dot(x(at), y(e.value), s, description[-1], 3.5))
+    return svg_plot(title, description, marks, legend=list(series))

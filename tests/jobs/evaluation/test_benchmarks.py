@@ -16,7 +16,7 @@ from blendin_local.jobs.evaluation.benchmarks.frame import LETTERS
 from blendin_local.jobs.evaluation.dataset.make_subsets import ROWS, make_subsets
 from blendin_local.jobs.evaluation.dataset.tables import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 FULL = Path(os.environ.get("BLENDIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 CHOICES = ("mmlu", "arc-challenge", "truthfulqa")

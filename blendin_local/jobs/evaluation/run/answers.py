@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.jsonl_file import read_back
 from blendin_local.jobs.evaluation.run.folder import errors_of, manifest_of
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.results import cannot_write, encode, replace_file
+from blendin_local.jobs.batch.jsonl_file import cannot_write, encode, replace_file
 from blendin_local.jobs.evaluation.dataset.items import Item
 
 

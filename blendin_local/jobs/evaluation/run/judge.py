@@ -22,8 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
 from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.evaluation.run.answers import Answer
 from blendin_local.jobs.evaluation.run.rubrics import Rubric
@@ -126,7 +125,7 @@ def judge_answers(
     """
     known = {key for key, score in read_judged(path, answers).items() if score is not None}
     wanted = [item for item in items if item.key in answers and item.key not in known]
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             waiting: Iterator[Item] = iter(wanted)

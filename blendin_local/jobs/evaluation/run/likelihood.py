@@ -15,8 +15,7 @@ from typing import Any, Protocol
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
 from blendin_local.errors import ContextFullError
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.results import read_back
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
 
@@ -78,7 +77,7 @@ def read_options(
         Whether all of it is read.
     """
     done: set[str] = set()
-    with GrowingFile.locked(path) as file:
+    with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: done.add(line["custom_id"]))
         for item in items:
             if should_stop():

@@ -14,17 +14,17 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import roles_of
 from blendin_local.errors import UsageError
+from blendin_local.jobs.batch.batch import Answers, Batch
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
-from blendin_local.jobs.batch.parallel import parallel_for
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
-from blendin_local.jobs.batch.run import Answers, Batch
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.run.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionReader, read_options
 from blendin_local.jobs.evaluation.run.progress import EvalProgress, Listener, rows_kept
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
+from blendin_local.jobs.preparation import n_parallel_for
 from blendin_local.pair.pair import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings
 
@@ -96,7 +96,7 @@ class _Setup:
 
     def _setup(self) -> PairSetup:
         setup = self.lineup.plan.setup.with_files(self.lineup.paths)
-        parallel = self.course.parallel or parallel_for(setup.files(), self.most_rows)
+        parallel = self.course.parallel or n_parallel_for(setup.files(), self.most_rows)
         return replace(setup, n_parallel=min(parallel, MAX_PARALLEL))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from blendin_local.errors import UsageError
-from blendin_local.files import patiently
+from blendin_local.files import retry_open
 
 BOM = b"\xef\xbb\xbf"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -51,7 +51,7 @@ def read_raw(path: Path, field: str | None, digest: Callable[[bytes], None]) -> 
         UsageError: The file cannot be read, or has no column for the prompt.
     """
     try:
-        with patiently(lambda: path.open("rb")) as file:
+        with retry_open(lambda: path.open("rb")) as file:
             separator = SEPARATORS.get(path.suffix.lower())
             if separator:
                 yield from _table(_lines(file, digest), separator, field)

@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 from blendin_local.errors import FetchError, UsageError
-from blendin_local.models import pip as pip_module
+from blendin_local.models import pip_download as pip_module
 from blendin_local.models.entries import PackagePart
 from blendin_local.models.registry import load_registry
-from tests.cli.test_manage import blendin, names  # noqa: F401 - fixtures
-
-from .conftest import CONTENT, make_wheel
-from .test_packages import get, leftovers
+from tests.models.fetching import get, leftovers
+from tests.wheels import CONTENT, make_wheel
 
 MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
 
@@ -53,7 +51,7 @@ def hostile_names(package="-rr#", version="", member="x"):
     return f'[models.toy]\nsources = [{{ file = "toy.gguf", parts = [{part}] }}]\n'
 
 
-def test_a_file_of_the_working_directory_runs_no_code(blendin, names, hostile, mark, tmp_path):  # noqa: F811
+def test_a_file_of_the_working_directory_runs_no_code(blendin, names, hostile, mark, tmp_path):
     """With the good model here, `pull` of its redefined name asks nobody, deletes nothing, runs nothing."""
     (tmp_path / "config").mkdir()
     own = names.read_text().replace('"own.gguf"', f'"{tmp_path / "own.gguf"}"')

@@ -1,32 +1,135 @@
-"""A file that grows by whole lines, loses none, and is written by one process alone.
+"""JSON Lines files on disk: read back, replaced as a whole, and appended to without losing a line.
 
-Here: `GrowingFile`.
-Not here: what the lines say (`forms`), reading without writing (`results.read_back`).
+Here: `AppendOnlyFile`, which one process alone appends to; `read_back`, `encode`, `replace_file`,
+`cannot_write`.
+Not here: what the lines say (`formats`), which rows they stand for (`progress`).
 The lock is on the file itself, so it holds whatever the file is called and whatever else is removed. Lines
-are appended, never written to a place: a file that was cut meanwhile gets no hole. Each line is one write and
-one fsync, so what a crash leaves behind is at most one torn line, the last. Before each line the path must
+are appended, never written at an offset: a file that is truncated meanwhile gets no hole. Each line is one
+write and one fsync, so a crash leaves at most one incomplete line, the last. Before each line the path must
 still lead to the file, and the file must be as it was written; at the end all its bytes are compared.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.files import lock, private_fd, same_file, sync_directory, write_all
-from blendin_local.jobs.batch.results import Content, cannot_write, encode, read_back
+from blendin_local.files import (
+    is_same_file,
+    open_private_fd,
+    retry_open,
+    sync_directory,
+    try_lock,
+    write_all,
+    write_atomic,
+)
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 ATTEMPTS = 20  # at a file that is replaced between opening and locking it
 CHUNK = 2**20
 
 
-class GrowingFile:
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One line of JSON."""
+    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+def cannot_write(path: Path, error: OSError) -> WriteError:
+    """What to say where the disk refuses."""
+    return WriteError(
+        f"{path} cannot be written: {error.strerror or error}",
+        "every finished row is kept: make room, then run the same command again",
+    )
+
+
+@dataclass
+class Content:
+    """The bytes of a file of lines.
+
+    Attributes:
+        whole: Bytes of whole lines.
+        torn: Bytes after the last line end: what a crash left of a line.
+        digest: Of the whole lines.
+    """
+
+    whole: int = 0
+    torn: int = 0
+    digest: _Hash = field(default_factory=hashlib.sha256)
+
+
+def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> Content:
+    """Read the lines of an earlier run.
+
+    Args:
+        path: The file; it may be absent.
+        take: Is given each line's record; raises LookupError, TypeError, ValueError, AttributeError or
+            ArithmeticError for one it cannot use.
+
+    Returns:
+        What it holds. Only bytes without a line end are torn: a whole line that cannot be used was written by
+        somebody else, or edited.
+
+    Raises:
+        UsageError: A line is not one of a batch, or the file cannot be read.
+    """
+    content = Content()
+    try:
+        file = retry_open(lambda: path.open("rb"))
+    except FileNotFoundError:
+        return content
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                content.torn = len(line)
+                break
+            if not _usable(line, take):
+                raise UsageError(
+                    f"line {number} of {path} was not written by blendin batch, or was edited",
+                    "take it out (its row is asked again), choose another -o, or begin anew with --restart",
+                )
+            content.whole += len(line)
+            content.digest.update(line)
+    return content
+
+
+def _usable(line: bytes, take: Callable[[Mapping[str, Any]], None]) -> bool:
+    try:
+        take(json.loads(line))
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError):
+        return False
+    return True
+
+
+def replace_file(path: Path, chunks: Iterable[bytes], *, one_writer: bool = False) -> None:
+    """Write a private file so that a reader finds the old or the new one, whatever happens.
+
+    Args:
+        path: The file.
+        chunks: What it will hold.
+        one_writer: Whether a lock keeps other writers away (`files.write_atomic`).
+
+    Raises:
+        WriteError: The disk is full or broken; the old file is there.
+    """
+    try:
+        write_atomic(path, chunks, one_writer=one_writer)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+class AppendOnlyFile:
     """A file of JSON lines that is appended to. Made by `locked`; `read` it before the first `append`.
 
     Args:
@@ -46,7 +149,7 @@ class GrowingFile:
 
     @classmethod
     @contextmanager
-    def locked(cls, path: Path, *, make: bool = True) -> Iterator[GrowingFile]:
+    def locked(cls, path: Path, *, make: bool = True) -> Iterator[AppendOnlyFile]:
         """A file that nobody else of this program can write to.
 
         Args:
@@ -80,7 +183,7 @@ class GrowingFile:
         try:
             for _ in range(ATTEMPTS):
                 made = not self.path.exists()
-                fd = private_fd(self.path, FLAGS)
+                fd = open_private_fd(self.path, FLAGS)
                 if self._locked(fd):
                     self._fd, self._made = fd, made
                     sync_directory(self.path)
@@ -94,11 +197,11 @@ class GrowingFile:
     def _locked(self, fd: int) -> bool:
         """Lock it; False, and closed, where the path leads to another file by now."""
         try:
-            if not lock(fd):
+            if not try_lock(fd):
                 raise UsageError(
                     f"another blendin batch is writing {self.path}", "wait for it, or choose another -o"
                 )
-            if same_file(fd, self.path):
+            if is_same_file(fd, self.path):
                 return True
         except BaseException:
             os.close(fd)
@@ -164,7 +267,7 @@ class GrowingFile:
 
     def _require_place(self, size: int) -> None:
         """Raise `WriteError` unless the path leads to our file, of this size."""
-        if not same_file(self._fd, self.path):
+        if not is_same_file(self._fd, self.path):
             there = os.path.lexists(self.path)
             raise self._meddled("is another file now" if there else "was removed or renamed")
         found = os.fstat(self._fd).st_size
@@ -215,7 +318,7 @@ class GrowingFile:
         if self._fd < 0:
             return
         with suppress(OSError):
-            if self._made and not os.fstat(self._fd).st_size and same_file(self._fd, self.path):
+            if self._made and not os.fstat(self._fd).st_size and is_same_file(self._fd, self.path):
                 self.path.unlink()
         os.close(self._fd)
         self._fd = -1

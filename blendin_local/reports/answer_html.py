@@ -1,0 +1,150 @@
+"""One answer as HTML: a page of its own, and a fragment for a notebook.
+
+Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`), `render_fragment`
+(`Completion._repr_html_`), and `shown_steps`, which the picture shares.
+Not here: the templates (`assets/answer.html`, `assets/answer_fragment.html`), the terminal's views
+(`views.answer`, `views.answer_tables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.reports.html import readable_json, render
+from blendin_local.reports.page import blend_settings
+from blendin_local.views.answer import excess_warning, footer_items, percent
+from blendin_local.views.answer_tables import lists_of, said_by, winner
+from blendin_local.views.visible import END_NAME, escape_controls, visible
+
+TOOLTIP_CANDIDATES = 5
+
+
+def render_html(prompts: Mapping[str, str], completion: Completion) -> str:
+    """The self-contained page of one answer: every step marked, its candidates shown on hover or by keyboard.
+
+    Args:
+        prompts: Rendered prompt by role; shown below the answer.
+        completion: The answer; its steps' candidates are shown as far as they were kept.
+    """
+    parts = list(_parts(completion))
+    return render(
+        "answer.html",
+        title="A guided answer",
+        subtitle=_models_line(completion.signature),
+        parts=parts,
+        footer=" · ".join(footer_items(completion)),
+        warning=excess_warning(completion),
+        notices=completion.notices,
+        details_texts=_details_texts(prompts, completion.signature),
+        steps=[_step_facts(part.step) for part in parts],
+    )
+
+
+def render_fragment(completion: Completion) -> str:
+    """The answer as a fragment to stand inside another page: marks, and candidates as tooltips.
+
+    It has inline styles only, so it cannot change the page around it. It inherits font and text colour, so it
+    follows a notebook's theme; it is as tall as the answer, and needs no script. An `iframe` would isolate
+    too, but it has a fixed height, follows the system's theme, and some notebook viewers remove it.
+    Its classes keep MathJax from reading dollar signs in the answer as formulas.
+    """
+    lines = [" · ".join(footer_items(completion)), excess_warning(completion), *completion.notices]
+    return render(
+        "answer_fragment.html", parts=list(_parts(completion)), lines=[line for line in lines if line]
+    )
+
+
+def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+    """Each step with the part of its text that is in the answer, then END if it won."""
+    left = len(completion.text)
+    for step in completion.steps:
+        text = step.text[:left]
+        left -= len(text)
+        if text:
+            yield step, text
+    if completion.end is not None:
+        yield completion.end, ""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A step as the templates show it.
+
+    Attributes:
+        step: The step.
+        text: What it added to the answer, control characters made visible; `END` for the end.
+        is_end: Whether it is the END of the answer.
+        is_asked_blank: Whether the guide was asked and the outcome is white space, which must be seen.
+    """
+
+    step: Step
+    text: str
+    is_end: bool
+    is_asked_blank: bool
+
+    @property
+    def summary(self) -> str:
+        """What the step added and where it comes from, on one line."""
+        return f"{visible(self.step.bytes)}: {said_by(self.step)}"
+
+    @property
+    def candidates(self) -> str:
+        """The summary, and a line for each model with its likeliest candidates."""
+        alpha = "" if self.step.alpha is None else f"; alpha {self.step.alpha:.2f}"
+        lines = [f"{role}: {_listed(found)}" for role, found in _candidates_by_role(self.step).items()]
+        return "\n".join([self.summary + alpha, *lines])
+
+
+def _parts(completion: Completion) -> Iterator[_Part]:
+    for step, text in shown_steps(completion):
+        shown = escape_controls(text) if text else END_NAME
+        yield _Part(step, shown, is_end=not text, is_asked_blank=step.asked and not shown.strip())
+
+
+def _candidates_by_role(step: Step) -> dict[str, tuple[Candidate, ...]]:
+    """The known lists: base, guide, blend."""
+    lists = lists_of(step)
+    named = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
+    return {role: candidates for role, candidates in named.items() if candidates}
+
+
+def _listed(candidates: Sequence[Candidate]) -> str:
+    """`·Sure 83.0 %, ·I 12.0 %`."""
+    return ", ".join(f"{visible(c.bytes)} {percent(c.p)}" for c in candidates[:TOOLTIP_CANDIDATES])
+
+
+def _step_facts(step: Step) -> dict[str, Any]:
+    """What the page's script shows of a step."""
+    why = said_by(step) + ("" if step.alpha is None else f"; alpha {step.alpha:.2f}")
+    lists = _candidates_by_role(step)
+    won = winner(step, (candidate for candidates in lists.values() for candidate in candidates))
+    rows = {role: _rows(candidates, won) for role, candidates in lists.items()}
+    return {"i": step.i, "text": visible(step.bytes), "why": why[0].upper() + why[1:] + ".", **rows}
+
+
+def _rows(candidates: Sequence[Candidate], won: bytes | None) -> list[tuple[str, float, bool]]:
+    """Name, probability, and whether it won."""
+    return [(visible(c.bytes), round(c.p, 5), c.bytes == won) for c in candidates]
+
+
+def _models_line(signature: Mapping[str, Any]) -> str:
+    """`base FILE · guide FILE · method blendin · threshold 0.4 · alpha auto`, as far as it is recorded."""
+    models = [f"{role} {_file_name(model)}" for role, model in signature.get("models", {}).items()]
+    return " · ".join([*models, *blend_settings(signature)])
+
+
+def _file_name(model: object) -> str:
+    """The file of a model's signature, without its folder."""
+    name = model.get("file", model.get("path", "")) if isinstance(model, Mapping) else model
+    return str(name).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _details_texts(prompts: Mapping[str, str], signature: Mapping[str, Any]) -> dict[str, str]:
+    """Texts that open on demand, by title."""
+    texts = {f"Prompt of the {role}": text for role, text in prompts.items()}
+    if signature:
+        texts["Files, versions and settings"] = readable_json(signature)
+    return {title: escape_controls(text) for title, text in texts.items()}

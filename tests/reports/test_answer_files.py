@@ -1,0 +1,180 @@
+"""An answer as a page, as a fragment in a notebook and as a picture."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.reports.answer_html import render_html, shown_steps
+from blendin_local.reports.answer_svg import render_svg
+from tests.answers import asked_step, base_step, completion
+from tests.paths import ROOT
+
+EVIL = b"</script><b>&amp;\x1b"
+
+
+def page(*steps: Step, prompts=None) -> str:
+    return render_html(prompts or {"base": "Q: <i>why</i>?\nA:"}, completion(*steps))
+
+
+def data_of(html: str):
+    return json.loads(re.search(r'id="steps">(.*?)</script>', html, re.S)[1])
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_page_asks_nothing_of_the_network():
+    """No element refers to anything outside the file, and its policy forbids it."""
+    reader = Reader()
+    reader.feed(page(base_step(0, b"a"), asked_step(1)))
+    assert not [attrs for _, attrs in reader.tags if {"src", "href"} & attrs.keys()]
+    assert not {"link", "img", "iframe"} & {tag for tag, _ in reader.tags}
+    assert any(attrs.get("content", "").startswith("default-src 'none'") for _, attrs in reader.tags)
+
+
+def test_nothing_from_a_model_or_user_is_markup():
+    """Text that looks like HTML stays text, in the answer, the candidates and the prompts."""
+    html = page(
+        Step(0, EVIL, "base", base_top=Candidate(EVIL, 0.9)), prompts={"base": "</pre><script>x</script>"}
+    )
+    assert "<b>" not in html
+    assert html.count("</script>") == 2
+    assert "<script>x" not in html
+    assert "\x1b" not in html
+    assert data_of(html)[0]["base"] == [["</script><b>&amp;^[", 0.9, True]]
+
+
+def test_each_step_is_a_mark_with_its_candidates():
+    """Spans and facts stand in the same order, and the winner is named."""
+    html = page(base_step(0, b"Well"), asked_step(1))
+    assert html.count('tabindex="-1"') == 2
+    assert 'class="step changed"' in html
+    facts = data_of(html)[1]
+    assert facts["why"] == "The guide was asked and changed the outcome; alpha 0.81."
+    assert facts["guide"][0] == ["·Sure", 0.83, True]
+
+
+def test_a_cut_stop_string_is_not_shown_and_end_is():
+    """The answer is the completion's text, followed by END where it won."""
+    steps = (base_step(0, b"Yes."), base_step(1, b"\nQ"), base_step(2, b"uestion:"))
+    end = Step(3, b"", "changed", 0.5)
+    answer = Completion("Yes.\n", steps, "stop_string", end)
+    assert [text for _, text in shown_steps(answer)] == ["Yes.", "\n", ""]
+    assert ">END</span>" in render_html({}, answer)
+
+
+def test_the_picture_is_stable_and_closed():
+    """The same answer gives the same SVG, which names no web font and no address but its namespace."""
+    answer = completion(base_step(0, b"Well"), asked_step(1))
+    picture = render_svg("Why <b>?", answer)
+    assert picture == render_svg("Why <b>?", answer)
+    assert "font-face" not in picture
+    assert re.findall(r"https?://[^\s\"]+", picture.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+def fragment(*steps: Step) -> ElementTree.Element:
+    """What a notebook shows, read as strictly as XML."""
+    return ElementTree.fromstring(completion(*steps)._repr_html_())
+
+
+def test_a_completion_is_its_own_page():
+    """`to_html` is the page of `run --html`, with the prompts that are given."""
+    answer = completion(base_step(0, b"Well"), asked_step(1))
+
+    assert answer.to_html() == render_html({}, answer)
+    assert "Prompt of the base" in answer.to_html({"base": "Q"})
+    assert "Prompt of" not in answer.to_html()
+
+
+def test_a_notebook_shows_marks_and_candidates():
+    """Guided steps carry a mark of their own, and a tooltip with every list; the footer stands below."""
+    shown = fragment(base_step(0, b"Well"), asked_step(1), asked_step(2, b" I", "kept"))
+    plain, changed, kept = shown.findall("./div/span")
+
+    assert [span.text for span in (plain, changed, kept)] == ["Well", " Sure", " I"]
+    assert (plain.get("style"), changed.get("style")[:17], kept.get("style")[:26]) == (
+        "",
+        "font-weight: bold",
+        "text-decoration: underline",
+    )
+    assert changed.get("title").splitlines() == [
+        "·Sure: the guide was asked and changed the outcome; alpha 0.81",
+        "base: ·I 21.0 %, ⏎ 10.0 %, END 5.0 %",
+        "guide: ·Sure 83.0 %, <F0 9F> 10.0 %",
+        "blend: ·Sure 66.0 %, ·I 12.0 %",
+    ]
+    assert "3 steps · 66.7 % asked · 33.3 % changed" in shown.findall("div")[1].text
+
+
+def test_a_fragment_changes_nothing_around_it():
+    """It holds neither style sheet nor script, and no class but the two that keep MathJax away."""
+    shown = fragment(base_step(0, b"$5 or $6"), asked_step(1))
+
+    assert {element.tag for element in shown.iter()} == {"div", "span"}
+    assert [e.get("class") for e in shown.iter() if e.get("class")] == ["mathjax_ignore tex2jax_ignore"]
+
+
+def test_hostile_text_stays_text_in_a_notebook():
+    """Markup, quotes and controls of a model are characters, in the answer and in its tooltips."""
+    hostile = b"</span><script>'\"&amp;\x1b"
+    shown = fragment(Step(0, hostile, "base", base_top=Candidate(hostile, 0.9)))
+    [span] = shown.findall("./div/span")
+
+    assert span.text == "</span><script>'\"&amp;^["
+    assert span.get("title").splitlines()[1] == "base: </span><script>'\"&amp;^[ 90.0 %"
+
+
+@pytest.mark.parametrize("render", [Completion.to_html, Completion._repr_html_])
+def test_a_guided_line_break_can_be_seen(render):
+    """White space that came of asking has a sign of its own; the base's own has none."""
+    assert ">⏎</span>\n" in render(completion(asked_step(0, b"\n")))
+    assert ">⏎</span>" not in render(completion(base_step(0, b"\n")))
+
+
+def test_the_end_is_marked_in_a_notebook():
+    """END stands after the answer in a frame of its own."""
+    step = base_step(0, b"Yes.")
+    answer = Completion("Yes.", (step,), "guide_end", Step(1, b"", "changed", 0.5))
+    said, end = ElementTree.fromstring(answer._repr_html_()).findall("./div/span")
+
+    assert (said.text, end.text) == ("Yes.", "END")
+    assert "border" in end.get("style")
+
+
+def test_a_record_needs_no_template_until_it_is_shown():
+    """The core imports no template library; only showing an answer does."""
+    code = (
+        "import sys\n"
+        "for name in ('jinja2', 'rich'): sys.modules[name] = None\n"
+        "from blendin_local.core.records import Completion\n"
+        "answer = Completion('x', (), 'base_end')\n"
+        "assert 'blendin_local.reports' not in sys.modules\n"
+        "try: answer.to_html()\n"
+        "except ImportError: print('needed now')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert done.stdout == "needed now\n"
+
+
+def test_records_alone_import_upwards_by_name():
+    """No module below the command line hides an import in a string, but for a record that shows itself."""
+    rooms = ("core", "decode", "engine", "jobs", "pair")
+    sources = [path for room in rooms for path in (ROOT / "blendin_local" / room).rglob("*.py")]
+    by_name = [path.name for path in sources if 'import_module("blendin_local' in path.read_text()]
+
+    assert by_name == ["records.py"]
