@@ -1,7 +1,7 @@
 """What makes a pair, before anything is loaded.
 
 Here: `PairSetup`.
-Not here: how names become files (`opening`), the loaded pair (`pair`).
+Not here: how names become files (`pair.resolve`), the loaded pair (`pair.pair`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ table says about one setting).
 from __future__ import annotations
 
 from blendin_local.settings.setting import (
+    SURFACES,
+    SWITCH_WORDS,
     Excluded,
     Setting,
     Surface,
@@ -45,6 +47,8 @@ __all__ = [
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
     "QUANTIZED",
+    "SURFACES",
+    "SWITCH_WORDS",
     "UNQUANTIZED",
     "AnswerSettings",
     "BlendSettings",
