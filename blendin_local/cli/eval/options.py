@@ -38,7 +38,9 @@ class WhatOptions:
     sweep: Annotated[
         list[str] | None,
         _what(
-            "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
+            "--sweep",
+            metavar="SETTING=A,B,...",
+            help="Variants of blendin, such as threshold=0.3,0.5 or agreement-bonus=0,0.1.",
         ),
     ] = None
     check: Annotated[

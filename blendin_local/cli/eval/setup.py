@@ -24,6 +24,7 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.cli.common.printing import print_note
 from blendin_local.cli.common.session import interaction, settle
 from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
 from blendin_local.core.methods import METHODS, Role, roles_of
@@ -37,7 +38,13 @@ from blendin_local.jobs.evaluation.dataset.items import Benchmark, subset
 from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, read_plan
 from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
-from blendin_local.jobs.evaluation.spec.variants import ALIGNED, Variant, named_variants, variants_of
+from blendin_local.jobs.evaluation.spec.variants import (
+    ALIGNED,
+    Variant,
+    named_variants,
+    old_name_notes,
+    variants_of,
+)
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import ResolvedPair, locate_files
 
@@ -118,6 +125,8 @@ def make_lineups(command: EvalCommand, err: Console) -> tuple[Entrant, ...]:
 
 def _lineup(command: EvalCommand, models: ModelOptions, err: Console) -> Entrant:
     named = named_variants(command.what.methods, command.what.sweep or ())
+    for note in old_name_notes(named):
+        print_note(err, note)
     roles = {role for variant in named for role in roles_of(variant.method)}
     ready = _prepare(command, models, _widest(roles), err).dated(_begun_on(command))
     variants = variants_of(command.what.methods, command.what.sweep or (), ready.blend)
