@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    prompt: Annotated[str | None, typer.Argument(help="The question; - or a pipe reads stdin.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from stdin, and so does a pipe.")
+    ] = None,
     *,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")] = None,
     models: ModelOptions,
@@ -79,27 +81,27 @@ def run(
 
 
 def show_log(err: Console) -> None:
-    """Send llama.cpp's own log to stderr."""
+    """Print llama.cpp's own log to stderr."""
     from blendin_local.engine.library import library  # noqa: PLC0415
 
     library().listen(lambda line: err.out(line, end=""))
 
 
 def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
-    """Show what each model is given to read."""
+    """Print the rendered prompt of each model."""
     for role, prompt in prompts.items():
-        err.out(f"--- the {role} reads:\n{prompt}\n---")
+        err.out(f"--- prompt of the {role}:\n{prompt}\n---")
 
 
 def read_prompt(argument: str | None, file: Path | None) -> str:
-    """Piped input, then the file, then the argument, parted by blank lines.
+    """Piped input, then the file, then the argument, separated by blank lines.
 
     Raises:
         UsageError: Something is not UTF-8 or cannot be read.
     """
-    wanted = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
+    from_stdin = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
-        decode(sys.stdin.buffer.read(), "standard input") if wanted else None,
+        decode(sys.stdin.buffer.read(), "standard input") if from_stdin else None,
         read_text(file),
         None if argument in {None, STDIN} else without_surrogates(argument, "the question"),
     ]
