@@ -17,12 +17,12 @@ from time import perf_counter
 
 import numpy as np
 
-from blendin_local.core.bridge import gather, homes_in
+from blendin_local.core.bridge import ids_by_prefix, merge_onto_prefixes
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.vocabulary import Vocabulary
-from blendin_local.models.local import ensure_local
+from blendin_local.models.fetch import ensure_local
 from blendin_local.models.registry import load_registry
 
 STEPS = 200
@@ -57,7 +57,7 @@ def table(path: Path) -> TokenTable:
 def measure(base: TokenTable, guide: TokenTable, rng: np.random.Generator) -> Figures:
     """Steps at which both models' lists are made, then bridged."""
     started = perf_counter()
-    homes = homes_in(base, guide)
+    by_prefix = ids_by_prefix(base, guide)
     once_s = perf_counter() - started
     lists: list[float] = []
     bridged: list[float] = []
@@ -69,10 +69,10 @@ def measure(base: TokenTable, guide: TokenTable, rng: np.random.Generator) -> Fi
         assert b.candidates
         assert g.candidates
         made = perf_counter()
-        gather(g, b)
+        merge_onto_prefixes(g, b)
         lists.append(1000 * (made - started))
         bridged.append(1000 * (perf_counter() - made))
-    members = sum(len(ids) for ids in homes.values())
+    members = sum(len(ids) for ids in by_prefix.values())
     return Figures(len(base), len(guide), members, median(lists), median(bridged), max(bridged), once_s)
 
 
@@ -93,7 +93,7 @@ def main() -> None:
         print(json.dumps({name: asdict(figures) for name, figures in found.items()}))
         return
     for name, f in found.items():
-        print(f"{name}: {f.guide_tokens:,} tokens told in {f.base_tokens:,}")
+        print(f"{name}: {f.guide_tokens:,} tokens projected onto {f.base_tokens:,}")
         print(f"  lists   {f.lists_ms:.2f} ms a step")
         print(f"  bridge  {f.bridge_ms:.2f} ms a step ({f.bridge_slowest_ms:.2f}), {f.once_s:.2f} s once")
 

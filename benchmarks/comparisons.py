@@ -30,7 +30,7 @@ from comparison_kinds import KINDS, Case
 
 from blendin_local.engine.model import Model
 from blendin_local.engine.vocabulary import Span
-from blendin_local.models.local import ensure_local
+from blendin_local.models.fetch import ensure_local
 from blendin_local.models.registry import load_registry
 from blendin_local.settings import ModelSettings
 

@@ -1,15 +1,15 @@
-"""Every failure a user can meet, in one tree; each class has an exit code.
+"""All errors that a user can see, in one tree; each class has an exit code.
 
-    BlendinError            1   a fault nobody foresaw is not in this tree: it is a bug
-    ├── UsageError          2   an option, a prompt or a file of settings is not right
-    ├── ModelNotFoundError  3   no such file, name or reference, or offline and not here
-    │   └── FetchError      3   the file could not be fetched or does not match its checksum
+    BlendinError            1   an exception outside this tree is a bug
+    ├── UsageError          2   an option, a prompt or a settings file is invalid
+    ├── ModelNotFoundError  3   no such file, name or reference, or offline and missing
+    │   └── FetchError      3   the file could not be downloaded or does not match its checksum
     ├── LoadError           4   llama.cpp could not load the file, or memory is too small
-    ├── PairError           5   the models load but cannot be used as asked
+    ├── PairError           5   the models load but cannot be used as requested
     │   └── ContextFullError 5  the prompt or the conversation is longer than the context
-    ├── RowsFailedError     6   a batch went through, but some rows have no answer
-    ├── WriteError          1   the disk is full or refuses; what was finished is kept
-    └── UnforeseenError     1   a bug that one answer among many met; the others go on
+    ├── RowsFailedError     6   a batch finished, but some rows have no answer
+    ├── WriteError          1   a file cannot be written; everything finished is kept
+    └── UnforeseenError     1   a bug in one answer among many; the others continue
 
 Here: the classes and their codes.
 Not here: how an error is shown (`cli/app.py`, the one border where they are caught).
@@ -21,11 +21,11 @@ from typing import ClassVar
 
 
 class BlendinError(Exception):
-    """A failure with one clear line for the user.
+    """An error with a one-line message for the user.
 
     Attributes:
-        message: What is wrong, with the offending value.
-        hint: What to do next; may be empty.
+        message: What is wrong, with the value.
+        hint: The next step; may be empty.
         exit_code: The exit status of the command line.
     """
 
@@ -39,7 +39,7 @@ class BlendinError(Exception):
 
 
 class UsageError(BlendinError):
-    """An option, prompt or settings file is not right."""
+    """An option, prompt or settings file is invalid."""
 
     exit_code = 2
     code = "usage"
@@ -53,7 +53,7 @@ class ModelNotFoundError(BlendinError):
 
 
 class FetchError(ModelNotFoundError):
-    """A model could not be fetched, or what came does not match its checksum."""
+    """A model could not be downloaded, or does not match its checksum."""
 
     code = "fetch_failed"
 
@@ -66,7 +66,7 @@ class LoadError(BlendinError):
 
 
 class PairError(BlendinError):
-    """The models load but cannot be used as asked (no template, no decoder, prompt too long)."""
+    """The models load but cannot be used as requested (no template, no decoder, prompt too long)."""
 
     exit_code = 5
     code = "pair_unusable"
@@ -93,20 +93,20 @@ class ContextFullError(PairError):
 
 
 class RowsFailedError(BlendinError):
-    """A batch went through, but some of its rows have no answer."""
+    """A batch finished, but some of its rows have no answer."""
 
     exit_code = 6
     code = "rows_failed"
 
 
 class WriteError(BlendinError):
-    """A file cannot be written: a full disk, a quota, a device that went away."""
+    """A file cannot be written: a full disk, a quota, a device that disappeared."""
 
     code = "cannot_write"
 
 
 class UnforeseenError(BlendinError):
-    """A bug that one answer among many met: it costs that answer and no other.
+    """A bug in one answer among many; it fails that answer and no other.
 
     Args:
         cause: What was raised.

@@ -1,8 +1,9 @@
-"""Files that a user names: read whole and within bounds, or refused in one line.
+"""Files that a user names: read completely and within bounds, or refused with a one-line error.
 
-Here: `read_bytes`, which takes pipes and devices too and hangs on none; `decode`; `require_file`; the two
-places that a path can be relative to, `from_home` and `working_directory`, which may both be missing.
-Not here: what the files hold, model files (`engine.gguf.header`).
+Here: `read_bytes`, which also takes pipes and devices and never blocks without end; `read_text`, for small
+regular files such as models.toml and templates; `decode_utf8`; `require_file`; `expand_user`, `resolve_path`
+and `working_directory`, since a home and a working directory may be missing.
+Not here: the content of the files, model files (`engine.gguf.header`).
 """
 
 from __future__ import annotations
@@ -16,40 +17,74 @@ from pathlib import Path
 
 from blendin_local.errors import UsageError
 
-LARGEST = 64 * 2**20  # bytes of a text that a person writes, and of anything whose size is not known before
-PIPE_PATIENCE_S = 5.0
+MAX_BYTES = 64 * 2**20  # of a file that a person writes, and of any pipe or device
+MAX_TEXT_BYTES = 2**18  # of a models.toml or a template
+PIPE_TIMEOUT_S = 5.0
 CHUNK = 2**16
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
-    """A file's bytes, or what is written into a pipe.
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES, *, regular_only: bool = False) -> bytes:
+    """Read a file, or everything that is written into a pipe.
 
     Args:
         path: A file, a pipe (such as the shell's `<(...)`) or a device.
-        largest: The largest regular file; a pipe or a device may give `LARGEST` at most.
+        max_bytes: The largest regular file; a pipe or a device may give `MAX_BYTES` at most.
+        regular_only: Whether pipes and devices are refused.
+
+    Returns:
+        The content.
 
     Raises:
-        UsageError: It is a directory, holds too much, or is a pipe that nobody writes to.
-        OSError: The system refuses.
+        UsageError: It is a directory, is too large, is a pipe that nobody writes to, or is refused.
+        OSError: It cannot be opened or read.
     """
-    status = _status(path)
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(_status(path).st_mode):
         raise UsageError(f"{path} is a directory, not a file", "name a file")
-    if stat.S_ISREG(status.st_mode):
-        if status.st_size > largest:
-            raise _too_much(path, largest)
-        return path.read_bytes()
-    if stat.S_ISFIFO(status.st_mode):
-        return _read_pipe(path)
-    with path.open("rb", buffering=0) as device:
-        return _collected(path, lambda: device.read(CHUNK) or b"")
+    fd = os.open(path, _FLAGS)  # without blocking: a pipe may have no writer
+    try:
+        status = os.fstat(fd)  # of what was opened: the path may have changed since
+        if stat.S_ISREG(status.st_mode):
+            if status.st_size > max_bytes:
+                raise _too_large(path, max_bytes)
+            return _read_all(path, lambda: os.read(fd, CHUNK), max_bytes)
+        if regular_only:
+            raise UsageError(f"{path} is {_kind(status.st_mode)}, not a regular file", "name a text file")
+        first = _first_bytes(path, fd) if stat.S_ISFIFO(status.st_mode) else b""
+        os.set_blocking(fd, True)
+        return first + _read_all(path, lambda: os.read(fd, CHUNK), MAX_BYTES)
+    finally:
+        os.close(fd)
 
 
-def decode(data: bytes, origin: str) -> str:
-    """Bytes as text.
+def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Read a small regular file as UTF-8.
+
+    Args:
+        path: The file.
+        max_bytes: Its largest size.
+
+    Returns:
+        The text.
 
     Raises:
-        UsageError: They are not UTF-8; the message says where.
+        UsageError: It cannot be read, is not a regular file, is too large, or is not UTF-8.
+    """
+    try:
+        return decode_utf8(read_bytes(path, max_bytes, regular_only=True), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", "check the file") from error
+
+
+def decode_utf8(data: bytes, origin: str) -> str:
+    """Decode bytes as UTF-8, without a byte order mark.
+
+    Args:
+        data: The bytes.
+        origin: Where they come from, for the message.
+
+    Raises:
+        UsageError: They are not UTF-8; the message has the position.
     """
     try:
         return data.decode("utf-8-sig")
@@ -60,23 +95,39 @@ def decode(data: bytes, origin: str) -> str:
 
 
 def require_file(path: Path) -> None:
-    """Raise `UsageError` for what is no regular file; of what is not there the reader will speak."""
+    """Raise `UsageError` unless the path is a regular file or does not exist."""
     try:
         mode = _status(path).st_mode
     except OSError:
         return
     if not stat.S_ISREG(mode):
-        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-        raise UsageError(f"{path} is {kind}, not a file", "name a file")
+        raise UsageError(f"{path} is {_kind(mode)}, not a file", "name a file")
 
 
-def from_home(path: str | Path) -> Path:
-    """A path with `~` replaced; one whose user does not exist is left as it is."""
+def expand_user(path: str | Path) -> Path:
+    """Return a path with `~` replaced; one whose user does not exist stays as it is."""
     return Path(os.path.expanduser(path))
 
 
+def resolve_path(path: Path, origin: object, directory: Path | None = None) -> Path:
+    """Return an absolute path, with `~` and symbolic links resolved.
+
+    Args:
+        path: The path.
+        origin: The option or file that names it, for the message.
+        directory: What a relative path is relative to (default: the working directory).
+
+    Raises:
+        UsageError: There is no such user, there is no working directory, or it is not a valid path.
+    """
+    try:
+        return (directory or Path()).joinpath(path.expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{origin} names {str(path)!r}: {error}", "check the path") from error
+
+
 def is_file(path: Path) -> bool:
-    """Whether a file is there for us: one in a directory that may not be entered is not."""
+    """Whether a file exists and can be seen; False if its directory may not be entered."""
     try:
         return path.is_file()
     except OSError:
@@ -84,7 +135,7 @@ def is_file(path: Path) -> bool:
 
 
 def working_directory() -> Path | None:
-    """The working directory; None where it was removed."""
+    """Return the working directory, or None if it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -98,42 +149,36 @@ def _status(path: Path) -> os.stat_result:
         raise UsageError(f"{str(path)!r} cannot be the name of a file", "check the path") from error
 
 
-def _too_much(path: Path, largest: int) -> UsageError:
-    return UsageError(f"{path} holds more than {largest // 2**20:,} MiB", "name a smaller file")
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device"
 
 
-def _collected(path: Path, read: Callable[[], bytes]) -> bytes:
-    """Everything that `read` gives until it gives nothing."""
+def _too_large(path: Path, max_bytes: int) -> UsageError:
+    size = f"{max_bytes // 2**20:,} MiB" if max_bytes >= 2**20 else f"{max_bytes:,} bytes"
+    return UsageError(f"{path} holds more than {size}", "name a smaller file")
+
+
+def _read_all(path: Path, read: Callable[[], bytes], max_bytes: int) -> bytes:
     data = bytearray()
     while chunk := read():
         data += chunk
-        if len(data) > LARGEST:
-            raise _too_much(path, LARGEST)
+        if len(data) > max_bytes:
+            raise _too_large(path, max_bytes)
     return bytes(data)
 
 
-def _read_pipe(path: Path) -> bytes:
-    """What is written into a pipe; opened so that one without a writer is no trap."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        first = _first_bytes(handle, time.monotonic() + PIPE_PATIENCE_S)
-        if not first:
-            raise UsageError(f"{path} is a pipe that nobody writes to", "name a file")
-        os.set_blocking(handle, True)
-        return first + _collected(path, lambda: os.read(handle, CHUNK))
-    finally:
-        os.close(handle)
-
-
-def _first_bytes(handle: int, until: float) -> bytes:
-    """The first bytes; none where no writer came in time. A writer who is there is waited for."""
+def _first_bytes(path: Path, fd: int) -> bytes:
+    """Wait for the first bytes of a pipe: for a writer until the timeout, for its bytes without limit."""
+    deadline = time.monotonic() + PIPE_TIMEOUT_S
     while True:
         try:
-            if found := os.read(handle, CHUNK):
+            if found := os.read(fd, CHUNK):
                 return found
-        except BlockingIOError:  # somebody has it open for writing
-            select.select([handle], [], [])
+        except BlockingIOError:  # another process has it open for writing
+            select.select([fd], [], [])
             continue
-        if time.monotonic() > until:
-            return b""
+        if time.monotonic() > deadline:
+            raise UsageError(f"{path} is a pipe that nobody writes to", "name a file")
         time.sleep(0.02)

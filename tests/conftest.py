@@ -62,7 +62,7 @@ def _demo_file(name: str, file: str) -> Path:
     folder = os.environ.get("BLENDIN_TEST_MODELS")
     if folder:
         return Path(folder) / file
-    from blendin_local.models.local import ensure_local
+    from blendin_local.models.fetch import ensure_local
     from blendin_local.models.registry import load_registry
 
     [path] = ensure_local([name], load_registry(), pull=True).values()

@@ -26,7 +26,7 @@ from blendin_local.files import (
     write_private,
 )
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
-from blendin_local.jobs.evaluation.run.folder import write_text
+from blendin_local.jobs.evaluation.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
 from tests.paths import PACKAGE, SOURCES
@@ -105,14 +105,12 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
 # Files that hold no conversation: shipped data, downloads, what is known of them; and what is only read.
 OTHER_WRITERS = {
     "files.py",
-    "jobs/evaluation/dataset/make_subsets.py",
     "models/hub_download.py",
     "models/package_download.py",
     "models/pip_download.py",
     "views/streams.py",
-    "engine/child.py",
-    "engine/verdicts.py",
-    "models/reading.py",
+    "engine/bounded_process.py",
+    "engine/trial_cache.py",
     "paths.py",
 }
 WRITING = re.compile(

@@ -16,6 +16,7 @@ from tests.paths import PACKAGE, ROOT, SOURCES
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

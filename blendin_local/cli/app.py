@@ -19,8 +19,8 @@ from blendin_local.cli.batch import command as batch
 from blendin_local.cli.bench import command as bench
 from blendin_local.cli.chat import command as talk
 from blendin_local.cli.check import command as check
+from blendin_local.cli.common.failures import as_error, cannot_write
 from blendin_local.cli.common.printing import print_data, print_error, print_json
-from blendin_local.cli.common.trouble import as_error, cannot_write
 from blendin_local.cli.eval import command as evaluate
 from blendin_local.cli.manage import command as manage
 from blendin_local.cli.replay import command as replay

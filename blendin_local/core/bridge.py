@@ -1,28 +1,27 @@
-"""The bridge `prefix`: a helper's distribution told in the base's words.
+"""The bridge `prefix`: another model's distribution projected onto the base's tokens.
 
-Here: `gather` and `resolve_splits`, and `project`, which does what the settings say.
-Not here: equal strings (`bytes`), which meet by being equal; the formulas that read the result
+Here: `project`, which applies the bridge the settings name, and its two parts, `merge_onto_prefixes` and
+`resolve_splits`.
+Not here: the bridge `bytes`, where equal byte strings meet; the formulas that use the result
 (`core.blending`).
 
-Two vocabularies cut text differently: "123" may be one token of the guide and three of the base. By equal
-strings alone such words never meet. To credit every candidate with all of the other model's mass on texts
-that begin with it does not do either: a one-letter candidate would take nearly everything, and win every
-greedy step. So each of the helper's texts counts once, where the base would begin to say it:
+Two vocabularies split text differently: "123" may be one token of the guide and three of the base. Matching
+equal byte strings alone never pairs such tokens. Crediting every candidate with all of the other model's mass
+on texts that begin with it is wrong too: a one-letter candidate would win every greedy step. So each text of
+the other model counts once:
 
-- A token that both have is itself.
-- One that the base lacks counts for its home, the longest token of the base it begins with, where the base
-  proposes that (`gather`); else it stays a candidate of its own, as in `bytes`. Homes are found once per
-  pair, and the sums over them are exact, over the whole vocabulary.
-- A candidate of the base that the helper lacks is reached by the helper in several tokens. Its first ones are
-  followed by asking the helper what comes after them, and the mass that goes on to the candidate moves to it
-  (`resolve_splits`). Each question costs an evaluation, so only heavy beginnings of heavy candidates are
-  followed,
-  and few: what is not followed stays where it was.
+- A token in both vocabularies stays itself.
+- A token that the base lacks counts for its *prefix token*, the longest token of the base that it begins
+  with, if the base proposes that one (`merge_onto_prefixes`); otherwise it stays a candidate, as with
+  `bytes`. Prefix tokens are computed once per pair. The sums are exact, over the whole vocabulary.
+- A candidate of the base that the other model lacks is several tokens there. The other model is asked what
+  follows its first tokens, and the probability that continues to the candidate moves to it
+  (`resolve_splits`). Each question costs an evaluation, so only few and likely prefixes of likely
+  candidates are followed. What is not followed stays where it was.
 
-Mass only moves: it never grows, and where no token begins with another, nothing moves and the result is that
-of `bytes`. The base is not told in the helper's words: it is the base that is moved (section 4.2 of the
-paper), and two moves at once could pass by each other.
-Source: the design's bridge by bytes; Vieira et al. 2024 and Phan et al. 2024 for exact byte-level
+Mass only moves; nothing counts twice. Where no token begins with another, the result equals that of `bytes`.
+Only the other model is projected, never the base: it is the base that is steered (section 4.2 of the paper).
+Sources: the design's rule "Bytes"; Vieira et al. 2024 and Phan et al. 2024 for exact byte-level
 probabilities.
 """
 
@@ -40,36 +39,36 @@ from blendin_local.core.decisions import Ask, Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.settings import BlendSettings
 
-Telling = Generator[Ask, Prediction, Distribution]
-Homes = Mapping[bytes, NDArray[np.intp]]
+Projection = Generator[Ask, Prediction, Distribution]
+IdsByPrefix = Mapping[bytes, NDArray[np.intp]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """How far beginnings are followed.
+class SplitLimits:
+    """Which splits are followed.
 
     Attributes:
-        questions: Most questions per step.
-        beginning: Least mass of a beginning.
-        candidate: Least probability, under the base, of a candidate that it may become.
+        max_questions: Questions per step, at most.
+        min_prefix_p: Least probability of a prefix, under the other model.
+        min_candidate_p: Least probability, under the base, of a candidate that the prefix may become.
     """
 
-    questions: int = 2
-    beginning: float = 0.1
-    candidate: float = 0.05
+    max_questions: int = 2
+    min_prefix_p: float = 0.1
+    min_candidate_p: float = 0.05
 
 
-def project(helper: Prediction, role: Role, base: Prediction, settings: BlendSettings) -> Telling:
-    """What `helper`, which plays `role`, predicts, as candidates that meet the base's."""
+def project(other: Prediction, role: Role, base: Prediction, settings: BlendSettings) -> Projection:
+    """Project the prediction `other` of `role` onto the base's tokens, as `settings.bridge` says."""
     if settings.bridge == "bytes":
-        return helper.candidates
-    return (yield from resolve_splits(gather(helper, base), helper, role, base))
+        return other.candidates
+    return (yield from resolve_splits(merge_onto_prefixes(other, base), other, role, base))
 
 
-def home_of(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
-    """The longest proper beginning of `piece` that is a token, whole characters long; None if there is none.
+def prefix_token(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
+    """The longest proper prefix of `piece` that is a token and ends at a character; None if there is none.
 
-    A beginning inside a character would be finished to a character that nobody proposed.
+    A prefix that ends inside a character would be completed to a character that nobody proposed.
     """
     for n in range(len(piece) - 1, 0, -1):
         if piece[:n] in ids and piece[n] & 0xC0 != 0x80:
@@ -77,100 +76,105 @@ def home_of(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
     return None
 
 
-def homes_in(base: TokenTable, helper: TokenTable) -> Homes:
-    """For each home in the base's vocabulary the ids of the helper's tokens that count for it."""
-    if base not in helper.homes:
-        guests: dict[bytes, list[int]] = {}
-        for piece, token in helper.ids.items():
-            if piece not in base.ids and (prefix_token := home_of(piece, base.ids)):
-                guests.setdefault(prefix_token, []).append(token)
-        helper.homes[base] = {
-            prefix_token: np.array(ids, dtype=np.intp) for prefix_token, ids in guests.items()
-        }
-    return helper.homes[base]
+def ids_by_prefix(base: TokenTable, other: TokenTable) -> IdsByPrefix:
+    """For each prefix token in the base's vocabulary, the ids of the other's tokens that count for it."""
+    if base not in other.ids_by_prefix:
+        found: dict[bytes, list[int]] = {}
+        for piece, token in other.ids.items():
+            if piece not in base.ids and (prefix := prefix_token(piece, base.ids)):
+                found.setdefault(prefix, []).append(token)
+        other.ids_by_prefix[base] = {prefix: np.array(ids, dtype=np.intp) for prefix, ids in found.items()}
+    return other.ids_by_prefix[base]
 
 
-def gather(helper: Prediction, base: Prediction) -> Distribution:
-    """The helper's candidates, those that the base lacks counted for their homes among the base's candidates.
+def merge_onto_prefixes(other: Prediction, base: Prediction) -> Distribution:
+    """Count tokens that the base lacks for their prefix tokens among the base's candidates.
 
-    g'(s) = g(s) + sum of P_g(t) over tokens t with home s, for every s of b; t's own entry goes
+    g'(s) = g(s) + sum of P_g(t) over tokens t with prefix token s, for every candidate s of b; t itself
+    drops out
+
+    Returns:
+        g', largest first.
     """
-    told = {s: p for s, p in helper.candidates.items() if _counted_at(s, base) == s}
-    homes = homes_in(base.table, helper.table)
+    merged = {s: p for s, p in other.candidates.items() if _counts_for(s, base) == s}
+    by_prefix = ids_by_prefix(base.table, other.table)
     for s in base.candidates:
-        if s in homes:
-            told[s] = told.get(s, 0.0) + helper.mass(homes[s])
-    return _largest_first(told)
+        if s in by_prefix:
+            merged[s] = merged.get(s, 0.0) + other.mass(by_prefix[s])
+    return _largest_first(merged)
 
 
 def resolve_splits(
-    told: Distribution, helper: Prediction, role: Role, base: Prediction, reach: Reach | None = None
-) -> Telling:
-    """Move mass of the helper's beginnings to the base's candidates that the helper goes on to.
+    merged: Distribution, other: Prediction, role: Role, base: Prediction, limits: SplitLimits | None = None
+) -> Projection:
+    """Move mass from prefixes to the base's candidates that the other model continues them to.
 
-    g'(s) += P_g(p) * P_g(begins with r | p), g'(p) -= as much, for candidates s = pr that the helper lacks
+    g'(s) += P_g(p) * P_g(begins with r | p), g'(p) -= as much, for candidates s = pr that the other model
+    lacks
 
-    Where one such candidate begins with another, the longer one has what goes on to it.
+    Where one such candidate begins with another, the longer one gets the mass that continues to it.
 
     Args:
-        told: Of `gather`.
-        helper: Its prediction here.
-        role: Who is asked.
+        merged: The result of `merge_onto_prefixes`.
+        other: The other model's prediction here.
+        role: The other model's role.
         base: The base's prediction here.
-        reach: What is followed.
+        limits: Which splits are followed.
     """
-    reach = reach or Reach()
+    limits = limits or SplitLimits()
     lacking = [
-        s for s, p in base.candidates.items() if p >= reach.candidate and s and s not in helper.table.ids
+        s
+        for s, p in base.candidates.items()
+        if p >= limits.min_candidate_p and s and s not in other.table.ids
     ]
-    moved = dict(told)
-    begun: dict[bytes, dict[bytes, float]] = {}  # what may be said: how much of it counts where
-    for p, mass in _beginnings(b"", lacking, helper):
-        begun[p] = {_counted_at(p, base): mass}
-    for _ in range(reach.questions):
-        text = max(begun, key=lambda text: sum(begun[text].values()), default=None)
-        if text is None or sum(begun[text].values()) < reach.beginning:
+    moved = dict(merged)
+    pending: dict[bytes, dict[bytes, float]] = {}  # per prefix: its mass, by candidate it counts for
+    for p, mass in _prefixes(b"", lacking, other):
+        pending[p] = {_counts_for(p, base): mass}
+    for _ in range(limits.max_questions):
+        text = max(pending, key=lambda text: sum(pending[text].values()), default=None)
+        if text is None or sum(pending[text].values()) < limits.min_prefix_p:
             break
-        further = yield Ask(role, after=text)
-        aims = [s for s in lacking if s.startswith(text) and s != text]
-        shares, onward = _shares(text, aims, further), _beginnings(text, aims, further)
-        for place, mass in begun.pop(text).items():
+        following = yield Ask(role, after=text)
+        targets = [s for s in lacking if s.startswith(text) and s != text]
+        shares, longer_prefixes = _shares(text, targets, following), _prefixes(text, targets, following)
+        for source, mass in pending.pop(text).items():
             for s, share in shares.items():
-                _move(moved, place, s, mass * share)
-            for longer, share in onward:
-                now = max((s for s in aims if longer.startswith(s)), key=len, default=place)
-                counts = begun.setdefault(longer, {})
+                _move(moved, source, s, mass * share)
+            for longer, share in longer_prefixes:
+                now = max((s for s in targets if longer.startswith(s)), key=len, default=source)
+                counts = pending.setdefault(longer, {})
                 counts[now] = counts.get(now, 0.0) + mass * share
     return _largest_first(moved)
 
 
-def _move(masses: dict[bytes, float], start: bytes, end: bytes, mass: float) -> None:
-    """Take it from one candidate, as far as it is there, and give it to another."""
-    mass = min(mass, masses.get(start, 0.0))
+def _move(masses: dict[bytes, float], source: bytes, target: bytes, mass: float) -> None:
+    """Move mass from one candidate to another, at most what the source has."""
+    mass = min(mass, masses.get(source, 0.0))
     if mass > 0:
-        masses[start] -= mass
-        masses[end] = masses.get(end, 0.0) + mass
+        masses[source] -= mass
+        masses[target] = masses.get(target, 0.0) + mass
 
 
-def _counted_at(piece: bytes, base: Prediction) -> bytes:
-    """Where `gather` counted a token."""
-    prefix_token = None if piece in base.table.ids else home_of(piece, base.table.ids)
-    return prefix_token if prefix_token is not None and prefix_token in base.candidates else piece
+def _counts_for(piece: bytes, base: Prediction) -> bytes:
+    """The candidate for which `merge_onto_prefixes` counted a token."""
+    prefix = None if piece in base.table.ids else prefix_token(piece, base.table.ids)
+    return prefix if prefix is not None and prefix in base.candidates else piece
 
 
-def _beginnings(said: bytes, aims: Iterable[bytes], helper: Prediction) -> list[tuple[bytes, float]]:
-    """Texts one token longer than `said` on the way to an aim, with the probabilities of these tokens."""
-    texts = {s[:n] for s in aims for n in range(len(said) + 1, len(s))}
-    found = ((text, helper.probability(text[len(said) :])) for text in sorted(texts))
-    return [(text, p) for text, p in found if p]
+def _prefixes(text: bytes, targets: Iterable[bytes], following: Prediction) -> list[tuple[bytes, float]]:
+    """Texts one token longer than `text` on the way to a target, with those tokens' probabilities."""
+    longer = {s[:n] for s in targets for n in range(len(text) + 1, len(s))}
+    found = ((prefix, following.probability(prefix[len(text) :])) for prefix in sorted(longer))
+    return [(prefix, p) for prefix, p in found if p]
 
 
-def _shares(said: bytes, aims: Iterable[bytes], further: Prediction) -> dict[bytes, float]:
-    """For each aim the probability that the helper's next token reaches it and no longer one."""
+def _shares(text: bytes, targets: Iterable[bytes], following: Prediction) -> dict[bytes, float]:
+    """For each target the probability that the next token after `text` reaches it but no longer target."""
     shares: dict[bytes, float] = {}
-    for s in sorted(aims, key=len, reverse=True):
+    for s in sorted(targets, key=len, reverse=True):
         beyond = sum(share for longer, share in shares.items() if longer.startswith(s))
-        shares[s] = max(0.0, further.mass(further.table.beginning_with(s[len(said) :])) - beyond)
+        shares[s] = max(0.0, following.mass(following.table.beginning_with(s[len(text) :])) - beyond)
     return shares
 
 

@@ -1,7 +1,7 @@
-"""Whether a model's confidence can be trusted, and the temperature that would mend it.
+"""Whether a model's confidence can be trusted, and the temperature that would correct it.
 
 Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
-Not here: one place (`core.token_scores`), reading (`decode.reading`), which places count (`jobs.check`).
+Not here: one place (`core.token_scores`), reading (`decode.scoring`), which places count (`jobs.check`).
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (eq. 3) and
 temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is convex:
 its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.
@@ -25,7 +25,7 @@ HALVINGS = 50
 
 
 @dataclass(frozen=True)
-class Readings:
+class CalibrationData:
     """Token scores as arrays: n scores, m inverse temperatures; symbols as in `TemperatureProfile`.
 
     Attributes:
@@ -43,10 +43,14 @@ class Readings:
     bend: Floats
 
     @classmethod
-    def of(cls, places: Iterable[TokenScore]) -> Readings:
-        """Those places that were read with `tempering`."""
-        known = [(place.top_is_token, place.tempering) for place in places if place.tempering is not None]
-        tempers = [tempering for _, tempering in known]
+    def of(cls, scores: Iterable[TokenScore]) -> CalibrationData:
+        """Those places that were read with `temperature_profile`."""
+        known = [
+            (score.top_is_token, score.temperature_profile)
+            for score in scores
+            if score.temperature_profile is not None
+        ]
+        tempers = [temperature_profile for _, temperature_profile in known]
         shape = (len(known), len(INVERSE_TEMPERATURES))
         return cls(
             np.array([hit for hit, _ in known], dtype=bool),
@@ -87,13 +91,13 @@ class Readings:
         """Mean negative log-likelihood per token at a temperature, in nats: mean of gap / T + L(1/T)."""
         return float((self.gap / temperature + self.log_sum_at(1 / temperature)).mean())
 
-    def where(self, chosen: NDArray[np.bool_]) -> Readings:
+    def where(self, chosen: NDArray[np.bool_]) -> CalibrationData:
         """Some of the places."""
-        return Readings(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+        return CalibrationData(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def _between(b: float) -> tuple[int, float, float]:
-    """The grid interval around b: its index, b's place in it (0 to 1), and its length."""
+    """The grid interval around b: its index, b's score in it (0 to 1), and its length."""
     grid = INVERSE_TEMPERATURES
     i = int(np.clip(np.searchsorted(grid, b, side="right") - 1, 0, len(grid) - 2))
     length = float(grid[i + 1] - grid[i])
@@ -110,7 +114,7 @@ class ReliabilityBin:
         count: How many places.
         confidence: Their mean confidence; the bin's middle where there are none.
         accuracy: The share that was right; 0 where there are none.
-        spread: Sum of p (1 - p) over the places: the variance of the number of hits, were p true.
+        spread: Sum of p (1 - p) over the scores: the variance of the number of hits, were p true.
     """
 
     low: float
@@ -131,9 +135,9 @@ def reliability_bins(
         hits: Whether the likeliest token was right. Shape (n,).
         n_bins: How many bins.
     """
-    place = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    score = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     parts = (np.ones_like(confidence), confidence, hits, confidence * (1 - confidence))
-    sums = [np.bincount(place, weights=part, minlength=n_bins).tolist() for part in parts]
+    sums = [np.bincount(score, weights=part, minlength=n_bins).tolist() for part in parts]
     return [
         ReliabilityBin(
             low=i / n_bins,
@@ -186,7 +190,7 @@ class TemperatureFit:
     at_edge: bool = False
 
 
-def fit_temperature(readings: Readings) -> TemperatureFit | None:
+def fit_temperature(data: CalibrationData) -> TemperatureFit | None:
     """Fit one number by minimum negative log-likelihood.
 
     The slope of the mean loss in b is bisected. The interval is the sandwich estimate: with g_i the slope and
@@ -195,32 +199,32 @@ def fit_temperature(readings: Readings) -> TemperatureFit | None:
     Returns:
         None where there are no places.
     """
-    if not len(readings):
+    if not len(data):
         return None
     low, high = float(INVERSE_TEMPERATURES[0]), float(INVERSE_TEMPERATURES[-1])
-    mean_gap = float(readings.gap.mean())
+    mean_gap = float(data.gap.mean())
 
     def slope(b: float) -> float:
-        return mean_gap + float(readings.slope_at(b).mean())
+        return mean_gap + float(data.slope_at(b).mean())
 
     at_edge = slope(low) > 0 or slope(high) < 0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     b = (low + high) / 2
-    error = _standard_error(readings, b)
+    error = _standard_error(data, b)
     return TemperatureFit(
         temperature=1 / b,
         low=1 / (b + Z_95 * error),
         high=1 / max(b - Z_95 * error, 1e-3),
-        loss=readings.loss(1 / b),
-        loss_before=readings.loss(),
+        loss=data.loss(1 / b),
+        loss_before=data.loss(),
         at_edge=at_edge,
     )
 
 
-def _standard_error(readings: Readings, b: float) -> float:
+def _standard_error(data: CalibrationData, b: float) -> float:
     i, t, _ = _between(b)
-    bend = float(((1 - t) * readings.bend[:, i] + t * readings.bend[:, i + 1]).mean())
-    slopes = readings.gap + readings.slope_at(b)
-    return float(np.sqrt((slopes**2).mean() / len(readings))) / bend if bend > 0 else 0.0
+    bend = float(((1 - t) * data.bend[:, i] + t * data.bend[:, i + 1]).mean())
+    slopes = data.gap + data.slope_at(b)
+    return float(np.sqrt((slopes**2).mean() / len(data))) / bend if bend > 0 else 0.0

@@ -93,7 +93,7 @@ class TokenTable:
         return ids[first : bisect_right(pieces, prefix, first, key=lambda piece: piece[: len(prefix)])]
 
     @cached_property
-    def homes(self) -> dict[TokenTable, Mapping[bytes, NDArray[np.intp]]]:
+    def ids_by_prefix(self) -> dict[TokenTable, Mapping[bytes, NDArray[np.intp]]]:
         """What `core.bridge` has found out about other vocabularies; kept because it takes a while."""
         return {}
 

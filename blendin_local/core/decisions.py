@@ -1,4 +1,4 @@
-"""What a method may ask, what it knows of the answer so far, and what it concludes about a step.
+"""The interface of a method: what it may ask, what it knows of the answer, and its decision about a step.
 
 Here: the records between `core.methods` and `decode.respond`: `Ask`, `AnswerState`, `Decision` and its
 `Options`.
@@ -35,7 +35,7 @@ class Options(Protocol):
         """The greedy choice."""
         ...
 
-    def spread(self) -> Distribution:
+    def distribution(self) -> Distribution:
         """The distribution to sample from, largest first."""
         ...
 
@@ -51,15 +51,15 @@ class Mixture:
         """Equation 5."""
         return greedy(self.blended, self.base)
 
-    def spread(self) -> Distribution:
+    def distribution(self) -> Distribution:
         """The blend itself."""
         return self.blended
 
 
-def only(piece: bytes) -> Mixture:
+def certain(piece: bytes) -> Mixture:
     """No choice, also when sampling."""
-    certain = {piece: 1.0}
-    return Mixture(certain, certain)
+    one = {piece: 1.0}
+    return Mixture(one, one)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ class Decision:
     @property
     def silent(self) -> tuple[Role, ...]:
         """The models that were asked and made no suggestion."""
-        heard = {"base": self.base, "guide": self.guide, "untuned": self.untuned}
-        return tuple(role for role in ROLES if (prediction := heard[role]) is not None and prediction.silent)
+        predictions = {"base": self.base, "guide": self.guide, "untuned": self.untuned}
+        return tuple(
+            role for role in ROLES if (prediction := predictions[role]) is not None and prediction.silent
+        )
 
     def source(self, piece: bytes) -> Source:
         """How `piece` came about, in the words of the step record."""
@@ -132,7 +134,7 @@ class AnswerState:
     draft: tuple[bytes, ...] = ()
 
     def after(self, decision: Decision) -> AnswerState:
-        """The past once this step is made."""
+        """The state once this step is made."""
         return AnswerState(self.steps + 1, self.asked + decision.asked, decision.draft)
 
 

@@ -18,7 +18,7 @@ from blendin_local.errors import PairError
 
 SAFE_LOGIT = 60  # e^60 times any vocabulary is far from the ends of float32: no shift is needed
 COLUMN = 64  # numbers per column in `largest`
-NOTHING_TO_SAY = 0.5  # of a distribution on silent tokens; above it a model makes no suggestion
+NO_SUGGESTION_MASS = 0.5  # of a distribution on silent tokens; above it a model makes no suggestion
 
 
 def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
@@ -89,9 +89,9 @@ class Prediction:
     @cached_property
     def silent(self) -> bool:
         """Whether the model makes no suggestion: more than half of its weight is on silent tokens."""
-        if self.top_p >= 1 - NOTHING_TO_SAY:
+        if self.top_p >= 1 - NO_SUGGESTION_MASS:
             return False
-        return silent_mass(self._weights, self.table, self._total) > NOTHING_TO_SAY
+        return silent_mass(self._weights, self.table, self._total) > NO_SUGGESTION_MASS
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate, where a control token is likelier still."""
@@ -148,6 +148,6 @@ class Prediction:
         """The likeliest token's bytes: what this model alone would say."""
         return self.top
 
-    def spread(self) -> Distribution:
+    def distribution(self) -> Distribution:
         """The candidates to sample from."""
         return self.candidates

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Mapping
 from blendin_local.core.blending import auto_alpha, blend, steer
 from blendin_local.core.bridge import project
 from blendin_local.core.candidates import END, Distribution
-from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, Role, only
+from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, Role, certain
 from blendin_local.core.distribution import Prediction
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
@@ -43,19 +43,19 @@ def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
     return Decision(prediction, guide=prediction)
 
 
-def _sure(b: Prediction, settings: BlendSettings) -> bool:
-    """Whether the base speaks for itself: u >= tau, and it makes a suggestion."""
+def _is_certain(b: Prediction, settings: BlendSettings) -> bool:
+    """Whether the base decides alone: u >= tau, and it makes a suggestion."""
     return b.top_p >= settings.threshold and not b.silent
 
 
 def _own_choice(b: Prediction) -> Decision:
     """The base is sure, or left alone: its own top candidate, also when sampling."""
-    return Decision(only(b.top), base=b)
+    return Decision(certain(b.top), base=b)
 
 
 def _kept(b: Prediction, g: Prediction) -> Decision:
     """The guide was asked, and the base's own choice stays: a blend with alpha 0, also when sampling."""
-    return Decision(only(b.top), base=b, guide=g, alpha=0.0)
+    return Decision(certain(b.top), base=b, guide=g, alpha=0.0)
 
 
 def _accepted(b: Prediction, g: Prediction) -> Decision:
@@ -66,19 +66,19 @@ def _accepted(b: Prediction, g: Prediction) -> Decision:
 def nudging(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
     b = yield Ask("base")
-    if _sure(b, settings):
+    if _is_certain(b, settings):
         return _own_choice(b)
     g = yield Ask("guide")
     return _kept(b, g) if g.silent else _accepted(b, g)
 
 
-def capped(settings: BlendSettings, past: AnswerState) -> MethodSteps:
+def capped(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """Intervention capping, section 3.3 and table 3: NUDGING, but no more once asked / steps > cap.
 
     The share is that of the answer so far, so guidance comes back when the base has spoken long enough.
     """
     b = yield Ask("base")
-    if _sure(b, settings) or past.asked > settings.cap * past.steps:
+    if _is_certain(b, settings) or state.asked > settings.cap * state.steps:
         return _own_choice(b)
     g = yield Ask("guide")
     return _kept(b, g) if g.silent else _accepted(b, g)
@@ -89,7 +89,7 @@ def agrees(b: Prediction, g: Prediction, settings: BlendSettings) -> bool:
     return g.top in list(b.candidates)[: settings.filter_top_k]
 
 
-def outbids(b: Prediction, g: Prediction, _: BlendSettings) -> bool:
+def more_confident(b: Prediction, g: Prediction, _: BlendSettings) -> bool:
     """Confidence competition, appendix A.3: max P_g(w) > max P_b(w)."""
     return g.top_p > b.top_p
 
@@ -102,7 +102,7 @@ def filtered(*filters: Filter) -> Method:
 
     def method(settings: BlendSettings, _: AnswerState) -> MethodSteps:
         b = yield Ask("base")
-        if _sure(b, settings):
+        if _is_certain(b, settings):
             return _own_choice(b)
         g = yield Ask("guide")
         accepted = not g.silent and all(passes(b, g, settings) for passes in filters)
@@ -111,7 +111,7 @@ def filtered(*filters: Filter) -> Method:
     return method
 
 
-def nudging_words(settings: BlendSettings, past: AnswerState) -> MethodSteps:
+def nudging_words(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """NUDGING as its authors ran it (Fei et al. 2025): hand-over by words, and only the guide's END ends.
 
     Where the base is unsure (or would end), the guide drafts 16 tokens. Its first word is taken; each further
@@ -122,7 +122,7 @@ def nudging_words(settings: BlendSettings, past: AnswerState) -> MethodSteps:
     guard stands for, and the base's chunks of 16 tokens, which only saved them calls.
     """
     b = yield Ask("base")
-    draft = past.draft
+    draft = state.draft
     checked = draft[-1:] != (END,)
     begins_word = bool(draft and b.top) and draft[0].startswith(b.top)
     if checked and b.top != END and not b.silent and (b.top_p >= settings.threshold or begins_word):
@@ -132,7 +132,7 @@ def nudging_words(settings: BlendSettings, past: AnswerState) -> MethodSteps:
         return _kept(b, g)
     if not draft:
         draft = yield from _draft(g)
-    return Decision(only(draft[0]), base=b, guide=g, alpha=1.0, draft=draft[1:])
+    return Decision(certain(draft[0]), base=b, guide=g, alpha=1.0, draft=draft[1:])
 
 
 def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
@@ -140,17 +140,17 @@ def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
 
     Where it makes no suggestion the draft is over, its last word as whole as it will be.
     """
-    said = b""
+    text = b""
     for _ in range(LOOK_AHEAD - 1):
         if g.top == END or g.silent:
             break
-        said += g.top
-        g = yield Ask("guide", after=said)
+        text += g.top
+        g = yield Ask("guide", after=text)
     if g.silent:
-        return tuple(WORD.findall(said))
+        return tuple(WORD.findall(text))
     if g.top == END:
-        return (*WORD.findall(said), END)
-    words = WORD.findall(said + g.top)
+        return (*WORD.findall(text), END)
+    words = WORD.findall(text + g.top)
     return tuple(words[:-1] or words)
 
 
@@ -180,7 +180,7 @@ def blendin(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     alpha is eq. 3 unless the settings give a number; the blend is eq. 4.
     """
     b = yield Ask("base")
-    if _sure(b, settings):
+    if _is_certain(b, settings):
         return _own_choice(b)
     g = yield Ask("guide")
     if g.silent:
@@ -230,14 +230,17 @@ def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     untuned = yield from project(a, "untuned", b, settings)
     pieces = {**b.candidates, **guided}
     steered = steer(
-        *(_looked_up(pieces, model, told) for model, told in ((b, b.candidates), (g, guided), (a, untuned)))
+        *(
+            _probabilities(pieces, model, known)
+            for model, known in ((b, b.candidates), (g, guided), (a, untuned))
+        )
     )
     return Decision(Mixture(steered, b.candidates), base=b, guide=g, untuned=a)
 
 
-def _looked_up(pieces: Mapping[bytes, float], model: Prediction, told: Distribution) -> Distribution:
-    """The probability of every piece: as it was told, else as the model's full softmax has it."""
-    found = {s: told.get(s) or model.probability(s) for s in pieces}
+def _probabilities(pieces: Mapping[bytes, float], model: Prediction, known: Distribution) -> Distribution:
+    """The probability of every piece: as it was known, else as the model's full softmax has it."""
+    found = {s: known.get(s) or model.probability(s) for s in pieces}
     return {s: p for s, p in found.items() if p is not None}
 
 
@@ -248,8 +251,8 @@ METHODS: Mapping[str, Method] = {
     "nudging-words": nudging_words,
     "capped": capped,
     "agreement": filtered(agrees),
-    "competition": filtered(outbids),
-    "agreement+competition": filtered(agrees, outbids),
+    "competition": filtered(more_confident),
+    "agreement+competition": filtered(agrees, more_confident),
     "ensemble": ensemble,
     "proxy": proxy,
     "blendin": blendin,

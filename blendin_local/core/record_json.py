@@ -50,21 +50,21 @@ def step_to_json(step: Step) -> dict[str, Any]:
             "blend": _list_to_json(lists.blend),
         }
     if step.further:
-        record["further"] = [_heard_to_json(heard) for heard in step.further]
+        record["further"] = [_side_query_to_json(query) for query in step.further]
     return record
 
 
-def _heard_to_json(heard: SideQuery) -> dict[str, Any]:
+def _side_query_to_json(query: SideQuery) -> dict[str, Any]:
     record: dict[str, Any] = {
-        "role": heard.role,
-        "after": list(heard.after),
-        "top": candidate_to_json(heard.top),
+        "role": query.role,
+        "after": list(query.after),
+        "top": candidate_to_json(query.top),
     }
-    if heard.candidates is not None:
-        record["candidates"] = _list_to_json(heard.candidates)
-    if heard.confidence is not None:
-        record["confidence"] = heard.confidence
-    if heard.silent:
+    if query.candidates is not None:
+        record["candidates"] = _list_to_json(query.candidates)
+    if query.confidence is not None:
+        record["confidence"] = query.confidence
+    if query.silent:
         record["silent"] = True
     return record
 
@@ -128,9 +128,9 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         alpha=None if record["alpha"] is None else float(record["alpha"]),
         base_top=_candidate(record["base_top"]),
         guide_top=_candidate(record["guide_top"]),
-        candidates=None if lists is None else CandidateLists(*map(_list, _columns(lists))),
+        candidates=None if lists is None else CandidateLists(*map(_list, _lists_by_role(lists))),
         untuned_top=_candidate(record.get("untuned_top", record.get("anti_top"))),
-        further=tuple(_heard(heard) for heard in record.get("further", ())),
+        further=tuple(_side_query(query) for query in record.get("further", ())),
         silent=tuple(current_role(str(role)) for role in record.get("silent", ())),
     )
 
@@ -145,14 +145,14 @@ def by_current_role(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {current_role(role): value for role, value in facts.items()}
 
 
-def _columns(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+def _lists_by_role(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return lists["base"], lists["guide"], lists["blend"]
 
 
-def _heard(record: Mapping[str, Any]) -> SideQuery:
+def _side_query(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
-        raise ValueError("a model was heard, but not what it said")
+        raise ValueError("a side query lacks its likeliest candidate")
     confidence = record.get("confidence")
     return SideQuery(
         role=current_role(str(record["role"])),

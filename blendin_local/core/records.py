@@ -84,7 +84,7 @@ class Step:
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
         candidates: Heads of the distributions, where they were wanted.
-        further: What else was heard before the step was complete; mostly nothing.
+        further: Further predictions needed for this step; usually none.
         untuned_top: The third model's likeliest candidate, None where it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.
@@ -150,7 +150,7 @@ def summarize(steps: Sequence[Step]) -> BlendSummary:
     )
 
 
-def silence_notices(summary: BlendSummary) -> tuple[str, ...]:
+def no_suggestion_notices(summary: BlendSummary) -> tuple[str, ...]:
     """What the user should know of models that made no suggestion; mostly nothing."""
     asked = f"{summary.asked} asked steps" if summary.asked else f"{summary.steps} steps"
     counts = (("guide", summary.guide_silent, asked), ("base", summary.base_silent, f"{summary.steps} steps"))
@@ -254,7 +254,7 @@ def _answer_html() -> Any:  # noqa: ANN401 - a module
 def shortened(step: Step, n: int) -> Step:
     """The step with the first `n` candidates of each list, none for 0."""
     lists = step.candidates
-    further = tuple(replace(heard, candidates=None) for heard in step.further)
+    further = tuple(replace(query, candidates=None) for query in step.further)
     if lists is None or not n:
         return replace(step, candidates=None, further=further)
     heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))

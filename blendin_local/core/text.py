@@ -1,6 +1,7 @@
 """Text rules of a prompt and an answer: whole characters, stop strings, endless repetition.
 
-Here: pure functions on bytes, and `HoldBack`, which releases a growing answer as far as it is certain.
+Here: pure functions on bytes, and `StopStringBuffer`, which releases a growing answer as far as it is
+certain.
 Not here: the loop that applies them (`decode.respond`).
 Source: design rule "Whole characters".
 """
@@ -104,7 +105,7 @@ def repeats(text: bytes, *, times: int = 3, least: int = 240, probe: int = 48) -
     return len(tail) == length and tail[period:] == tail[:-period]
 
 
-class HoldBack:
+class StopStringBuffer:
     """Releases the text of steps once it can no longer be the beginning of a stop string.
 
     Joined released parts are a prefix of the answer's text, and all of it after `flush`.

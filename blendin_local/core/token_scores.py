@@ -1,7 +1,7 @@
-"""One place of a text: the token that stands there, and what a model expected.
+"""One token of a text, scored by a model.
 
 Here: `TokenScore` and `TemperatureProfile`, made from one row of logits; `OptionScore`.
-Not here: reading a text (`decode.reading`), folds over places (`core.calibration`).
+Not here: scoring a text (`decode.scoring`), statistics over scores (`core.calibration`).
 Source: softmax with a temperature, p_i(T) = exp(z_i / T) / sum_j exp(z_j / T); Guo et al. 2017, "On
 Calibration of Modern Neural Networks".
 """
@@ -51,7 +51,7 @@ class TokenScore:
         logprob: Natural logarithm of the probability that the model gave it, given all before it.
         top_p: The probability of the model's likeliest token.
         top_is_token: Whether that token is the one that stands there.
-        tempering: How these probabilities change with a temperature, where that was wanted.
+        temperature_profile: How these probabilities change with a temperature, where that was wanted.
     """
 
     start: int
@@ -59,7 +59,7 @@ class TokenScore:
     logprob: float
     top_p: float
     top_is_token: bool
-    tempering: TemperatureProfile | None = None
+    temperature_profile: TemperatureProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,12 @@ def logprob_of(logits: NDArray[np.float32], token: int) -> float:
 
 
 def token_score(
-    logits: NDArray[np.float32], token: int, start: int, token_bytes: bytes, *, tempering: bool = False
+    logits: NDArray[np.float32],
+    token: int,
+    start: int,
+    token_bytes: bytes,
+    *,
+    temperature_profile: bool = False,
 ) -> TokenScore:
     """What a row of logits, shape (n_vocab,), says about the token that came next.
 
@@ -98,7 +103,8 @@ def token_score(
         token: The token that came.
         start: Bytes of the text before it.
         token_bytes: Its bytes.
-        tempering: Whether to measure the softmax at other temperatures too; that takes ten times as long.
+        temperature_profile: Whether to measure the softmax at other temperatures too; that takes ten times
+            as long.
     """
     total = log_sum_exp(logits)
     top = int(logits.argmax())
@@ -108,7 +114,7 @@ def token_score(
         logprob=float(logits[token]) - total,
         top_p=float(np.exp(float(logits[top]) - total)),
         top_is_token=top == token,
-        tempering=_temper(logits, token) if tempering else None,
+        temperature_profile=_temper(logits, token) if temperature_profile else None,
     )
 
 

@@ -1,9 +1,8 @@
-"""Who answers the questions of `respond`: the models.
+"""The driver of one answer: runs the models that answer the questions of `respond`.
 
-Here: `Generation`, an answer on its way from question to question, and `drive`, which runs one.
-Not here: what is asked and why (`decode.respond`), how a model keeps up with the text
-(`decode.role_context`), many
-answers at once (`decode.scheduler`).
+Here: `Generation`, one answer in progress, and `drive`, which runs it.
+Not here: what is asked and why (`decode.respond`), how a model's context follows the text
+(`decode.role_context`), many answers at once (`decode.scheduler`).
 """
 
 from __future__ import annotations
@@ -13,25 +12,25 @@ from collections.abc import Callable, Generator, Mapping
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Step, StoppedBy
-from blendin_local.decode.respond import Answer, Ending, Question
+from blendin_local.decode.respond import AnswerGenerator, Ending, Question
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import ContextFullError
 
 
 class Generation:
-    """An answer being written; the role contexts go along with it.
+    """One answer in progress; its role contexts are kept in sync.
 
     Args:
         answer: A fresh `respond` generator.
         role_contexts: A role context, begun with its prompt, for each role the method may ask.
 
     Attributes:
-        text: What is written.
-        question: What it needs to know now, None once it has ended.
+        text: The answer so far.
+        question: The open question, None once the answer has ended.
     """
 
-    def __init__(self, answer: Answer, role_contexts: Mapping[Role, RoleContext]) -> None:
+    def __init__(self, answer: AnswerGenerator, role_contexts: Mapping[Role, RoleContext]) -> None:
         self.text = b""
         self.question: Question | None = None
         self._answer = answer
@@ -47,14 +46,14 @@ class Generation:
         return self._ending
 
     def feed(self, prediction: Prediction | None) -> list[Step]:
-        """Answer the open question (None begins); returns the steps decided by that."""
+        """AnswerGenerator the open question (None begins); returns the steps decided by that."""
         steps: list[Step] = []
         try:
             exchange = self._answer.send(prediction)
             while not isinstance(exchange, Question):
                 self.text += exchange.bytes
                 for role_context in self._role_contexts.values():
-                    role_context.follow(self.text)
+                    role_context.accept_proposed(self.text)
                 steps.append(exchange)
                 exchange = self._answer.send(None)
             self.question = exchange
@@ -63,18 +62,20 @@ class Generation:
         return steps
 
     def stop(self, stopped_by: StoppedBy) -> None:
-        """End it here; what is written is kept."""
+        """End the answer here; its text so far is kept."""
         self.question, self._ending = None, Ending(self.text, stopped_by)
 
     def stop_full(self, error: ContextFullError) -> None:
-        """End it where its context is full; raise the error where nothing is written yet."""
+        """End the answer because its context is full; raise the error if it has no text yet."""
         if not self.text:
             raise error
         self.stop("context")
 
 
 def drive(
-    answer: Answer, role_contexts: Mapping[Role, RoleContext], should_stop: Callable[[], bool] = lambda: False
+    answer: AnswerGenerator,
+    role_contexts: Mapping[Role, RoleContext],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Step, None, Ending]:
     """Run one answer on its models.
 

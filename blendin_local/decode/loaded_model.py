@@ -1,8 +1,7 @@
-"""A model ready to play a role: weights, context, byte table and chat template together.
+"""A model ready for its role: weights, context, byte table and chat template.
 
 Here: `LoadedModel`, the loading of several with one check of the memory they need together, and whether a
-file can
-be prompted as a guide.
+file can be prompted as a guide.
 Not here: conversations (`decode.role_context`), which role asks what (`decode.respond`).
 """
 
@@ -21,13 +20,13 @@ from blendin_local.engine.batch import n_outputs
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
-from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.gguf.header import Header, read_header
-from blendin_local.engine.machine import usable_threads
-from blendin_local.engine.memory import MemoryEstimate, available_memory, estimate, require_memory
+from blendin_local.engine.machine import available_memory, usable_threads
+from blendin_local.engine.memory import MemoryEstimate, estimate, require_memory
 from blendin_local.engine.model import Model
-from blendin_local.engine.threads import ThreadGovernor
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.thread_governor import ThreadGovernor
+from blendin_local.engine.trial_cache import TrialCache
+from blendin_local.engine.trial_load import require_loadable
 from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
@@ -90,7 +89,7 @@ class LoadedModel:
     def load_all(
         cls,
         files: Mapping[Role, tuple[Path, ModelSettings]],
-        verdicts: Verdicts,
+        trial_cache: TrialCache,
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
     ) -> dict[Role, Self]:
@@ -98,7 +97,7 @@ class LoadedModel:
 
         Args:
             files: The models, and how they are run.
-            verdicts: Which files have been loaded well before; others are tried in a child first.
+            trial_cache: Which files have been loaded well before; others are loaded in a child process first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
 
@@ -112,7 +111,7 @@ class LoadedModel:
         ]
         require_memory(needs, available_memory())
         require_loadable(
-            [(headers[role], settings) for role, (_, settings) in files.items()], verdicts, should_stop
+            [(headers[role], settings) for role, (_, settings) in files.items()], trial_cache, should_stop
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are
@@ -122,8 +121,8 @@ class LoadedModel:
             for role, (_, settings) in files.items():
                 models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
         except BaseException:
-            for player in models.values():
-                player.close()
+            for loaded in models.values():
+                loaded.close()
             raise
         return models
 
@@ -137,7 +136,7 @@ class LoadedModel:
         Args:
             source: One given instead, None for the model's own.
             thinking: Whether the model may think aloud.
-            today: The date that the template is told.
+            today: The date given to the template.
 
         Raises:
             PairError: The file has none and none was given.
@@ -213,5 +212,5 @@ def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1
 
 
 def context_size(header: Header, settings: ModelSettings) -> int:
-    """The context wished for, or the default, or less where the model was trained on less."""
+    """The requested context size, or the default, or less if the model was trained on less."""
     return settings.ctx_size or min(DEFAULT_CTX_SIZE, header.ctx_train or DEFAULT_CTX_SIZE)

@@ -15,7 +15,7 @@ import numpy as np
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.decisions import AnswerState, Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, Method
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
 from blendin_local.core.sampling import sample
 from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
@@ -46,32 +46,40 @@ class Ending:
 
 
 Exchange = Question | Step
-Answer = Generator[Exchange, Prediction | None, Ending]
-Inquiry = Generator[Exchange, Prediction | None, Prediction]
+AnswerGenerator = Generator[Exchange, Prediction | None, Ending]
+PredictionGenerator = Generator[Exchange, Prediction | None, Prediction]
 
 
-def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerSettings) -> Answer:
+def respond(
+    blend: BlendSettings,
+    sampling: SamplingSettings,
+    limits: AnswerSettings,
+    *,
+    method: Method | None = None,
+) -> AnswerGenerator:
     """Make one answer.
 
     Args:
-        blending: The method and its settings.
+        blend: The method and its settings.
         sampling: How a candidate is picked; `seed` must be set where `temperature` is above 0.
         limits: When to end.
+        method: The rule, where it is another than the one that the settings name.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
     """
+    rule = METHODS[blend.method] if method is None else method
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
-    text, past = b"", AnswerState()
+    text, state = b"", AnswerState()
     for i in range(limits.max_tokens):
-        decision = yield from consult(METHODS[blending.method](blending, past), text)
+        decision = yield from consult(rule(blend, state), text)
         piece = pick(decision, sampling, rng)
         if piece == END:
             end = describe(i, END, piece, decision, limits.top_logprobs)
             return Ending(text, "guide_end" if decision.proposer(END) == "guide" else "base_end", end)
         whole = yield from finish_characters(decision.proposer(piece), text, piece)
-        searched, text, past = len(text), text + whole, past.after(decision)
+        searched, text, state = len(text), text + whole, state.after(decision)
         yield describe(i, whole, piece, decision, limits.top_logprobs)
         cut = find_stop(text, searched, stops)
         if cut is not None:
@@ -81,20 +89,20 @@ def respond(blending: BlendSettings, sampling: SamplingSettings, limits: AnswerS
     return Ending(text, "max_tokens")
 
 
-def ask(role: Role, text: bytes) -> Inquiry:
+def ask(role: Role, text: bytes) -> PredictionGenerator:
     """Ask the driver one question."""
     prediction = yield Question(role, text)
     assert prediction is not None, "a driver answers every question with a prediction"
     return prediction
 
 
-def consult(deliberation: MethodSteps, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
+def consult(method: MethodSteps, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
     """Let a method ask what it needs about the place after `text`, and return what it decides."""
     try:
-        wanted = next(deliberation)
+        wanted = next(method)
         while True:
             prediction = yield from ask(wanted.role, text + wanted.after)
-            wanted = deliberation.send(prediction)
+            wanted = method.send(prediction)
     except StopIteration as finished:
         decision: Decision = finished.value
         return decision
@@ -104,7 +112,7 @@ def pick(decision: Decision, sampling: SamplingSettings, rng: np.random.Generato
     """The next candidate: the largest at temperature 0, else one drawn."""
     if sampling.temperature == 0:
         return decision.options.best()
-    return sample(decision.options.spread(), sampling, rng)
+    return sample(decision.options.distribution(), sampling, rng)
 
 
 def finish_characters(role: Role, text: bytes, piece: bytes) -> Generator[Exchange, Prediction | None, bytes]:
@@ -153,5 +161,5 @@ def _lists(decision: Decision, n: int) -> CandidateLists:
     return CandidateLists(
         base=_head(decision.base.candidates, n) if decision.base else None,
         guide=_head(decision.guide.candidates, n) if decision.guide else None,
-        blend=_head(decision.options.spread(), n) if both else None,
+        blend=_head(decision.options.distribution(), n) if both else None,
     )

@@ -1,10 +1,9 @@
-"""One role's place in one conversation: its model's sequence, kept in step with prompt and answer.
+"""One role in one conversation: its model's sequence, kept in sync with the prompt and the answer.
 
-Here: `RoleContext`: a prompt becomes tokens once, a longer conversation only adds to them, predictions are
-made, and
-the role goes along with what it proposed itself.
+Here: `RoleContext`. It tokenizes a prompt once, extends it as the conversation grows, makes predictions,
+and keeps the tokens that the role itself proposed.
 Not here: the order of questions (`decode.respond`, `decode.driver`).
-Source: design rule "Contexts".
+Source: the design's rule "Contexts".
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
-from blendin_local.decode.spans import after, common_length, control_places, text_of
+from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
 from blendin_local.engine.context import Context
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
@@ -46,7 +45,7 @@ class RoleContext:
         self._latest: Prediction | None = None
         self._latest_text = b""
 
-    def begin(self, prompt: Sequence[Span], top_k: int, *, anew: bool = False) -> None:
+    def begin(self, prompt: Sequence[Span], top_k: int, *, fresh: bool = False) -> None:
         """Start a new answer.
 
         The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
@@ -57,46 +56,47 @@ class RoleContext:
         Args:
             prompt: The rendered prompt.
             top_k: Length of the candidate lists.
-            anew: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
+            fresh: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `TokenSequence.start_fresh`.
         """
         prompt, vocabulary = joined(prompt), self.context.model.vocabulary
         known = common_length(self._prompt, prompt)
-        if anew:
+        if fresh:
             self.sequence.start_fresh(vocabulary.tokenize_prompt(prompt))
         elif prompt == self._prompt:
             self.sequence.restart()
-        elif heard := self._heard(prompt, known):
-            self.sequence.sync_text(heard.encode())
+        elif answer := self._repeated_answer(prompt, known):
+            self.sequence.sync_text(answer.encode())
             self.sequence.freeze()
-            self.sequence.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(heard))))
+            self.sequence.extend_prompt(vocabulary.tokenize_more(after(prompt, known + len(answer))))
         else:
-            goes_on = self._goes_on(prompt, known)
-            self.sequence.begin(vocabulary.tokenize_prompt(prompt), goes_on=goes_on)
+            continues = self._continues_answer(prompt, known)
+            self.sequence.begin(vocabulary.tokenize_prompt(prompt), continues=continues)
         self.prompt_s = 0.0
         self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
 
-    def _heard(self, prompt: tuple[Span, ...], known: int) -> str:
-        """The last answer as it stands right after the whole last prompt; empty where it does not."""
+    def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
+        """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
         answer = self._answer.decode()
         if not answer.strip() or after(self._prompt, known):
             return ""
         rest = text_of(after(prompt, known))
         space = rest[: len(rest) - len(rest.lstrip())]
-        told = next((t for t in (answer, answer.strip(), space + answer.strip()) if rest.startswith(t)), "")
-        return told if self._stays_text(prompt, known, known + len(told)) else ""
+        found = next((t for t in (answer, answer.strip(), space + answer.strip()) if rest.startswith(t)), "")
+        return found if self._stays_text(prompt, known, known + len(found)) else ""
 
-    def _goes_on(self, prompt: tuple[Span, ...], known: int) -> bool:
-        """Whether a prompt has the last answer where the last prompt only called for it.
+    def _continues_answer(self, prompt: tuple[Span, ...], known: int) -> bool:
+        """Whether a prompt has the last answer where the last prompt asked for one.
 
-        Some templates open an answer otherwise than they tell it later (with an empty thought, which earlier
-        turns lack): the prompts part at a control string of the template, and the answer follows.
+        Some templates open an answer differently from how they repeat it later (with an empty thought, which
+        earlier turns lack). The prompts then differ from a control string of the template on, and the
+        answer follows.
         """
         answer = self._answer.decode().strip()
         if not (answer and self._prompt):
             return False
         controls = self.context.model.vocabulary.controls
-        parting = [start for start, end in control_places(controls, self._prompt) if start <= known < end]
+        parting = [start for start, end in control_positions(controls, self._prompt) if start <= known < end]
         if not parting:
             return False
         rest = text_of(after(prompt, parting[0]))
@@ -107,26 +107,26 @@ class RoleContext:
         return (
             rest.lstrip().startswith(answer)
             and self._stays_text(prompt, parting[0], end)
-            and any(place == closing for place, _ in control_places(controls, prompt))
+            and any(place == closing for place, _ in control_positions(controls, prompt))
         )
 
     def _stays_text(self, prompt: tuple[Span, ...], start: int, end: int) -> bool:
         """Whether no control token begins between two places."""
-        places = control_places(self.context.model.vocabulary.controls, prompt)
+        places = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= place < end for place, _ in places)
 
     def borrow(self) -> TokenSequence:
-        """The sequence, for work that is no conversation; the next prompt is tokenized whole."""
+        """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest = (), b"", None
         return self.sequence
 
     def finish(self, answer: bytes) -> None:
-        """Note the final text of the answer, with which a longer conversation will go on."""
+        """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer
 
     def predict(self, text: bytes, should_stop: Callable[[], bool]) -> Prediction:
         """This role's prediction after the answer text `text`."""
-        self._come_to(text)
+        self._sync(text)
         reads_prompt = self.reads_prompt
         started = perf_counter()
         [logits] = self.context.predict([self.sequence], should_stop)
@@ -140,7 +140,7 @@ class RoleContext:
         Raises:
             ContextFullError: The text does not fit.
         """
-        self._come_to(text)
+        self._sync(text)
         self.context.require_room(self.sequence)
 
     def receive(self, logits: NDArray[np.float32]) -> Prediction:
@@ -153,14 +153,14 @@ class RoleContext:
         """Whether tokens of the prompt are still to be evaluated."""
         return self.sequence.n_valid < self.sequence.n_prompt
 
-    def _come_to(self, text: bytes) -> None:
-        self.follow(text)
+    def _sync(self, text: bytes) -> None:
+        self.accept_proposed(text)
         self.sequence.sync_text(text)
 
-    def follow(self, text: bytes) -> None:
-        """Go along with the answer where it went on by something this role itself proposed.
+    def accept_proposed(self, text: bytes) -> None:
+        """Accept the token by which the answer grew, if this role proposed it.
 
-        Where it did not, nothing happens yet: missing text is read when the role is asked again.
+        Otherwise nothing happens yet: missing text is read when the role is asked again.
         """
         sequence, latest = self.sequence, self._latest
         if latest is None or self._latest_text != sequence.text or not text.startswith(sequence.text):

@@ -1,14 +1,13 @@
-"""Many answers at once, in shared batches.
+"""Continuous batching: many answers at once, in shared batches.
 
-Here: `answer_many`, a second driver over the same `respond` and the same role contexts. In each round it runs
-the
-base's open questions of all live answers in one `llama_decode`, then the guide's in one. An answer that ends
-hands its place to the next request.
-Not here: the rule of an answer (`decode.respond`), which tokens share a batch (`engine.context`).
+Here: `answer_many`, a second driver over the same `respond` and the same role contexts. Each round runs the
+open questions of all active answers to the base in one `llama_decode`, then those to the guide. An answer
+that ends frees its slot for the next request.
+Not here: how an answer is made (`decode.respond`), which tokens share a batch (`engine.context`).
 
-A prompt is read a prefill chunk a round, in the batches in which others write: a long one delays nobody by
-more
-than the prefill chunks that fit into one batch, and no call is spent on prompts alone.
+A prompt is read one prefill chunk per round, in the batches in which other answers decode. A long prompt
+thus delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
+prompts alone.
 """
 
 from __future__ import annotations
@@ -23,39 +22,39 @@ from numpy.typing import NDArray
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion
 from blendin_local.decode.driver import Generation
+from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.stats import GenerationStats
-from blendin_local.decode.task import RoleContexts, Task, start_request
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
-Wanted = TypeVar("Wanted")
+Item = TypeVar("Item")
 Result = Completion | BlendinError
 
-IN_TURN: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
+ROLE_ORDER: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
 def answer_many(
-    wanted: Iterable[Wanted],
-    prepare: Callable[[Wanted], Task],
-    places: Sequence[RoleContexts],
+    item: Iterable[Item],
+    prepare: Callable[[Item], PreparedRequest],
+    slots: Sequence[RoleContexts],
     should_stop: Callable[[], bool] = lambda: False,
-    watch: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Wanted, Result]]:
-    """Answer what is wanted, as many at a time as there are places.
+    after_round: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Item, Result]]:
+    """Answer requests, as many at a time as there are slots.
 
     Args:
-        wanted: Taken one by one, whenever a place is free.
-        prepare: Turns one into a task; what it raises is that one's result and disturbs no other.
-        places: Seats of one conversation each.
-        should_stop: Polled every round and during evaluations. Live answers then end as they are.
-        watch: Called after every round.
+        item: Taken one by one, whenever a slot is free.
+        prepare: Prepares a request; an error it raises is the result of that request alone.
+        slots: The role contexts of one conversation each.
+        should_stop: Polled every round and during evaluations. Active answers then end as they are.
+        after_round: Called after every round.
 
     Yields:
         Everything taken, with its answer or its error, in the order of finishing.
     """
-    scheduler: Scheduler[Wanted] = Scheduler(places, prepare)
-    waiting = iter(wanted)
+    scheduler: Scheduler[Item] = Scheduler(slots, prepare)
+    waiting = iter(item)
     while True:
         stopped = should_stop()
         while scheduler.free and not stopped:
@@ -70,7 +69,7 @@ def answer_many(
                     raise
                 break
             yield from scheduler.finished()
-        if not scheduler.live:
+        if not scheduler.active:
             return
         try:
             if stopped:
@@ -78,23 +77,23 @@ def answer_many(
             scheduler.step(should_stop)
         except StoppedError:
             scheduler.stop()
-        watch()
+        after_round()
         yield from scheduler.finished()
 
 
-class ActiveRequest(Generic[Wanted]):
-    """One answer among the others."""
+class ActiveRequest(Generic[Item]):
+    """One answer in progress."""
 
-    def __init__(self, wanted: Wanted, task: Task, number: int, place: RoleContexts) -> None:
-        self.wanted = wanted
+    def __init__(self, item: Item, request: PreparedRequest, number: int, slot: RoleContexts) -> None:
+        self.item = item
         self.number = number
-        self.role_contexts = start_request(task, place, anew=True)
+        self.role_contexts = start_request(request, slot, fresh=True)
         self.error: BlendinError | None = None
-        self._stats = GenerationStats(task, self.role_contexts)
-        self._generation = Generation(task.answer(), self.role_contexts)
+        self._stats = GenerationStats(request, self.role_contexts)
+        self._generation = Generation(request.start(), self.role_contexts)
 
-    def asking(self, role: Role) -> RoleContext | None:
-        """The role context of `role`, brought to the text of the open question, if it is this role's."""
+    def role_context_for(self, role: Role) -> RoleContext | None:
+        """The context of `role`, synced to the open question's text; None if the question is not for it."""
         question = self._generation.question
         if question is None or question.role != role or self.error:
             return None
@@ -113,17 +112,17 @@ class ActiveRequest(Generic[Wanted]):
             self.error = error
 
     def receive(self, role_context: RoleContext, logits: NDArray[np.float32]) -> None:
-        """Go on with the answer to the open question."""
+        """Continue with the logits that answer the open question."""
         try:
             for step in self._generation.feed(role_context.receive(logits)):
                 self._stats.note(step)
         except BlendinError as error:
             self.error = error
-        except Exception as error:  # noqa: BLE001 - a night's work must not end with one row's bug
+        except Exception as error:  # noqa: BLE001 - one row's bug must not end the whole run
             self.error = UnforeseenError(error)
 
     def stop(self) -> None:
-        """End where the user stopped."""
+        """End because the user stopped."""
         self._generation.stop("user")
 
     @property
@@ -132,53 +131,60 @@ class ActiveRequest(Generic[Wanted]):
         return self.error is not None or self._generation.question is None
 
     def result(self) -> Result:
-        """What came of it."""
+        """The completion or the error."""
         return self.error or self._stats.close(self._generation.ending)
 
 
-class Scheduler(Generic[Wanted]):
-    """The live answers and the places they sit in."""
+class Scheduler(Generic[Item]):
+    """The active answers and the slots they use."""
 
-    def __init__(self, places: Sequence[RoleContexts], prepare: Callable[[Wanted], Task]) -> None:
-        self.free = list(range(len(places)))
-        self.live: list[ActiveRequest[Wanted]] = []  # in order of arrival
-        self._places = places
+    def __init__(self, slots: Sequence[RoleContexts], prepare: Callable[[Item], PreparedRequest]) -> None:
+        self.free = list(range(len(slots)))
+        self.active: list[ActiveRequest[Item]] = []  # in order of arrival
+        self._slots = slots
         self._prepare = prepare
-        self._results: list[tuple[Wanted, Result]] = []
+        self._results: list[tuple[Item, Result]] = []
 
-    def add(self, wanted: Wanted) -> None:
-        """Give one a place, or an error."""
+    def add(self, item: Item) -> None:
+        """Start a request in a free slot; an error becomes its result."""
         number = min(self.free)  # the numbers in use stay dense, as batches want them
         try:
-            self.live.append(ActiveRequest(wanted, self._prepare(wanted), number, self._places[number]))
+            self.active.append(ActiveRequest(item, self._prepare(item), number, self._slots[number]))
         except BlendinError as error:
-            self._results.append((wanted, error))
+            self._results.append((item, error))
         except Exception as error:  # noqa: BLE001 - as in `ActiveRequest.receive`
-            self._results.append((wanted, UnforeseenError(error)))
+            self._results.append((item, UnforeseenError(error)))
         else:
             self.free.remove(number)
 
     def step(self, should_stop: Callable[[], bool]) -> None:
-        """Answer the open questions of all, the base's first.
+        """Answer the open questions of all active answers, those to the base first.
 
         Raises:
             StoppedError: `should_stop` became true; every answer is as far as it got.
         """
-        for role in IN_TURN:
-            asking = {live: role_context for live in self.live if (role_context := live.asking(role))}
-            if asking:
-                self._ask(role, asking, should_stop)
+        for role in ROLE_ORDER:
+            role_contexts = {
+                active: role_context
+                for active in self.active
+                if (role_context := active.role_context_for(role))
+            }
+            if role_contexts:
+                self._ask(role, role_contexts, should_stop)
 
     def _ask(
-        self, role: Role, asking: Mapping[ActiveRequest[Wanted], RoleContext], should_stop: Callable[[], bool]
+        self,
+        role: Role,
+        role_contexts: Mapping[ActiveRequest[Item], RoleContext],
+        should_stop: Callable[[], bool],
     ) -> None:
-        """One batch for one role; who has not read all of its prompt stays with its question.
+        """Run the open questions of one role; an unread prompt keeps its question open.
 
-        A prompt's last token is read apart. For a helper that happens at once: an answer that waits for the
-        guide is missing among those that ask the base, and a full batch costs less than one with a gap.
+        The last token of a prompt is evaluated separately. For roles other than the base that happens at
+        once: an answer that waits for the guide would be missing from the base's next batch.
         """
-        context = next(iter(asking.values())).context
-        waiting = dict(asking)
+        context = next(iter(role_contexts.values())).context
+        waiting = dict(role_contexts)
         while waiting:
             readers = [role_context for role_context in waiting.values() if role_context.reads_prompt]
             started = perf_counter()
@@ -187,27 +193,29 @@ class Scheduler(Generic[Wanted]):
             for role_context in readers:
                 role_context.prompt_s += elapsed
             answered = {
-                live: role_context for live, role_context in waiting.items() if role_context.sequence in ready
+                active: role_context
+                for active, role_context in waiting.items()
+                if role_context.sequence in ready
             }
-            for live, role_context in answered.items():
-                live.receive(role_context, ready[role_context.sequence])
+            for active, role_context in answered.items():
+                active.receive(role_context, ready[role_context.sequence])
             waiting = {
-                live: role_context
-                for live, role_context in waiting.items()
-                if live not in answered and role != "base" and not role_context.sequence.in_prompt
+                active: role_context
+                for active, role_context in waiting.items()
+                if active not in answered and role != "base" and not role_context.sequence.in_prompt
             }
 
     def stop(self) -> None:
-        """End all that have not ended."""
-        for live in self.live:
-            if not live.ended:
-                live.stop()
+        """End all active answers."""
+        for active in self.active:
+            if not active.ended:
+                active.stop()
 
-    def finished(self) -> Iterator[tuple[Wanted, Result]]:
-        """What has a result, its place free again."""
-        for live in [live for live in self.live if live.ended]:
-            self.live.remove(live)
-            self.free.append(live.number)
-            self._results.append((live.wanted, live.result()))
+    def finished(self) -> Iterator[tuple[Item, Result]]:
+        """Results of finished requests, whose slots are free again."""
+        for active in [active for active in self.active if active.ended]:
+            self.active.remove(active)
+            self.free.append(active.number)
+            self._results.append((active.item, active.result()))
         results, self._results = self._results, []
         yield from results

@@ -1,4 +1,4 @@
-"""What decides which bytes an answer has, as a record that stands beside it.
+"""Everything that determines the bytes of an answer, as a record stored with it.
 
 Here: `signature`: versions, model files and how they are run, prompts, settings.
 Not here: what a pair adds, such as its templates and its date (`pair`).
@@ -14,21 +14,21 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.decode.spans import digest_of
-from blendin_local.decode.task import Settings
+from blendin_local.decode.prompt_spans import digest_of
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.vocabulary import Span
 
 
 def signature(
-    models: Mapping[Role, LoadedModel], prompts: Mapping[Role, Sequence[Span]], settings: Settings
+    models: Mapping[Role, LoadedModel], prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
 ) -> dict[str, Any]:
-    """What decides an answer, as far as models, prompts and settings do.
+    """The versions, models, prompts and settings that determine an answer.
 
     Args:
         models: The loaded models, by role.
         prompts: The rendered prompt of each role that the method may ask.
-        settings: What the answer is asked for with, the seed filled in.
+        settings: All settings of the answer, with the seed filled in.
     """
     return {
         "versions": {

@@ -1,4 +1,4 @@
-"""What is counted and timed while an answer is made, and the record that comes of it.
+"""Token counts and timings of one answer, and its final record.
 
 Here: `GenerationStats`, which folds steps into a `Completion`.
 Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream`, `decode.scheduler`).
@@ -9,9 +9,9 @@ from __future__ import annotations
 from time import perf_counter
 
 from blendin_local.core.methods import Role
-from blendin_local.core.records import Completion, Step, Timings, Usage, silence_notices, summarize
+from blendin_local.core.records import Completion, Step, Timings, Usage, no_suggestion_notices, summarize
+from blendin_local.decode.request import PreparedRequest, RoleContexts
 from blendin_local.decode.respond import Ending
-from blendin_local.decode.task import RoleContexts, Task
 from blendin_local.engine.sequence import EvalCounter
 
 
@@ -19,12 +19,12 @@ class GenerationStats:
     """Counts and times one answer, from now on.
 
     Args:
-        task: What is answered.
+        request: What is answered.
         role_contexts: The role contexts it is made in, begun.
     """
 
-    def __init__(self, task: Task, role_contexts: RoleContexts) -> None:
-        self._task = task
+    def __init__(self, request: PreparedRequest, role_contexts: RoleContexts) -> None:
+        self._request = request
         self._role_contexts = role_contexts
         self._steps: list[Step] = []
         self._before = {
@@ -47,8 +47,8 @@ class GenerationStats:
             end=ending.end,
             usage=self._usage(),
             timings=self._timings(),
-            signature=self._task.signature,
-            notices=(*self._task.notices, *silence_notices(summarize(self._steps))),
+            signature=self._request.signature,
+            notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
         )
 
     def _usage(self) -> Usage:
@@ -73,7 +73,7 @@ class GenerationStats:
         prompt_s = sum(role_context.prompt_s for role_context in self._role_contexts.values())
         spent = self._spent()
         return Timings(
-            load_ms=self._task.load_ms,
+            load_ms=self._request.load_ms,
             prompt_ms=prompt_s * 1000,
             generation_ms=(total_s - prompt_s) * 1000,
             llama_decode_ms=sum(counter.decode_s for counter in spent.values()) * 1000,

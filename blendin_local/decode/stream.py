@@ -1,8 +1,8 @@
 """An answer while it grows.
 
-Here: `AnswerStream`: one task, run step by step, in its turn.
-Not here: the rule of an answer (`decode.respond`), what is counted on the way (`decode.stats`), whose turn
-it is (`decode.turns`), prompts and signatures (`pair`).
+Here: `AnswerStream`: one prepared request, run step by step under its lease.
+Not here: the rule of an answer (`decode.respond`), token counts and timings (`decode.stats`),
+leases (`decode.pair_lock`), prompts and signatures (`pair`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 
 from blendin_local.core.records import Completion, Step
-from blendin_local.core.text import HoldBack
+from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.driver import drive
+from blendin_local.decode.pair_lock import Lease, PairLock
+from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.stats import GenerationStats
-from blendin_local.decode.task import RoleContexts, Task, start_request
-from blendin_local.decode.turns import Turn, Turns
 
 
 class AnswerStream:
@@ -25,10 +25,10 @@ class AnswerStream:
     ends this one: to go on with it raises `PairError`. One that has not begun yet begins in its turn.
 
     Args:
-        task: What is to be answered.
-        place: The role contexts of one conversation.
+        request: What is to be answered.
+        slot: The role contexts of one conversation.
         should_stop: Polled between steps and during long evaluations.
-        turns: Those of the role contexts' pair.
+        lock: Those of the role contexts' pair.
 
     Attributes:
         settings: What the answer was asked for with, the seed and the template's stop strings filled in.
@@ -41,46 +41,46 @@ class AnswerStream:
     """
 
     def __init__(
-        self, task: Task, place: RoleContexts, should_stop: Callable[[], bool], turns: Turns
+        self, request: PreparedRequest, slot: RoleContexts, should_stop: Callable[[], bool], lock: PairLock
     ) -> None:
-        self.settings = task.settings
-        self.signature = task.signature
-        self._task = task
-        self._place = place
-        self._should_stop = turns.stopping(should_stop)
-        self._turns = turns
+        self.settings = request.settings
+        self.signature = request.signature
+        self._request = request
+        self._slot = slot
+        self._should_stop = lock.stop_when_closing(should_stop)
+        self._lock = lock
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
-        self._turn: Turn | None = self._sit_down()
+        self._lease: Lease | None = self._acquire()
 
-    def _sit_down(self) -> Turn:
-        turn = self._turns.begin()
-        with self._turns.playing(turn):
-            start_request(self._task, self._place)
-        return turn
+    def _acquire(self) -> Lease:
+        lease = self._lock.acquire()
+        with self._lock.running(lease):
+            start_request(self._request, self._slot)
+        return lease
 
     def __iter__(self) -> Iterator[Step]:
         return self
 
     def __next__(self) -> Step:
-        if self._turn is None:
+        if self._lease is None:
             raise StopIteration
-        if self._running is None and not self._turns.holds(self._turn):
-            self._turn = self._sit_down()  # another answer was made since this one was asked for
-        with self._turns.playing(self._turn):
+        if self._running is None and not self._lock.is_current(self._lease):
+            self._lease = self._acquire()  # another answer was made since this one was asked for
+        with self._lock.running(self._lease):
             if self._running is None:
-                self._running = _run(self._task, self._place, self._should_stop)
+                self._running = _run(self._request, self._slot, self._should_stop)
             try:
                 return next(self._running)
             except BaseException as ending:
                 if isinstance(ending, StopIteration):
                     self._completion = ending.value
-                self._turn = None
+                self._lease = None
                 raise
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text that may be shown: a stop string that may be beginning is held back."""
-        hold = HoldBack(self.settings.answer.stop)
+        hold = StopStringBuffer(self.settings.answer.stop)
         for step in self:
             yield from hold.feed(step)
         yield from hold.flush()
@@ -94,16 +94,16 @@ class AnswerStream:
 
     def close(self) -> None:
         """Give up the answer, so that another thread may ask; calling it twice is harmless."""
-        self._turn = None
+        self._lease = None
 
 
 def _run(
-    task: Task, place: RoleContexts, should_stop: Callable[[], bool]
+    request: PreparedRequest, slot: RoleContexts, should_stop: Callable[[], bool]
 ) -> Generator[Step, None, Completion]:
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    role_contexts = {role: place[role] for role in task.prompts}
-    stats = GenerationStats(task, role_contexts)
-    running = drive(task.answer(), role_contexts, should_stop)
+    role_contexts = {role: slot[role] for role in request.prompts}
+    stats = GenerationStats(request, role_contexts)
+    running = drive(request.start(), role_contexts, should_stop)
     while True:
         try:
             step = next(running)

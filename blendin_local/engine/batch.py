@@ -1,7 +1,7 @@
 """The tokens of one `llama_decode` call.
 
-Here: `BatchSlice`, what one sequence gives to it; `Batch`, numpy views on the C arrays; `n_outputs`, how many
-logits.
+Here: `BatchSlice`, what one sequence gives to it; `TokenBatch`, numpy views on the C arrays; `n_outputs`,
+how many logits.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from blendin_local.engine.library import library
 from blendin_local.engine.sequence import TokenSequence
 
-READ_AT_ONCE = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
+MAX_OUTPUTS = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class BatchSlice:
     complete: bool
 
 
-class Batch:
+class TokenBatch:
     """Room for `capacity` tokens, each with position, sequence and whether its logits are wanted."""
 
     def __init__(self, capacity: int) -> None:
@@ -91,4 +91,4 @@ class Batch:
 
 def n_outputs(n_parallel: int) -> int:
     """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
-    return max(n_parallel, READ_AT_ONCE)
+    return max(n_parallel, MAX_OUTPUTS)

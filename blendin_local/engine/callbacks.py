@@ -1,10 +1,12 @@
-"""Questions that llama.cpp asks while it works, answered by Python.
+"""Callbacks from llama.cpp into Python that may stop a C call.
 
-Here: `Question`, a yes or no that C may ask at any time during a call, and what was raised on the way.
+Here: `StopCallback`, a boolean function that C calls at any time during a call, and the exceptions raised
+in it.
 Not here: what is asked (`engine.context`, `engine.model`), llama.cpp's log (`engine.library`).
-Source: ctypes drops what a callback raises. Python runs signal handlers between two bytecodes, and after a
-signal during C the next one is the first of the callback, which no `try` inside a function encloses. A
-generator that waits in a `try` is resumed in it, and its `__next__` is no Python function: nothing is lost.
+Source: ctypes drops exceptions raised in a callback. Python runs signal handlers between two bytecodes;
+after a signal during C code the next bytecode is the first of the callback, which no `try` inside a
+function encloses. A generator suspended inside a `try` is resumed inside it, and its `__next__` is no
+Python function: nothing is lost.
 """
 
 from __future__ import annotations
@@ -16,39 +18,39 @@ from typing import Any
 _NO_ARGUMENTS = ctypes.CFUNCTYPE(ctypes.c_bool)  # C's callers clear up: a callee may leave arguments unread
 
 
-class Question:
+class StopCallback:
     """A function for C without arguments, which tells yes or no, and keeps what is raised meanwhile.
 
     Args:
         kind: The ctypes type that llama.cpp expects.
         answer: See below.
-        to_end: The answer that has llama.cpp break off; it is given from the first exception on.
+        stop_value: The answer that has llama.cpp break off; it is given from the first exception on.
 
     Attributes:
         answer: Answers it; it may be replaced between calls.
         function: What llama.cpp is to call; it must be referenced for as long.
     """
 
-    def __init__(self, kind: Any, answer: Callable[[], bool], *, to_end: bool) -> None:
+    def __init__(self, kind: Any, answer: Callable[[], bool], *, stop_value: bool) -> None:
         self.answer = answer
-        self._to_end = to_end
+        self._stop_value = stop_value
         self._raised: BaseException | None = None
-        self._asked = self._answers()
-        next(self._asked)
-        self._function = _NO_ARGUMENTS(self._asked.__next__)
+        self._answers_iter = self._answers()
+        next(self._answers_iter)
+        self._function = _NO_ARGUMENTS(self._answers_iter.__next__)
         self.function = ctypes.cast(self._function, kind)
 
     def _answers(self) -> Iterator[bool]:
-        told = False
+        value = False
         while True:
             try:
                 while True:
-                    yield told
-                    told = self._to_end if self._raised else self.answer()
+                    yield value
+                    value = self._stop_value if self._raised else self.answer()
             except GeneratorExit:
                 return
             except BaseException as error:  # noqa: BLE001 - it is raised again, after the call
-                self._raised, told = self._raised or error, self._to_end
+                self._raised, value = self._raised or error, self._stop_value
 
     def raise_again(self) -> None:
         """Raise what was raised since the last time."""

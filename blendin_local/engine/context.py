@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import READ_AT_ONCE, Batch, BatchSlice, n_outputs
-from blendin_local.engine.callbacks import Question
+from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, n_outputs
+from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import rewinder_for
 from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
-from blendin_local.engine.threads import ThreadGovernor
+from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
@@ -72,19 +72,19 @@ class Context:
         self.counter = EvalCounter()
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
-        self._batch = Batch(int(self._api.llama_n_batch(self.handle)))
+        self._batch = TokenBatch(int(self._api.llama_n_batch(self.handle)))
         memory = self._api.llama_get_memory(self.handle)
         if not memory:
             self.close()
             raise PairError(f"{model.path} keeps no memory of a text, so it cannot continue one")
         self.rewinder = rewinder_for(model, self.handle, memory, full_windows=model.settings.swa_full)
-        self._abort = Question(self._api.ggml_abort_callback, lambda: False, to_end=True)
+        self._abort = StopCallback(self._api.ggml_abort_callback, lambda: False, stop_value=True)
         self._callbacks = {True: self._abort.function, False: self._api.ggml_abort_callback(0)}
-        self._watched = False
+        self._abort_polling = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        grain = PREFILL_CHUNK if n_parallel == 1 else 1
-        self.sequences = tuple(TokenSequence(i, model.vocabulary, grain) for i in range(n_parallel))
+        reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
+        self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
 
     def _open(self, ctx_size: int, n_parallel: int) -> Any:
         settings = self.model.settings
@@ -104,7 +104,7 @@ class Context:
             type_v=GGML_TYPES[settings.kv_type],
             swa_full=settings.swa_full,
         )
-        library().forget_errors()
+        library().clear_errors()
         handle = self._api.llama_init_from_model(self.model.handle, parameters)
         if handle is None:
             raise LoadError(
@@ -182,10 +182,10 @@ class Context:
         if not (sequence.in_prompt and self.rewinder.can_copy and len(self.sequences) > 1):
             return
         prompt = sequence.ids[: sequence.n_prompt]
-        lender = max(self.sequences, key=lambda other: other.shared_prompt(prompt))
-        n_shared = lender.shared_prompt(prompt)
+        donor = max(self.sequences, key=lambda other: other.shared_prompt(prompt))
+        n_shared = donor.shared_prompt(prompt)
         if n_shared - sequence.n_valid >= MIN_SHARED_PREFIX:
-            self.rewinder.copy(lender.seq_id, sequence.seq_id, n_shared)
+            self.rewinder.copy(donor.seq_id, sequence.seq_id, n_shared)
             sequence.shrink_to(n_shared)
 
     def _fill_batch(self, sequences: Sequence[TokenSequence]) -> list[BatchSlice]:
@@ -201,7 +201,7 @@ class Context:
         room = self._batch.capacity
         for sequence in sequences:
             may_borrow = sequence.in_prompt and self.rewinder.can_copy
-            if may_borrow and any(other.will_read(sequence) for other, _ in chosen):
+            if may_borrow and any(other.will_share_with(sequence) for other, _ in chosen):
                 continue
             tokens = sequence.ids[sequence.n_valid : self._stop_at(sequence)]
             if chosen and len(tokens) > room:
@@ -225,19 +225,48 @@ class Context:
             return last
         return sequence.chunk_end
 
-    def read_on(
+    def _next_logits(
         self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[NDArray[np.float32]]:
-        """The logits after each of the next few tokens of a sequence; views and errors as in `predict`."""
+        """The logits after each of the next `MAX_OUTPUTS` tokens of a sequence; views as in `predict`."""
         self._require_open()
         self.require_room(sequence)
         self._checkpoint(sequence)
-        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + READ_AT_ONCE]
+        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + MAX_OUTPUTS]
         complete = sequence.n_valid + len(tokens) == len(sequence.ids)
         self._batch.clear()
         self._batch.add(sequence.seq_id, sequence.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
         self._decode([BatchSlice(sequence, len(tokens), len(tokens) - 1, complete)], should_stop)
         return (self._logits(row) for row in range(len(tokens)))
+
+    def logits_after_prompt(
+        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[NDArray[np.float32]]:
+        """The logits after the last prompt token and after each token that follows the prompt.
+
+        One call may ask for `MAX_OUTPUTS` rows of logits at most: with more than the context has room for,
+        llama.cpp ends the process.
+
+        Args:
+            sequence: A sequence of this context with a prompt; tokens may follow it in `ids`.
+            should_stop: Polled during evaluations.
+
+        Yields:
+            Shape (n_vocab,), `len(sequence.ids) - sequence.n_prompt + 1` times; each is a view, valid until
+            the next one is read.
+
+        Raises:
+            ContextFullError: The sequence has more tokens than its context.
+            StoppedError: `should_stop` became true.
+        """
+        first = sequence.n_prompt - 1
+        self.require_room(sequence)
+        self.rewind(sequence, first)
+        while sequence.in_prompt:
+            self.advance([sequence], should_stop)
+            self.rewind(sequence, first)  # a prefix copied from another sequence may include the last token
+        while sequence.n_valid < len(sequence.ids):
+            yield from self._next_logits(sequence, should_stop)
 
     def rewind(self, sequence: TokenSequence, keep: int) -> None:
         """Keep at most the first `keep` valid tokens; fewer, where the memory cannot go there."""
@@ -251,15 +280,15 @@ class Context:
         self._abort.answer = should_stop
         if self._governor is not None:
             self.use_threads(self._governor.choose())
-        self._watch(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
-        library().forget_errors()
+        self._set_abort_polling(n_tokens > 8 or self._last_decode_s > SLOW_DECODE_S)
+        library().clear_errors()
         started = perf_counter()
         code = self._api.llama_decode(self.handle, self._batch.struct)
         self._api.llama_synchronize(self.handle)
         self._last_decode_s = perf_counter() - started
         self.counter.decode_s += self._last_decode_s
         if code != 0:
-            self._give_back(slices)
+            self._undo(slices)
             self._abort.raise_again()
             raise self._failure(code)
         self.counter.tokens += n_tokens
@@ -278,13 +307,13 @@ class Context:
         ):
             self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
 
-    def _watch(self, wanted: bool) -> None:
+    def _set_abort_polling(self, wanted: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""
-        if wanted != self._watched:
+        if wanted != self._abort_polling:
             self._api.llama_set_abort_callback(self.handle, self._callbacks[wanted], None)
-            self._watched = wanted
+            self._abort_polling = wanted
 
-    def _give_back(self, slices: Sequence[BatchSlice]) -> None:
+    def _undo(self, slices: Sequence[BatchSlice]) -> None:
         """Remove what a failed decode may have left behind."""
         for batch_slice in slices:
             sequence = batch_slice.sequence

@@ -1,4 +1,4 @@
-"""Strings that a tokenizer reads as one special token, and where a text spells them.
+"""Strings that a tokenizer reads as one special token, and their positions in a text.
 
 Here: `is_markup`, which of a vocabulary's own additions have the form of markup; `ControlStrings`, a search.
 Not here: which tokens a vocabulary has (`engine.vocabulary`).

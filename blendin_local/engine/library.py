@@ -1,8 +1,10 @@
-"""The door to llama.cpp: one place where it is imported, silenced and asked why something failed.
+"""Access to llama.cpp: its Python bindings, imported in one place, with their log captured.
 
-Here: `library()`, `Llama` (the bindings and their log) and the setting of C structs.
+Here: `library()`, `Llama` (bindings and log), the check that library and bindings fit, and `set_fields`.
 Not here: models and contexts (`engine.model`, `engine.context`).
-Source: llama-cpp-python 0.3.36; its own log handler prints warnings as output and hides errors.
+Source: llama-cpp-python 0.3.36. Its own log handler prints warnings to stdout and hides errors. Parameter
+structs are passed by value: a library with one field more or less reads every later field at the wrong
+offset. The defaults are then at wrong offsets too, so comparing them detects it.
 """
 
 from __future__ import annotations
@@ -11,11 +13,10 @@ import atexit
 import ctypes
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from blendin_local.engine.layout import require_layout
 from blendin_local.errors import LoadError
 
 VERSION = "0.3.36"
@@ -23,6 +24,44 @@ INSTALL = f"install it with: pip install llama-cpp-python=={VERSION} (it compile
 LIBRARY = "LLAMA_CPP_LIB_PATH"  # a folder whose libraries llama-cpp-python takes instead of its own
 _LEVEL_AND_TEXT = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p)  # a third argument is left unread
 DEBUG_LEVEL, ERROR_LEVEL = 1, 4  # ggml.h: 1 debug, 2 info, 3 warn, 4 error, 5 continuation
+STRUCT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "model": {
+        "n_gpu_layers": -1,
+        "split_mode": 1,
+        "load_mode": -1,
+        "main_gpu": 0,
+        "vocab_only": False,
+        "check_tensors": False,
+        "use_extra_bufts": True,
+        "no_host": False,
+        "no_alloc": False,
+        "load_mtp": False,
+    },
+    "context": {
+        "n_ctx": 512,
+        "n_batch": 2048,
+        "n_ubatch": 512,
+        "n_seq_max": 1,
+        "n_rs_seq": 0,
+        "n_outputs_max": 0,
+        "n_threads": 4,
+        "n_threads_batch": 4,
+        "rope_scaling_type": -1,
+        "pooling_type": -1,
+        "attention_type": -1,
+        "flash_attn_type": -1,
+        "yarn_ext_factor": -1.0,
+        "type_k": 1,
+        "type_v": 1,
+        "embeddings": False,
+        "offload_kqv": True,
+        "no_perf": True,
+        "op_offload": True,
+        "swa_full": True,
+        "kv_unified": False,
+    },
+}
+EXTRA_BYTES = 4096  # for fields that a newer library may have added
 
 
 class Llama:
@@ -46,10 +85,10 @@ class Llama:
         self._callbacks = keep, api.llama_log_callback(self._log)
         self._quiet = ctypes.cast(keep, api.llama_log_callback)
         api.llama_log_set(self._quiet, None)
-        atexit.register(self._leave)
+        atexit.register(self._detach)
         api.llama_backend_init()
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
         """Have llama.cpp log nowhere: what it says after Python has ended must not call Python.
 
         A function of its own that only returns true stands in, since without one it writes to stderr.
@@ -67,12 +106,12 @@ class Llama:
     def listen(self, listener: Callable[[str], None] | None) -> None:
         """Send every log line to `listener` (for `-v`); None stops that.
 
-        What it raises ends the listening, and is raised by the next `forget_errors`.
+        What it raises ends the listening, and is raised by the next `clear_errors`.
         """
         self._listener = listener
         self.api.llama_log_set(self._quiet if listener is None else self._callbacks[1], None)
 
-    def forget_errors(self) -> None:
+    def clear_errors(self) -> None:
         """Start a new account of errors before a call that may fail."""
         self._first.clear()
         error, self._raised = self._raised, None
@@ -117,6 +156,39 @@ def library() -> Llama:
     return Llama(
         api, f"llama.cpp was taken from {folder} ({LIBRARY}), not from its package" if folder else ""
     )
+
+
+def require_layout(api: Any, hint: str) -> None:
+    """Raise `LoadError` unless the structs' defaults are those of `VERSION`.
+
+    Args:
+        api: The module `llama_cpp`.
+        hint: The next step named in the error.
+    """
+    for name, defaults in STRUCT_DEFAULTS.items():
+        function = getattr(api, f"llama_{name}_default_params")
+        wrong = differences(_call_padded(function), defaults)
+        if wrong:
+            raise LoadError(
+                f"llama.cpp is another version than its Python bindings: the {name} parameters begin with "
+                f"{', '.join(wrong[:3])}",
+                hint,
+            )
+
+
+def differences(struct: ctypes.Structure, defaults: Mapping[str, Any]) -> list[str]:
+    """Describe each field that does not have its default value."""
+    found = ((name, getattr(struct, name, None), value) for name, value in defaults.items())
+    return [f"{name} {is_now} instead of {value}" for name, is_now, value in found if is_now != value]
+
+
+def _call_padded(function: Any) -> ctypes.Structure:
+    """Call a function that returns a struct by value, allowing for a larger struct than expected."""
+    fields = [("struct", function.restype), ("extra", ctypes.c_ubyte * EXTRA_BYTES)]
+    padded = type("Padded", (ctypes.Structure,), {"_fields_": fields})
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    struct: ctypes.Structure = ctypes.CFUNCTYPE(padded)(address or 0)().struct
+    return struct
 
 
 def set_fields(struct: ctypes.Structure, **values: Any) -> None:

@@ -1,21 +1,16 @@
-"""How much memory a model will take, known before it is loaded.
+"""How much memory a model will take, estimated before it is loaded.
 
-Here: `estimate`, `available_memory`, and the refusal that names every number.
-Not here: the header the numbers come from (`engine.gguf.header`), cores (`engine.machine`).
+Here: `estimate`, and `require_memory`, whose error lists every number.
+Not here: the header the numbers come from (`engine.gguf.header`), what is available (`engine.machine`).
 Source: the buffers that llama.cpp reports when it creates a context (`src/llama-context.cpp`), with which the
-tests compare. Layers on a GPU are not told apart.
+tests compare. Layers on a GPU are not counted separately.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
-
-from blendin_local.engine.cgroups import CGROUP, MEMBERSHIP, groups
 from blendin_local.engine.gguf.header import Header
 from blendin_local.errors import LoadError
 from blendin_local.settings import KvType
@@ -25,7 +20,6 @@ CHECKPOINTS = 3  # of a recurrent state, kept for each conversation (`engine.rew
 FLOAT = 4
 HALF = 2
 MIB = 2**20
-UNKNOWN_MEMORY = 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +99,6 @@ def _width(header: Header) -> int:
     return 16 * header.n_embd if header.memory == "recurrent" else 3 * header.n_ff + 4 * header.n_embd
 
 
-def available_memory(
-    *, system: Callable[[], int] | None = None, cgroup: Path = CGROUP, membership: Path = MEMBERSHIP
-) -> int:
-    """Bytes this process may still use: what the system has free, within the limits of its containers.
-
-    Args:
-        system: Reads the free memory of the machine.
-        cgroup: Where the control groups are mounted.
-        membership: The file that names this process's groups.
-    """
-    free = system() if system else _of_system("available", "SC_AVPHYS_PAGES")
-    for group in groups("memory", cgroup, membership):
-        room = _room(group, "memory.max", "memory.current")
-        if room is None:
-            room = _room(group, "memory.limit_in_bytes", "memory.usage_in_bytes")
-        if room is not None:
-            free = min(free, room)
-    return free
-
-
-def total_memory() -> int:
-    """Bytes of memory the machine has."""
-    return _of_system("total", "SC_PHYS_PAGES")
-
-
 def require_memory(needs: Sequence[tuple[str, MemoryEstimate]], available: int) -> None:
     """Raise `LoadError` where the models together need more than there is.
 
@@ -154,47 +123,3 @@ def require_memory(needs: Sequence[tuple[str, MemoryEstimate]], available: int) 
 def mebibytes(size: int) -> str:
     """A size for a sentence, such as `241 MiB`; rounded up, so that nothing needed reads as 0."""
     return f"{-(-size // MIB):,} MiB"
-
-
-def _of_system(name: str, pages: str) -> int:
-    """A figure of the machine's memory; where nothing tells it, nothing can be refused for lack of memory."""
-    try:
-        return int(getattr(psutil.virtual_memory(), name))
-    except (OSError, RuntimeError, psutil.Error):  # Linux without /proc
-        pass
-    try:
-        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return UNKNOWN_MEMORY
-
-
-def _room(group: Path, limit_name: str, usage_name: str) -> int | None:
-    """What a control group has left; its page cache can be given back and does not count as used."""
-    limit, usage = _number(group / limit_name), _number(group / usage_name)
-    if limit is None or usage is None:
-        return None
-    reclaimable = _reclaimable(group / "memory.stat")
-    return max(0, limit - max(0, usage - reclaimable))
-
-
-def _reclaimable(stat: Path) -> int:
-    """Page cache that the system can drop at once; a start maps files, and the next one finds them active."""
-    try:
-        pairs = dict(line.split()[:2] for line in stat.read_text().splitlines() if " " in line)
-    except (OSError, ValueError):
-        return 0
-    total = "total_" if "total_inactive_file" in pairs else ""  # version 1 counts the groups below apart
-
-    def size(*names: str) -> int:
-        return sum(int(pairs.get(f"{total}{name}", 0)) for name in names)
-
-    return max(
-        0, size("active_file", "inactive_file") - size("file_dirty", "dirty", "file_writeback", "writeback")
-    )
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # absent, or the word "max"
-        return None

@@ -2,7 +2,7 @@
 
 Here: `Model`, loading with its failures, and which kind of memory its layers have; `open_vocabulary`.
 Not here: estimates before loading (`engine.memory`), contexts (`engine.context`), whether a file is safe to
-load (`engine.first_load`): outside this package nothing is loaded that has not passed there.
+load (`engine.trial_load`): outside this package nothing is loaded that has not passed there.
 Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 """
 
@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from blendin_local.engine.callbacks import Question
+from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.vocabulary import Vocabulary
 from blendin_local.errors import LoadError, PairError
@@ -64,7 +64,7 @@ class Model:
     def _load(self, should_stop: Callable[[], bool]) -> Any:
         parameters = self._api.llama_model_default_params()
         layers = self.settings.n_gpu_layers
-        go_on = Question(self._api.llama_progress_callback, lambda: not should_stop(), to_end=False)
+        go_on = StopCallback(self._api.llama_progress_callback, lambda: not should_stop(), stop_value=False)
         set_fields(
             parameters,
             n_gpu_layers=ALL_LAYERS if layers is None else layers,
@@ -73,7 +73,7 @@ class Model:
             else self._api.LLAMA_LOAD_MODE_NONE,
             progress_callback=go_on.function,
         )
-        library().forget_errors()
+        library().clear_errors()
         handle = self._api.llama_model_load_from_file(os.fsencode(self.path), parameters)
         try:
             go_on.raise_again()
@@ -143,7 +143,7 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
     api = library().api
     parameters = api.llama_model_default_params()
     set_fields(parameters, vocab_only=True)
-    library().forget_errors()
+    library().clear_errors()
     handle = api.llama_model_load_from_file(os.fsencode(path), parameters)
     if handle is None:
         raise LoadError(

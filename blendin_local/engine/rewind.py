@@ -1,4 +1,4 @@
-"""Taking back what a sequence has read, for every kind of memory.
+"""Rewinding a sequence, for every kind of memory.
 
 Here: `Rewinder` and its three kinds. Each answers the same question: asked to keep the first n tokens,
 how many are really left?
@@ -46,11 +46,11 @@ class Rewinder(Protocol):
         ...
 
     def wants_checkpoint(self, seq_id: int, n: int) -> bool:
-        """Whether it would help to be told when the sequence holds exactly n tokens."""
+        """Whether a checkpoint should be saved when the sequence holds exactly n tokens."""
         ...
 
     def checkpoint(self, seq_id: int, n: int) -> None:
-        """The seq_id holds exactly n tokens now."""
+        """Save the state of a sequence that holds exactly n tokens now."""
         ...
 
 

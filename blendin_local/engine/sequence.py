@@ -69,8 +69,8 @@ class TokenSequence:
     Args:
         seq_id: Its number in the context.
         tokenizer: The model's.
-        grain: How much of a prompt can be kept for another: multiples of so many tokens. A sequence alone in
-            its
+        reuse_step: How much of a prompt can be kept for another: multiples of so many tokens. A sequence
+            alone in its
             context keeps whole prefill chunks, so that its bits are those of a fresh one; among others, where
             the
             shapes of batches vary anyway, it keeps all that is the same.
@@ -84,7 +84,7 @@ class TokenSequence:
         counter: What was evaluated in this sequence.
     """
 
-    def __init__(self, seq_id: int, tokenizer: Tokenizer, grain: int = PREFILL_CHUNK) -> None:
+    def __init__(self, seq_id: int, tokenizer: Tokenizer, reuse_step: int = PREFILL_CHUNK) -> None:
         self.seq_id = seq_id
         self.ids: list[int] = []
         self.n_prompt = 0
@@ -93,22 +93,22 @@ class TokenSequence:
         self.n_valid = 0
         self.counter = EvalCounter()
         self._tokenizer = tokenizer
-        self._grain = grain
+        self._reuse_step = reuse_step
         self._n_chunked = 0  # leading tokens that were, or will be, read in prefill chunks
         self._ends: list[int] = []  # where each answer token ends in `text`
 
-    def begin(self, prompt_ids: list[int], *, goes_on: bool = False) -> None:
+    def begin(self, prompt_ids: list[int], *, continues: bool = False) -> None:
         """Start a new answer after this prompt.
 
         What the cache can share with it stays valid; if it is the prompt of the last answer, all.
 
         Args:
             prompt_ids: Its tokens.
-            goes_on: Whether it continues the conversation of the last answer: then every token that both
-                have stays, as it does where the last answer is told on, and not only whole prefill chunks.
+            continues: Whether it continues the conversation of the last answer: then every token that both
+                have is kept, not only whole prefill chunks.
         """
         if prompt_ids != self.ids[: self.n_prompt]:
-            if goes_on:
+            if continues:
                 self.n_valid = common_prefix(self.ids[: self.n_valid], prompt_ids[:-1])
                 self._n_chunked = min(self._n_chunked, self.n_valid)
             else:
@@ -141,20 +141,20 @@ class TokenSequence:
         """
         read = min(self.n_valid, self._n_chunked - 1, len(prompt_ids) - 1)
         shared = common_prefix(self.ids[: max(0, read)], prompt_ids)
-        return shared - shared % self._grain
+        return shared - shared % self._reuse_step
 
     @property
     def in_prompt(self) -> bool:
         """Whether a prefill chunk of the prompt is still to be read."""
         return self.n_valid < self.n_prompt - 1
 
-    def will_read(self, other: TokenSequence) -> bool:
+    def will_share_with(self, other: TokenSequence) -> bool:
         """Whether `other` should wait for what this sequence reads next."""
         end = min(self.chunk_end, other.chunk_end)
         if not self.in_prompt or self.n_valid != other.n_valid:
             return False
         shared = common_prefix(self.ids[:end], other.ids[:end])
-        return shared - shared % self._grain - self.n_valid >= MIN_SHARED_PREFIX
+        return shared - shared % self._reuse_step - self.n_valid >= MIN_SHARED_PREFIX
 
     @property
     def chunk_end(self) -> int:
@@ -185,14 +185,14 @@ class TokenSequence:
         """
         if text == self.text:
             return
-        at, kept = self._seam(text)
+        at, kept = self._resume_point(text)
         tokens = self._tokenizer.tokenize_following(text[at:].decode("utf-8", "replace"))
         fixed = self.n_prompt + kept
         self.n_valid = min(self.n_valid, fixed + common_prefix(self.ids[fixed:], tokens))
         self.ids, self.text = self.ids[:fixed] + tokens, text
         self._ends = self._ends[:kept] + self._ends_of(tokens, at)
 
-    def _seam(self, text: bytes) -> tuple[int, int]:
+    def _resume_point(self, text: bytes) -> tuple[int, int]:
         """The last boundary at or before the first difference: its offset, and the tokens before it."""
         at = common_prefix(self.text, text)
         while at > 0:

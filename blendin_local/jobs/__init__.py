@@ -7,11 +7,28 @@ Not here: the work itself (the packages beside this file), the command line (`cl
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-_EXPORTS: dict[str, tuple[str, ...]] = {}
+if TYPE_CHECKING:
+    from blendin_local.jobs.batch.job import BatchResult, BatchSpec, run_batch
+    from blendin_local.jobs.evaluation.job import EvalResult, run_eval
+    from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
+
+_EXPORTS: dict[str, tuple[str, ...]] = {
+    "batch.job": ("BatchResult", "BatchSpec", "run_batch"),
+    "evaluation.job": ("EvalResult", "run_eval"),
+    "evaluation.spec.eval_spec": ("EvalSpec",),
+}
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__: list[str] = []
+__all__ = [
+    "BatchResult",
+    "BatchSpec",
+    "EvalResult",
+    "EvalSpec",
+    "run_batch",
+    "run_eval",
+]
 
 
 def __getattr__(name: str) -> object:

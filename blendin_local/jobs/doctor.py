@@ -20,10 +20,17 @@ from blendin_local import __version__
 from blendin_local.engine.build import Build, describe_build
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION
-from blendin_local.engine.machine import affinity, cpu_quota, physical_cores, usable_threads
-from blendin_local.engine.memory import available_memory, estimate, total_memory
+from blendin_local.engine.machine import (
+    affinity,
+    available_memory,
+    cpu_quota,
+    physical_cores,
+    total_memory,
+    usable_threads,
+)
+from blendin_local.engine.memory import estimate
 from blendin_local.errors import BlendinError, LoadError
-from blendin_local.models.hub import hub_answers
+from blendin_local.models.hub import is_hub_reachable
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry, shipped_file, user_file
 from blendin_local.models.store import Store
@@ -115,7 +122,7 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
     gpu = gpu_command(build, platform.system(), platform.machine(), shutil.which)
     if gpu:
         findings.append(Finding("this machine seems to have a GPU, but llama.cpp was built without one", gpu))
-    network = None if offline else hub_answers()
+    network = None if offline else is_hub_reachable()
     if network is False:
         findings.append(Finding("the hub does not answer", "models that are here can be used all the same"))
     if store_fault := unreadable(store):

@@ -154,7 +154,7 @@ def plan_removal(references: Sequence[str], registry: Registry, store: Store) ->
 def remove(removal: Removal, store: Store) -> None:
     """Take the files away, and directories that become empty with them; never through a link."""
     for path in removal.files:
-        store.forget(path)
+        store.forget_checksum(path)
         store.inside(path).unlink(missing_ok=True)
         folder = path.parent
         while store.owns(folder):

@@ -1,7 +1,7 @@
 """What every job does before its work: refusals, rows at once, versions, a pair opened for many rows.
 
-Here: `refuse_exact_prompts`; `choose_n_parallel`, by what the user asked for or by cores and memory;
-`versions`; `open_for_rows`; `suppress_stop`.
+Here: `settle`; `refuse_exact_prompts`; `require_name`; `choose_n_parallel`, by what the user asked for or by
+cores and memory; `versions`; `open_for_rows`; `suppress_stop`.
 Not here: which pair is meant (`pair.resolve`), the work itself (the packages of `jobs`).
 """
 
@@ -16,11 +16,10 @@ from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import memory_estimate
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
-from blendin_local.engine.machine import usable_threads
-from blendin_local.engine.memory import available_memory
+from blendin_local.engine.machine import available_memory, usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
-from blendin_local.pair.resolve import PairSpec
+from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, resolve_pair
 from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import ModelSettings
 
@@ -29,10 +28,29 @@ MAX_CHOSEN = 32  # a machine with many cores was not measured
 MEMORY_SHARE = 0.5  # of the memory that the weights leave free
 
 
+def settle(spec: PairSpec, interaction: Interaction, on_note: Callable[[str], None]) -> ResolvedPair:
+    """Resolve a spec, and tell which pair was taken where none was named."""
+    resolved = resolve_pair(spec, accept=interaction.accept)
+    if resolved.is_default:
+        on_note(default_pair_note(resolved))
+    return resolved
+
+
+def default_pair_note(resolved: ResolvedPair) -> str:
+    """A sentence about the default pair."""
+    return f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})"
+
+
 def refuse_exact_prompts(spec: PairSpec, each: str = "row") -> None:
     """Raise `UsageError` where the spec has exact prompts, which every row would share."""
     if spec.exact_prompts:
         raise UsageError(f"exact prompts would be the same for every {each}", "leave the prompt files out")
+
+
+def require_name(spec: PairSpec, name: str) -> None:
+    """Raise `UsageError` where a pair that is to be written to models.toml would have no name."""
+    if not (name or spec.pair) and (spec.base or spec.guide):
+        raise UsageError("two models without a name cannot be written", "give the pair one with --name")
 
 
 def choose_n_parallel(setup: PairSetup, wanted: int | None, n_rows: int) -> int:

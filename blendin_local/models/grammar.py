@@ -1,17 +1,17 @@
-"""The forms that names, packages, repositories and paths must have before anything is done with them.
+"""Validation of names, packages, repositories and paths before they are used.
 
-Here: one predicate for each form; none of them touches a disk.
-Not here: which key must have which form (`models.schema`), where files then lie (`models.store`).
-Sources: PEP 508 (names of packages), PEP 440, appendix B (canonical versions), huggingface_hub's
-`validate_repo_id` (repositories), and what file systems of Windows refuse in a name.
+Here: one predicate for each kind of text; none accesses the disk.
+Not here: which key takes which kind (`models.schema`), the paths of files (`models.store`).
+Sources: PEP 508 (package names), PEP 440, appendix B (canonical versions), huggingface_hub's
+`validate_repo_id` (repositories), and the names that Windows file systems refuse.
 """
 
 from __future__ import annotations
 
 import re
 
-LONGEST_NAME = 200
-LONGEST_PATH = 4096
+MAX_NAME_LENGTH = 200
+MAX_PATH_LENGTH = 4096
 
 _PACKAGE = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.I | re.A)
 _VERSION = re.compile(
@@ -21,66 +21,66 @@ _VERSION = re.compile(
 )
 _REPO_PART = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.A)
 _QUANT = re.compile(r"\w[\w.-]*", re.A)
-_NOT_IN_A_STEP = frozenset('\\/:*?"<>|')
+_RESERVED = frozenset('\\/:*?"<>|')
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))]
 )
 
 
 def is_text(text: str) -> bool:
-    """Whether a text is one that files and C functions take: no NUL, no half of a surrogate pair."""
+    """Whether a text can be written to files and passed to C: no NUL, no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can name a model, pair or template: printable, not too long, no white space around."""
-    return 0 < len(text) <= LONGEST_NAME and text.isprintable() and text == text.strip()
+    """Whether a text can name a model, pair or template: printable, not too long, no outer white space."""
+    return 0 < len(text) <= MAX_NAME_LENGTH and text.isprintable() and text == text.strip()
 
 
 def is_bare(text: str) -> bool:
-    """Whether a name can be nothing else: neither a path nor a repository."""
-    return not _NOT_IN_A_STEP & set(text) and not text.startswith((".", "~")) and not is_model_file(text)
+    """Whether a name cannot be read as a path or a repository."""
+    return not _RESERVED & set(text) and not text.startswith((".", "~")) and not is_model_file(text)
 
 
 def is_path(text: str) -> bool:
-    """Whether a text can be a path of this machine."""
-    return 0 < len(text) <= LONGEST_PATH and text.isprintable()
+    """Whether a text can be a path on this machine."""
+    return 0 < len(text) <= MAX_PATH_LENGTH and text.isprintable()
 
 
-def is_step(text: str) -> bool:
-    """Whether a text names one file or directory, on every system: no separator, drive, device, or `..`."""
-    if not is_name(text) or len(text.encode()) > LONGEST_NAME or _NOT_IN_A_STEP & set(text):
+def is_path_component(text: str) -> bool:
+    """Whether a text is a file or directory name on every system: no separator, drive, device or `..`."""
+    if not is_name(text) or len(text.encode()) > MAX_NAME_LENGTH or _RESERVED & set(text):
         return False
     return not text.endswith(".") and text.partition(".")[0].rstrip().lower() not in _DEVICES
 
 
 def is_relative_path(text: str) -> bool:
-    """Whether a text is a path of steps downwards, parted by `/`."""
-    return len(text) <= LONGEST_PATH and all(is_step(step) for step in text.split("/"))
+    """Whether a text is a relative path without `..`, separated by `/`."""
+    return len(text) <= MAX_PATH_LENGTH and all(is_path_component(part) for part in text.split("/"))
 
 
 def is_model_file(text: str) -> bool:
-    """Whether a text is a plain file name that ends as those of model files do."""
-    return is_step(text) and text.lower().endswith(".gguf")
+    """Whether a text is a file name that ends in .gguf."""
+    return is_path_component(text) and text.lower().endswith(".gguf")
 
 
 def is_model_path(text: str) -> bool:
-    """Whether a text is a relative path to a file that ends as those of model files do."""
+    """Whether a text is a relative path that ends in .gguf."""
     return is_relative_path(text) and text.lower().endswith(".gguf")
 
 
 def is_package(text: str) -> bool:
-    """Whether a text is the name of a package, and nothing more (no extras, address or option)."""
-    return len(text) <= LONGEST_NAME and _PACKAGE.fullmatch(text) is not None
+    """Whether a text is a bare package name (no extras, address or option)."""
+    return len(text) <= MAX_NAME_LENGTH and _PACKAGE.fullmatch(text) is not None
 
 
 def is_version(text: str) -> bool:
-    """Whether a text is one exact version in canonical form (no wildcard, no second spelling)."""
-    return len(text) <= LONGEST_NAME and _VERSION.fullmatch(text) is not None
+    """Whether a text is one exact version in canonical form (no wildcard)."""
+    return len(text) <= MAX_NAME_LENGTH and _VERSION.fullmatch(text) is not None
 
 
 def is_repo(text: str) -> bool:
-    """Whether a text is `user/repo`; `--` stands for the slash in names of directories and so is refused."""
+    """Whether a text is `user/repo`; `--` is refused, since it replaces the slash in directory names."""
     parts = text.split("/")
     return len(parts) == 2 and all(_is_repo_part(part) for part in parts)
 
@@ -92,13 +92,13 @@ def is_repo_and_quant(text: str) -> bool:
 
 
 def is_quant(text: str) -> bool:
-    """Whether a text can name a quantization, or the file that has it."""
-    return len(text) <= LONGEST_NAME and _QUANT.fullmatch(text) is not None
+    """Whether a text can name a quantization, or a file of it."""
+    return len(text) <= MAX_NAME_LENGTH and _QUANT.fullmatch(text) is not None
 
 
 def is_revision(text: str) -> bool:
-    """Whether a text is a branch, tag or commit; `--` is refused for the same reason as in `is_repo`."""
-    return len(text) <= LONGEST_NAME // 2 and all(_is_repo_part(step) for step in text.split("/"))
+    """Whether a text is a branch, tag or commit; `--` is refused as in `is_repo`."""
+    return len(text) <= MAX_NAME_LENGTH // 2 and all(_is_repo_part(part) for part in text.split("/"))
 
 
 def _is_repo_part(text: str) -> bool:

@@ -1,9 +1,10 @@
-"""Files of the Hugging Face hub: which one is meant, how large it is, what the hub answers when it refuses.
+"""Requests to the Hugging Face Hub: listing a repository, file metadata, streaming a file.
 
-Here: `Hub`, the hub's answers as values and its refusals as one-line errors.
-Not here: the transfer of bytes (`models.hub_download`), choosing by name (`models.quantizations`).
-Source: huggingface_hub, whose token, endpoint, proxy and offline settings hold here too. It is imported when
-first needed. Its own downloads cannot be resumed by a later run (since 1.18), hence `models.hub_download`.
+Here: `Hub`, which returns the Hub's responses as values and raises its errors as one-line errors of ours.
+Not here: resuming and checking a download (`models.hub_download`), choosing a file (`models.quantizations`).
+Source: huggingface_hub; its token, endpoint, proxy and offline settings apply. It is imported on first use,
+and only its public names are used. Its own downloads cannot be resumed by a later run (since 1.18), hence
+`models.hub_download`.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from blendin_local.models.grammar import is_relative_path
 from blendin_local.models.quantizations import choose
 from blendin_local.models.schema import LARGEST_SIZE
 
-METADATA_SECONDS = 20.0
-REACH_SECONDS = 4.0
+REQUEST_TIMEOUT_S = 20.0
+PING_TIMEOUT_S = 4.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-LARGEST_LISTING = 2**25  # bytes
-LONGEST_WAIT = 86_400  # seconds that a hint repeats
-ENCODINGS = ("", "identity")
-PROXY = "a proxy with a login is set as HTTPS_PROXY=http://user:password@host:port"
-LOGIN = "run: hf auth login (or set HF_TOKEN)"
+MAX_LISTING_BYTES = 2**25
+MAX_RETRY_AFTER_S = 86_400  # a longer Retry-After is not repeated in the hint
+UNENCODED = ("", "identity")
+PROXY_HINT = "set the proxy and its login with HTTPS_PROXY=http://user:password@host:port"
+LOGIN_HINT = "run: hf auth login (or set HF_TOKEN)"
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file as the hub describes it.
+    """One file, as described by the Hub.
 
     Attributes:
         name: Its path in the repository.
-        url: Where it is fetched.
-        etag: Changes when the file changes; of large files the sha256.
-        size: Its bytes.
+        url: Its download address.
+        etag: Changes when the file changes; for large files it is the sha256.
+        size: Its size in bytes.
     """
 
     name: str
@@ -53,20 +54,20 @@ class HubFile:
 
     @property
     def sha256(self) -> str:
-        """The checksum; empty for a small file, whose etag is another one."""
+        """The checksum; empty for a small file, whose etag is not a sha256."""
         return self.etag if _SHA256.fullmatch(self.etag) else ""
 
     @property
     def tag(self) -> str:
-        """The etag as part of a file name, whatever it holds."""
+        """The etag, or a digest of it, safe as part of a file name."""
         return self.sha256 or hashlib.sha256(self.etag.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Hub:
-    """The hub that huggingface_hub is set up for.
+    """A client of the Hub that huggingface_hub is configured for.
 
     Args:
-        env: Environment variables (those of the process by default).
+        env: Environment variables (default: those of the process).
     """
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
@@ -77,80 +78,80 @@ class Hub:
         self._errors = _import(".errors")
 
     def choose(self, source: HubSource) -> str:
-        """The file that a source without a file name means."""
+        """Choose the file of a source that gives a quantization but no file name."""
         return choose(self._listing(source), source.quant, f"the repository {source.repo}")
 
     def _listing(self, source: HubSource) -> list[str]:
-        """The names of a repository's files that can be names here."""
-        at = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
+        """List the files of a repository, without names that are not safe relative paths."""
+        revision = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
         endpoint = self.endpoint or _import(".constants").ENDPOINT
-        url = f"{endpoint}/api/models/{source.repo}{at}"
-        with self._reached(source), self._answer(source, "", url, {}) as response:
-            data = read_bounded(response, LARGEST_LISTING)
+        url = f"{endpoint}/api/models/{source.repo}{revision}"
+        with self._connection_errors(source), self._request(source, "", url, {}) as response:
+            data = read_bounded(response, MAX_LISTING_BYTES)
         try:
             names = [sibling["rfilename"] for sibling in json.loads(data)["siblings"]]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise no_hub(source) from error
+            raise not_the_hub(source) from error
         return [name for name in names if isinstance(name, str) and is_relative_path(name)]
 
     def describe(self, source: HubSource, name: str) -> HubFile:
-        """Size and etag of one file."""
+        """Fetch the size and etag of one file."""
         url = self._library.hf_hub_url(
             source.repo, name, revision=source.revision or None, endpoint=self.endpoint
         )
 
-        with self.refusals(source, name), self._reached(source), self.understood(source):
-            found = self._library.get_hf_file_metadata(url, timeout=METADATA_SECONDS, endpoint=self.endpoint)
+        with self.hub_errors(source, name), self._connection_errors(source), self.http_errors(source):
+            found = self._library.get_hf_file_metadata(url, timeout=REQUEST_TIMEOUT_S, endpoint=self.endpoint)
         if not found.etag or not found.size or not 0 < found.size <= LARGEST_SIZE:
             raise FetchError(
-                f"the hub does not tell size and etag of {source.repo}/{name}",
-                "try again later; does a login page or a proxy answer in its place?",
+                f"the Hub does not report the size and etag of {source.repo}/{name}",
+                "try again later, and check for a login page or a proxy on the network",
             )
         return HubFile(name, url, found.etag, found.size)
 
     @contextmanager
     def stream(self, source: HubSource, file: HubFile, start: int) -> Iterator[Any]:
-        """The answer to a request for a file's bytes from `start` on."""
+        """Request the bytes of a file from `start` on; yields the response."""
         ranges = {"Range": f"bytes={start}-"} if start else {}
-        with self._answer(source, file.name, file.url, ranges) as response:
+        with self._request(source, file.name, file.url, ranges) as response:
             yield response
 
     @contextmanager
-    def _answer(self, source: HubSource, name: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
-        """An answer whose body is neither read nor packed; refusals are errors, whatever their bodies say."""
-        sent = {**self._utils.build_hf_headers(), "Accept-Encoding": "identity", **headers}
+    def _request(self, source: HubSource, name: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+        """Send a GET request; yields the response with its body unread, and raises for an error status."""
+        all_headers = {**self._utils.build_hf_headers(), "Accept-Encoding": "identity", **headers}
         with ExitStack() as stack:
-            with self.refusals(source, name), self.understood(source):
+            with self.hub_errors(source, name), self.http_errors(source):
                 session = self._library.get_session()
-                request = session.stream("GET", url, headers=sent, timeout=METADATA_SECONDS)
+                request = session.stream("GET", url, headers=all_headers, timeout=REQUEST_TIMEOUT_S)
                 response = stack.enter_context(request)
                 self._utils.hf_raise_for_status(without_body(response))
             require_data(source, response)
             yield response
 
     @contextmanager
-    def understood(self, source: HubSource) -> Iterator[None]:
-        """Turn what the HTTP library says of answers and addresses that make no sense into one line."""
-        library = importlib.import_module(self.transport_error.__module__.partition(".")[0])
+    def http_errors(self, source: HubSource) -> Iterator[None]:
+        """Turn the HTTP library's errors about redirects, proxies, addresses and encodings into ours."""
+        library = self._utils.httpx
         try:
             yield
         except library.TooManyRedirects as error:
-            raise FetchError(
-                f"{source.repo}: the hub's redirects lead round in circles", "try again later"
-            ) from error
+            raise FetchError(f"{source.repo}: the Hub redirects in a loop", "try again later") from error
         except library.ProxyError as error:
-            raise FetchError(f"{source.repo}: the proxy refuses: {_line(error)}", PROXY) from error
+            raise FetchError(
+                f"{source.repo}: the proxy refused the request: {_line(error)}", PROXY_HINT
+            ) from error
         except self._errors.HfHubHTTPError:
-            raise  # some of them are a ValueError too
+            raise  # some of these are ValueErrors too
         except (library.InvalidURL, library.DecodingError, ValueError, ImportError) as error:
-            raise FetchError(  # an address that is none, an answer without sense, a proxy that needs more
-                f"{source.repo}: the hub cannot be asked: {_line(error)}",
-                "are HF_ENDPOINT and the proxy settings right?",
+            raise FetchError(  # an invalid address or response, a proxy that needs another package
+                f"{source.repo}: the request to the Hub failed: {_line(error)}",
+                "check HF_ENDPOINT and the proxy settings",
             ) from error
 
     @contextmanager
-    def _reached(self, source: HubSource) -> Iterator[None]:
-        """Turn a connection that fails into one line, where nobody tries again."""
+    def _connection_errors(self, source: HubSource) -> Iterator[None]:
+        """Turn a failed connection into one of our errors, where there is no retry."""
         try:
             yield
         except (self.transport_error, ConnectionError) as error:
@@ -160,107 +161,107 @@ class Hub:
 
     @property
     def transport_error(self) -> type[Exception]:
-        """What the hub's HTTP library raises where a connection fails."""
-        return self._errors.HfHubHTTPError.__bases__[0]  # type: ignore[no-any-return]
+        """The base class of the HTTP library's errors, for failed connections among others."""
+        return self._utils.httpx.HTTPError  # type: ignore[no-any-return]
 
     @contextmanager
-    def refusals(self, source: HubSource, name: str) -> Iterator[None]:
-        """Turn the library's refusals into errors of this program."""
+    def hub_errors(self, source: HubSource, name: str) -> Iterator[None]:
+        """Turn the errors of huggingface_hub into ours."""
         errors = self._errors
         try:
             yield
         except errors.OfflineModeIsEnabled as error:
             raise ModelNotFoundError(
-                f"{source.repo} is not on this machine, and HF_HUB_OFFLINE forbids fetching it",
+                f"{source.repo} is not on this machine, and HF_HUB_OFFLINE forbids downloading it",
                 "unset HF_HUB_OFFLINE and try again",
             ) from error
         except errors.GatedRepoError as error:
             raise FetchError(
-                f"{source.repo} is gated: its owner lets only those in who accepted its terms",
-                f"accept them on its page of the hub while logged in, then {LOGIN}",
+                f"{source.repo} is gated: you must accept its terms first",
+                f"accept them on the repository's page while logged in, then {LOGIN_HINT}",
             ) from error
         except errors.RevisionNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no revision {source.revision or 'main'}", "check the part after @"
+                f"{source.repo} has no revision {source.revision or 'main'}", "check the revision after @"
             ) from error
         except errors.EntryNotFoundError as error:
             raise FetchError(
-                f"{source.repo} has no file {name or 'at all'}",
-                f"blendin pull {source.repo} chooses one that is there",
+                f"{source.repo} has no {f'file {name}' if name else 'files'}",
+                f"blendin pull {source.repo} picks a file that exists",
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise FetchError(
-                f"the hub has no repository {source.repo}, or it is private",
-                f"check its name; if private, {LOGIN}",
+                f"the Hub has no repository {source.repo}, or it is private",
+                f"check the name; if it is private, {LOGIN_HINT}",
             ) from error
         except errors.HfHubHTTPError as error:
-            raise _refused(source, error) from error
+            raise _status_error(source, error) from error
 
 
 def unreachable(source: HubSource) -> FetchError:
-    """The error for a hub that does not answer."""
+    """Return the error for a Hub that cannot be reached."""
     return FetchError(
-        f"the hub could not be reached for {source.repo}",
-        "is there a network, or a proxy to set? what came so far is kept",
+        f"the Hub could not be reached for {source.repo}",
+        "check the network and the proxy settings; the part downloaded so far is kept",
     )
 
 
-def _refused(source: HubSource, error: Any) -> FetchError:  # noqa: ANN401 - the library has no types
+def _status_error(source: HubSource, error: Any) -> FetchError:  # noqa: ANN401 - the library has no types
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", 0)
     hints = {
-        401: ("lets nobody in without a valid token", f"make one on its site, then {LOGIN}"),
-        403: ("does not let you in", f"your token may lack the right to read it: {LOGIN}"),
-        404: ("does not have it", "check the name"),
-        407: ("is behind a proxy that asks for a login", PROXY),
-        416: ("does not have the bytes asked for", "try again"),
-        429: ("asks to wait: too many requests", _wait(response)),
+        401: ("the Hub requires a valid token", f"create one on its site, then {LOGIN_HINT}"),
+        403: ("access denied", f"your token may lack read access: {LOGIN_HINT}"),
+        404: ("not found on the Hub", "check the name"),
+        407: ("the proxy requires a login", PROXY_HINT),
+        416: ("the Hub does not have the requested bytes", "try again"),
+        429: ("too many requests to the Hub", _retry_hint(response)),
     }
-    server = ("has a fault of its own", "try again later; what came so far is kept")
-    said, hint = hints.get(status, server if status >= 500 else ("refuses", "try again later"))
-    return FetchError(f"{source.repo}: the hub {said} (HTTP {status})", hint)
+    server = ("server error of the Hub", "try again later; the part downloaded so far is kept")
+    reason, hint = hints.get(status, server if status >= 500 else ("the Hub refused", "try again later"))
+    return FetchError(f"{source.repo}: {reason} (HTTP {status})", hint)
 
 
-def _wait(response: Any) -> str:  # noqa: ANN401 - the library has no types
+def _retry_hint(response: Any) -> str:  # noqa: ANN401 - the library has no types
     seconds = response.headers.get("Retry-After", "")
-    if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 and int(seconds) <= LONGEST_WAIT:
+    if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 and int(seconds) <= MAX_RETRY_AFTER_S:
         return f"try again in {int(seconds)} seconds"
-    return f"try again in some minutes; or {LOGIN}"
+    return f"try again in a few minutes, or {LOGIN_HINT}"
 
 
-def no_hub(source: HubSource) -> FetchError:
-    """The error for an answer that no hub gives: a web page, or something that means nothing."""
+def not_the_hub(source: HubSource) -> FetchError:
+    """Return the error for a response that does not come from a Hub, such as a login page."""
     return FetchError(
-        f"what answers for {source.repo} is not the hub",
-        "does the network show a login page (open a browser), or does a proxy answer in its place?",
+        f"the response for {source.repo} is not from the Hub",
+        "open a browser: the network may show a login page, or a proxy may answer instead",
     )
 
 
 def require_data(source: HubSource, response: Any) -> None:  # noqa: ANN401 - the library has no types
-    """Raise `FetchError` for a web page, and for a body that was packed although nobody asked for that."""
+    """Raise `FetchError` for a web page, and for a compressed body, which was not requested."""
     if "html" in response.headers.get("Content-Type", "").lower():
-        raise no_hub(source)
-    if response.headers.get("Content-Encoding", "").strip().lower() not in ENCODINGS:
+        raise not_the_hub(source)
+    if response.headers.get("Content-Encoding", "").strip().lower() not in UNENCODED:
         raise FetchError(
-            f"{source.repo}: the hub packs what it sends, which was not asked for",
-            "does a proxy in between do that?",
+            f"{source.repo}: the Hub sent a compressed response, which was not requested",
+            "check whether a proxy compresses it",
         )
 
 
 def without_body(response: Any) -> Any:  # noqa: ANN401 - the library has no types
-    """An answer's status and headers alone: bodies of refusals have no bound, and any encoding."""
+    """Copy a response without its body: that of an error is unbounded and in any encoding."""
     kept = ("X-Error-Code", "X-Error-Message", "Retry-After")
     headers = {name: response.headers[name] for name in kept if name in response.headers}
     return type(response)(response.status_code, headers=headers, request=response.request)
 
 
-def read_bounded(response: Any, most: int) -> bytes:  # noqa: ANN401 - the library has no types
-    """A body of at most `most` bytes."""
+def read_bounded(response: Any, max_bytes: int) -> bytes:  # noqa: ANN401 - the library has no types
+    """Read a body of at most `max_bytes` bytes; `FetchError` for a longer one."""
     data = bytearray()
     for chunk in response.iter_raw():
         data += chunk
-        if len(data) > most:
-            raise FetchError(f"the hub sends more than {most:,} bytes as a list of files", "try again later")
+        if len(data) > max_bytes:
+            raise FetchError(f"the Hub's file listing is longer than {max_bytes:,} bytes", "try again later")
     return bytes(data)
 
 
@@ -279,18 +280,18 @@ def _import(module: str = "") -> Any:  # noqa: ANN401 - the library has no types
 
 
 def cached_file(source: HubSource) -> str | None:
-    """The file in the cache that other programs share, where it is there; never the network."""
+    """Look up a file in the shared Hugging Face cache; never uses the network."""
     found = _import().try_to_load_from_cache(source.repo, source.file, revision=source.revision or None)
     return found if isinstance(found, str) else None
 
 
-def hub_answers(env: Mapping[str, str] | None = None) -> bool:
-    """Whether the hub can be reached just now; any answer of it counts."""
+def is_hub_reachable(env: Mapping[str, str] | None = None) -> bool:
+    """Whether the Hub can be reached now; any response counts."""
     hub = Hub(env)
     endpoint = hub.endpoint or _import(".constants").ENDPOINT
     try:
-        with hub.understood(HubSource(endpoint)):
-            _import().get_session().head(endpoint, timeout=REACH_SECONDS)
+        with hub.http_errors(HubSource(endpoint)):
+            _import().get_session().head(endpoint, timeout=PING_TIMEOUT_S)
     except (hub.transport_error, OSError, FetchError):
         return False
     return True

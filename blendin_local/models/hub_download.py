@@ -1,7 +1,7 @@
-"""Bringing a file of the hub here, over several runs if need be.
+"""Resumable downloads from the Hugging Face Hub.
 
-Here: `fetch_hub`: ranged requests into a part file named by its etag, checks, and the rename at the end.
-Not here: the hub's answers (`models.hub`), locks (`models.fetch`).
+Here: `download_from_hub`: range requests into a part file named by the etag, checks, and the final rename.
+Not here: the Hub's responses (`models.hub`), locks (`models.fetch`).
 """
 
 from __future__ import annotations
@@ -9,72 +9,74 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import FetchError
 from blendin_local.models import install
 from blendin_local.models.entries import HubSource, ModelEntry
-from blendin_local.models.hub import Hub, HubFile, no_hub, unreachable
-from blendin_local.models.store import Store, make_directory
+from blendin_local.models.hub import Hub, HubFile, not_the_hub, unreachable
+from blendin_local.models.store import Progress, Store, make_directory
 
-Progress = Callable[[int, int], None]
 ATTEMPTS = 5
-PAUSE_SECONDS = 1.0
-PARTIAL = 206
-WHOLE = 200
-MARKS = b"\xff\xfe\xef\xbb\xbf\0\t\r\n "  # byte order marks and white space before a web page
+RETRY_DELAY_S = 1.0
+HTTP_PARTIAL_CONTENT = 206
+HTTP_OK = 200
+HTML_PREFIX_BYTES = b"\xff\xfe\xef\xbb\xbf\0\t\r\n "  # byte order marks and white space before a web page
 
 
-def fetch_hub(
+def download_from_hub(
     source: HubSource, names: Sequence[str], entry: ModelEntry, *, store: Store, hub: Hub, progress: Progress
 ) -> Path:
-    """Fetch a file, or all parts of a split one, and put them into their place; the caller holds the lock.
+    """Download a file, or all parts of a split one, into the cache; the caller holds the lock.
 
     Args:
         source: The repository.
         names: The file, or its parts in order.
-        entry: The model, for its checksum.
-        store: Where to work.
-        hub: The hub.
-        progress: Told bytes fetched and bytes in all, both never falling.
+        entry: The model, for its size and checksum.
+        store: The cache.
+        hub: The client.
+        progress: Called with the bytes downloaded and the total; neither ever decreases.
+
+    Returns:
+        The file, or its first part.
 
     Raises:
-        FetchError: The hub refuses, the disk is full, or what came is not what was promised.
+        FetchError: The Hub refuses, the disk is full, or the file has another size or checksum.
     """
     files = [hub.describe(source, name) for name in names]
-    _require_announced(files, entry)
-    targets = [place_of(store, source, file.name) for file in files]
-    workshop = store.workshop(targets[0])
-    make_directory(workshop)
-    _sweep(workshop, files)
-    parts = [store.inside(workshop / _part_name(file, number)) for number, file in enumerate(files)]
+    _require_expected(files, entry)
+    targets = [hub_file_path(store, source, file.name) for file in files]
+    part_dir = store.partial_dir(targets[0])
+    make_directory(part_dir)
+    _remove_stale(part_dir, files)
+    parts = [store.inside(part_dir / _part_name(file, number)) for number, file in enumerate(files)]
     total = sum(file.size for file in files)
     store.require_disk(total - sum(_size(part) for part in parts))
     done = 0
     for file, part in zip(files, parts, strict=True):
-        _Transfer(hub, source, file, part).run(_shifted(progress, done, total))
+        _Transfer(hub, source, file, part).run(_offset_progress(progress, done, total))
         done += file.size
         progress(done, total)
     whole = len(files) == 1
     digests = [
-        install.check(part, file.name, size=file.size, sha256=(entry.sha256 if whole else "") or file.sha256)
+        install.verify(part, file.name, size=file.size, sha256=(entry.sha256 if whole else "") or file.sha256)
         for file, part in zip(files, parts, strict=True)
     ]
     for part, target, digest in reversed(list(zip(parts, targets, digests, strict=True))):
-        install.install(part, target, digest, store)  # the first part last: where it is, the others are
-    shutil.rmtree(workshop, ignore_errors=True)
+        install.install(part, target, digest, store)  # the first part last: if it exists, all do
+    shutil.rmtree(part_dir, ignore_errors=True)
     return targets[0]
 
 
-def place_of(store: Store, source: HubSource, name: str) -> Path:
-    """Where one file of a repository lies."""
-    return store.place(HubSource(source.repo, name, revision=source.revision))
+def hub_file_path(store: Store, source: HubSource, name: str) -> Path:
+    """Return the path of a repository's file in the cache."""
+    return store.path_of(HubSource(source.repo, name, revision=source.revision))
 
 
 class _Transfer:
-    """One file on its way; where a connection breaks it goes on from what is there."""
+    """The download of one file; after a broken connection it resumes from the bytes already on disk."""
 
     def __init__(self, hub: Hub, source: HubSource, file: HubFile, part: Path) -> None:
         self._hub, self._source, self._file, self._part = hub, source, file, part
@@ -88,52 +90,52 @@ class _Transfer:
                 failures = 1 if _size(self._part) > before else failures + 1
                 if failures >= ATTEMPTS:
                     raise unreachable(self._source) from error
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(RETRY_DELAY_S)
             except OSError as error:
                 raise _disk_error(self._part, error) from error
 
     def _receive(self, progress: Progress) -> None:
-        """Ask for what is missing, and append it; a server that sends the whole file again is believed."""
+        """Request the missing bytes and append them; start over if the server sends the whole file."""
         start = _size(self._part)
         if start > self._file.size:
             self._part.unlink()
             start = 0
         with self._hub.stream(self._source, self._file, start) as response:
-            start = self._begin(response, start)
+            start = self._offset(response, start)
             with self._part.open("ab" if start else "wb") as output:
-                for chunk in response.iter_raw():  # as it was sent: nothing can swell here
+                for chunk in response.iter_raw():  # without decompression, which could expand
                     start += len(chunk)
-                    if start > self._file.size or not self._begins_well(chunk, start):
+                    if start > self._file.size or not self._starts_as_gguf(chunk, start):
                         break
                     output.write(chunk)
                     output.flush()
                     progress(start, self._file.size)
         if start > self._file.size:
             self._part.unlink()
-            raise install.too_large(self._file.name, self._file.size, "the hub announced no more")
+            raise install.too_large(self._file.name, self._file.size, "the Hub announced fewer")
         if start != self._file.size:
-            raise ConnectionError(f"{start} bytes came, {self._file.size} were announced")
+            raise ConnectionError(f"received {start} bytes of {self._file.size}")
 
-    def _begin(self, response: Any, start: int) -> int:  # noqa: ANN401 - the library has no types
-        """Where the answer's bytes belong."""
-        if response.status_code == PARTIAL and _starts_at(response, start):
+    def _offset(self, response: Any, start: int) -> int:  # noqa: ANN401 - the library has no types
+        """The offset in the file at which the response starts."""
+        if response.status_code == HTTP_PARTIAL_CONTENT and _starts_at(response, start):
             return start
-        if response.status_code != WHOLE:
+        if response.status_code != HTTP_OK:
             raise FetchError(
-                f"{self._source.repo}: the hub answers HTTP {response.status_code} and sends no file",
-                "try again later; what came so far is kept",
+                f"{self._source.repo}: the Hub returned HTTP {response.status_code} instead of the file",
+                "try again later; the part downloaded so far is kept",
             )
         return 0
 
-    def _begins_well(self, chunk: bytes, end: int) -> bool:
-        """Whether the first bytes are a GGUF's; what is none is not fetched to its end."""
+    def _starts_as_gguf(self, chunk: bytes, end: int) -> bool:
+        """Check the magic bytes of the first chunk, so that another kind of file is not downloaded whole."""
         if end == len(chunk) and not chunk.startswith(install.MAGIC[: len(chunk)]):
             self._part.unlink()
-            if chunk.lstrip(MARKS).startswith(b"<"):
-                raise no_hub(self._source)
+            if chunk.lstrip(HTML_PREFIX_BYTES).startswith(b"<"):
+                raise not_the_hub(self._source)
             raise FetchError(
-                f"{self._file.name} was not fetched: it is not a GGUF file (it begins with {chunk[:16]!r})",
-                "try again; nothing of it was kept",
+                f"{self._file.name} was not downloaded: not a GGUF file (it begins with {chunk[:16]!r})",
+                "try again; no part of it was kept",
             )
         return True
 
@@ -143,13 +145,14 @@ def _starts_at(response: object, start: int) -> bool:
     return str(header).startswith(f"bytes {start}-")
 
 
-def _shifted(progress: Progress, done: int, total: int) -> Progress:
-    most = 0
+def _offset_progress(progress: Progress, done: int, total: int) -> Progress:
+    """Progress of one file as progress of all; it never decreases, even if the file starts over."""
+    highest = 0
 
     def report(part_done: int, _: int) -> None:
-        nonlocal most
-        most = max(most, part_done)
-        progress(done + most, total)
+        nonlocal highest
+        highest = max(highest, part_done)
+        progress(done + highest, total)
 
     return report
 
@@ -158,33 +161,35 @@ def _part_name(file: HubFile, number: int) -> str:
     return f"{file.tag}.{number}.part"
 
 
-def _sweep(workshop: Path, files: Sequence[HubFile]) -> None:
-    """Drop parts of files that have changed on the hub since."""
+def _remove_stale(part_dir: Path, files: Sequence[HubFile]) -> None:
+    """Remove parts of files that have changed on the Hub since."""
     wanted = {_part_name(file, number) for number, file in enumerate(files)}
-    for left in workshop.iterdir():
-        if left.is_file() and left.name not in wanted:
-            left.unlink()
+    for path in part_dir.iterdir():
+        if path.is_file() and path.name not in wanted:
+            path.unlink()
 
 
-def _require_announced(files: Sequence[HubFile], entry: ModelEntry) -> None:
-    """Refuse a file that the hub announces as another than models.toml does, before a byte of it comes."""
+def _require_expected(files: Sequence[HubFile], entry: ModelEntry) -> None:
+    """Refuse a file whose size or checksum on the Hub differs from models.toml, before downloading it."""
     if len(files) != 1:
         return
     [file] = files
     if entry.size and file.size != entry.size:
-        fault = f"the hub announces {file.size:,} bytes, but models.toml {entry.size:,}"
+        fault = f"the Hub announces {file.size:,} bytes, but models.toml has {entry.size:,}"
     elif entry.sha256 and file.sha256 and file.sha256 != entry.sha256:
-        fault = f"the hub announces the sha256 {file.sha256}, but models.toml {entry.sha256}"
+        fault = f"the Hub announces the sha256 {file.sha256}, but models.toml has {entry.sha256}"
     else:
         return
-    raise FetchError(f"{file.name} was not fetched: {fault}", "has the file changed on the hub?")
+    raise FetchError(
+        f"{file.name} was not downloaded: {fault}", "check whether the file has changed on the Hub"
+    )
 
 
 def _disk_error(part: Path, error: OSError) -> FetchError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return FetchError(
             f"the disk with {part.parent} is full",
-            "free some, or set BLENDIN_CACHE to another one; blendin rm --unfinished drops what came so far",
+            "free some space (blendin rm --unfinished removes partial downloads), or set BLENDIN_CACHE",
         )
     return FetchError(f"{part} cannot be written: {error.strerror or error}", "check the directory")
 

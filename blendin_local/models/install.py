@@ -1,8 +1,8 @@
-"""What came from outside, before it gets the name of a model file.
+"""Checking a downloaded file and moving it to its final path.
 
-Here: how much may come, `check`, which looks at what came, and `install`, which puts it into its place.
-Not here: how it comes (`models.package_download`, `models.hub_download`), where it lies (`models.store`).
-The file that is replaced stays until the new one is whole and checked.
+Here: size limits of downloads, `verify`, which checks a download, and `install`, which renames it.
+Not here: downloading (`models.package_download`, `models.hub_download`), paths (`models.store`).
+An older file at the final path stays until the new one is complete and verified.
 """
 
 from __future__ import annotations
@@ -13,35 +13,38 @@ from blendin_local.errors import FetchError
 from blendin_local.models.store import Store, hash_file, make_directory
 
 MAGIC = b"GGUF"
-SLACK = 2**20  # bytes that may come beyond an announced size before a transfer is stopped
-LARGEST_UNANNOUNCED = 2**32  # bytes that may come where neither models.toml nor the sender says how many
+SIZE_SLACK = 2**20  # bytes beyond an announced size at which a download is stopped
+MAX_UNANNOUNCED = 2**32  # bytes at which a download of unknown size is stopped
 
 
-def most(announced: int) -> int:
-    """The bytes that may come where so many were announced; 0 for none announced."""
-    return announced + SLACK if announced else LARGEST_UNANNOUNCED
+def size_limit(announced: int) -> int:
+    """Return the bytes at which a download is stopped; `announced` is 0 if its size is unknown."""
+    return announced + SIZE_SLACK if announced else MAX_UNANNOUNCED
 
 
 def too_large(what: str, limit: int, hint: str) -> FetchError:
-    """The error for a transfer that was stopped."""
+    """Return the error for a download that was stopped."""
     return FetchError(
-        f"{what}: more than the {limit:,} bytes that were expected came, so the transfer was stopped",
-        f"nothing of it was kept; {hint}",
+        f"{what}: the download was stopped: it sent more than the {limit:,} bytes expected",
+        f"no part of it was kept; {hint}",
     )
 
 
-def check(part: Path, name: str, *, size: int = 0, sha256: str = "", digest: str = "") -> str:
-    """The sha256 of a file that is what was promised, and a GGUF; otherwise it is removed.
+def verify(part: Path, name: str, *, size: int = 0, sha256: str = "", digest: str = "") -> str:
+    """Check that a download is a GGUF file with the expected size and checksum; if not, delete it.
 
     Args:
         part: The file.
-        name: What it is called in messages.
-        size: The bytes it must have; 0 where not known.
-        sha256: The checksum it must have; empty where not known.
-        digest: Its sha256, where it is known already.
+        name: Its name in messages.
+        size: The expected bytes; 0 if unknown.
+        sha256: The expected checksum; empty if unknown.
+        digest: The file's sha256, if it was computed before.
+
+    Returns:
+        The file's sha256.
 
     Raises:
-        FetchError: It is something else.
+        FetchError: It is another file.
     """
     found = part.stat().st_size
     with part.open("rb") as opened:
@@ -49,26 +52,33 @@ def check(part: Path, name: str, *, size: int = 0, sha256: str = "", digest: str
     if head != MAGIC:
         fault = f"it is not a GGUF file (it begins with {head!r})"
     elif size and found != size:
-        fault = f"{found:,} bytes came, but {size:,} were expected"
+        fault = f"it has {found:,} bytes instead of {size:,}"
     elif sha256 and (digest := digest or hash_file(part)) != sha256:
-        fault = f"its sha256 is {digest}, but {sha256} was expected"
+        fault = f"its sha256 is {digest} instead of {sha256}"
     else:
         return digest or hash_file(part)
     part.unlink()
-    raise FetchError(f"{name} was fetched but not installed: {fault}", "try again; nothing of it was kept")
+    raise FetchError(f"{name} was downloaded but not installed: {fault}", "try again; no part of it was kept")
 
 
 def install(part: Path, target: Path, digest: str, store: Store) -> None:
-    """Give a checked file its name, in place of the one that had it.
+    """Move a verified file to its final path, replacing an older file.
+
+    Args:
+        part: The verified file.
+        target: Its final path.
+        digest: Its sha256, which is recorded.
+        store: The cache.
 
     Raises:
-        FetchError: That is not allowed.
+        FetchError: The file cannot be replaced.
     """
     make_directory(store.inside(target).parent)
     try:
         part.replace(target)
     except OSError as error:
         raise FetchError(
-            f"{target} cannot be replaced: {error.strerror or error}", "is it in use, or a directory?"
+            f"{target} cannot be replaced: {error.strerror or error}",
+            "is it in use, or a directory?",
         ) from error
-    store.remember(target, digest)
+    store.record_checksum(target, digest)

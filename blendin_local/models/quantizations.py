@@ -1,7 +1,7 @@
-"""Choosing one model file among those of a repository.
+"""Choosing one model file in a repository by its quantization.
 
-Here: names of GGUF files: their quantization, split parts, projectors; `choose`.
-Not here: the listing itself (`models.hub`), what a file really holds (`engine.gguf.header`).
+Here: what the names of GGUF files tell: quantization, split parts, projectors; `choose`.
+Not here: listing a repository (`models.hub`), the content of a file (`engine.gguf.header`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from blendin_local.errors import ModelNotFoundError
 
-# the default, then what lies nearest to it in size and quality
+# the default, then the nearest in size and quality
 PREFERENCE = (
     "Q4_K_M", "Q4_K_S", "Q4_K_L", "Q4_K_XL", "IQ4_NL", "IQ4_XS", "Q4_1", "Q4_0", "MXFP4", "Q5_K_S", "Q5_K_M",
     "Q5_K_L", "Q5_1", "Q5_0", "Q3_K_L", "Q3_K_M", "Q6_K", "Q6_K_L", "Q8_0", "IQ3_M", "IQ3_S",
@@ -22,18 +22,18 @@ _QUANT = re.compile(
     r"(?:^|[-._/])(I?Q\d(?:_[0-9A-Z]+)*|TQ\d_\d|MXFP4(?:_MOE)?|NVFP4|BF16|F16|FP16|F32)(?=$|[-._/])", re.I
 )
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf$)", re.I)
-MOST_PARTS = 1000
+MAX_PARTS = 1000
 _NOT_MODELS = ("mmproj", "imatrix")
 
 
 def quantization_of(name: str) -> str:
-    """The quantization that a file's name speaks of, in capitals; empty where it does not."""
+    """Return the quantization in a file name, in capitals; empty if there is none."""
     found = _QUANT.findall(re.sub(r"\.gguf$", "", _SPLIT.sub("", name), flags=re.I))
     return str(found[-1]).upper() if found else ""
 
 
 def is_model_file(name: str) -> bool:
-    """Whether a name is that of a model's (first) file: not a projector, not a later part."""
+    """Whether a name is that of a model or its first part: not a projector, not a later part."""
     base = PurePosixPath(name).name.lower()
     if not base.endswith(".gguf") or any(word in base for word in _NOT_MODELS):
         return False
@@ -42,25 +42,32 @@ def is_model_file(name: str) -> bool:
 
 
 def all_parts(name: str) -> list[str]:
-    """The names of all parts of a split file; the name itself where it is not split."""
+    """Return the names of all parts of a split file, or the name itself if it is not split.
+
+    Raises:
+        ModelNotFoundError: It has too many parts.
+    """
     split = _SPLIT.search(name)
     if split is None or not 1 <= int(split[1]) <= int(split[2]):
         return [name]
     count = int(split[2])
-    if count > MOST_PARTS:
-        raise ModelNotFoundError(f"{name} has more than {MOST_PARTS} parts", "name a model in fewer parts")
+    if count > MAX_PARTS:
+        raise ModelNotFoundError(f"{name} has more than {MAX_PARTS} parts", "choose a model with fewer parts")
     return [
         f"{name[: split.start()]}-{i:05d}-of-{split[2]}{name[split.end() :]}" for i in range(1, count + 1)
     ]
 
 
 def choose(names: Iterable[str], quant: str, where: str) -> str:
-    """The file that is meant: the wanted quantization, or the default and then the nearest one there is.
+    """Choose the file of a quantization; without one, the default or the nearest to it.
 
     Args:
-        names: All files there are.
-        quant: What the user asked for; empty for the default.
-        where: What the files belong to, for messages.
+        names: All files of the repository.
+        quant: The wanted quantization; empty for the default.
+        where: The repository, for messages.
+
+    Returns:
+        One of the names.
 
     Raises:
         ModelNotFoundError: There is no model file, or none of that quantization.
@@ -68,7 +75,7 @@ def choose(names: Iterable[str], quant: str, where: str) -> str:
     models = sorted(name for name in names if is_model_file(name))
     if not models:
         raise ModelNotFoundError(
-            f"{where} has no GGUF model file", "look for a repository whose name ends in -GGUF"
+            f"{where} has no GGUF model file", "choose a repository whose name ends in -GGUF"
         )
     if not quant:
         return min(models, key=_rank)
@@ -76,7 +83,7 @@ def choose(names: Iterable[str], quant: str, where: str) -> str:
     for name in models:
         if wanted in {quantization_of(name), PurePosixPath(name).name.upper()}:
             return name
-    raise ModelNotFoundError(f"{where} has no file of quantization {quant}", f"there are: {_choices(models)}")
+    raise ModelNotFoundError(f"{where} has no file of quantization {quant}", f"available: {_choices(models)}")
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -1,8 +1,8 @@
-"""What a user types for a model, turned into a local file or into what would have to be fetched.
+"""Model references: what a user types for a model, resolved to a local file or to a download.
 
-Here: the grammar of references, and `resolve`, which never opens a connection.
-Not here: fetching (`models.fetch`), names and pairs (`models.registry`).
-Grammar, in order: an existing path; an alias; `hf://user/repo[@revision]/file.gguf`; `user/repo[:QUANT]`.
+Here: the syntax of references, and `resolve`, which never opens a connection.
+Not here: downloading (`models.fetch`), names and pairs (`models.registry`).
+Syntax, in order: an existing path; an alias; `hf://user/repo[@revision]/file.gguf`; `user/repo[:QUANT]`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from pathlib import Path
 
 from blendin_local.engine.gguf.header import check_whole_file
 from blendin_local.errors import FetchError, ModelNotFoundError
+from blendin_local.models.config_file import looks_like_path
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
 from blendin_local.models.grammar import is_model_path, is_repo, is_revision
 from blendin_local.models.hub import cached_file
 from blendin_local.models.quantizations import choose
-from blendin_local.models.registry import FILE_NAME, Registry, looks_like_path
+from blendin_local.models.registry import FILE_NAME, Registry
 from blendin_local.models.schema import nearest
 from blendin_local.models.store import Store
-from blendin_local.paths import from_home
+from blendin_local.paths import expand_user
 
 _HUB_FILE = re.compile(
     r"hf://(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>.+\.gguf)", re.I
@@ -32,20 +33,20 @@ _HUB_FILE = re.compile(
 _HUB_REPO = re.compile(
     r"(?:hf\.co/|huggingface\.co/|hf://)?(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quant>[\w.-]+))?", re.I
 )
-TRUE_WORDS = frozenset({"1", "on", "yes", "true"})
+TRUE_VALUES = frozenset({"1", "on", "yes", "true"})
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a reference means.
+    """A resolved reference.
 
     Attributes:
         reference: What the user typed.
-        path: The local file; None where it would have to be fetched.
-        entry: The entry of models.toml, or one made up for a hub reference; None for a plain path.
-        source: What would be fetched; None where nothing can be.
-        command: The command that fetches it.
-        distrusted: The models.toml of the working directory, where it is that which wants the file fetched.
+        path: The local file; None if it would have to be downloaded.
+        entry: The entry of models.toml, or a new one for a Hub reference; None for a plain path.
+        source: Where it can be downloaded; None if nowhere.
+        command: The command that downloads it.
+        distrusted: The models.toml of the working directory, if that file asks for the download.
     """
 
     reference: str
@@ -57,20 +58,20 @@ class Resolved:
 
     @property
     def trusted(self) -> bool:
-        """Whether the user or the program names what would be fetched."""
+        """Whether the download is named by the user or the program."""
         return self.distrusted is None
 
     @property
     def fetchable(self) -> bool:
-        """Whether the file could be fetched."""
+        """Whether the file can be downloaded."""
         return self.source is not None
 
 
 def is_offline(flag: bool, env: Mapping[str, str] | None = None) -> bool:
-    """Whether the network must not be touched: by the option, or by the hub's own variables."""
+    """Whether the network must not be used: by the option, or by an environment variable."""
     values = os.environ if env is None else env
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "BLENDIN_OFFLINE")
-    return flag or any(values.get(name, "").lower() in TRUE_WORDS for name in names)
+    return flag or any(values.get(name, "").lower() in TRUE_VALUES for name in names)
 
 
 def resolve(
@@ -82,24 +83,27 @@ def resolve(
     check: bool = True,
     distrusted: Path | None = None,
 ) -> Resolved:
-    """Find the file that a reference means, without touching the network.
+    """Find the file of a reference without using the network.
 
     Args:
         reference: A path, an alias, `hf://user/repo/file.gguf` or `user/repo[:QUANT]`.
         registry: The names.
-        store: Where fetched files lie.
-        offline: Whether something that is not here is an error at once.
-        check: Whether a file with a known size and checksum is checked (`pull` repairs instead).
-        distrusted: The models.toml of the working directory, where one of its pairs brings in the reference.
+        store: The cache.
+        offline: Whether a missing file is an error at once.
+        check: Whether a known size and checksum are compared (`pull` downloads again instead).
+        distrusted: The models.toml of the working directory, if one of its pairs gives the reference.
+
+    Returns:
+        The local file, or where it can be downloaded.
 
     Raises:
-        ModelNotFoundError: Nothing has that name, or it is not here and must not be fetched.
-        FetchError: The file is here but is not the one its entry describes.
-        LoadError: The path leads to a directory, an empty file, or something that is no GGUF.
+        ModelNotFoundError: There is no such name, or the file is missing and must not be downloaded.
+        FetchError: The file exists but does not match its entry.
+        LoadError: The path is a directory, an empty file, or not a GGUF file.
     """
-    path = from_home(reference)
+    path = expand_user(reference)
     entry = registry.models.get(reference)
-    if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # an alias needs no look
+    if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # an alias hides a directory
         check_whole_file(path)
         return Resolved(reference, path)
     if entry is None:
@@ -109,23 +113,23 @@ def resolve(
         raise _not_found(reference, path, registry)
     if not entry.trusted:
         distrusted = registry.untrusted or Path(FILE_NAME)
-    resolved = replace(_of_entry(reference, entry, store, check), distrusted=distrusted)
+    resolved = replace(_resolve_entry(reference, entry, store, check), distrusted=distrusted)
     if resolved.path is None and not resolved.fetchable:
         raise _no_file(resolved, entry)
     if resolved.path is None and offline:
         raise ModelNotFoundError(
-            f"{reference} is not on this machine, and the program is offline",
-            f"online, run: {resolved.command}",
+            f"{reference} is not on this machine, and downloads are off (offline)",
+            f"with a network, run: {resolved.command}",
         )
     return resolved
 
 
 def parse_hub_reference(reference: str) -> HubSource | None:
-    """The hub file or repository that a reference names, or None where it is none."""
+    """Parse a reference to a Hub file or repository; None if it is neither."""
     if match := _HUB_FILE.fullmatch(reference):
         repo, file, revision = match["repo"], match["file"], match["revision"] or ""
-        fits = is_repo(repo) and is_model_path(file) and (not revision or is_revision(revision))
-        return HubSource(repo, file=file, revision=revision) if fits else None
+        valid = is_repo(repo) and is_model_path(file) and (not revision or is_revision(revision))
+        return HubSource(repo, file=file, revision=revision) if valid else None
     if looks_like_path(reference):
         return None
     match = _HUB_REPO.fullmatch(reference.replace("@", ":"))
@@ -134,14 +138,7 @@ def parse_hub_reference(reference: str) -> HubSource | None:
     return None
 
 
-def _as_path(reference: str) -> Path:
-    try:
-        return Path(reference).expanduser()
-    except RuntimeError:  # no such user
-        return Path(reference)
-
-
-def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:
+def _resolve_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> Resolved:
     command = f"blendin pull {shlex.quote(reference)}"
     for source in entry.sources:
         path = local_file(source, store)
@@ -154,38 +151,38 @@ def _of_entry(reference: str, entry: ModelEntry, store: Store, check: bool) -> R
 
 
 def local_file(source: Source, store: Store) -> Path | None:
-    """The file of a source where it is on this machine: in the store, or in the hub's own cache."""
+    """Return a source's file if it is on this machine: in the cache, or in that of Hugging Face."""
     named = source if not isinstance(source, HubSource) or source.file else replace(source, file="x")
     try:
-        path = store.place(named)
-    except FetchError:  # a link leads out of the store: what is there is not the store's
+        path = store.path_of(named)
+    except FetchError:  # a link leads outside the cache
         return None
     if not isinstance(source, HubSource):
         return path if stat.S_ISREG(_mode(path)) else None
-    folder = store.place(replace(source, file="x")).parent
-    here = {file.relative_to(folder).as_posix(): file for file in store.files(folder)}
-    if source.file in here:
-        return here[source.file]
+    folder = store.path_of(replace(source, file="x")).parent
+    available = {file.relative_to(folder).as_posix(): file for file in store.files(folder)}
+    if source.file in available:
+        return available[source.file]
     if not source.file:
-        return _best(here, source)
+        return _best(available, source)
     cached = cached_file(source)
     return Path(cached) if cached else None
 
 
 def _mode(path: Path) -> int:
-    """The kind of file there, 0 for none; PermissionError where nobody may look."""
+    """The mode of the file at a path, 0 if there is none; PermissionError if access is denied."""
     try:
         return os.stat(path).st_mode
     except PermissionError:
         raise
-    except (OSError, ValueError):  # not there, too long, or no path at all
+    except (OSError, ValueError):  # missing, too long, or not a path
         return 0
 
 
-def _best(here: Mapping[str, Path], source: HubSource) -> Path | None:
-    """The fetched file that a repository without a file name stands for."""
+def _best(available: Mapping[str, Path], source: HubSource) -> Path | None:
+    """The downloaded file that matches a repository's quantization."""
     try:
-        return here[choose(here, source.quant, source.repo)]
+        return available[choose(available, source.quant, source.repo)]
     except ModelNotFoundError:
         return None
 
@@ -196,28 +193,30 @@ def _fetchable(entry: ModelEntry) -> Source | None:
 
 def _check_entry_file(path: Path, entry: ModelEntry, store: Store, command: str) -> None:
     check_whole_file(path)
-    if fault := store.fault(path, entry.size, entry.sha256):
-        hint = f"fetch it again with: {command}" if store.owns(path) else "correct its entry in models.toml"
+    if fault := store.mismatch(path, entry.size, entry.sha256):
+        hint = (
+            f"download it again with: {command}" if store.owns(path) else "correct its entry in models.toml"
+        )
         raise FetchError(fault, hint)
 
 
 def _no_file(resolved: Resolved, entry: ModelEntry) -> ModelNotFoundError:
     paths = ", ".join(str(source.path) for source in entry.sources if isinstance(source, PathSource))
     return ModelNotFoundError(
-        f"{resolved.reference} is named in models.toml, but its file is not there: {paths}",
-        f"blendin show {shlex.quote(entry.name)} --origin says where the path comes from",
+        f"{resolved.reference} is in models.toml, but its file does not exist: {paths}",
+        f"to see which models.toml sets the path, run: blendin show {shlex.quote(entry.name)} --origin",
     )
 
 
 def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundError:
     if looks_like_path(reference):
         try:
-            there = [other.name for other in path.parent.iterdir() if other.suffix.lower() == ".gguf"]
+            names = [other.name for other in path.parent.iterdir() if other.suffix.lower() == ".gguf"]
         except (OSError, ValueError):
             return ModelNotFoundError(
-                f"there is no directory {path.parent}, named in {reference}", "check the path"
+                f"there is no directory {path.parent} (from {reference})", "check the path"
             )
-        near = nearest(path.name, there)
+        near = nearest(path.name, names)
         hint = f"in that directory: {', '.join(near)}" if near else "check the path"
         return ModelNotFoundError(f"there is no file {reference}", hint)
     if reference in registry.pairs:
@@ -225,5 +224,5 @@ def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundE
             f"{reference} is a pair, not a model", f"use --pair {reference}, or one of its models"
         )
     near = nearest(reference, registry.models)
-    hint = f"did you mean {' or '.join(near)}?" if near else "blendin ls --all shows the names there are"
+    hint = f"did you mean {' or '.join(near)}?" if near else "blendin ls --all lists the names"
     return ModelNotFoundError(f"there is no model {reference!r}", hint)

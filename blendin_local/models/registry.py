@@ -1,4 +1,4 @@
-"""The names a user may use for models, pairs and templates, out of every models.toml that applies.
+"""The names of models, pairs and templates, merged from every models.toml that applies.
 
 Here: which files are read, how they are merged, and where each value came from.
 Not here: allowed keys (`models.schema`), what a file of the working directory may do (`models.overrides`),
@@ -17,6 +17,7 @@ import platformdirs
 
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
+from blendin_local.models.config_file import read_file
 from blendin_local.models.entries import (
     Defaults,
     HubSource,
@@ -27,23 +28,13 @@ from blendin_local.models.entries import (
     PathSource,
     Source,
 )
-from blendin_local.models.overrides import Accept, Name, accepted, changes, only_new
-from blendin_local.models.reading import absolute, parse_toml, read_small_text
-from blendin_local.models.schema import (
-    RENAMED_PAIR_KEYS,
-    SECTIONS,
-    SETTING_KEYS,
-    SOURCE_KEYS,
-    Table,
-    check_file,
-)
-from blendin_local.paths import is_file
+from blendin_local.models.overrides import Accept, Name, confirm, find_overrides, keep_new_names
+from blendin_local.models.schema import SECTIONS, SETTING_KEYS, SOURCE_KEYS, Table
+from blendin_local.paths import is_file, resolve_path
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
-PATH_KEYS = frozenset({"path", "chat_template"})
-REFERENCE_KEYS = frozenset({"base", "guide", "untuned"})
-# facts about one file, which a nearer file that names another source must not inherit
+# facts about one file; an entry that names another source must not inherit them
 FILE_FACTS = ("size", "sha256", "license", "notice", *SOURCE_KEYS)
 
 Place = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is empty
@@ -51,7 +42,7 @@ Place = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFile:
-    """One models.toml; one that merely lies in the working directory is not trusted."""
+    """One models.toml; one in the working directory is not trusted."""
 
     path: Path
     trusted: bool = True
@@ -59,7 +50,7 @@ class RegistryFile:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that has a name.
+    """All names.
 
     Attributes:
         models: Entries by alias.
@@ -80,11 +71,11 @@ class Registry:
     untrusted: Path | None = None
 
     def origins_of(self, section: str, name: str) -> dict[str, Path]:
-        """For each value of an entry the file it came from."""
+        """Return the file that each value of an entry comes from."""
         return {place[2]: path for place, path in self.origins.items() if place[:2] == (section, name)}
 
     def distrusted(self, pair: str) -> Path | None:
-        """The untrusted file, where a pair is its; None where it is the user's own, or there is none."""
+        """Return the untrusted file if the pair comes from it, else None."""
         found = self.pairs.get(pair)
         return None if found is None or found.trusted else self.untrusted
 
@@ -102,7 +93,7 @@ def load_registry(
         explicit: The file of `--models`.
         env: Environment variables (those of the process by default).
         cwd: Working directory (that of the process by default).
-        accept: Asked where the file of the working directory changes what others say; None where nobody can
+        accept: Asked if the file of the working directory changes values of other files; None if nobody can
             be asked.
 
     Raises:
@@ -115,22 +106,24 @@ def load_registry(
     local = next((file.path for file in files if not file.trusted), None)
     if local is not None:
         own = _merge([(file, content) for file, content in contents if file.trusted])
-        changed = changes(merged.tables, own.tables)
-        if changed and not accepted(local, changed, accept):
-            kept = (content if file.trusted else only_new(content, own.tables) for file, content in contents)
+        overridden = find_overrides(merged.tables, own.tables)
+        if overridden and not confirm(local, overridden, accept):
+            kept = (
+                content if file.trusted else keep_new_names(content, own.tables) for file, content in contents
+            )
             merged = _merge(list(zip(reversed(files), kept, strict=True)))
     return merged.registry(tuple(file.path for file in files), local)
 
 
 def shipped_file() -> Path:
-    """The models.toml that comes with the program: inside the package, or at the top of a checkout."""
+    """Return the models.toml of the program: inside the package, or at the top of a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / FILE_NAME
     return inside if inside.is_file() else package.parent / FILE_NAME
 
 
 def user_file() -> Path:
-    """The models.toml of the user's configuration; it need not exist."""
+    """Return the path of the user's models.toml; it need not exist."""
     return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / FILE_NAME
 
 
@@ -143,7 +136,7 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
     for path, option in named:
         if path is None:
             continue
-        file = absolute(path, option)
+        file = resolve_path(path, option)
         if not os.path.isfile(file):  # unlike Path.is_file it never raises
             raise UsageError(f"{option} names {path}, which is not a file", "check the path")
         if file not in seen:
@@ -154,7 +147,7 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
     if local is not None and local not in seen.union(own):
         yield RegistryFile(local, trusted=False)
     for path in own:
-        if is_file(path) and path not in seen:  # names hold where a directory may not be entered
+        if is_file(path) and path not in seen:  # False too where the directory may not be entered
             seen.add(path)
             yield RegistryFile(path)
 
@@ -164,37 +157,8 @@ def _in_directory(cwd: Path | None) -> Path | None:
     try:
         path = (cwd or Path.cwd()) / FILE_NAME
         return path.resolve() if path.is_symlink() or path.exists() else None
-    except (OSError, RuntimeError):  # it is gone or may not be entered, or links go round in circles
+    except (OSError, RuntimeError):  # it is gone or may not be entered, or links form a loop
         return None
-
-
-def read_file(path: Path) -> Table:
-    """One models.toml, its keys checked and its relative paths made absolute."""
-    content = parse_toml(read_small_text(path), path)
-    check_file(content, path)
-    for table in content.get("models", {}).values():
-        _make_absolute(table, path)
-        for source in table.get("sources", []):
-            _make_absolute(source, path)
-    for table in content.get("pairs", {}).values():
-        for old, new in RENAMED_PAIR_KEYS.items():
-            if old in table:
-                table.setdefault(new, table.pop(old))
-        _make_absolute(table, path)
-    return content
-
-
-def _make_absolute(table: dict[str, Any], file: Path) -> None:
-    for key, value in table.items():
-        if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)):
-            table[key] = str(absolute(Path(value), f"{file}: {key}", file.parent))
-
-
-def looks_like_path(reference: str) -> bool:
-    """Whether a reference can only be a path: it has the form of one, or ends like a model file."""
-    if reference.startswith("hf://"):
-        return False
-    return reference.startswith((".", "/", "~", "\\")) or reference.lower().endswith(".gguf")
 
 
 def _merge(contents: Sequence[tuple[RegistryFile, Table]]) -> _Merged:
@@ -217,7 +181,7 @@ class _Merged:
         for section in SECTIONS:
             for name, table in content.get(section, {}).items():
                 if section == "models":
-                    self._forget_other_file(name, table)
+                    self._drop_other_source(name, table)
                 self._put(section, name, table, file)
 
     def _put(self, section: str, name: str, table: Table, file: RegistryFile) -> None:
@@ -228,7 +192,7 @@ class _Merged:
                 known[key] = value
                 self.origins[section, name, key] = file
 
-    def _forget_other_file(self, name: str, table: Table) -> None:
+    def _drop_other_source(self, name: str, table: Table) -> None:
         known = self.tables.get(("models", name), {})
         if all(known.get(key) == table[key] for key in SOURCE_KEYS if key in table):
             return

@@ -220,7 +220,7 @@ def check_file(content: Table, file: Path) -> None:
             if not grammar.is_name(name):
                 raise UsageError(
                     f"{file}: [{section}] has the name {shown(name)}",
-                    f"take printable characters, at most {grammar.LONGEST_NAME}, no space at the ends",
+                    f"take printable characters, at most {grammar.MAX_NAME_LENGTH}, no space at the ends",
                 )
             if not isinstance(table, dict):
                 raise UsageError(f"{file}: [{section}] holds {name!r}, which is not a table")

@@ -1,8 +1,9 @@
-"""Where fetched model files live, and how it is known that they are whole.
+"""The cache of downloaded model files, and the records of their checksums.
 
-Here: `Store`: places, records of checksums, locks, free disk.
-Not here: how files get there (`models.package_download`, `models.hub`).
-A record remembers path, size, time and sha256 of a file, so that 350 MB are hashed once, not at each start.
+Here: `Store`: paths, checksum records, locks, free disk space.
+Not here: downloading (`models.package_download`, `models.hub_download`).
+A record holds the path, size, modification time and sha256 of a file, so that 350 MB are hashed once and not
+at each start.
 """
 
 from __future__ import annotations
@@ -19,96 +20,99 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.errors import FetchError
 from blendin_local.files import write_atomic
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
 from blendin_local.models.grammar import (
     is_package,
+    is_path_component,
     is_relative_path,
     is_repo,
     is_revision,
-    is_step,
     is_version,
 )
-from blendin_local.paths import from_home
+from blendin_local.paths import expand_user
 
 APPLICATION = "blendin-local"
 CHUNK = 2**20
 SPARE_DISK = 64 * 2**20
 RECORD_MODE = 0o644  # a checksum is no secret, and a cache may be shared
 
-Note = Callable[[str], None]
+Note = Callable[[str], None]  # a sentence for the user
+Progress = Callable[[int, int], None]  # bytes downloaded, total bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A directory of model files, records and unfinished downloads.
+    """A directory with model files, checksum records and partial downloads.
 
     Attributes:
-        root: The directory; made when something is first written.
+        root: The directory; created on the first write.
     """
 
     root: Path
 
     @classmethod
     def default(cls, env: Mapping[str, str] | None = None) -> Store:
-        """The store of this user: `BLENDIN_CACHE`, or the system's place for caches."""
-        chosen = (os.environ if env is None else env).get("BLENDIN_CACHE")
-        if chosen:
-            return cls(from_home(chosen).absolute())
+        """Return the store of this user: `BLENDIN_CACHE`, or the system's cache directory."""
+        directory = (os.environ if env is None else env).get("BLENDIN_CACHE")
+        if directory:
+            return cls(expand_user(directory).absolute())
         return cls(Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)))
 
     @property
     def models(self) -> Path:
-        """Whole model files; nothing unfinished ever lies here."""
+        """The directory of complete model files; it never holds partial ones."""
         return self.root / "models"
 
     def inside(self, path: Path) -> Path:
-        """The path itself, once it is sure that it lies in the store, whatever links it leads through.
+        """Return the path unchanged if it lies in the store after all symbolic links are resolved.
 
         Raises:
-            FetchError: It leads out of the store.
+            FetchError: It leads outside the store.
         """
         try:
             root, found = self.root.resolve(), path.resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
-            raise FetchError(f"{path} cannot be used: {error}", "look at the links on that path") from error
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+            raise FetchError(
+                f"{path} cannot be used: {error}", "check the symbolic links in that path"
+            ) from error
         if root not in found.parents:
             raise FetchError(
-                f"{path} leads out of {self.root}, to {found}",
-                "remove that link; BLENDIN_CACHE moves the whole store to another disk",
+                f"{path} leads outside {self.root}, to {found}",
+                "remove that link; to use another disk for the whole cache, set BLENDIN_CACHE",
             )
         return path
 
-    def place(self, source: Source) -> Path:
-        """Where the file of a source lies, or will lie.
+    def path_of(self, source: Source) -> Path:
+        """Return the path of a source's file, whether or not it exists.
 
         Raises:
-            FetchError: That would not be a place of its own inside the store.
+            FetchError: That would not be a path of its own inside the store.
         """
         if isinstance(source, PathSource):
             return source.path
         folder, file = _folder(source), source.file
         kind = "packages" if isinstance(source, PackageSource) else "hub"
-        if not (is_step(folder) and is_relative_path(file)):
-            raise FetchError(f"{folder!r}, {file!r} cannot be a place in {self.root}", "check its name")
+        if not (is_path_component(folder) and is_relative_path(file)):
+            raise FetchError(f"{folder!r}, {file!r} cannot be a path in {self.root}", "check the names")
         return self.inside((self.models / kind / folder).joinpath(*file.split("/")))
 
     @property
-    def verdicts(self) -> Verdicts:
-        """Which files llama.cpp has loaded well before."""
-        return Verdicts(self.root / "first-loads")
+    def trial_cache(self) -> TrialCache:
+        """The files that llama.cpp has loaded successfully before."""
+        return TrialCache(self.root / "first-loads")
 
-    def workshop(self, target: Path) -> Path:
-        """The directory for the unfinished parts of a file; it survives an interruption."""
+    def partial_dir(self, target: Path) -> Path:
+        """The directory for the partial download of a file; it survives an interruption."""
         return self.inside(self.root / "unfinished" / _digest(str(target)))
 
     def files(self, folder: Path | None = None) -> list[Path]:
-        """All model files here or in one folder, sorted; what only a link brings in is not among them.
+        """List the model files here or in one folder, sorted, without those outside that links point to.
 
         Raises:
-            OSError: They may not be listed.
+            OSError: The directory cannot be listed.
         """
         folder = folder or self.models
         with suppress(FileNotFoundError):
@@ -116,68 +120,71 @@ class Store:
         return sorted(path for path in folder.rglob("*.gguf") if path.is_file() and self.owns(path))
 
     def owns(self, path: Path) -> bool:
-        """Whether a file was fetched by this program, and so may be removed by it."""
+        """Whether a file was downloaded by this program, which may then remove it."""
         try:
             models = self.inside(self.models).resolve()
             return models in self.inside(path).resolve().parents
         except FetchError:
             return False
 
-    def sha256(self, path: Path) -> str:
-        """The checksum of a file, from its record where the file has not changed since."""
-        stat = path.stat()
-        facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        record = self._record(path)
+    def sha256(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+        """Return the checksum of a file, from its record if the file has not changed since.
+
+        Raises:
+            KeyboardInterrupt: `should_stop` became true.
+        """
+        facts, record = _file_facts(path), self._record(path)
         try:
             known = json.loads(record.read_text(encoding="utf-8"))
             if all(known.get(key) == value for key, value in facts.items()):
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, AttributeError):
-            pass  # no record, or not one of ours: make it anew
-        found = hash_file(path)
-        self.remember(path, found)
+            pass  # no record, or not one of ours: write a new one
+        found = hash_file(path, should_stop)
+        self.record_checksum(path, found)
         return found
 
-    def remember(self, path: Path, sha256: str) -> None:
-        """Record a checksum just computed; a store that cannot be written is no obstacle."""
-        stat = path.stat()
-        facts = {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        record = self._record(path)
+    def record_checksum(self, path: Path, sha256: str) -> None:
+        """Record a checksum; if the store is not writable, it is computed again next time."""
+        facts, record = _file_facts(path), self._record(path)
         try:
             self.inside(record.parent).mkdir(parents=True, exist_ok=True)
             write_atomic(record, [json.dumps({**facts, "sha256": sha256}).encode()], mode=RECORD_MODE)
         except (OSError, FetchError):
             return
 
-    def forget(self, path: Path) -> None:
-        """Drop the record of a file."""
+    def forget_checksum(self, path: Path) -> None:
+        """Remove the checksum record of a file."""
         self.inside(self._record(path)).unlink(missing_ok=True)
 
-    def fault(self, path: Path, size: int, sha256: str) -> str:
-        """What is wrong with a file; empty if it is whole.
+    def mismatch(self, path: Path, size: int, sha256: str) -> str:
+        """Compare a file with its expected size and checksum.
 
         Args:
             path: The file.
-            size: The bytes it should have; 0 where not known.
-            sha256: The checksum it should have; empty where not known.
+            size: The expected bytes; 0 if unknown.
+            sha256: The expected checksum; empty if unknown.
+
+        Returns:
+            What differs; empty if nothing does.
         """
         found = path.stat().st_size
         if size and found != size:
-            return f"{path} has {found:,} bytes, but should have {size:,}"
+            return f"{path} has {found:,} bytes instead of {size:,}"
         if sha256 and (digest := self.sha256(path)) != sha256:
-            return f"{path} has the sha256 {digest}, but should have {sha256}"
+            return f"{path} has the sha256 {digest} instead of {sha256}"
         return ""
 
     @contextmanager
     def lock(self, target: Path, note: Note) -> Iterator[None]:
-        """Let one process at a time fetch `target`; `note` is told where another one is at it."""
-        place = self.inside(self.root / "locks" / f"{_digest(str(target))}.lock")
-        make_directory(place.parent)
-        lock = filelock.FileLock(place)
+        """Let one process at a time download `target`; `note` reports that it has to wait for another."""
+        path = self.inside(self.root / "locks" / f"{_digest(str(target))}.lock")
+        make_directory(path.parent)
+        lock = filelock.FileLock(path)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            note(f"another blendin is fetching {target.name}; waiting for it")
+            note(f"another blendin process is downloading {target.name}; waiting for it")
             lock.acquire()
         try:
             yield
@@ -185,13 +192,13 @@ class Store:
             lock.release()
 
     def require_disk(self, needed: int) -> None:
-        """Raise `FetchError` unless `needed` bytes fit, with a little to spare."""
+        """Raise `FetchError` unless `needed` bytes and `SPARE_DISK` more are free."""
         make_directory(self.root)
         free = shutil.disk_usage(self.root).free
         if free < needed + SPARE_DISK:
             raise FetchError(
-                f"not enough disk in {self.root}: {needed + SPARE_DISK:,} bytes needed, {free:,} free",
-                "free some, or set BLENDIN_CACHE to a directory on another disk",
+                f"not enough disk space in {self.root}: {needed + SPARE_DISK:,} bytes needed, {free:,} free",
+                "free some space, or set BLENDIN_CACHE to a directory on another disk",
             )
 
     def _record(self, path: Path) -> Path:
@@ -199,31 +206,45 @@ class Store:
 
 
 def _folder(source: PackageSource | HubSource) -> str:
-    """The name of the directory for a source's files; no two sources share one."""
+    """The name of the directory of a source's files, unique to it; empty if it would not be a safe name."""
     if isinstance(source, PackageSource):
         first = source.parts[0]
-        fits = is_package(first.package) and is_version(first.version)
-        return f"{first.package}-{first.version}" if fits else ""
+        valid = is_package(first.package) and is_version(first.version)
+        return f"{first.package}-{first.version}" if valid else ""
     if not is_repo(source.repo) or (source.revision and not is_revision(source.revision)):
         return ""
     at = f"@{source.revision}" if source.revision else ""
     return f"{source.repo}{at}".replace("/", "--")
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes."""
+def hash_file(path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
+    """Return the sha256 of a file.
+
+    Raises:
+        KeyboardInterrupt: `should_stop` became true.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(CHUNK):
+            if should_stop():
+                raise KeyboardInterrupt
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory with its parents; `FetchError` where that is not allowed."""
+    """Create a directory with its parents; `FetchError` if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FetchError(
-            f"{path} cannot be made: {error.strerror}", "set BLENDIN_CACHE to a directory that can be written"
+            f"{path} cannot be created: {error.strerror}", "set BLENDIN_CACHE to a writable directory"
         ) from error
+
+
+def _file_facts(path: Path) -> dict[str, str | int]:
+    stat = path.stat()
+    return {"path": str(path.absolute()), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def _digest(text: str) -> str:

@@ -19,14 +19,14 @@ from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.decode.reading import read_text, score_options
+from blendin_local.decode.pair_lock import PairLock
+from blendin_local.decode.prompt_spans import text_of
+from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scheduler import answer_many
+from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
-from blendin_local.decode.spans import text_of
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.decode.task import Request, Settings, Task
-from blendin_local.decode.turns import Turns
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
@@ -44,7 +44,7 @@ Stop = Callable[[], bool]
 class Pair:
     """Two loaded models, or three, that answer together. A context manager; close it when done.
 
-    It makes one answer, or one `answer_all`, at a time (`decode.turns`): a thread that asks while another
+    It makes one answer, or one `answer_all`, at a time (`decode.pair_lock`): a thread that asks while another
     thread's answer is unfinished gets a `PairError`; in one thread the later answer ends the earlier. Closing
     breaks off an answer that another thread is making. After that every use raises `PairError`. One thread is
     best: llama.cpp keeps a team of workers for each thread that calls it.
@@ -61,7 +61,7 @@ class Pair:
 
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
-        self._turns = Turns()
+        self._lock = PairLock()
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
@@ -85,7 +85,7 @@ class Pair:
         Raises:
             PairError: The call comes from inside an answer of this pair.
         """
-        self._turns.close()
+        self._lock.close()
         self._slots = []
         for model in self._models.values():
             model.close()
@@ -94,7 +94,7 @@ class Pair:
         self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
-        with self._turns.visit():
+        with self._lock.using():
             spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
@@ -150,12 +150,12 @@ class Pair:
             ContextFullError: A prompt is longer than its context.
             KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
-        settings = Settings(
+        settings = GenerationSettings(
             blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings()
         )
-        with self._turns.visit():
+        with self._lock.using():
             task = self._task(as_messages(conversation, system), settings, should_stop)
-        return AnswerStream(task, self._slots[0], should_stop, self._turns)
+        return AnswerStream(task, self._slots[0], should_stop, self._lock)
 
     @checked_keywords
     def respond(
@@ -200,13 +200,13 @@ class Pair:
         Yields:
             Each request taken with its answer, or the error that it alone met, in the order of finishing.
         """
-        self._turns.require_open()
-        stop = self._turns.stopping(should_stop)
+        self._lock.require_open()
+        stop = self._lock.stop_when_closing(should_stop)
 
-        def prepare(request: Request) -> Task:
+        def prepare(request: Request) -> PreparedRequest:
             return self._task_of(request, stop)
 
-        return self._turns.each(lambda: answer_many(requests, prepare, self._slots, stop, watch))
+        return self._lock.iterate(lambda: answer_many(requests, prepare, self._slots, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
@@ -219,20 +219,22 @@ class Pair:
         role: Role,
         prompt: Sequence[Span] | str,
         *,
-        tempering: bool = False,
+        temperature_profile: bool = False,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[TokenScore]:
-        """Every token of a text with what a model predicted for it; arguments and errors: `read_text`."""
+        """Every token of a text with what a model predicted for it; arguments and errors: `score_text`."""
         if isinstance(prompt, str):
             require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         role_context = self._role_context(role)
-        stop = self._turns.stopping(should_stop)
-        return self._turns.each(lambda: read_text(role_context, spans, tempering=tempering, should_stop=stop))
+        stop = self._lock.stop_when_closing(should_stop)
+        return self._lock.iterate(
+            lambda: score_text(role_context, spans, temperature_profile=temperature_profile, should_stop=stop)
+        )
 
     def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
-        with self._turns.visit():
+        with self._lock.using():
             return self._prompt(role, as_messages(messages))
 
     def option_logprobs(
@@ -245,37 +247,41 @@ class Pair:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
         for option in options:
             require_text(option, "an option")
-        role_context, turn, stop = (
+        role_context, lease, stop = (
             self._role_context(role),
-            self._turns.begin(),
-            self._turns.stopping(should_stop),
+            self._lock.acquire(),
+            self._lock.stop_when_closing(should_stop),
         )
-        with self._turns.playing(turn):
+        with self._lock.running(lease):
             return score_options(role_context, self._prompt(role, as_messages(messages), stop), options, stop)
 
     def _role_context(self, role: Role) -> RoleContext:
-        self._turns.require_open()
+        self._lock.require_open()
         if role not in self._models:
             raise PairError(f"this needs a {role}, and none was opened", f"name one with --{role}")
         return self._slots[0][role]
 
-    def _task_of(self, request: Request, should_stop: Stop) -> Task:
-        settings = Settings(request.blend, request.sampling, request.answer)
+    def _task_of(self, request: Request, should_stop: Stop) -> PreparedRequest:
+        settings = GenerationSettings(request.blend, request.sampling, request.answer)
         return self._task(as_messages(request.messages), settings, should_stop)
 
-    def _task(self, messages: Sequence[Message], asked: Settings, should_stop: Stop) -> Task:
+    def _task(
+        self, messages: Sequence[Message], settings: GenerationSettings, should_stop: Stop
+    ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = self._require_roles(asked.blend.method)
+        roles = self._require_roles(settings.blend.method)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
-        for stop in asked.answer.stop:
+        for stop in settings.answer.stop:
             require_text(stop, "a stop string")
-        sampling = asked.sampling
+        sampling = settings.sampling
         if sampling.temperature > 0 and sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbits(32))
-        settings = Settings(asked.blend, sampling, self._with_template_stops(asked.answer, roles))
+        settings = GenerationSettings(
+            settings.blend, sampling, self._with_template_stops(settings.answer, roles)
+        )
         prompts = self._spans(messages, roles, should_stop)
-        return Task(
+        return PreparedRequest(
             prompts,
             settings,
             signature=self._signature(prompts, settings),
@@ -301,7 +307,7 @@ class Pair:
 
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""
-        with self._turns.visit():
+        with self._lock.using():
             lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
@@ -317,7 +323,9 @@ class Pair:
         of_models = (notice for role in roles for notice in self._models[role].notices(role))
         return tuple(filter(None, (library().notice, *of_models)))
 
-    def _signature(self, prompts: Mapping[Role, Sequence[Span]], settings: Settings) -> dict[str, Any]:
+    def _signature(
+        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
+    ) -> dict[str, Any]:
         own = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
             **signature(self._models, prompts, settings),
@@ -329,6 +337,6 @@ class Pair:
 
 def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, LoadedModel]:
     try:
-        return LoadedModel.load_all(setup.files(), Store.default().verdicts, should_stop, setup.n_parallel)
+        return LoadedModel.load_all(setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

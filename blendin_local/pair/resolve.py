@@ -19,14 +19,15 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
-from blendin_local.models.local import Progress, ensure_local
+from blendin_local.models.fetch import ensure_local
 from blendin_local.models.overrides import Accept
-from blendin_local.models.reading import read_small_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
+from blendin_local.models.store import Progress
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
+from blendin_local.paths import read_text
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -378,7 +379,7 @@ def _template(
 
 def _chat_template(guide: ModelEntry | None) -> str | None:
     path = guide.chat_template if guide else None
-    return read_small_text(path) if path else None
+    return read_text(path) if path else None
 
 
 def _model_settings(

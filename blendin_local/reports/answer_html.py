@@ -16,7 +16,7 @@ from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
 from blendin_local.views.answer import excess_warning, footer_items, percent
-from blendin_local.views.answer_tables import lists_of, said_by, winner
+from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 TOOLTIP_CANDIDATES = 5
@@ -88,7 +88,7 @@ class _Part:
     @property
     def summary(self) -> str:
         """What the step added and where it comes from, on one line."""
-        return f"{visible(self.step.bytes)}: {said_by(self.step)}"
+        return f"{visible(self.step.bytes)}: {source_text(self.step)}"
 
     @property
     def candidates(self) -> str:
@@ -118,7 +118,7 @@ def _listed(candidates: Sequence[Candidate]) -> str:
 
 def _step_facts(step: Step) -> dict[str, Any]:
     """What the page's script shows of a step."""
-    why = said_by(step) + ("" if step.alpha is None else f"; alpha {step.alpha:.2f}")
+    why = source_text(step) + ("" if step.alpha is None else f"; alpha {step.alpha:.2f}")
     lists = _candidates_by_role(step)
     won = winner(step, (candidate for candidates in lists.values() for candidate in candidates))
     rows = {role: _rows(candidates, won) for role, candidates in lists.items()}

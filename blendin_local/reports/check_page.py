@@ -1,7 +1,7 @@
 """A check as one self-contained HTML page with plots (`blendin check --html FILE`).
 
 Here: `check_page`.
-Not here: the words (`views.check_rows`), the page's skeleton (`reports.page`), the plots
+Not here: the texts (`views.check_rows`), the blocks of a page (`reports.page`), the plots
 (`reports.plots.charts`).
 """
 
@@ -30,7 +30,7 @@ from blendin_local.reports.page import (
 from blendin_local.reports.plots.charts import Bin, Estimate, bars, histogram, reliability
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,
-    ENDED_BY,
+    STOP_LABELS,
     answer_rows,
     calibration_rows,
     model_rows,
@@ -53,7 +53,7 @@ def _sections(check: Check) -> Iterator[Section]:
     if check.answers is not None:
         yield _answers(check.answers)
     if check.calibration:
-        yield _confidence(check)
+        yield _calibration(check)
     yield _files(check)
     if check.signature:
         text = preformatted(readable_json(check.signature))
@@ -64,7 +64,7 @@ def _verdicts(check: Check) -> Iterator[Markup]:
     if not check.complete:
         yield paragraph("The check was stopped, so there is no verdict.", "warning")
     elif not check.verdicts:
-        yield paragraph("Only the files were looked at; nothing in them hinders.")
+        yield paragraph("Only the files were checked, and no problem was found.")
     yield from (_verdict(found) for found in check.verdicts)
     yield from (paragraph(sentence(remark), "notice") for remark in check.remarks)
 
@@ -82,7 +82,7 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> Markup:
 def _answers(answers: AnswerFigures) -> Section:
     pictures = [
         bars(
-            "How often the guide was asked, and changed the outcome",
+            "How often the guide was asked and changed the outcome",
             ["asked", "changed"],
             {"steps": [_estimate(answers.intervention_rate), _estimate(answers.changed_rate)]},
             percent=True,
@@ -90,7 +90,7 @@ def _answers(answers: AnswerFigures) -> Section:
         ),
         bars(
             "What ended the answers",
-            [ENDED_BY.get(reason, reason) for reason in answers.ended_by],
+            [STOP_LABELS.get(reason, reason) for reason in answers.ended_by],
             {"answers": [Estimate(n) for n in answers.ended_by.values()]},
             label="answers",
         ),
@@ -104,7 +104,7 @@ def _answers(answers: AnswerFigures) -> Section:
     if answers.ranks is not None:
         shares = {f"top {k}": share for k, share in answers.ranks.in_top.items()}
         shares["top-p 0.9"] = answers.ranks.in_nucleus
-        heights = {"places": [Estimate(share) for share in shares.values()]}
+        heights = {"asked steps": [Estimate(share) for share in shares.values()]}
         pictures.append(
             bars(
                 "Is the guide's choice among the base's?",
@@ -112,13 +112,13 @@ def _answers(answers: AnswerFigures) -> Section:
                 heights,
                 percent=True,
                 top=1.0,
-                label="share of asked places",
+                label="share of asked steps",
             )
         )
     return Section(
         "Answers",
-        "Asked: the base was uncertain, so the guide was consulted. Changed: another candidate than the "
-        "base's own first choice was taken.",
+        "Asked: the base was uncertain, so the guide was consulted. Changed: the outcome was not the base's "
+        "own first choice.",
         [_pairs([*answer_rows(answers), *rank_rows(answers)]), *pictures],
     )
 
@@ -127,20 +127,20 @@ def _estimate(rate: Rate) -> Estimate:
     return Estimate(rate.value, rate.low, rate.high)
 
 
-def _confidence(check: Check) -> Section:
+def _calibration(check: Check) -> Section:
     found = check.calibration
     everywhere: dict[str, list[Bin]] = {role: _bins(c.everywhere) for role, c in found.items()}
     uncertain: dict[str, list[Bin]] = {
         role: _bins(c.uncertain) for role, c in found.items() if c.uncertain is not None
     }
-    pictures = [reliability("All places", everywhere)]
+    pictures = [reliability("All tokens", everywhere)]
     if uncertain:
         pictures.append(reliability("Where the base is uncertain", uncertain))
     return Section(
-        "Confidence",
-        "Both models read a text that neither wrote. On the diagonal a model is right as often as it is "
-        "sure; below it, it is too sure of itself. Alpha trusts the confidence of both where the base is "
-        "uncertain.",
+        "Calibration",
+        "Both models predicted each token of a text that neither of them wrote. On the diagonal, accuracy "
+        "equals confidence; below it, a model is overconfident. Where the base is uncertain, alpha relies on "
+        "the confidence of both.",
         [
             table(CALIBRATION_HEAD, calibration_rows(found)),
             _pairs(temperature_rows(found)),

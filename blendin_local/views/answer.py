@@ -1,13 +1,14 @@
-"""The answer as it grows, and the lines below it.
+"""A streamed answer and the lines below it.
 
-Here: `styled_step`, the append-only `AnswerPrinter`, `footer` and its warning.
+Here: `styled_step`, the append-only `AnswerPrinter`, `footer` with its warning, and `STOP_TEXTS`.
 Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
-Pure functions from records to rich texts; the printer is the one object that writes.
+All are pure functions from records to rich texts, except the printer, which writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
@@ -23,19 +24,35 @@ from blendin_local.views.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
 
-ENDED: Mapping[StoppedBy, str] = {
-    "base_end": "ended by the base",
-    "guide_end": "ended by the guide",
-    "stop_string": "ended at a stop string",
-    "max_tokens": "cut at --max-tokens",
-    "context": "cut: the context is full",
-    "repetition": "ended: it repeated itself",
-    "user": "stopped by you",
+
+@dataclass(frozen=True)
+class StopText:
+    """A reason to stop, in words.
+
+    Attributes:
+        clause: What follows "the answer is", and stands alone in a footer.
+        noun: A label in a list of counts.
+        short: At most six characters, for a column of a table.
+    """
+
+    clause: str
+    noun: str
+    short: str
+
+
+STOP_TEXTS: Mapping[StoppedBy, StopText] = {
+    "base_end": StopText("ended by the base", "the base's end", "base"),
+    "guide_end": StopText("ended by the guide", "the guide's end", "guide"),
+    "stop_string": StopText("ended at a stop string", "a stop string", "stop"),
+    "max_tokens": StopText("cut at --max-tokens", "the length limit", "length"),
+    "context": StopText("cut: the context is full", "a full context", "full"),
+    "repetition": StopText("ended because it repeated itself", "repetition", "loop"),
+    "user": StopText("stopped by you", "you", "you"),
 }
 
 
-def certainty(step: Step) -> float | None:
-    """Top-1 probability of the base, or of the guide where it speaks alone; None where neither is known."""
+def top1_prob(step: Step) -> float | None:
+    """Top-1 probability of the base, or of the guide where it answers alone; None where neither is known."""
     leading = step.base_top or step.guide_top
     return None if leading is None else leading.p
 
@@ -44,18 +61,18 @@ def style_of(step: Step, view: View = "source") -> str:
     """Name of the theme style in which a step is shown."""
     if view == "source":
         return f"source.{step.source}"
-    p = certainty(step)
+    p = top1_prob(step)
     if view == "plain" or p is None:
         return "none"
-    bands = ((0.8, "sure.yes"), (0.4, "sure.rather"), (0.1, "sure.hardly"), (0.0, "sure.not"))
-    return next((style for least, style in bands if p >= least), "sure.not")
+    bands = ((0.8, "prob.high"), (0.4, "prob.medium"), (0.1, "prob.low"), (0.0, "prob.lowest"))
+    return next(style for least, style in bands if p >= least)
 
 
 def styled_step(step: Step, text: str, view: View = "source") -> Text:
     """The part of the answer that a step added, marked by where it came from.
 
-    Line breaks, and white space at the ends of a word, are left unmarked: a rule through them says nothing.
-    A step of blanks alone is marked whole.
+    Line breaks and the white space around a word are not marked: an underline there says nothing. A step of
+    spaces or tabs alone is marked.
     """
     safe = escape_controls(text)
     shown = Text(safe, end="")
@@ -67,14 +84,14 @@ def styled_step(step: Step, text: str, view: View = "source") -> Text:
 
 
 class AnswerPrinter:
-    """Writes an answer part by part, never going back over what is written.
+    """Writes an answer step by step and never rewrites what is already written.
 
-    On a terminal parts are marked and control characters made visible. Elsewhere the answer's own UTF-8 bytes
-    are written and nothing else.
+    On a terminal, steps are marked and control characters made visible. Elsewhere only the answer's own UTF-8
+    bytes are written.
 
     Args:
         console: Where the answer goes.
-        view: What the marks tell.
+        view: What the marks show.
     """
 
     def __init__(self, console: Console, view: View = "source") -> None:
@@ -88,29 +105,24 @@ class AnswerPrinter:
             return
         self._at_line_start = text.endswith("\n")
         if not self._console.is_terminal:
-            write_bytes(self._console, text)
+            write_utf8(self._console.file, text)
             return
         segments = styled_step(step, text, self._view).render(self._console)
         self._console.print(Segments(segments), end="", soft_wrap=True)
 
     def finish(self) -> None:
-        """End the last line, if it is not ended."""
+        """End the last line unless it has ended."""
         if self._at_line_start:
             return
         self._at_line_start = True
         if self._console.is_terminal:
             self._console.print()
         else:
-            write_bytes(self._console, "\n")
-
-
-def write_bytes(console: Console, text: str) -> None:
-    """Write text to a pipe or file as UTF-8, whatever the locale, and flush it."""
-    write_utf8(console.file, text)
+            write_utf8(self._console.file, "\n")
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as per cent, such as `22.5 %`; `<0.1 %` for what would round to nothing."""
+    """A share in per cent, such as `22.5 %`; `<0.1 %` for what would round to zero."""
     least = 10.0**-digits
     if 0 < share * 100 < least / 2:
         return f"<{least:.{digits}f} %"
@@ -122,36 +134,31 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def speed(completion: Completion) -> float | None:
-    """Steps per second of generation, None where no time was measured."""
+def steps_per_second(completion: Completion) -> float | None:
+    """Steps per second of generation; None where no time was measured."""
     milliseconds = completion.timings.generation_ms
     return 1000 * len(completion.steps) / milliseconds if milliseconds > 0 and completion.steps else None
 
 
-def ended(completion: Completion) -> str:
-    """Why the answer ended, in words."""
-    return ENDED[completion.stopped_by]
-
-
 def footer_items(completion: Completion) -> list[str]:
     """The facts of the line below an answer."""
-    blend, rate = completion.blend, speed(completion)
+    blend, rate = completion.blend, steps_per_second(completion)
     return [
         *([] if rate is None else [f"{rate:.1f} tok/s"]),
         counted(blend.steps, "step"),
         f"{percent(blend.intervention_rate)} asked",
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
-        ended(completion),
+        STOP_TEXTS[completion.stopped_by].clause,
     ]
 
 
 def footer(completion: Completion, width: int = 0) -> Text:
-    """The line below an answer, with the paper's warning where the guide was asked too often.
+    """The line below an answer, with the paper's warning if the guide was asked too often.
 
     Args:
         completion: The answer.
-        width: Columns to wrap at, between facts only; 0 leaves the wrapping to the terminal.
+        width: Columns to wrap at, between items only; 0 leaves wrapping to the terminal.
     """
     shown = Text(_flow(footer_items(completion), width), style="footer")
     warning = excess_warning(completion)
@@ -159,28 +166,28 @@ def footer(completion: Completion, width: int = 0) -> Text:
 
 
 def excess_warning(completion: Completion) -> str:
-    """What more than 20 % of asked steps means (paper, section 3.2); empty where there were fewer.
+    """What more than 20 % of asked steps means (paper, section 3.2); empty if there were fewer.
 
-    It speaks of methods with a gate: one without it asks at every step, and no threshold changes that.
+    It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
     """
     gated = completion.signature.get("blend", {}).get("method") not in UNGATED
     if not gated or completion.blend.intervention_rate <= EXCESSIVE_INTERVENTION_RATE:
         return ""
     limit = f"{EXCESSIVE_INTERVENTION_RATE * 100:.0f} %"
     return (
-        f"Warning: over {limit} of the steps asked the guide; such answers tend to be worse."
-        " Compare methods base and guide; try a lower threshold or a fixed alpha (0.3 to 0.7)."
+        f"Warning: the guide was asked at over {limit} of the steps; such answers tend to be worse."
+        " Compare the methods base and guide, or try a lower threshold or a fixed alpha (0.3 to 0.7)."
     )
 
 
 def error_line(error: BlendinError) -> Text:
-    """What is wrong and what to do, on one line."""
+    """What is wrong and what to do about it, on one line."""
     line = Text.assemble(("error: ", "error"), message_line(error.message))
     return line.append(f" ({message_line(error.hint)})", style="hint") if error.hint else line
 
 
 def _flow(items: list[str], width: int) -> str:
-    """Items joined by dots, broken between items so that no line is longer than `width`."""
+    """Items joined by dots, wrapped between items at `width` columns."""
     lines: list[str] = []
     for item in items:
         longer = f"{lines[-1]} · {item}" if lines else item

@@ -1,6 +1,6 @@
-"""Tables about an answer: one step's candidates, all steps, several methods, a conversation.
+"""Tables about answers: the candidates of one step, all steps, several methods, a conversation.
 
-Here: pure functions from records to rich tables that fit 40 columns and fill 100.
+Here: pure functions from records to rich tables that are readable at 40 columns.
 Not here: the answer itself and its footer (`views.answer`).
 """
 
@@ -21,58 +21,46 @@ from blendin_local.core.records import (
     Completion,
     Source,
     Step,
-    StoppedBy,
     summarize,
 )
 from blendin_local.core.text import is_whole
-from blendin_local.views.answer import percent, speed
+from blendin_local.views.answer import STOP_TEXTS, percent, steps_per_second
 from blendin_local.views.visible import visible
 
-SAID_BY: Mapping[Source, str] = {
-    "base": "the base was sure, the guide was not asked",
-    "kept": "the guide was asked, the base's first choice stayed",
+SOURCE_TEXTS: Mapping[Source, str] = {
+    "base": "the base was sure, so the guide was not asked",
+    "kept": "the guide was asked, and the base's first choice was kept",
     "changed": "the guide was asked and changed the outcome",
-    "guide": "the guide speaks alone",
+    "guide": "the guide answers alone",
 }
-_MARKS = "·⏎⇥␍"
-
-
-ENDS: Mapping[StoppedBy, str] = {
-    "base_end": "base",
-    "guide_end": "guide",
-    "stop_string": "stop",
-    "max_tokens": "length",
-    "context": "full",
-    "repetition": "loop",
-    "user": "you",
-}
+_WHITE_SPACE_MARKS = "·⏎⇥␍"
 
 
 def _plain_table(gap: int = 1) -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
 
 
-def _short(share: float) -> str:
+def _short_percent(share: float) -> str:
     """A share in at most five columns: `83 %`, `4.5 %`, `<.1 %`."""
     if 0 < share < 0.0005:
         return "<.1 %"
     return percent(share, 0 if share >= 0.0995 else 1)
 
 
-def shown_bytes(data: bytes) -> Text:
-    """A candidate's bytes made visible: END apart, marks for white space faint."""
+def styled_bytes(data: bytes) -> Text:
+    """A candidate's bytes made visible, with marks for white space dimmed; END has a style of its own."""
     if not data:
         return Text(visible(data), style="end")
     shown = Text(visible(data), no_wrap=True, overflow="ellipsis")
-    shown.highlight_regex(rf"[{_MARKS}]|<[0-9A-F ]+>|<U\+[0-9A-F]+>", "invisible")
+    shown.highlight_regex(rf"[{_WHITE_SPACE_MARKS}]|<[0-9A-F ]+>|<U\+[0-9A-F]+>", "invisible")
     return shown
 
 
 def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
-    """The candidate that became `step`, or None if it is not among them.
+    """The bytes of the candidate that became `step`, or None if it is not among them.
 
-    A candidate that ends inside a character was finished before the step ended, so it is the beginning of
-    the step's bytes.
+    A candidate that ends inside a character was completed before the step ended: it is the beginning of the
+    step's bytes.
     """
     proposed = {candidate.bytes for candidate in candidates}
     if step.bytes in proposed:
@@ -81,13 +69,13 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
     return max(begun, key=len, default=None)
 
 
-def said_by(step: Step) -> str:
+def source_text(step: Step) -> str:
     """Where a step came from, in words."""
-    return "; ".join([SAID_BY[step.source], *(f"the {role} made no suggestion" for role in step.silent)])
+    return "; ".join([SOURCE_TEXTS[step.source], *(f"the {role} made no suggestion" for role in step.silent)])
 
 
 def lists_of(step: Step) -> CandidateLists:
-    """The step's candidates, or at least each model's first choice."""
+    """The step's candidates; if they were not kept, each model's first choice."""
     if step.candidates is not None:
         return step.candidates
     base, guide = (None if top is None else (top,) for top in (step.base_top, step.guide_top))
@@ -95,11 +83,11 @@ def lists_of(step: Step) -> CandidateLists:
 
 
 def why_headline(step: Step) -> Text:
-    """`step 17 ▸·Sure, changed: ..., alpha 0.81`."""
+    """`step 17 ·Sure changed: the guide was asked and changed the outcome; alpha 0.81`."""
     line = Text.assemble(
-        (f"step {step.i} ", "heading"), shown_bytes(step.bytes), " ", (step.source, "heading")
+        (f"step {step.i} ", "heading"), styled_bytes(step.bytes), " ", (step.source, "heading")
     )
-    line.append(f": {said_by(step)}")
+    line.append(f": {source_text(step)}")
     if step.alpha is not None:
         line.append(f"; alpha {step.alpha:.2f}")
     line.no_wrap, line.overflow = False, "fold"
@@ -110,8 +98,8 @@ def why_table(step: Step, limit: int = 10) -> RenderableType:
     """Base, guide and blend candidates of one step side by side, the winner marked.
 
     Args:
-        step: The step; where its candidates were not kept, the first choices are shown.
-        limit: Rows at most.
+        step: The step; if its candidates were not kept, the first choices are shown.
+        limit: Maximum number of rows.
     """
     lists = lists_of(step)
     columns = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
@@ -124,17 +112,19 @@ def why_table(step: Step, limit: int = 10) -> RenderableType:
         table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
         table.add_column("", justify="right", no_wrap=True)
     for row in list(zip_longest(*filled.values()))[:limit]:
-        table.add_row(*(cell for candidate in row for cell in candidate_cells(candidate, won, _short)))
+        table.add_row(
+            *(cell for candidate in row for cell in candidate_cells(candidate, won, _short_percent))
+        )
     return Group(why_headline(step), table)
 
 
 def candidate_cells(
     candidate: Candidate | None, won: bytes | None, shown: Callable[[float], str]
 ) -> tuple[Text, Text]:
-    """A candidate and its probability in the words of `shown`, the winner marked; two blanks for none."""
+    """A candidate and its probability, formatted by `shown`, the winner marked; empty cells for None."""
     if candidate is None:
         return Text(), Text()
-    name, p = shown_bytes(candidate.bytes), Text(shown(candidate.p))
+    name, p = styled_bytes(candidate.bytes), Text(shown(candidate.p))
     if candidate.bytes == won:
         name = Text.assemble("▸", name, no_wrap=True, overflow="ellipsis")
         name.stylize("winner")
@@ -143,20 +133,20 @@ def candidate_cells(
 
 
 def tokens_table(steps: Sequence[Step]) -> Table:
-    """Every step of an answer: what was said, why, and what each model would have said.
+    """Every step of an answer: its text, its source, and each model's first choice.
 
-    Where the base was sure its own choice is what was said, so only the probability is given.
+    Where the guide was not asked, the base's first choice is the step's text: only its probability is shown.
     """
     table = _plain_table()
     table.add_column("#", justify="right", style="faint", no_wrap=True)
-    table.add_column("said", overflow="ellipsis", min_width=6)
+    table.add_column("text", overflow="ellipsis", min_width=6)
     table.add_column("source", no_wrap=True)
     table.add_column(Text("base", style="role.base"), overflow="ellipsis", min_width=8)
     table.add_column(Text("guide", style="role.guide"), overflow="ellipsis", min_width=8)
     for step in steps:
         table.add_row(
             str(step.i),
-            _said(step),
+            _styled_text(step),
             Text(step.source, style=f"source.{step.source}"),
             _top(step.base_top, step),
             _top(step.guide_top, step),
@@ -164,26 +154,26 @@ def tokens_table(steps: Sequence[Step]) -> Table:
     return table
 
 
-def _said(step: Step) -> Text:
-    said = shown_bytes(step.bytes)
-    said.stylize(f"source.{step.source}")
-    return said
+def _styled_text(step: Step) -> Text:
+    text = styled_bytes(step.bytes)
+    text.stylize(f"source.{step.source}")
+    return text
 
 
 def _top(candidate: Candidate | None, step: Step) -> Text:
     if candidate is None:
         return Text()
     top = Text(f"{candidate.p * 100:3.0f} % ", style="faint", no_wrap=True, overflow="ellipsis")
-    return top.append_text(shown_bytes(candidate.bytes)) if step.asked else top
+    return top.append_text(styled_bytes(candidate.bytes)) if step.asked else top
 
 
 def comparison_table(answers: Mapping[str, Completion]) -> Table:
-    """Methods side by side: length, how often the guide was asked, speed, and why each ended."""
+    """Methods side by side: length, how often the guide was asked, speed, and why each stopped."""
     return _answers_table("method", answers.items())
 
 
 def stats_table(completions: Sequence[Completion]) -> Table:
-    """The answers of a conversation, numbered, and their sum."""
+    """The answers of a conversation, numbered, and all of them together."""
     table = _answers_table("answer", ((str(i), answer) for i, answer in enumerate(completions, 1)))
     if len(completions) < 2:
         return table
@@ -202,10 +192,12 @@ def _answers_table(name: str, answers: Iterable[tuple[str, Completion]]) -> Tabl
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("end", no_wrap=True)
     for label, answer in answers:
-        table.add_row(*_answer_cells(label, answer.blend, speed(answer), ENDS[answer.stopped_by]))
+        table.add_row(
+            *_answer_cells(label, answer.blend, steps_per_second(answer), STOP_TEXTS[answer.stopped_by].short)
+        )
     return table
 
 
 def _answer_cells(label: str, blend: BlendSummary, rate: float | None, end: str) -> tuple[str, ...]:
-    asked, changed = _short(blend.intervention_rate), _short(blend.changed_rate)
+    asked, changed = _short_percent(blend.intervention_rate), _short_percent(blend.changed_rate)
     return label, str(blend.steps), asked, changed, "" if rate is None else f"{rate:.1f}", end

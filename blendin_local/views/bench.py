@@ -1,7 +1,7 @@
-"""How a benchmark looks on a terminal.
+"""A benchmark on the terminal.
 
 Here: `bench_view` and `comparison_view`, pure functions from the record to rich renderables.
-Not here: the record (`jobs.bench.record`), what it means (`jobs.bench.verdict`).
+Not here: the record (`jobs.bench.record`), its conclusions (`jobs.bench.verdict`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHANGES = {"better": ("faster", "source.changed"), "worse": ("slower", "warning"
 
 
 def bench_view(bench: Bench) -> RenderableType:
-    """Everything, and at the end what it means."""
+    """All measurements, and the verdict at the end."""
     machine = bench.machine
     heading = (
         f"{bench.pair} on {machine['cores']} cores ({machine['system']}), "
@@ -31,16 +31,21 @@ def bench_view(bench: Bench) -> RenderableType:
     )
     parts: list[RenderableType] = [
         Text(heading, style="heading"),
-        Text("medians; ± is half the distance between the slowest and the fastest round", style="faint"),
+        Text(
+            "Medians over the rounds; ± is half the range from the slowest to the fastest round.",
+            style="faint",
+        ),
         _section("each model alone, tokens/s", models_table(bench.models)),
-        _section("time of evaluating so many tokens at once, beside one", costs_table(bench.models)),
+        _section("time to evaluate several tokens at once, relative to one", costs_table(bench.models)),
         _section("one answer at a time", methods_table(bench.methods)),
         _section("several answers at once", rows_table(bench.rows)),
         _section("memory and loading", Text(_memory(bench))),
         Text(),
     ]
     if why := doubts(bench):
-        parts.append(Text(f"The machine was busy: {why}. Measure again when it is idle.", style="warning"))
+        parts.append(
+            Text(f"The machine was busy: {why}. Run the benchmark again when it is idle.", style="warning")
+        )
     parts.append(Text(bench.verdict, style="heading"))
     return Group(*parts)
 
@@ -58,13 +63,13 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def number(value: float) -> str:
-    """Three digits that matter: `0.31`, `4.25`, `62.1`, `413`."""
+    """About three significant digits: `0.31`, `4.25`, `62.1`, `413`."""
     size = abs(value)
     return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
 def shown(figure: Figure) -> Text:
-    """A median with its spread, if there is more than one trial."""
+    """A median, with its spread if there is more than one trial."""
     if len(figure.trials) == 1:
         return Text(number(figure.median))
     return Text.assemble(number(figure.median), (f" ±{figure.spread * 100:.0f} %", "faint"))
@@ -75,7 +80,7 @@ def _share(figure: Figure) -> str:
 
 
 def models_table(models: Mapping[str, ModelFigures]) -> RenderableType:
-    """Prompts, then single tokens at each count of threads."""
+    """Tokens per second: prefill, and decode at each thread count."""
     counts = sorted({n for model in models.values() for n in model.decode})
     table = _table("", "prompt", *(f"{n} thread{'s' if n > 1 else ''}" for n in counts))
     for role, model in models.items():
@@ -85,7 +90,7 @@ def models_table(models: Mapping[str, ModelFigures]) -> RenderableType:
 
 
 def costs_table(models: Mapping[str, ModelFigures]) -> RenderableType:
-    """The curve that decides whether more tokens at once can pay."""
+    """What a batch of tokens costs, relative to one token: it decides whether batching is worthwhile."""
     sizes = sorted({n for model in models.values() for n in model.at_once})
     table = _table("", *map(str, sizes))
     for role, model in models.items():
@@ -94,7 +99,7 @@ def costs_table(models: Mapping[str, ModelFigures]) -> RenderableType:
 
 
 def methods_table(methods: Mapping[str, MethodFigures]) -> RenderableType:
-    """Speed, and where the time goes."""
+    """Speed of each method, and where its time goes."""
     columns = ("tokens/s", "1st token", "asked", "guide/step", "llama.cpp", "lists", "Python")
     table = _table("", *columns)
     for name, method in methods.items():
@@ -112,21 +117,21 @@ def methods_table(methods: Mapping[str, MethodFigures]) -> RenderableType:
 
 
 def rows_table(rows: Mapping[int, RowFigures]) -> RenderableType:
-    """What sharing evaluations brings."""
+    """What answering in parallel gains."""
     table = _table("", *(str(n) for n in rows))
     table.add_row("tokens/s", *(shown(row.tokens_per_s) for row in rows.values()))
-    table.add_row("beside one", *(number(row.beside_one.median) for row in rows.values()))
+    table.add_row("relative to one", *(number(row.beside_one.median) for row in rows.values()))
     return table
 
 
 def _memory(bench: Bench) -> str:
-    names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "the program itself"}
+    names = {"weights": "weights", "kv_cache": "KV cache", "compute": "compute", "ours": "this program"}
     parts = ", ".join(f"{mebibytes(bench.memory[key])} {name}" for key, name in names.items())
     return f"{mebibytes(bench.memory['resident'])}: {parts}\nloaded in {bench.load_s.median:.2f} s"
 
 
 def comparison_view(differences: Sequence[Difference], warnings: Sequence[str]) -> RenderableType:
-    """Old beside new, figure by figure; what is within the trials of both is faint."""
+    """Old and new side by side; differences within the spread of the trials are dimmed."""
     table = _table("", "before", "now", "factor")
     table.add_column("", no_wrap=True)
     for difference in differences:
@@ -139,5 +144,5 @@ def comparison_view(differences: Sequence[Difference], warnings: Sequence[str]) 
             Text(word, style=style),
         )
     notes = [Text(f"not the same benchmark: {warning}", style="warning") for warning in warnings]
-    faint = Text("faint: the trials of both overlap, so the difference may be chance", style="faint")
+    faint = Text("Dimmed: the trials overlap, so the difference may be chance.", style="faint")
     return Group(*notes, table, faint)

@@ -1,7 +1,7 @@
-"""How a check looks on a terminal.
+"""A check on the terminal.
 
-Here: `check_view`; the verdict comes last, where the eye is.
-Not here: the words (`views.check_rows`), the page (`reports.check_page`).
+Here: `check_view`; the verdict comes last, next to the prompt.
+Not here: the texts (`views.check_rows`), the page (`reports.check_page`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _spaced(parts: Iterator[RenderableType]) -> Iterator[RenderableType]:
 
 def _parts(check: Check) -> Iterator[RenderableType]:
     yield _models(check)
-    yield fields(pair_rows(check.sheet), title="together")
+    yield fields(pair_rows(check.sheet), title="pair")
     if check.answers is not None:
         yield fields(answer_rows(check.answers), title="answers")
         if check.answers.ranks is not None:
@@ -55,7 +55,7 @@ def _parts(check: Check) -> Iterator[RenderableType]:
             yield _alpha(check.answers.alpha_counts)
     if check.calibration:
         yield _calibration(check)
-        yield fields(temperature_rows(check.calibration), title="temperatures of least loss")
+        yield fields(temperature_rows(check.calibration), title="fitted temperatures")
     for remark in check.remarks:
         yield Text(sentence(remark), style="notice")
     for verdict in check.verdicts:
@@ -75,7 +75,7 @@ def _models(check: Check) -> RenderableType:
 
 
 def _alpha(counts: Sequence[int]) -> RenderableType:
-    """How alpha is spread, as a row of blocks from 0 to 1."""
+    """The distribution of alpha from 0 to 1 as a row of blocks."""
     most = max(counts) or 1
     row = "".join(BLOCKS[-(-n * (len(BLOCKS) - 1) // most)] * 2 for n in counts)
     return Group(
@@ -84,12 +84,12 @@ def _alpha(counts: Sequence[int]) -> RenderableType:
 
 
 def _calibration(check: Check) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for i, name in enumerate(CALIBRATION_HEAD):
         table.add_column(name, justify="right" if i else "left", no_wrap=not i)
     for row in calibration_rows(check.calibration):
         table.add_row(*row)
-    return Group(Text("confidence on the reference text", style="heading"), table)
+    return Group(Text("calibration on the reference text", style="heading"), table)
 
 
 def _verdict(verdict: CheckVerdict) -> RenderableType:

@@ -1,7 +1,7 @@
-"""The findings of a check as rows of words, shared by the terminal and the page.
+"""The findings of a check as rows of text, shared by the terminal and the page.
 
-Here: pure functions from `Check` to pairs of name and value.
-Not here: how they are set (`views.check`, `reports.check_page`).
+Here: pure functions from `Check` to rows of label and value.
+Not here: layout (`views.check`, `reports.check_page`).
 """
 
 from __future__ import annotations
@@ -14,31 +14,19 @@ from blendin_local.jobs.check.answers import AnswerFigures, Rate
 from blendin_local.jobs.check.record import Check
 from blendin_local.jobs.check.reference import Calibration, RoleCalibration
 from blendin_local.jobs.check.static import ModelSheet, PairSheet
+from blendin_local.views.answer import STOP_TEXTS, percent
 
 Rows = list[tuple[str, str]]
-ENDED_BY: Mapping[str, str] = {
-    "base_end": "the base's end",
-    "guide_end": "the guide's end",
-    "stop_string": "a stop string",
-    "max_tokens": "the length limit",
-    "context": "a full context",
-    "repetition": "repeating itself",
-    "user": "you",
-}
-CALIBRATION_HEAD = ("places", "n", "right", "confidence", "ECE", "by chance", "ECE tempered")
+STOP_LABELS: Mapping[str, str] = {reason: text.noun for reason, text in STOP_TEXTS.items()}
+CALIBRATION_HEAD = ("tokens", "n", "accuracy", "confidence", "ECE", "by chance", "ECE scaled")
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as people read it."""
-    return f"{100 * share:.{digits}f} %"
+def sentence(text: str) -> str:
+    """Text as a sentence: a capital at the beginning, a full stop at the end."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
-def sentence(words: str) -> str:
-    """Words as a sentence of their own."""
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def rate_words(rate: Rate) -> str:
+def rate_text(rate: Rate) -> str:
     """A share with its 95 % interval."""
     return f"{percent(rate.value)} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
 
@@ -51,46 +39,46 @@ def title(check: Check) -> str:
 
 
 def model_rows(sheet: ModelSheet) -> Rows:
-    """One model by its file."""
+    """What the file of a model says."""
     size = f"{sheet.parameters / 1e6:.0f} M" if sheet.parameters < 1e9 else f"{sheet.parameters / 1e9:.1f} B"
     context = f"{sheet.ctx_size:,} used, {sheet.ctx_train:,} trained"
     return [
         ("file", sheet.file),
         ("model", f"{sheet.architecture}, {size} parameters, {sheet.quantization}"),
         ("vocabulary", f"{sheet.vocab_size:,} tokens ({sheet.vocab_kind})"),
-        ("template", (sheet.template or "none") + (", knows thinking" if sheet.thinks else "")),
-        ("begins with", "a BOS token" if sheet.adds_bos else "no BOS token"),
-        ("ends with", " ".join(sheet.end_tokens) or "nothing: it has no end token"),
+        ("template", (sheet.template or "none") + (", supports thinking" if sheet.thinks else "")),
+        ("BOS token", "added" if sheet.adds_bos else "not added"),
+        ("end tokens", " ".join(sheet.end_tokens) or "none"),
         ("context", context),
         ("rewind", sheet.rewind),
-        ("memory", f"{mebibytes(sheet.memory_bytes)}, one conversation"),
+        ("memory", f"{mebibytes(sheet.memory_bytes)}, for one conversation"),
     ]
 
 
 def pair_rows(sheet: PairSheet) -> Rows:
-    """How the two files fit together."""
+    """How well the two files fit together."""
     o = sheet.overlap
     return [
         ("shared byte strings", f"{o.shared:,}"),
-        ("of the base's", f"{percent(o.share_of_base)}, by use {percent(o.base_use)}"),
-        ("of the guide's", f"{percent(o.share_of_guide)}, by use {percent(o.guide_use)}"),
+        ("of the base's", f"{percent(o.share_of_base)}, weighted by use {percent(o.base_use)}"),
+        ("of the guide's", f"{percent(o.share_of_guide)}, weighted by use {percent(o.guide_use)}"),
         (
             "speed class",
-            f"{sheet.speed_class}; an asked step reads {sheet.asked_cost:.1f} times a plain one's weights",
+            f"{sheet.speed_class}; an asked step reads {sheet.asked_cost:.1f} times a plain step's weights",
         ),
     ]
 
 
 def answer_rows(answers: AnswerFigures) -> Rows:
-    """How the pair answered."""
-    ended = ", ".join(f"{ENDED_BY.get(reason, reason)} {n}" for reason, n in answers.ended_by.items())
+    """What the answers of the pair showed."""
+    ended = ", ".join(f"{STOP_LABELS.get(reason, reason)} {n}" for reason, n in answers.ended_by.items())
     return [
         ("answers", f"{answers.prompts}, {answers.steps:,} steps" + _failed(answers)),
-        ("asked", rate_words(answers.intervention_rate)),
-        ("changed", rate_words(answers.changed_rate)),
+        ("asked", rate_text(answers.intervention_rate)),
+        ("changed", rate_text(answers.changed_rate)),
         ("ended by", ended),
-        ("alpha", "" if answers.alpha_mean is None else f"{answers.alpha_mean:.2f} on average"),
-        ("speed", f"{answers.tokens_per_second:.1f} tokens/s, {answers.parallel} answers at once"),
+        ("alpha", "" if answers.alpha_mean is None else f"mean {answers.alpha_mean:.2f}"),
+        ("speed", f"{answers.tokens_per_second:.1f} tokens/s, {answers.parallel} in parallel"),
     ]
 
 
@@ -99,7 +87,7 @@ def _failed(answers: AnswerFigures) -> str:
 
 
 def rank_rows(answers: AnswerFigures) -> Rows:
-    """What the guide said where it was asked."""
+    """Where the guide's first choice stands among the base's candidates at asked steps."""
     ranks = answers.ranks
     if ranks is None:
         return []
@@ -107,20 +95,20 @@ def rank_rows(answers: AnswerFigures) -> Rows:
     mean = "" if ranks.mean_rank is None else f"mean {ranks.mean_rank:.1f}, "
     middle = "beyond the list" if ranks.median_rank is None else f"{ranks.median_rank:g}"
     return [
-        ("asked places", f"{ranks.places:,}"),
-        ("guide's choice in the base's", tops),
-        ("in its top-p 0.9", percent(ranks.in_nucleus)),
-        ("its rank there", f"{mean}median {middle}"),
-        ("both choose the same", percent(ranks.agree)),
+        ("asked steps", f"{ranks.places:,}"),
+        ("guide's choice in base's", tops),
+        ("in base's top-p 0.9", percent(ranks.in_nucleus)),
+        ("rank in base's list", f"{mean}median {middle}"),
+        ("same first choice", percent(ranks.agree)),
         (
             "where they differ",
-            f"guide's taken {percent(ranks.guide_wins)}, base's {percent(ranks.base_wins)}",
+            f"guide's choice taken {percent(ranks.guide_wins)}, base's {percent(ranks.base_wins)}",
         ),
     ]
 
 
 def calibration_rows(calibration: Mapping[Role, RoleCalibration]) -> list[tuple[str, ...]]:
-    """A row for each model and kind of place, under `CALIBRATION_HEAD`."""
+    """Rows under `CALIBRATION_HEAD`: each model over all tokens, and where the base is uncertain."""
     rows = []
     for role, found in calibration.items():
         kinds = (("all", found.everywhere), ("uncertain", found.uncertain))
@@ -140,7 +128,7 @@ def _calibration(found: Calibration) -> tuple[str, ...]:
 
 
 def temperature_rows(calibration: Mapping[Role, RoleCalibration]) -> Rows:
-    """The fitted temperatures and what they gain."""
+    """The fitted temperatures, and how well each model predicts the text."""
     return [
         (
             f"{role}'s temperature",

@@ -1,7 +1,7 @@
-"""How the report of `blendin doctor` looks on a terminal.
+"""The report of `blendin doctor` on the terminal.
 
 Here: `diagnosis_view`.
-Not here: what is examined (`jobs.doctor`).
+Not here: what is checked (`jobs.doctor`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from blendin_local.views.inventory import fields, megabytes
 
 
 def diagnosis_view(found: Diagnosis) -> RenderableType:
-    """The whole report; what hinders comes last, where the eye is."""
+    """The whole report; problems come last, next to the prompt."""
     machine = found.machine
-    network = {True: "the hub answers", False: "the hub does not answer", None: "not tried"}[found.network]
+    network = {True: "the hub is reachable", False: "the hub is not reachable", None: "not checked"}[
+        found.network
+    ]
     parts: list[RenderableType] = [
         fields(found.versions.items(), title="versions"),
         Text(),
@@ -26,9 +28,9 @@ def diagnosis_view(found: Diagnosis) -> RenderableType:
         Text(),
         fields(
             [
-                ("cores", f"{machine['cores']}, of which {machine['threads']} are used"),
-                ("affinity", _known(machine["affinity"], "processors")),
-                ("container limit", _known(machine["cpu_quota"], "processors")),
+                ("cores", f"{machine['cores']}, {machine['threads']} used"),
+                ("affinity", _known(machine["affinity"], "CPUs")),
+                ("container limit", _known(machine["cpu_quota"], "CPUs")),
                 ("memory", mebibytes(int(machine["memory_total"] or 0))),
                 ("available", mebibytes(int(machine["memory_available"] or 0))),
                 ("disk free", megabytes(found.disk_free)),
@@ -47,7 +49,7 @@ def diagnosis_view(found: Diagnosis) -> RenderableType:
     for finding in found.findings:
         parts += [Text(), Text(finding.message, style="warning"), Text(f"  {finding.hint}")]
     if not found.findings:
-        parts += [Text(), Text("nothing hinders", style="heading")]
+        parts += [Text(), Text("no problems found", style="heading")]
     return Group(*parts)
 
 
@@ -59,9 +61,7 @@ def _build_rows(build: Build | None) -> list[tuple[str, str]]:
         on = [name if value == "1" else f"{name}={value}" for name, value in features.items() if value != "0"]
         rows.append((backend, " ".join(on)))
     rows += [(device.name, device.description) for device in build.devices if device.gpu]
-    rows.append(
-        ("GPU", "layers can be offloaded" if build.gpu_offload else "no: built for the processor only")
-    )
+    rows.append(("GPU", "layers can be offloaded" if build.gpu_offload else "none: built for the CPU only"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""How models, pairs and removals look on a terminal.
+"""Models, pairs and removals on the terminal.
 
 Here: pure functions from the records of `jobs.inventory` to rich renderables; they fit 40 columns.
 Not here: the records themselves, styles (`views.theme`).
@@ -22,24 +22,24 @@ from blendin_local.models.entries import PairEntry
 from blendin_local.views.visible import label
 
 WIDE = 60
-MEMORY_WORDS = {
+MEMORY_TEXTS = {
     "plain": "plain attention: any rewind is exact",
     "sliding": "sliding windows: rewinds need the full-size cache",
     "recurrent": "recurrent: cannot be rewound",
     "hybrid": "hybrid (attention and recurrent): cannot be rewound",
-    "none": "none: it cannot write text",
+    "none": "none: it cannot generate text",
 }
 
 
 def megabytes(size: int) -> str:
-    """A size in decimal units, as shops and file managers have it."""
+    """A size in decimal units: `351 MB`, `2.10 GB`."""
     if size >= 10**9:
         return f"{size / 10**9:.2f} GB"
     return f"{size / 10**6:.1f} MB" if size < 10**7 else f"{size / 10**6:.0f} MB"
 
 
 def fields(rows: Iterable[tuple[str, str]], *, title: str = "") -> RenderableType:
-    """Names and values below each other; empty values are left out."""
+    """Rows of name and value; rows with an empty value are left out."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="faint", no_wrap=True)
     table.add_column(overflow="fold")
@@ -51,12 +51,12 @@ def fields(rows: Iterable[tuple[str, str]], *, title: str = "") -> RenderableTyp
 
 @dataclass(frozen=True)
 class ListingView:
-    """The table of `ls`; a narrow terminal gets fewer columns."""
+    """The table of `ls`; a narrow terminal shows fewer columns."""
 
     rows: Sequence[ModelRow]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table for the width there is."""
+        """The table for the available width."""
         wide = options.max_width >= WIDE
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
         table.add_column("model", overflow="fold")
@@ -64,23 +64,23 @@ class ListingView:
         table.add_column("format", no_wrap=True)
         if wide:
             table.add_column("role", no_wrap=True)
-            table.add_column("what it is", overflow="fold", ratio=1)
+            table.add_column("description", overflow="fold", ratio=1)
         for row in self.rows:
             style = "heading" if row.here else "faint"
             size = megabytes(row.size) if row.size else ""
-            about = label(row.about) + ("" if row.here else " (not here)")
+            about = label(row.about) + ("" if row.here else " (not downloaded)")
             more = (row.role, Text(about, style="none" if row.here else "faint")) if wide else ()
             table.add_row(Text(label(row.reference), style=style), size, row.quantization, *more)
         yield table
 
 
 def facts_view(facts: ModelFacts, *, origin: bool = False) -> RenderableType:
-    """What `show` tells about one model."""
+    """What `show` says about a model."""
     entry, header = facts.entry, facts.header
     rows = [
         ("about", entry.about if entry else ""),
         ("file", str(facts.path) if facts.path else "not on this machine"),
-        ("fetch with", facts.command if facts.path is None else ""),
+        ("download with", facts.command if facts.path is None else ""),
         ("source", facts.source),
         ("license", (entry.license if entry else "") or (header.license if header else "")),
         ("notice", entry.notice if entry else ""),
@@ -104,10 +104,10 @@ def _header_rows(header: Header) -> list[tuple[str, str]]:
         ("model", f"{header.name} ({header.architecture})" if header.name else header.architecture),
         ("size", f"{size}, {header.quantization}{parts}"),
         ("vocabulary", f"{header.vocab_kind}, {header.vocab_size:,} tokens"),
-        ("context", f"{header.ctx_train:,} tokens when trained"),
-        ("template", "chat template in the file" if header.chat_template else "no chat template"),
+        ("context", f"{header.ctx_train:,} tokens in training"),
+        ("chat template", "in the file" if header.chat_template else "none"),
         ("end tokens", " ".join(header.end_tokens)),
-        ("attention", MEMORY_WORDS[header.memory] + _window(header)),
+        ("attention", MEMORY_TEXTS[header.memory] + _window(header)),
         ("cannot be used", header.unusable),
     ]
 
@@ -117,7 +117,7 @@ def _window(header: Header) -> str:
 
 
 def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
-    """What `show` tells about a pair, above its two models."""
+    """What `show` says about a pair, above its two models."""
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("untuned", pair.untuned)] if pair.untuned else []
     values = {"base_template": pair.base_template, "system": pair.system, **pair.settings}
@@ -127,12 +127,12 @@ def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
 
 
 def origins_view(origins: Mapping[str, Path]) -> RenderableType:
-    """Which file says each value."""
-    return fields([(key, str(path)) for key, path in origins.items()], title="from")
+    """Which file each value comes from."""
+    return fields([(key, str(path)) for key, path in origins.items()], title="set in")
 
 
 def removal_view(removal: Removal, unfinished: int) -> RenderableType:
-    """What `rm` is about to do."""
+    """What `rm` will delete."""
     lines = [f"{path} ({megabytes(path.stat().st_size)})" for path in removal.files]
     if unfinished:
         lines.append(f"unfinished downloads ({megabytes(unfinished)})")

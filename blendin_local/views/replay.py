@@ -1,4 +1,4 @@
-"""A replayed answer on the terminal: what stayed, what moved, and the first step that differs.
+"""A replayed answer on the terminal: what stayed the same, what changed, and the first step that differs.
 
 Here: pure functions from `Replay` to rich renderables.
 Not here: deciding again (`jobs.replay`), single candidates (`views.answer_tables`).
@@ -18,33 +18,38 @@ from rich.text import Text
 from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replay import Replay
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
-from blendin_local.views.answer import ENDED, counted, percent
-from blendin_local.views.answer_tables import candidate_cells, lists_of, said_by, shown_bytes, winner
+from blendin_local.views.answer import STOP_TEXTS, counted, percent
+from blendin_local.views.answer_tables import candidate_cells, lists_of, source_text, styled_bytes, winner
 from blendin_local.views.visible import escape_controls
 
-SHOWN_BEFORE = 60  # characters of the answer before the step
-SHOWN_CANDIDATES = 10
-WORTH_SHOWING = 0.0005  # a smaller share would read as 0.0 %
+CONTEXT_CHARS = 60  # of the answer, before the step
+MAX_CANDIDATES = 10
+MIN_PROB = 0.0005  # a smaller one would be shown as 0.0 %
 
 
 def replay_view(one: Replay) -> RenderableType:
-    """Everything about one answer."""
+    """A single answer in detail."""
     parts: list[RenderableType] = [_headline(one), Text(_sentence(one)), Text()]
     parts.append(_rates_table({"recorded": one.then, "replayed": one.now}, "known steps"))
     if one.before is not None and one.after is not None:
-        parts += [Text(), _place(one), _step_line("recorded", one.before), _step_line("replayed", one.after)]
+        parts += [
+            Text(),
+            _text_before(one),
+            _step_line("recorded", one.before),
+            _step_line("replayed", one.after),
+        ]
         parts += [Text(), _candidates_table(one.before, one.after)]
     elif one.outcome == "unknown" and one.i < len(one.recording.decisions):
-        parts += [Text(), _place(one), _step_line("recorded", one.recording.decisions[one.i])]
+        parts += [Text(), _text_before(one), _step_line("recorded", one.recording.decisions[one.i])]
     return Group(*parts)
 
 
 def replays_view(report: ReplayReport) -> RenderableType:
-    """A line for each answer, and their sum."""
+    """A line for each answer, and all answers together."""
     table = _table()
     for name in ("answer", "outcome"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for name in ("known", "of", "asked then", "asked now"):
+    for name in ("known", "of", "asked before", "asked now"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in report.replays:
         table.add_row(
@@ -56,50 +61,57 @@ def replays_view(report: ReplayReport) -> RenderableType:
             percent(one.now.intervention_rate),
         )
     outcomes = report.outcomes
-    said = Text(
+    counts = Text(
         f"{counted(len(report.replays), 'answer')}: {outcomes['same']} the same,"
-        f" {outcomes['differs']} differ, {outcomes['unknown']} unknown from some step on"
+        f" {outcomes['differs']} differ, {outcomes['unknown']} unknown"
     )
     rates = _rates_table({"recorded": report.then, "replayed": report.now}, "known steps")
-    return Group(_headline(report.replays[0]), table, Text(), said, rates)
+    return Group(_headline(report.replays[0]), table, Text(), counts, rates)
 
 
 def changed_settings(one: Replay) -> Mapping[str, tuple[object, object]]:
-    """The settings that are not what they were: name -> (then, now)."""
+    """The settings that differ: name to (recorded, replayed)."""
     then, now = blend_to_json(one.recording.blend), blend_to_json(one.blend)
     return {name: (then[name], now[name]) for name in asdict(one.blend) if then[name] != now[name]}
 
 
 def _headline(one: Replay) -> Text:
-    moved = [f"{name.replace('_', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
-    return Text("replayed with " + (", ".join(moved) or "the settings it was recorded with"), style="heading")
+    changes = [f"{name.replace('_', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
+    return Text(
+        "replayed with " + (", ".join(changes) or "the settings it was recorded with"), style="heading"
+    )
 
 
 def _sentence(one: Replay) -> str:
     if one.outcome == "same":
         same_end = one.stopped_by == one.recording.stopped_by
-        end = f", {'and' if same_end else 'but now'} it is {ENDED[one.stopped_by]}" if one.stopped_by else ""
+        end = (
+            f", {'and' if same_end else 'but now'} it is {STOP_TEXTS[one.stopped_by].clause}"
+            if one.stopped_by
+            else ""
+        )
         return f"All {counted(one.known, 'step')} are the same{end}."
     if one.outcome == "differs":
-        return f"Step {one.i} is the first that differs: there the texts part. {_lost(one)}"
+        return f"Step {one.i} is the first that differs; the texts diverge there. {_unusable(one)}"
     if not one.unknown:
         return f"All {counted(one.known, 'step')} are the same; {one.reason}."
-    return f"Known up to step {one.i}: {one.reason}. {_lost(one)}"
+    return f"Known up to step {one.i}: {one.reason}. {_unusable(one)}"
 
 
-def _lost(one: Replay) -> str:
-    """How much of the record says nothing about the new settings."""
+def _unusable(one: Replay) -> str:
+    """How much of the recording says nothing about the new settings."""
     if not one.unknown:
-        return "It is the last of the record."
+        return "It is the last recorded step."
     steps = counted(one.unknown, "recorded step")
-    return f"Of the {steps} {'after it' if one.outcome == 'differs' else 'from there on'} nothing is known."
+    where = "after it" if one.outcome == "differs" else "from there on"
+    return f"What the new settings would choose at the {steps} {where} is unknown."
 
 
 def _outcome(one: Replay) -> Text:
     if one.outcome == "same":
         return Text("the same")
-    said, style = ("differs", "winner") if one.outcome == "differs" else ("unknown", "faint")
-    return Text(f"{said} at step {one.i}", style=style)
+    outcome, style = ("differs", "winner") if one.outcome == "differs" else ("unknown", "faint")
+    return Text(f"{outcome} at step {one.i}", style=style)
 
 
 def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
@@ -117,16 +129,16 @@ def _rates_table(rows: Mapping[str, BlendSummary], over: str) -> Table:
     return table
 
 
-def _place(one: Replay) -> Text:
-    said = b"".join(step.bytes for step in one.recording.steps[: one.i]).decode()
-    tail = said[-SHOWN_BEFORE:]
-    shown = Text("after ", style="hint").append("…" if tail != said else "").append(escape_controls(tail))
-    return Text("at the beginning of the answer", style="hint") if not said else shown
+def _text_before(one: Replay) -> Text:
+    text = b"".join(step.bytes for step in one.recording.steps[: one.i]).decode()
+    tail = text[-CONTEXT_CHARS:]
+    shown = Text("after ", style="hint").append("…" if tail != text else "").append(escape_controls(tail))
+    return Text("at the beginning of the answer", style="hint") if not text else shown
 
 
 def _step_line(when: str, step: Step) -> Text:
-    line = Text.assemble((f"{when}: ", "heading"), shown_bytes(step.bytes), (f" {step.source}", "heading"))
-    line.append(f": {said_by(step)}")
+    line = Text.assemble((f"{when}: ", "heading"), styled_bytes(step.bytes), (f" {step.source}", "heading"))
+    line.append(f": {source_text(step)}")
     if step.alpha is not None:
         line.append(f"; alpha {step.alpha:.2f}")
     elif step.base_top is not None:
@@ -136,14 +148,14 @@ def _step_line(when: str, step: Step) -> Text:
 
 
 def _candidates_table(before: Step, after: Step) -> Table:
-    """Both models' lists and the blend then and now, each outcome's winner marked."""
+    """The candidates of both models, and of the blend before and after, each winner marked."""
     table = _table()
     columns = list(_columns(before, after))
     for name, style, _, _ in columns:
         table.add_column(Text(name, style=style), overflow="ellipsis", min_width=5)
         table.add_column("", justify="right", no_wrap=True)
-    worth = [[c for c in listed if c.p >= WORTH_SHOWING] for _, _, listed, _ in columns]
-    for row in list(zip_longest(*worth))[:SHOWN_CANDIDATES]:
+    visible = [[c for c in listed if c.p >= MIN_PROB] for _, _, listed, _ in columns]
+    for row in list(zip_longest(*visible))[:MAX_CANDIDATES]:
         cells = zip(row, (won for _, _, _, won in columns), strict=True)
         table.add_row(*(cell for each, won in cells for cell in candidate_cells(each, won, percent)))
     return table

@@ -1,7 +1,8 @@
-"""What can happen to the standard streams.
+"""The standard streams when they are closed, full or limited to a poor encoding.
 
-Here: `close_stdout`, for a reader that went away; `forgive_encodings`, for a poor locale; `lasting_stderr`,
-which outlives its reader; `open_missing`, for a program that is started without some of them; `write_utf8`.
+Here: `close_stdout`, when its reader is gone; `forgive_encodings`, for locales without UTF-8;
+`lasting_stderr`, which ignores write errors; `open_missing`, for a program started without some of the
+streams; `write_utf8`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ STDOUT = "standard output"
 
 
 def close_stdout() -> None:
-    """Nobody reads stdout any more, or it is full: let Python flush it into nothing at exit."""
-    with suppress(OSError):  # a stream without a number
+    """Send stdout to the null device once nobody reads it or it is full, so that the flush at exit works."""
+    with suppress(OSError):  # a stream without a file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def naming_stdout() -> Iterator[None]:
-    """A write that fails within the block says where: the system names no file for it."""
+    """Add the name of stdout to an error of a write within the block: the system gives none."""
     try:
         yield
     except OSError as error:
@@ -45,32 +46,32 @@ def write_utf8(stream: IO[str], text: str) -> None:
 
 
 def open_missing() -> None:
-    """Give streams that were closed at the start to the null device, so that no file gets their number."""
+    """Open streams that were closed at the start as the null device: no file may get their descriptor."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
             stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
 
 def forgive_encodings() -> None:
-    """Write a character that the locale's encoding lacks as `?`, or spelled out on stderr; never an error."""
+    """Replace characters that the locale's encoding lacks: by `?` on stdout, by an escape on stderr."""
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
 
 
 def lasting_stderr() -> TextIO:
-    """Stderr that ends nothing: left by its reader, or full, it swallows what is written."""
+    """Stderr that raises no error: once its reader is gone or it is full, what is written is dropped."""
     if not isinstance(sys.stderr, io.TextIOWrapper):
         return sys.stderr
-    return _Lasting(sys.stderr)
+    return _LastingStream(sys.stderr)
 
 
-class _Lasting(io.TextIOBase, TextIO):
-    """Passes text on, until that fails for the first time."""
+class _LastingStream(io.TextIOBase, TextIO):
+    """Passes text on until a write fails; then drops it."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         stream.reconfigure(errors="replace")
@@ -78,19 +79,19 @@ class _Lasting(io.TextIOBase, TextIO):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The stream's."""
+        """The encoding of the stream."""
         return self._stream.encoding
 
     def isatty(self) -> bool:
-        """Whether a person may be looking."""
+        """Whether it is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's."""
+        """The file descriptor of the stream."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write it, if that can be."""
+        """Write the text if possible."""
         try:
             self._stream.write(text)
         except OSError:
@@ -98,13 +99,13 @@ class _Lasting(io.TextIOBase, TextIO):
         return len(text)
 
     def flush(self) -> None:
-        """Flush it, if that can be."""
+        """Flush if possible."""
         try:
             self._stream.flush()
         except OSError:
             self._give_up()
 
     def _give_up(self) -> None:
-        """From now on into nothing, what Python flushes at exit included."""
+        """Drop everything from now on, including what Python flushes at exit."""
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

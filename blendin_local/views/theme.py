@@ -1,8 +1,8 @@
-"""How things look: one style per role, and the two consoles.
+"""The styles of the terminal, and the consoles.
 
-Here: the only colours of the program, and who may see them (`--color`, NO_COLOR, FORCE_COLOR, TERM=dumb).
-Not here: what is shown (`views.answer`). The HTML page has the same roles in `assets/answer.css`.
-Every mark carries an attribute beside its colour, so that it survives NO_COLOR.
+Here: every colour of the terminal, and when colours are used (`--color`, NO_COLOR, FORCE_COLOR, TERM=dumb).
+Not here: what is shown (`views.answer`). HTML pages have the same roles in `reports/assets/`.
+Every mark has an attribute as well as a colour, so that it can be seen under NO_COLOR.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ THEME = Theme(
         "source.kept": "dim underline",
         "source.changed": "bold underline bright_cyan",
         "source.guide": "none",
-        # how sure the leading model was, for the view `prob`
-        "sure.yes": "none",
-        "sure.rather": "italic yellow",
-        "sure.hardly": "underline bright_red",
-        "sure.not": "bold underline bright_magenta",
+        # the top-1 probability of the leading model, for the view `prob`
+        "prob.high": "none",
+        "prob.medium": "italic yellow",
+        "prob.low": "underline bright_red",
+        "prob.lowest": "bold underline bright_magenta",
         # in tables
         "end": "bold reverse",
         "escape": "reverse",
@@ -57,7 +57,7 @@ THEME = Theme(
 )
 
 
-# The sixteen colours of a terminal as they look in an exported picture.
+# The sixteen colours of a terminal in an exported picture.
 PICTURE = TerminalTheme(
     background=(27, 30, 36),
     foreground=(222, 224, 228),
@@ -85,28 +85,28 @@ PICTURE = TerminalTheme(
 
 
 class SafeConsole(Console):
-    """A console that writes no control sequence but its own, whatever the texts hold that it is given."""
+    """A console that makes control characters visible in every text it is given."""
 
     def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 - rich's own arguments
-        """What rich prints; where that fails the error says on which stream (stderr never fails)."""
+        """Print as rich does; an error names the stream that failed (stderr never fails)."""
         with naming_stdout():
             super().print(*objects, **how)
 
     def input(self, prompt: str | Text = "", **how: Any) -> str:  # noqa: ANN401 - rich's own arguments
-        """A line that the user types; nothing in the question is read as markup."""
+        """Ask for a line of input; the prompt is never read as markup."""
         return super().input(prompt, **{**how, "markup": False, "emoji": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of a renderable, as rich makes them, with the controls in their texts made visible."""
+        """The segments of a renderable, with control characters in their texts made visible."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own arguments
-        """A string as rich takes it, escaped before it is measured."""
+        """A string as rich reads it, escaped before its width is measured."""
         return super().render_str(escape_controls(text), **how)
 
     def out(self, *objects: Any, end: str = "\n", **how: Any) -> None:  # noqa: ANN401 - likewise
-        """Lines that are not wrapped; they do not pass `render`."""
+        """Print lines without wrapping; these do not pass through `render`."""
         super().out(*(escape_controls(str(thing)) for thing in objects), end=escape_controls(end), **how)
 
 
@@ -122,9 +122,9 @@ def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
     """A console on `stream` with the program's theme.
 
     Args:
-        stream: Where it writes. What a terminal's encoding lacks is replaced, never an error.
-        color: `auto` lets rich read NO_COLOR, FORCE_COLOR and TERM; `on` marks even in a pipe;
-            `off` leaves bold and underline on a terminal and no colour anywhere.
+        stream: Where it writes. Characters that its encoding lacks are replaced.
+        color: `auto` follows NO_COLOR, FORCE_COLOR and TERM; `on` marks even in a pipe; `off` uses no
+            colour, but keeps bold and underline on a terminal.
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
@@ -140,12 +140,12 @@ def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
 
 
 def make_consoles(color: ColorChoice = "auto") -> Consoles:
-    """The consoles of stdout and stderr; that nobody reads stderr, or that it is full, ends nothing."""
+    """The consoles of stdout and stderr. The program goes on if stderr is closed or full."""
     return Consoles(make_console(sys.stdout, color), make_console(lasting_stderr(), color))
 
 
 def picture_console(width: int) -> Console:
-    """A console that records what is printed, for a picture of a terminal."""
+    """A console that records what is printed, to be exported as a picture."""
     return SafeConsole(
         record=True,
         file=io.StringIO(),

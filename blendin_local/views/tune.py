@@ -1,4 +1,4 @@
-"""The trials of `blendin tune` as a table, and what they mean in a sentence.
+"""The trials of `blendin tune` as a table, and a conclusion in one sentence.
 
 Here: pure functions from `TuneReport` to rich renderables.
 Not here: the verdict (`jobs.tune.verdict`).
@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from blendin_local.jobs.evaluation.score.statistics import Difference
+from blendin_local.jobs.evaluation.score.statistics import PairedDifference
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.jobs.tune.verdict import TuneReport
 from blendin_local.views.answer import counted, percent
@@ -25,7 +25,7 @@ def tune_view(report: TuneReport) -> RenderableType:
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
             Text(
-                f"Scored as if nothing was said: {counted(failed, 'question')} without an answer.",
+                f"{counted(failed, 'question')} without an answer, scored as an empty answer.",
                 style="warning",
             )
         )
@@ -34,25 +34,25 @@ def tune_view(report: TuneReport) -> RenderableType:
 
 
 def conclusion(report: TuneReport) -> str:
-    """What the trials mean, and what to use."""
+    """What the trials show, and which setting to use."""
     if not report.finished:
         return f"Not finished: {counted(len(report.trials), 'trial')} so far."
     use = f"Use {named(report.chosen)}"
     if report.target_rate is not None:
         reached, wanted = percent(report.chosen.intervention_rate), percent(report.target_rate)
-        use += f": it asked the guide at {reached} of the steps, where {wanted} were wanted"
+        use += f": it asked the guide at {reached} of the steps; the target is {wanted}"
     return f"{_why(report)} {use}."
 
 
 def _why(report: TuneReport) -> str:
     if report.conclusion == "default is best":
         return "No setting scored higher than the defaults."
-    gain = f"{named(report.best)} scored {_difference(report.over_default)} against the defaults"
-    settings = counted(len(report.trials) - 1, "comparison")
-    odds = f"p {_p(report.over_default.p)}, and {_p(report.corrected_p)} allowing for {settings}"
+    gain = f"{named(report.best)} scored {_difference(report.over_default)} relative to the defaults"
+    comparisons = counted(len(report.trials) - 1, "comparison")
+    p_values = f"p {_p(report.over_default.p)}; {_p(report.corrected_p)} corrected for {comparisons}"
     if report.conclusion == "within noise":
-        return f"Within noise: {gain} ({odds}), which chance can do. The defaults are kept."
-    return f"Better than the defaults: {gain} ({odds})."
+        return f"Within noise: {gain} ({p_values}), which may be chance. The defaults are kept."
+    return f"Better than the defaults: {gain} ({p_values})."
 
 
 def _p(p: float) -> str:
@@ -66,7 +66,7 @@ def named(trial: Trial) -> str:
 
 def _table(report: TuneReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
-    for name in ("threshold", "alpha", "score (95 %)", "to default", "to best", "asked", "changed"):
+    for name in ("threshold", "alpha", "score (95 %)", "vs default", "vs best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
         table.add_row(*_cells(report, trial), style="winner" if trial is report.best else "")
@@ -87,5 +87,5 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     )
 
 
-def _difference(difference: Difference) -> str:
+def _difference(difference: PairedDifference) -> str:
     return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"

@@ -1,7 +1,7 @@
-"""Bytes and control characters as something an eye can see.
+"""Bytes and control characters made visible.
 
-Here: pure functions from bytes or text to text; nothing they return can move a cursor or turn
-the direction of writing. Every text that did not come from this program goes through one of them.
+Here: pure functions from bytes or text to text. Nothing they return can move the cursor or change the writing
+direction. Every text that did not come from this program goes through one of them.
 Not here: colours and tables (`views.answer`).
 """
 
@@ -11,18 +11,18 @@ import unicodedata
 from collections.abc import Iterator
 
 END_NAME = "END"
-LONGEST_MESSAGE = 1200
-_TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the direction
+MAX_MESSAGE = 1200
+_BIDI_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _UNSAFE = frozenset({"Cs", "Zl", "Zp"})
 _HIDDEN = _UNSAFE | {"Cf"}
-_WHITE = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"}
+_WHITE_SPACE = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
 def escape_controls(text: str) -> str:
     """Text that is safe on a terminal: controls other than newline and tab in caret form (`^[` is ESC).
 
-    Also visible: what turns the direction of writing, separators of lines, half characters. Joiners of emoji
-    and of letters stay: an answer is written with them.
+    Bidirectional controls, line and paragraph separators and lone surrogates are made visible too. Joiners of
+    emoji and letters are kept: ordinary text needs them.
     """
     if text.isprintable():
         return text
@@ -30,16 +30,16 @@ def escape_controls(text: str) -> str:
 
 
 def label(text: str) -> str:
-    """A name or a message on one line, in which nothing can hide: shapeless characters are visible too."""
+    """A name or a message on one line, with all invisible characters shown."""
     if text.isprintable():
         return text
     return "".join(" " if char in "\n\t" else _escaped(char, hidden=_HIDDEN) for char in text)
 
 
 def message_line(text: str) -> str:
-    """What is wrong, on one line; of a very long one the middle is left out."""
-    if len(text) > LONGEST_MESSAGE:
-        text = f"{text[: LONGEST_MESSAGE // 2]} … {text[-LONGEST_MESSAGE // 4 :]}"
+    """An error message on one line; the middle of a very long one is left out."""
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 4 :]}"
     return label(text)
 
 
@@ -47,9 +47,9 @@ def _escaped(char: str, hidden: frozenset[str] = _UNSAFE) -> str:
     kind = unicodedata.category(char)
     if kind == "Cc":
         return _caret(char)
-    if kind == "Cs" and "\udc80" <= char <= "\udcff":  # a byte of a file name that is no UTF-8
+    if kind == "Cs" and "\udc80" <= char <= "\udcff":  # a byte of a file name that is not UTF-8
         return f"<{ord(char) - 0xDC00:02X}>"
-    return f"<U+{ord(char):04X}>" if kind in hidden or char in _TURNS else char
+    return f"<U+{ord(char):04X}>" if kind in hidden or char in _BIDI_CONTROLS else char
 
 
 def _caret(char: str) -> str:
@@ -58,7 +58,7 @@ def _caret(char: str) -> str:
 
 
 def visible(data: bytes) -> str:
-    """A candidate's bytes on one line: `·` space, `⏎` newline, `<F0 9F>` bytes that are no character."""
+    """A candidate's bytes on one line: `·` space, `⏎` newline, `<F0 9F>` bytes that are not UTF-8."""
     if not data:
         return END_NAME
     return "".join(_shown(data))
@@ -77,8 +77,8 @@ def _shown(data: bytes) -> Iterator[str]:
 
 
 def _mark(char: str) -> str:
-    if char in _WHITE:
-        return _WHITE[char]
+    if char in _WHITE_SPACE:
+        return _WHITE_SPACE[char]
     kind = unicodedata.category(char)
     if kind == "Cc":
         return _caret(char)

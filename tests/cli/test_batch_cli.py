@@ -188,7 +188,7 @@ def test_bad_rows_are_all_said_before_anything_is_loaded(folder, arguments, cach
     wanted = arguments("-n", 2, source="bad.jsonl")
     result = blendin(*wanted, **cache)
 
-    one_line_error(result, 2, "bad.jsonl:2: ", "bad.jsonl:3: ", "2 of 3 rows", "--skip-bad")
+    one_line_error(result, 2, "bad.jsonl:2: ", "bad.jsonl:3: ", "2 of 3 rows", "--skip-invalid")
     assert not list(tmp_path.glob("a.*"))
     assert blendin(*wanted, "--skip-bad", **cache)[0] == 6
     assert list(texts(tmp_path / "a.jsonl")) == ["line-1"]
@@ -200,7 +200,7 @@ def test_a_dry_run_writes_nothing(arguments, cache, tmp_path):
     code, _, err = blendin(*arguments("--dry-run", "--shard", "2/4"), **cache)
 
     assert code == 0
-    assert f"{N_ROWS} rows; this run would see 38 of them" in err
+    assert f"{N_ROWS} rows; this run selects 38 of them" in err
     assert list(tmp_path.glob("a.*")) == []
 
 
@@ -212,7 +212,7 @@ def test_other_settings_need_a_restart(arguments, cache, tmp_path):
         blendin(*arguments("--threshold", 0.9), **cache), 2, "threshold was 0.4, now 0.9", "--restart"
     )
     anew = arguments("--threshold", 0.9, "--limit", 2, "--restart")
-    one_line_error(blendin(*anew, **cache), 2, "throw away", "--yes")
+    one_line_error(blendin(*anew, **cache), 2, "delete the answers in", "--yes")
     assert len(texts(tmp_path / "a.jsonl")) == 3
     assert blendin(*anew, "--yes", **cache)[0] == 0
     assert len(texts(tmp_path / "a.jsonl")) == 2
@@ -234,7 +234,7 @@ def test_shards_of_a_file_concatenate(arguments, cache, tmp_path):
     ("more", "words"),
     [
         (["--shard", "4/3"], ["shard 4/3"]),
-        (["--shard", "x"], ["--shard", "1/4"]),
+        (["--shard", "x"], ["shard 'x'", "1/4"]),
         (["--field", "nothing"], ["no prompt"]),
         (["--base-prompt-file", "x"], ["x"]),
     ],
@@ -279,7 +279,7 @@ def test_a_lost_manifest_is_made_anew(arguments, cache, tmp_path):
     whole["settings"]["date"] = yesterday.isoformat()
     one_line_error(blendin(*arguments("--limit", 3), **cache), 2, "a.manifest.json", "--adopt")
     refused = blendin(*arguments("--limit", 3, "--adopt"), **cache)
-    one_line_error(refused, 2, "3 rows answered", "no row carries other settings", "base.gguf", "--yes")
+    one_line_error(refused, 2, "3 rows answered", "all settings are those of this run", "base.gguf", "--yes")
     assert manifest.stat().st_size == 300
     code, _, err = blendin(*arguments("--limit", 3, "--adopt", "--yes"), **cache)
     assert code == 0, err
@@ -298,7 +298,7 @@ def test_answers_of_other_settings_are_shown_before_adopting(folder, arguments, 
 
     one_line_error(result, 2, "other settings in 2 rows", "id-0: blend.threshold was 0.4, now 0.9", "--yes")
     both = blendin(*arguments("--adopt", "--restart"), **cache)
-    one_line_error(both, 2, "--restart throws away what --adopt takes over")
+    one_line_error(both, 2, "cannot be both overwritten and adopted")
 
 
 def test_a_torn_last_line_is_told(arguments, cache, tmp_path):
@@ -308,7 +308,8 @@ def test_a_torn_last_line_is_told(arguments, cache, tmp_path):
     code, _, err = blendin(*arguments("--limit", 2), **cache)
 
     assert code == 0
-    assert "a.jsonl was torn and cut off" in " ".join(err.split())
+    assert "removed an incomplete last line of" in " ".join(err.split())
+    assert "a.jsonl (" in " ".join(err.split())
     assert len(texts(tmp_path / "a.jsonl")) == 2
 
 

@@ -40,7 +40,7 @@ def test_the_tables_fit_a_terminal():
     assert max(map(len, shown.splitlines())) <= 80
     for word in (
         "each model alone",
-        "at once, beside one",
+        "at once, relative to one",
         "one answer at a time",
         "several answers at once",
     ):

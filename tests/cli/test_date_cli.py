@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from blendin_local.jobs.batch.manifest import PARTS, begun_on
+from blendin_local.jobs.batch.manifest import PARTS, first_run_date
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from tests.cli_runner import blendin, one_line_error
@@ -43,7 +43,7 @@ def test_a_batch_goes_on_with_the_date_it_was_begun_with(folder, tmp_path):
     assert blendin(*batch, **cache)[0] == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["signature"]["date"] for row in rows] == ["2026-01-31"] * 4
-    assert begun_on(tmp_path / "a.manifest.json") == datetime.date(2026, 1, 31)
+    assert first_run_date(tmp_path / "a.manifest.json") == datetime.date(2026, 1, 31)
 
 
 def test_the_date_of_an_answer_is_today_or_what_was_said(folder):
@@ -70,7 +70,7 @@ def test_what_was_said_wins_over_the_first_run(tmp_path):
     old = {"version": 1, **{part: {} for part in PARTS}}
     (tmp_path / "old.manifest.json").write_text(json.dumps(old))
 
-    assert begun_on(tmp_path / "old.manifest.json") is None
-    assert begun_on(tmp_path / "missing.manifest.json") is None
+    assert first_run_date(tmp_path / "old.manifest.json") is None
+    assert first_run_date(tmp_path / "missing.manifest.json") is None
     resolved = resolve_pair(PairSpec(), load_registry())
     assert resolved.dated(None) is resolved

@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.models import registry as registry_module
-from blendin_local.models.local import ensure_local
+from blendin_local.models.fetch import ensure_local
 
 
 def test_pull_ls_rm_go_together(blendin, names):

@@ -20,8 +20,8 @@ PROGRESS = BatchProgress(
     finished_now=30,
     tokens_now=2400,
     seconds=60.0,
-    tally=BlendCounts(steps=9999),
-    now=BlendCounts(steps=1000, asked=250, changed=100),
+    blend=BlendCounts(steps=9999),
+    blend_now=BlendCounts(steps=1000, asked=250, changed=100),
 )
 
 

@@ -123,7 +123,7 @@ def test_a_step_of_the_paper_equals_enumeration(base, guide, top_k):
     assert decision.alpha == pytest.approx(float(alpha), abs=1e-5) or len(favourites) > 1
     alpha = Fraction(decision.alpha)
     mixed = {s: alpha * g.get(s, 0) + (1 - alpha) * b.get(s, 0) for s in {*b, *g}}
-    said = decision.options.spread()
+    said = decision.options.distribution()
     assert said == pytest.approx({s: float(p / sum(mixed.values())) for s, p in mixed.items()}, abs=1e-5)
     assert mixed[decision.options.best()] >= max(mixed.values()) - Fraction(1, 10**5)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from blendin_local.core.calibration import (
     N_BINS,
-    Readings,
+    CalibrationData,
     chance_calibration_error,
     expected_calibration_error,
     fit_temperature,
@@ -27,8 +27,9 @@ def draw(n, n_vocab=50, *, scale=3.0, factor=1.0, seed=0):
 
 
 def readings(rows, tokens):
-    return Readings.of(
-        token_score(row, int(t), 0, b"x", tempering=True) for row, t in zip(rows, tokens, strict=True)
+    return CalibrationData.of(
+        token_score(row, int(t), 0, b"x", temperature_profile=True)
+        for row, t in zip(rows, tokens, strict=True)
     )
 
 
@@ -81,6 +82,7 @@ def test_no_other_temperature_has_a_smaller_loss():
         assert best < exact_loss(rows, tokens, other * fit.temperature)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     """Of 95 % intervals from 200 drawn texts, nearly all hold the true temperature, and not all."""
     held = 0
@@ -90,6 +92,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.90 <= held / 200 <= 0.99
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_has_no_error_but_chance():
     """Where tokens are drawn from the model itself, the error is about what chance alone gives."""
     errors, chance = [], []
@@ -132,7 +135,7 @@ def test_a_minimum_outside_the_range_is_said():
 
     assert fit.at_edge
     assert fit.temperature == pytest.approx(1 / INVERSE_TEMPERATURES[0], rel=1e-6)
-    assert fit_temperature(Readings.of([])) is None
+    assert fit_temperature(CalibrationData.of([])) is None
 
 
 def test_some_places_can_be_taken_out():

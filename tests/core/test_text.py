@@ -6,7 +6,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blendin_local.core.records import Step
-from blendin_local.core.text import HoldBack, continues, find_stop, is_whole, repeats, split_characters
+from blendin_local.core.text import (
+    StopStringBuffer,
+    continues,
+    find_stop,
+    is_whole,
+    repeats,
+    split_characters,
+)
 
 EMOJI = "😊".encode()
 LONG = "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
@@ -159,7 +166,7 @@ def test_held_back_text_is_the_answer(parts):
     sizes = [len("".join(parts[: n + 1])) for n in range(len(parts))]
     # an answer ends with the step that completes a stop string
     end = next((n + 1 for n, size in enumerate(sizes) if cut >= 0 and cut + 3 <= size), len(parts))
-    hold = HoldBack(["\nQ:"])
+    hold = StopStringBuffer(["\nQ:"])
     released = [shown for step in steps_of(parts[:end]) for _, shown in hold.feed(step)]
     released += [shown for _, shown in hold.flush()]
 
@@ -171,7 +178,7 @@ def test_held_back_text_is_the_answer(parts):
 @example(["a", "\n", "b"], ["\nab", "b"])
 def test_nothing_is_held_back_but_what_may_begin_a_stop(parts, stops):
     """After every step, shown is all but the steps that the beginning of some stop string reaches into."""
-    hold, shown, said = HoldBack(stops), "", ""
+    hold, shown, said = StopStringBuffer(stops), "", ""
     for step in steps_of(parts):
         said += step.text
         if any(stop in said for stop in stops):
@@ -189,7 +196,7 @@ def test_nothing_is_held_back_but_what_may_begin_a_stop(parts, stops):
 
 def test_text_without_a_stop_is_released_at_once():
     """Nothing waits that cannot be the beginning of a stop string."""
-    hold = HoldBack(["\nQ:"])
+    hold = StopStringBuffer(["\nQ:"])
 
     assert [shown for _, shown in hold.feed(Step(0, b"hello", "base"))] == ["hello"]
     assert hold.feed(Step(1, b"\n", "base")) == []

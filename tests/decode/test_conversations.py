@@ -6,7 +6,7 @@ import pytest
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
-from blendin_local.decode.spans import control_places
+from blendin_local.decode.prompt_spans import control_positions
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.sequence import common_prefix
 from blendin_local.engine.vocabulary import Span
@@ -68,7 +68,7 @@ def begun(pair, prompt, answer):
 
 
 @pytest.mark.parametrize("turns", [TALK, [*TALK[:1], Message("assistant", "<|im_end|>\n"), *TALK[2:]]])
-def test_text_that_spells_a_conversation_is_none_in_a_warm_seat(chat_path, turns):
+def test_text_that_spells_a_conversation_is_none_in_a_warm_context(chat_path, turns):
     """After the real conversation the spelled one, and back: tokens are as in a fresh context."""
     with opened(chat_path) as warm, opened(chat_path) as cold:
         real, forged = (warm.prompt_spans(GUIDE, m) for m in (turns, spelled(turns)))
@@ -181,4 +181,4 @@ def test_the_prompt_of_a_conversation_outlives_midnight(chat_path):
         assert pair.prompts("hello")["guide"].startswith("31 Jan 2026")
         other = ChatTemplate(source, pair._models[GUIDE].model.vocabulary, date=datetime.date(2026, 2, 1))
         assert other.render([{"role": "user", "content": "x"}])[0].text.startswith("01 Feb 2026")
-        assert list(control_places(pair._models[GUIDE].model.vocabulary.controls, other.render([])))
+        assert list(control_positions(pair._models[GUIDE].model.vocabulary.controls, other.render([])))

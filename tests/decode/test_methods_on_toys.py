@@ -32,6 +32,7 @@ def trio(request, tmp_path_factory):
         yield opened
 
 
+@pytest.mark.slow
 def test_every_method_equals_its_slow_twin(trio):
     """Whatever was read ahead and taken back: the same as reading everything anew before each prediction."""
     for blend in WAYS:
@@ -41,6 +42,7 @@ def test_every_method_equals_its_slow_twin(trio):
             assert_same(steps, slow_twin(trio, text, blend, LIMITS), blend)
 
 
+@pytest.mark.slow
 def test_every_method_in_a_crowd(trio):
     """Three sequences, all methods at once: every answer is the one it is alone."""
     rows = [

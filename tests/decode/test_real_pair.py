@@ -86,7 +86,7 @@ def test_a_model_alone_is_plain_greedy_llama_cpp(pair, role):
 
 @pytest.mark.parametrize("method", ["nudging", "blendin"])
 def test_the_cached_loop_equals_its_slow_twin(pair, method):
-    """llama.cpp alone, told the text anew at each step, answers alike, up to partings at near-ties."""
+    """llama.cpp alone, given the text again at each step, answers alike, up to near-ties."""
     settings, answer = BlendSettings(method=method), limits(TWIN_LENGTH, top_logprobs=5)
     partings = []
     for prompt in PROMPTS:

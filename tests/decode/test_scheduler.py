@@ -74,6 +74,7 @@ def tokens_read(completions):
     return sum(c.usage.base_tokens_evaluated + c.usage.guide_tokens_evaluated for c in completions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crowd_of_one_is_respond(open_toys, kind):
     """With one sequence every answer is that of a fresh pair, to the last bit, whatever ran before."""
@@ -109,7 +110,7 @@ def test_a_crowd_answers_everyone_as_if_alone(open_toys, kind):
                 assert ours.base_top.p == pytest.approx(theirs.base_top.p, abs=1e-4)
 
 
-def test_requests_are_taken_only_as_lanes_become_free(open_toys):
+def test_requests_are_taken_only_as_slots_become_free(open_toys):
     """A stream of requests is never read further than the sequences that are free."""
     taken = []
 
@@ -180,7 +181,7 @@ def test_a_shared_beginning_is_read_once(open_toys, kind):
 
 
 @pytest.mark.parametrize("n", [PREFILL_CHUNK, 2 * PREFILL_CHUNK, 2 * PREFILL_CHUNK + 1])
-def test_a_lane_alone_keeps_whole_portions(open_toys, n):
+def test_a_single_sequence_keeps_whole_prefill_chunks(open_toys, n):
     """A prompt that ends with a portion reads its last token apart, so that portion is not a whole one."""
     context = open_toys("plain", 1, 1024)._models["base"].context
     [sequence] = context.sequences
@@ -196,7 +197,7 @@ def test_a_lane_alone_keeps_whole_portions(open_toys, n):
 
 
 @pytest.mark.parametrize("n", [20, PREFILL_CHUNK, 2 * PREFILL_CHUNK + 1])
-def test_lanes_among_others_borrow_what_is_the_same(open_toys, n):
+def test_parallel_sequences_copy_shared_prefixes(open_toys, n):
     """To the token, but for the last one, which is read apart; a few tokens are read sooner than copied."""
     context = open_toys("plain", 2, 1024)._models["base"].context
     sequence, other = context.sequences
@@ -310,7 +311,7 @@ def test_counts_and_times_are_those_of_each_answer(open_toys):
         assert times.prompt_ms > 0
 
 
-def test_lanes_have_a_limit(tmp_path):
+def test_the_number_of_sequences_has_a_limit(tmp_path):
     """llama.cpp knows at most 256 conversations in one context."""
     with pytest.raises(UsageError, match="parallel is 257"):
         PairSetup(tmp_path / "a", None, TEMPLATE, n_parallel=MAX_PARALLEL + 1)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.decode.task import Request
+from blendin_local.decode.request import Request
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.prompts import TEMPLATE
@@ -92,7 +92,7 @@ def test_every_field_of_a_setup_is_in_the_signature(paths):
 
 @pytest.mark.parametrize("part", [field.name for field in fields(TEMPLATE)])
 def test_every_part_of_a_plain_template_is_in_the_signature(paths, part):
-    """Two templates of one name are told apart by their texts."""
+    """Two templates of one name are distinguished by their texts."""
     other = ("x",) if part == "stop" else "x {text}"
     setup = setup_of(paths)
 

@@ -1,11 +1,11 @@
 """A first load that never ends."""
 
-from blendin_local.engine import first_load
-from blendin_local.engine.child import serve
+from blendin_local.engine import trial_load
+from blendin_local.engine.bounded_process import serve
 
 
 def _answer(request: bytes) -> bytes:
-    first_load._limit(2**30, 1)
+    trial_load._limit(2**30, 1)
     while True:
         request += b""
 

@@ -2,13 +2,13 @@
 
 import json
 
-from blendin_local.engine import first_load
-from blendin_local.engine.child import serve
+from blendin_local.engine import trial_load
+from blendin_local.engine.bounded_process import serve
 
 
 def _answer(request: bytes) -> bytes:
     size = json.loads(request)["bytes"]
-    first_load._limit(size, 30)
+    trial_load._limit(size, 30)
     return bytes(size + 2**31)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blendin_local.cli import app as cli
-from blendin_local.engine.callbacks import Question
+from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.context import Context
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
@@ -44,10 +44,10 @@ def raising(error, after=0):
 
 
 def test_what_is_raised_while_c_runs_is_raised_after_it():
-    """The first exception is kept, from then on C is told to end, and it is raised once."""
-    for to_end in (True, False):
-        question = Question(KIND, raising(KeyboardInterrupt("first")), to_end=to_end)
-        assert [question.function(None) for _ in range(3)] == [to_end] * 3
+    """The first exception is kept, from then on C is value to end, and it is raised once."""
+    for stop_value in (True, False):
+        question = StopCallback(KIND, raising(KeyboardInterrupt("first")), stop_value=stop_value)
+        assert [question.function(None) for _ in range(3)] == [stop_value] * 3
         with pytest.raises(KeyboardInterrupt, match="first"):
             question.raise_again()
         question.raise_again()
@@ -56,11 +56,12 @@ def test_what_is_raised_while_c_runs_is_raised_after_it():
 def test_an_answer_is_passed_on():
     """Without an exception C hears what was answered."""
     answers = [True, False, False, True]
-    question = Question(KIND, iter(answers).__next__, to_end=True)
+    question = StopCallback(KIND, iter(answers).__next__, stop_value=True)
     assert [question.function(None) for _ in answers] == answers
     question.raise_again()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no interval timers")
 def test_no_signal_is_lost_while_c_calls_back():
     """Hundreds of signals during C code that calls back all the time: each handler's exception is kept.
@@ -83,7 +84,7 @@ def test_no_signal_is_lost_while_c_calls_back():
     try:
         for _ in range(60):
             try:  # the signal may also arrive before or after the call
-                question = Question(KIND, answer, to_end=True)
+                question = StopCallback(KIND, answer, stop_value=True)
                 signal.setitimer(signal.ITIMER_REAL, 0.001)
                 qsort(numbers, len(numbers), 4, question.function)
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -151,6 +152,7 @@ with Pair(setup) as pair:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent to a process")
 def test_ctrl_c_stops_an_answer_of_the_python_api(tmp_path):
     """A real SIGINT with Python's own handler, while a prompt is read: it is raised, the pair goes on."""
@@ -206,6 +208,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT is sent to a process")
 def test_ctrl_c_stops_a_benchmark(tmp_path):
     """A real SIGINT at any time of a benchmark: exit code 130, and one line that says why."""

@@ -117,7 +117,7 @@ def test_the_last_token_of_a_shared_prompt_is_read_apart(toy):
             assert (logits_after(context, ids[:n]) == logits_after(toy(), ids[:n])).all()
 
 
-def test_lanes_do_not_disturb_each_other(toy):
+def test_sequences_do_not_disturb_each_other(toy):
     """Several conversations in one context get the logits they get alone."""
     context = toy(256, 3)
     prompts = [ids_of(n, seed=n) for n in (5, 40, 17)]

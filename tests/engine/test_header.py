@@ -80,7 +80,7 @@ def test_a_header_tells_shape_vocabulary_and_ends(tmp_path):
     ],
 )
 def test_the_kind_of_memory_is_guessed_from_the_keys(tmp_path, architecture, keys, memory):
-    """Windows, recurrent states and encoders are told apart; layers without attention have no cache."""
+    """Windows, recurrent states and encoders are distinguished; layers without attention have no cache."""
     header = read_header(write_gguf(tmp_path / "m.gguf", architecture, **keys))
     assert header.memory == memory
     if memory == "hybrid":

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from blendin_local.engine import layout
-from blendin_local.engine.layout import DEFAULTS, differences, require_layout
-from blendin_local.engine.library import library
+from blendin_local.engine import library as library_module
+from blendin_local.engine.library import STRUCT_DEFAULTS, differences, library, require_layout
 from blendin_local.engine.model import Model
 from blendin_local.errors import LoadError
 from blendin_local.settings import ModelSettings
@@ -52,6 +51,7 @@ sys.exit(4)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="on_exit is a function of glibc")
 @pytest.mark.parametrize("listened", ["listened", "not"])
 def test_a_line_that_is_logged_after_python_has_ended_harms_nothing(tmp_path, listened):
@@ -64,18 +64,18 @@ def test_a_line_that_is_logged_after_python_has_ended_harms_nothing(tmp_path, li
 
 
 def test_the_first_error_is_the_reason(tmp_path):
-    """Of what llama.cpp logs before it fails, the first error is told, in its own words."""
+    """Of what llama.cpp logs before it fails, the first error is reported, in its own words."""
     path = tmp_path / "junk.gguf"
     path.write_bytes(b"GGUF" + b"\xff" * 60)
     with pytest.raises(LoadError) as error:
         Model(path, ModelSettings())
     assert "gave no reason" not in error.value.message
-    library().forget_errors()
+    library().clear_errors()
     assert library().reason("none") == "none"
 
 
 def test_a_listener_hears_the_log_and_may_fail(tmp_path):
-    """For -v every line is heard; what a listener raises is raised before the next call, and ends it."""
+    """The listener gets every line; what it raises is raised before the next call, and ends the listening."""
     toy = make_toy(tmp_path / "toy.gguf", "plain")
     heard = []
     library().listen(heard.append)
@@ -100,11 +100,11 @@ def shifted(struct, at, size):
     return type(struct).from_buffer_copy((data[:at] + bytes(size) + data[at:])[: len(data)])
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+@pytest.mark.parametrize("name", STRUCT_DEFAULTS)
 def test_a_field_more_is_noticed(name):
     """Wherever a number or a pointer was put in before the last field that is set, a default is wrong."""
     struct = getattr(library().api, f"llama_{name}_default_params")()
-    defaults = DEFAULTS[name]
+    defaults = STRUCT_DEFAULTS[name]
     assert differences(struct, defaults) == []
     last = max(getattr(type(struct), field).offset for field, value in defaults.items() if value)
     for field, *_ in struct._fields_:
@@ -116,8 +116,8 @@ def test_a_field_more_is_noticed(name):
 def test_another_library_is_refused(monkeypatch):
     """The message names what is wrong, the hint what to do."""
     require_layout(library().api, "hint")
-    wrong = {**DEFAULTS, "context": {**DEFAULTS["context"], "n_batch": 7}}
-    monkeypatch.setattr(layout, "DEFAULTS", wrong)
+    wrong = {**STRUCT_DEFAULTS, "context": {**STRUCT_DEFAULTS["context"], "n_batch": 7}}
+    monkeypatch.setattr(library_module, "STRUCT_DEFAULTS", wrong)
     with pytest.raises(LoadError, match="n_batch 2048 instead of 7") as error:
         require_layout(library().api, "unset it")
     assert error.value.hint == "unset it"
@@ -125,7 +125,7 @@ def test_another_library_is_refused(monkeypatch):
 
 def test_a_larger_struct_does_not_overflow():
     """A function that returns more than it should writes into memory of its own."""
-    struct = layout._call(library().api.llama_context_default_params)
+    struct = library_module._call_padded(library().api.llama_context_default_params)
     assert ctypes.sizeof(struct) == ctypes.sizeof(type(library().api.llama_context_default_params()))
     assert struct.n_ctx == 512
 
@@ -140,7 +140,8 @@ except LoadError as error:
 """
 
 
-def test_a_replaced_library_is_told(tmp_path):
+@pytest.mark.slow
+def test_a_replaced_library_is_reported(tmp_path):
     """LLAMA_CPP_LIB_PATH: a folder without a library is an error with the way out, one with it a notice."""
     import llama_cpp
 

@@ -14,12 +14,11 @@ from blendin_local.decode.loaded_model import memory_estimate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.library import library
-from blendin_local.engine.machine import Readers, cpu_quota, usable_threads
+from blendin_local.engine.machine import Readers, available_memory, cpu_quota, usable_threads
 from blendin_local.engine.memory import (
     CHECKPOINTS,
     MIB,
     MemoryEstimate,
-    available_memory,
     estimate,
     require_memory,
 )
@@ -218,6 +217,7 @@ def test_the_estimate_holds_for_real_models(demo_base_path, demo_guide_path):
                 compare_context(model, settings, 16, 512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mmap", [True, False])
 def test_repacked_weights_are_counted(tmp_path, monkeypatch, kind, mmap):

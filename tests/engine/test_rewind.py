@@ -15,6 +15,7 @@ from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import CHECKPOINT_EVERY
 from blendin_local.engine.sequence import common_prefix
 from blendin_local.settings import ModelSettings
+from blendin_local.testing import check_engine, check_rewind
 from tests.toys import make_toy
 
 MEMORIES = {  # the kind of toy, and whether its sliding-window cache keeps every position
@@ -130,25 +131,45 @@ def check_left(memory, left, keep, n):
         assert n - keep > CHECKPOINT_EVERY or keep - left < CHECKPOINT_EVERY  # nor much of a long answer
 
 
+@pytest.mark.slow
 def test_going_back_any_distance_leaves_no_trace(bench, memory):
     """From every place the tokens read again give the logits they have in a fresh context."""
     ids = ids_of(PROMPT + ANSWER)
-    expected = bench.plain(ids)
-    for keep in range(1, len(ids)):
-        context, sequence = bench.walked(ids)
 
-        context.rewind(sequence, keep)
+    rewound = check_rewind(
+        lambda: watched(Context(bench.model, 1024, 1)),
+        ids,
+        n_prompt=PROMPT,
+        expected=bench.plain(ids),
+        tolerance=TOLERANCE,
+    )
 
-        left = sequence.n_valid
-        assert sequence.n_cached == left == last_position(context, sequence) + 1
-        check_left(memory, left, keep, len(ids))
-        evaluated, logits = reads(context, sequence)
-        assert evaluated == len(ids) - left
-        assert logits == pytest.approx(expected, abs=TOLERANCE)
-        bench.close()
+    assert [rewind.keep for rewind in rewound] == list(range(1, len(ids)))
+    for rewind in rewound:
+        check_left(memory, rewind.left, rewind.keep, len(ids))
+        assert rewind.evaluated == len(ids) - rewind.left
 
 
-def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
+def watched(context):
+    """A context that compares each rewind with the positions that llama.cpp says are left."""
+    rewind = context.rewind
+
+    def compared(sequence, keep):
+        rewind(sequence, keep)
+        assert sequence.n_cached == last_position(context, sequence) + 1
+
+    context.rewind = compared
+    return context
+
+
+@pytest.mark.parametrize("memory", MEMORIES, indirect=True)
+def test_every_kind_of_memory_keeps_the_laws_of_an_engine(bench):
+    """What is shipped for others holds for the toys: tokenization, and rewinds in an answer."""
+    check_engine(lambda: Context(bench.model, 1024, 1), bench.vocabulary, tolerance=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_an_answer_changed_at_any_place_is_read_from_there(bench, memory):
     """Whatever an answer is changed into, tokens stay up to the first that differs, and the rest is read."""
     prompt = ids_of(PROMPT)
     told = bench.vocabulary.tokenize_following(TEXT)
@@ -171,6 +192,7 @@ def test_an_answer_retold_from_any_place_is_read_from_there(bench, memory):
         bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", CHECKPOINTED)
 def test_checkpoints_along_an_answer_are_used(bench):
     """An answer that came word by word from elsewhere is read again from near the place it goes back to."""
@@ -203,6 +225,7 @@ def test_checkpoints_along_an_answer_are_used(bench):
         bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["windows only"])
 def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     """A small cache goes back to places whose whole window it still holds; from others all is read again."""
@@ -228,7 +251,7 @@ def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     assert len(kept) < 90
 
 
-def test_own_tokens_stay_before_the_place_where_text_is_retold(bench, memory):
+def test_own_tokens_stay_before_the_place_where_text_changes(bench, memory):
     """Tokens a model chose itself are kept, unlike those of tokenized text, up to the last safe boundary."""
     prompt, said = ids_of(PROMPT), [3 + byte for byte in b"hello world the hell or"]
     context, sequence = bench.walked([*prompt, *said])
@@ -310,6 +333,7 @@ class Wanderer:
         assert (self.sequence.ids, self.sequence.n_valid) == ([*ids, *more], valid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_parallel", [1, 3])
 def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_parallel):
     """After any changes to any sequences, read in between or not, a prediction is that of a fresh context."""

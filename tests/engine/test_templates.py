@@ -97,7 +97,7 @@ def test_a_system_text_never_vanishes(vocabulary):
         assert text(vocabulary, source, turns) == "assistant: hi\nuser: be brief\n\none\nuser: two\n"
 
 
-def test_a_system_text_that_no_turn_can_hold_is_told(vocabulary):
+def test_a_system_text_that_no_turn_can_hold_is_an_error(vocabulary):
     """A template that shows the last message alone loses the system text even there: that is an error."""
     turns = [{"role": "system", "content": "be brief"}, USER, {"role": "assistant", "content": "x"}, USER]
 

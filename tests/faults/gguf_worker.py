@@ -1,6 +1,6 @@
 """Opens damaged model files, one after another, as a program does that uses the Python API.
 
-It is run as a process: each line of its input is a JSON list of a path and a directory for verdicts, each
+It is run as a process: each line of its input is a JSON list of a path and a trial cache directory, each
 line of its output what became of it. That it ends, prints a traceback or hangs is what the trials are about.
 """
 
@@ -14,14 +14,14 @@ import traceback
 from pathlib import Path
 
 from blendin_local.decode.loaded_model import LoadedModel
-from blendin_local.engine.verdicts import Verdicts
+from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.errors import BlendinError
 from blendin_local.settings import ModelSettings
 
 
-def open_and_read(path: Path, verdicts: Path) -> None:
+def open_and_read(path: Path, trial_cache: Path) -> None:
     """Load a file as a base, have it read two tokens, and free it."""
-    players = LoadedModel.load_all({"base": (path, ModelSettings(threads=1))}, Verdicts(verdicts))
+    players = LoadedModel.load_all({"base": (path, ModelSettings(threads=1))}, TrialCache(trial_cache))
     player = players["base"]
     try:
         [sequence] = player.context.sequences
@@ -31,10 +31,10 @@ def open_and_read(path: Path, verdicts: Path) -> None:
         player.close()
 
 
-def outcome(path: Path, verdicts: Path) -> dict[str, object]:
+def outcome(path: Path, trial_cache: Path) -> dict[str, object]:
     """What became of one file: the refusal, or the traceback of what nobody foresaw."""
     try:
-        open_and_read(path, verdicts)
+        open_and_read(path, trial_cache)
     except BlendinError as error:
         return {"refused": error.message, "exit": error.exit_code}
     except Exception:  # noqa: BLE001 - reported as a lost trial
@@ -52,8 +52,8 @@ def own_kib() -> int:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        path, verdicts = map(Path, json.loads(line))
-        found = outcome(path, verdicts)
+        path, trial_cache = map(Path, json.loads(line))
+        found = outcome(path, trial_cache)
         found["own_kib"] = own_kib()
         found["child_kib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         sys.stdout.write(json.dumps(found) + "\n")

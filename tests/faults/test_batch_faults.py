@@ -81,6 +81,7 @@ def new_folder(parent: Path, number: int) -> Path:
     return folder / "a.jsonl"
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(source, tmp_path, ledger):
     """SIGKILL, SIGTERM and SIGINT at any moment of a batch: whole lines, and the next run goes on."""
     chance, out, turn, midst = random.Random(15), new_folder(tmp_path, 0), 0, 0
@@ -124,6 +125,7 @@ def _kept(out: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_cuts_at_any_byte(source, tmp_path, ledger, quick):
     """Answers or errors cut anywhere: what was cut is asked again, and nothing else."""
     whole = new_folder(tmp_path, 0)
@@ -199,6 +201,7 @@ def failing(name, number, moment, chance, inside):
         setattr(module, attribute, real)
 
 
+@pytest.mark.slow
 def test_errors_of_the_system_lose_no_row(source, tmp_path, ledger, quick):
     """Each call that a batch makes fails in each way: one clear error at most; the next run does the rest."""
     cases = [(name, number, moment) for name in CALLS for number in NUMBERS for moment in MOMENTS]
@@ -269,6 +272,7 @@ def point_elsewhere(path, chance):
 MEDDLING = (rename, remove, cut, flip, insert, move_a_copy, point_elsewhere)
 
 
+@pytest.mark.slow
 def test_meddling_at_any_moment_is_never_silent(source, tmp_path, ledger, quick):
     """A file changed by something else at a random row: an error, and a manifest that counts what is left."""
     chance = random.Random(4)
@@ -285,13 +289,13 @@ def test_meddling_at_any_moment_is_never_silent(source, tmp_path, ledger, quick)
 
 
 def _meddled(source, out, meddle, moment) -> str | None:
-    def listen(progress):
+    def on_progress(progress):
         if progress.finished_now == moment:
             meddle()
 
     try:
         with opened(source, out) as batch:
-            batch.answer(ScriptedAnswers(), lambda: False, listen)
+            batch.answer(ScriptedAnswers(), lambda: False, on_progress)
     except WriteError:
         pass
     else:
@@ -324,7 +328,7 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
     model = ModelSettings(ctx_size=512, threads=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def listen(progress):
+    def on_progress(progress):
         if progress.finished_now == 1:
             lowest = os.dup(0)
             os.close(lowest)
@@ -337,7 +341,7 @@ def test_rows_of_models_go_on_without_a_free_descriptor(tmp_path):
             Pair(PairSetup(base, guide, TEMPLATE, model, model, n_parallel=2)) as pair,
             opened(source, out) as batch,
         ):
-            progress = batch.answer(pair, lambda: False, listen)
+            progress = batch.answer(pair, lambda: False, on_progress)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (progress.answered, progress.failed) == (6, 0)

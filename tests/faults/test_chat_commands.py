@@ -132,7 +132,7 @@ def odd_place(tmp_path, monkeypatch):
     (tmp_path / "odd.jsonl").write_text('{"role": "user", "content": "\\ud800"}\n')
     if hasattr(os, "mkfifo"):
         os.mkfifo("pipe")
-        monkeypatch.setattr("blendin_local.paths.PIPE_PATIENCE_S", 0.0)
+        monkeypatch.setattr("blendin_local.paths.PIPE_TIMEOUT_S", 0.0)
     return tmp_path
 
 

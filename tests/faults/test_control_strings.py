@@ -130,6 +130,7 @@ def problem_of(vocabulary, template, turns):
     return None
 
 
+@pytest.mark.slow
 def test_no_text_of_a_user_becomes_a_control_token(vocabulary, ledger):
     """Whatever a text spells and a template does to it, special tokens are only those the template wrote."""
     rng = random.Random(13)

@@ -243,9 +243,9 @@ KINDS = {f.__name__: f for f in (refusal, redirect, portal, odd_headers, odd_bod
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """No pauses, no shared cache, no token."""
-    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "RETRY_DELAY_S", 0.0)
     monkeypatch.setattr(hub_download, "ATTEMPTS", 2)
-    monkeypatch.setattr(hub_module, "METADATA_SECONDS", 1.0)
+    monkeypatch.setattr(hub_module, "REQUEST_TIMEOUT_S", 1.0)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
     for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
@@ -282,6 +282,7 @@ def outcome(reference, store):
     return problem
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_of_a_hub(ledger, tmp_path, monkeypatch, kind):
@@ -318,6 +319,7 @@ PROXIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_proxies_that_refuse_or_make_no_sense(ledger, tmp_path, monkeypatch):
     """A proxy that asks for a login or shows a page, for both kinds of hub; addresses that are none."""

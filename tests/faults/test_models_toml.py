@@ -14,11 +14,11 @@ from blendin_local.jobs.inventory import list_models
 from blendin_local.models import registry as registry_module
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.entries import PathSource
-from blendin_local.models.reading import LARGEST_TEXT
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import PairSpec, resolve_pair
+from blendin_local.paths import MAX_TEXT_BYTES
 
 MOST_SECONDS = 10.0
 WHOLE = """
@@ -251,7 +251,7 @@ def problems(registry, store):
             if isinstance(source, PathSource):
                 continue
             named = source if source.file else replace(source, file="x")
-            yield attempt(lambda named=named: store.place(named))
+            yield attempt(lambda named=named: store.path_of(named))
 
 
 @pytest.fixture
@@ -280,6 +280,7 @@ def outcome(file, draw, store):
     return "too slow" if time.monotonic() - begun > MOST_SECONDS else problem
 
 
+@pytest.mark.slow
 def test_mutated_files(ledger, alone, tmp_path):
     """Wrong types, odd values, broken syntax, bytes that are no text: thousands of them, seeded."""
     store = Store(tmp_path / "store")
@@ -292,6 +293,7 @@ def test_mutated_files(ledger, alone, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"work", "store"}
 
 
+@pytest.mark.slow
 def test_every_key_with_every_kind_of_value(ledger, alone, tmp_path):
     """Each key of each table gets each of the values, whatever kind it should have."""
     store = Store(tmp_path / "store")
@@ -328,11 +330,11 @@ def put(kind, path):
         "empty": b"",
         "NULs": bytes(1000),
         "UTF-16": WHOLE.encode("utf-16"),
-        "huge": b"#" * (LARGEST_TEXT + 1),
-        "deep arrays": b"x = " + b"[" * (LARGEST_TEXT - 10),
-        "deep tables": b"[" + b"a." * (LARGEST_TEXT // 2 - 10) + b"a]",
-        "many keys": b"\n".join(b"k%d = 1" % i for i in range(LARGEST_TEXT // 12)),
-        "slow keys": b"\n".join(b"k%d." % i + b"a." * 5 + b"a = 1" for i in range(LARGEST_TEXT // 30)),
+        "huge": b"#" * (MAX_TEXT_BYTES + 1),
+        "deep arrays": b"x = " + b"[" * (MAX_TEXT_BYTES - 10),
+        "deep tables": b"[" + b"a." * (MAX_TEXT_BYTES // 2 - 10) + b"a]",
+        "many keys": b"\n".join(b"k%d = 1" % i for i in range(MAX_TEXT_BYTES // 12)),
+        "slow keys": b"\n".join(b"k%d." % i + b"a." * 5 + b"a = 1" for i in range(MAX_TEXT_BYTES // 30)),
     }
     if kind in texts:
         path.write_bytes(texts[kind])

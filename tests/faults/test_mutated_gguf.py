@@ -107,6 +107,7 @@ def try_patches(opener, trials, path, mutator, count):
             patch.undo(path, old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_to_a_toy_is_fatal(tmp_path, ledger, opener, kind):
     """Headers, tensors, vocabularies and weights of the four kinds of memory may say what they like."""

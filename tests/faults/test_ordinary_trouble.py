@@ -17,9 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blendin_local.cli.common.trouble import as_error
-from blendin_local.engine.machine import physical_cores
-from blendin_local.engine.memory import available_memory, total_memory
+from blendin_local.cli.common.failures import as_error
+from blendin_local.engine.machine import available_memory, physical_cores, total_memory
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.registry import load_registry
@@ -249,6 +248,7 @@ def _may_be_nobody():
     return subprocess.run(command, env=env, cwd="/", capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_ordinary_trouble_is_one_line(ledger, place):
     """Whatever the system refuses ends as one line with a next step and the exit code of its kind."""
     cases = CASES if _may_be_nobody() else [case for case in CASES if not case.shut]
@@ -258,6 +258,7 @@ def test_ordinary_trouble_is_one_line(ledger, place):
             trials.record(case.name, problem_of(case, place))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--trace", "--html"])
 def test_an_answer_is_finished_on_the_screen_where_only_its_copy_failed(place, option):
     """A full disk under a file costs the file: the whole answer is on stdout, then one line, exit code 1."""
@@ -287,7 +288,7 @@ def test_a_pipe_with_a_writer_is_a_file(tmp_path):
 )
 def test_what_is_no_file_is_refused_in_bounded_time(tmp_path, monkeypatch, name, says):
     """An endless device, a pipe without a writer, a directory and a zero byte: each a UsageError."""
-    monkeypatch.setattr("blendin_local.paths.PIPE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("blendin_local.paths.PIPE_TIMEOUT_S", 0.1)
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(UsageError, match=says):

@@ -136,6 +136,7 @@ def problem_of(vocabulary, source):
     return f"{seconds:.1f} s" if seconds > SECONDS else None
 
 
+@pytest.mark.slow
 def test_no_template_takes_the_machine(vocabulary, ledger):
     """Bombs of all kinds end in time, and the next template is rendered as if nothing had been."""
     quick = random.Random(3).sample(QUICK, 8)

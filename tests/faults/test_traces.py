@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.options import BlendOptions
-from blendin_local.cli.common.trouble import as_error
 from blendin_local.cli.replay.command import replay
 from blendin_local.errors import BlendinError, UsageError
 from tests.hostile_text import HOSTILE, raw_controls
@@ -95,6 +95,7 @@ def problem_of(path, rng, terminal):
     return f"controls on the terminal: {left}" if left else None
 
 
+@pytest.mark.slow
 def test_a_mutated_trace_is_reported_or_refused(ledger, stored, tmp_path, terminal):
     """Values of any kind, lost keys, doubled and swapped lines, changed bytes, cuts."""
     path = tmp_path / "bad.jsonl"

@@ -15,12 +15,12 @@ from blendin_local.cli.run.outputs import JsonLines
 from blendin_local.core.candidates import END
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion, Step, shortened
-from blendin_local.decode.evidence import TracePolicy, with_evidence
 from blendin_local.decode.respond import Ending, Question, respond
+from blendin_local.decode.trace import TracePolicy, with_trace
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.recording import Recording
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.scripted import SILENT, Script, predict
+from blendin_local.testing.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
@@ -55,7 +55,7 @@ def answered(
     """What scripted models say, with all evidence."""
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
-    running = with_evidence(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+    running = with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
     scripts = {"base": base, "guide": guide, "untuned": chatter(77, 0.5)}
     steps: list[Step] = []
     exchange = next(running)

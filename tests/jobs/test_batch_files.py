@@ -80,11 +80,11 @@ def run_meddled(source, out, meddle, after):
     """A run in which something happens to its files when so many rows are finished."""
     with opened(source, out) as batch:
 
-        def listen(progress):
+        def on_progress(progress):
             if progress.finished_now == after:
                 meddle()
 
-        batch.answer(ScriptedAnswers(), lambda: False, listen)
+        batch.answer(ScriptedAnswers(), lambda: False, on_progress)
 
 
 def rename(path):
@@ -142,7 +142,7 @@ def test_meddling_with_a_file_ends_the_run_with_a_word(source, out, meddle, of, 
     """Whatever happens to a file while it is written is named, exit 1; the manifest counts what is left."""
     path = of(out)
     with pytest.raises(
-        WriteError, match=f"{path.name} .*(removed|another file|was cut|something else|edited)"
+        WriteError, match=f"{path.name} .*(removed|another file|was truncated|something else|edited)"
     ):
         run_meddled(source, out, lambda: meddle(path), after)
     for file in (out, errors_of(out)):
@@ -168,7 +168,7 @@ def test_a_run_after_meddling_finishes_the_rows(source, out, meddle):
 
 def test_what_is_missing_is_named(source, out):
     """The difference between what was written and what is there, row by row."""
-    with pytest.raises(WriteError, match=r"no longer hold what came of rows 1, 3, 4, 5, 6 and 5 more"):
+    with pytest.raises(WriteError, match=r"no longer hold the results of rows 1, 3, 4, 5, 6 and 5 more"):
         run_meddled(source, out, lambda: remove(out), ROWS)
 
 
@@ -177,7 +177,7 @@ def test_fewer_answers_than_the_manifest_counts_are_told(source, out):
     run(source, out)
     os.truncate(out, out.read_bytes().index(b"\n") + 1)
     with opened(source, out) as batch:
-        assert ["holds 1 of the 10 answers" in note for note in batch.notes] == [True]
+        assert ["has 1 of the 10 answers" in note for note in batch.notes] == [True]
 
 
 @pytest.mark.parametrize("meddle", MEDDLING)
@@ -214,9 +214,9 @@ def test_a_file_replaced_between_opening_and_locking_is_opened_again(source, out
     def replace_and_lock(fd):
         if not replaced:
             replaced.append(out.rename(out.with_name("elsewhere")))
-        return growing_lock(fd)
+        return jsonl_lock(fd)
 
-    growing_lock = jsonl_file.try_lock
+    jsonl_lock = jsonl_file.try_lock
     monkeypatch.setattr(jsonl_file, "try_lock", replace_and_lock)
     run(source, out)
     require_all(out)
@@ -302,7 +302,7 @@ def test_removing_files_lets_no_second_writer_in(source, out):
                     path.unlink()
                 run(source, out)
 
-        with pytest.raises(WriteError, match="another file now"):
+        with pytest.raises(WriteError, match="replaced by another file"):
             first.answer(ScriptedAnswers(), lambda: False, begin_second)
     require_all(out)
 
@@ -434,7 +434,7 @@ def test_a_manifest_is_made_anew_from_input_and_output(source, out):
             assert batch.progress().left == ROWS - 7
         [found] = seen
 
-        assert (found.answered, found.failed, found.silent, found.differing) == (6, 1, 0, {})
+        assert (found.answered, found.failed, found.without_settings, found.differing) == (6, 1, 0, {})
         assert json.loads(manifest_path(out).read_text())["state"] == "stopped"
         require_truth(source, out)
     pair = ScriptedAnswers()
@@ -478,7 +478,7 @@ def test_answers_of_other_settings_are_shown_before_they_are_taken_over(source, 
     manifest_path(out).unlink()
     with adopting(source, out, seen.append):
         pass
-    assert (seen[1].silent, seen[1].differing) == (10, {})
+    assert (seen[1].without_settings, seen[1].differing) == (10, {})
 
 
 def test_only_rows_of_this_input_are_taken_over(source, out):
@@ -518,6 +518,7 @@ MUTATED = (
 )
 
 
+@pytest.mark.slow
 def test_manifests_of_every_shape_end_as_one_error(source, out):
     """Each part replaced by each kind of value: refused or gone on with, never a traceback."""
     run(source, out, ScriptedAnswers(stop_after=4))
@@ -533,7 +534,7 @@ def test_manifests_of_every_shape_end_as_one_error(source, out):
 
 
 def test_lines_of_evaluations_are_held_too(tmp_path):
-    """A growing file outside a batch has the same lock and the same checks."""
+    """An append-only file outside a batch has the same lock and the same checks."""
     path = tmp_path / "readings.jsonl"
     with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
@@ -541,7 +542,7 @@ def test_lines_of_evaluations_are_held_too(tmp_path):
         with pytest.raises(UsageError, match="another"), AppendOnlyFile.locked(path):
             pass
         path.write_bytes(b"")
-        with pytest.raises(WriteError, match="was cut"):
+        with pytest.raises(WriteError, match="was truncated"):
             file.append({"custom_id": "b"})
 
 

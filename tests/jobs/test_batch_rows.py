@@ -194,7 +194,7 @@ def test_all_bad_rows_are_reported_and_none_crashes(tmp_path):
             file.write(line + b'\n{"prompt": "good"}\n')
     found, faults = scan(path)
 
-    assert (found.rows, found.bad) == (2 * len(bad), len(bad))
+    assert (found.rows, found.invalid) == (2 * len(bad), len(bad))
     assert [fault.line for fault in faults] == [2 * i + 1 for i in range(len(bad))]
     for fault, (_, word) in zip(faults, bad, strict=True):
         assert word in fault.message

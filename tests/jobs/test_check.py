@@ -186,9 +186,9 @@ def test_an_interval_across_the_limit_is_said():
 class ScriptedReader:
     """Both are 70 % sure at every fourth letter, and right at every other of these; else 90 %, and right."""
 
-    def read(self, role, prompt, *, tempering, should_stop):
+    def read(self, role, prompt, *, temperature_profile, should_stop):
         del should_stop
-        assert tempering
+        assert temperature_profile
         if "long" in prompt:
             raise ContextFullError(n_prompt=9, n_ctx=3)
         width = 1 if role == "base" else 2
@@ -201,7 +201,7 @@ class ScriptedReader:
 
 def place(start, piece, top_p, *, hit):
     logits = np.log(np.array([top_p, 0.95 - top_p, 0.05], dtype=np.float32))
-    return token_score(logits, int(logits.argmax()) if hit else 2, start, piece, tempering=True)
+    return token_score(logits, int(logits.argmax()) if hit else 2, start, piece, temperature_profile=True)
 
 
 def test_uncertain_places_are_the_bases_at_shared_boundaries():
@@ -212,7 +212,9 @@ def test_uncertain_places_are_the_bases_at_shared_boundaries():
     assert found["guide"].everywhere.places == 32
     assert found["base"].uncertain.places == 16
     assert found["guide"].uncertain.places == 16
-    assert isinstance(next(ScriptedReader().read("base", "a", tempering=True, should_stop=bool)), TokenScore)
+    assert isinstance(
+        next(ScriptedReader().read("base", "a", temperature_profile=True, should_stop=bool)), TokenScore
+    )
     assert calibrate(ScriptedReader(), ["too long"], 0.75) == {}
 
 

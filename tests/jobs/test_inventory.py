@@ -50,10 +50,10 @@ def registry(tmp_path):
 def files(registry, store, tmp_path):
     """A file of the user's own, one that was fetched, and a split one fetched by a hub reference."""
     make_toy(tmp_path / "mine.gguf", "sliding", template=None)
-    place = store.place(PACKAGED)
+    place = store.path_of(PACKAGED)
     place.parent.mkdir(parents=True)
     make_toy(place, "plain")
-    split = store.place(HubSource("user/repo", "x-Q8_0-00001-of-00002.gguf"))
+    split = store.path_of(HubSource("user/repo", "x-Q8_0-00001-of-00002.gguf"))
     split.parent.mkdir(parents=True)
     split.write_bytes(b"GGUF one")
     split.with_name("x-Q8_0-00002-of-00002.gguf").write_bytes(b"GGUF two")
@@ -127,7 +127,7 @@ def test_a_broken_file_is_described_by_an_error(registry, store, files):
 def test_unfinished_downloads_are_counted_and_dropped(store):
     """They take disk, so they are told, and can be dropped."""
     assert unfinished(store) == 0
-    place = store.workshop(store.models / "x.gguf")
+    place = store.partial_dir(store.models / "x.gguf")
     place.mkdir(parents=True)
     (place / "a.part").write_bytes(b"12345")
     assert unfinished(store) == 5

@@ -16,8 +16,8 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.reading import read_recordings
 from blendin_local.jobs.replay.replay import replay
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.testing.scripted import spoken
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
-from tests.scripted import spoken
 
 blends = st.builds(
     BlendSettings,
@@ -74,6 +74,7 @@ def test_the_same_settings_decide_the_same(path, duo, blend, sampling, limit):
     assert (again.then, again.unknown) == (completion.blend, 0)
 
 
+@pytest.mark.slow
 @given(duos, changes, samplings, limits)
 @settings(deadline=None, max_examples=300)
 def test_other_settings_agree_with_really_running_them(path, duo, change, sampling, limit):
@@ -118,6 +119,7 @@ def test_the_old_name_of_the_untuned_model_is_read():
     assert step_from_json(json.loads(old)) == step
 
 
+@pytest.mark.slow
 @given(duos, changes, st.sampled_from([0, 2, 100]))
 @settings(deadline=None)
 def test_what_json_keeps_is_never_taken_for_more(path, duo, change, kept):

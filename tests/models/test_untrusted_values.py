@@ -51,6 +51,7 @@ def hostile_names(package="-rr#", version="", member="x"):
     return f'[models.toy]\nsources = [{{ file = "toy.gguf", parts = [{part}] }}]\n'
 
 
+@pytest.mark.slow
 def test_a_file_of_the_working_directory_runs_no_code(blendin, names, hostile, mark, tmp_path):
     """With the good model here, `pull` of its redefined name asks nobody, deletes nothing, runs nothing."""
     (tmp_path / "config").mkdir()
@@ -126,6 +127,7 @@ def test_names_in_a_file_have_the_form_of_their_standard(tmp_path, key, value):
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.slow
 def test_pip_reads_and_runs_nothing_of_the_working_directory(toy, store, hostile, mark, monkeypatch):
     """Neither a module pip, nor a requirements file, nor a setting: only the wheel is fetched."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
@@ -170,6 +172,7 @@ def test_the_requirement_cannot_be_an_option(tmp_path, monkeypatch):
     assert setting == str(tmp_path / "my.conf")
 
 
+@pytest.mark.slow
 def test_the_users_own_pip_settings_hold(toy, store, wheels, tmp_path, monkeypatch):
     """An index that only the user's pip.conf names is found."""
     config = tmp_path / "own.conf"
@@ -192,6 +195,7 @@ def test_another_pip_is_not_looked_for_in_the_working_directory(tmp_path, monkey
         pip_module.pip_command()
 
 
+@pytest.mark.slow
 def test_a_good_file_stays_until_the_new_one_is_whole(toy, store, wheels):
     """Whatever comes in its place, refused or not to be had: the old bytes are there afterwards."""
     good = get(toy, store)

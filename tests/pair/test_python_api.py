@@ -57,7 +57,11 @@ def pair(toys):
             "did you mean blend=BlendSettings(threshold=...)?",
         ),
         (lambda pair: pair.respond("x", zzz=1), "no argument 'zzz'", "it takes conversation, system, blend"),
-        (lambda pair: pair.read("base", "x", temper=True), "read() has no argument 'temper'", "tempering?"),
+        (
+            lambda pair: pair.read("base", "x", temprature_profile=True),
+            "read() has no argument",
+            "temperature_profile?",
+        ),
         (lambda pair: open_pair("demo", pul=True), "open_pair() has no argument 'pul'", "did you mean pull?"),
         (lambda pair: open_pair(gide="x"), "open_pair() has no argument 'gide'", "did you mean guide?"),
     ],
@@ -154,7 +158,7 @@ WRONG = {
     "pair.respond('x', temprature=1)": 'Unexpected keyword argument "temprature"',
     "pair.respond(5)": "incompatible type",
     "pair.stream('x', blend=0.3)": 'Argument "blend" to',
-    "pair.read('base', 'x', temper=True)": 'Unexpected keyword argument "temper"',
+    "pair.read('base', 'x', temprature_profile=True)": 'Unexpected keyword argument "temprature_profile"',
     "BlendSettings(treshold=0.3)": 'Unexpected keyword argument "treshold" for "BlendSettings"',
     "BlendSettings(bridge='rope')": 'Argument "bridge" to "BlendSettings" has incompatible type',
 }

@@ -19,7 +19,6 @@ from blendin_local.reports.plots.charts import (
     bars,
     heatmap,
     histogram,
-    lines,
     reliability,
     scatter,
 )
@@ -35,9 +34,6 @@ PICTURES = {
         name, {name: [Dot(0, 1, name), Dot(1, 25)]}, labels=(name, "y"), trend=(9, 2)
     ),
     "heatmap": lambda name: heatmap(name, [name], ["a", "b"], [[0.25, None]], percent=True),
-    "lines": lambda name: lines(
-        name, {name: [(0, Estimate(25)), (1, Estimate(3, 2, 4))]}, labels=(name, "y")
-    ),
 }
 
 

@@ -116,7 +116,7 @@ def test_the_footer_gives_asked_and_changed_together():
 
 def test_the_warning_comes_above_a_fifth():
     """More than 20 % asked brings the paper's warning, and 20 % does not."""
-    assert "Warning: over 20 % of the steps asked the guide" in footer(completion(asked_step(0))).plain
+    assert "Warning: the guide was asked at over 20 % of the steps" in footer(completion(asked_step(0))).plain
 
 
 @pytest.mark.parametrize(("method", "warned"), [("ensemble", False), ("proxy", False), ("blendin", True)])

@@ -236,6 +236,7 @@ def hostile_home(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.cli
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -25,6 +25,7 @@ def tuned(folder, right, **more):
     return judge(on.benchmark, tried(on, SettledAnswers(right), protocol(FITTED, [CALIBRATED])), **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "words"),
     [
@@ -48,11 +49,11 @@ def test_the_trials_fit_80_columns_and_end_in_a_sentence(tmp_path, right, words)
         assert word in " ".join(shown.split())
 
 
-def test_what_was_wanted_and_what_was_reached(tmp_path):
-    """With a wanted rate the sentence names both."""
+def test_the_target_rate_and_the_rate_reached(tmp_path):
+    """With a target rate the sentence names both."""
     shown = rendered(tune_view(tuned(tmp_path, lambda *_: True, target_rate=0.4)))
 
-    assert "where 40.0 % were wanted" in " ".join(shown.split())
+    assert "the target is 40.0 %" in " ".join(shown.split())
 
 
 def recordings(folder, n):

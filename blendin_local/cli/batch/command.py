@@ -33,13 +33,17 @@ def batch(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="IN", help="Prompts: JSON lines, .csv, .tsv, or .txt with one a line.", show_default=False
+            metavar="IN",
+            help="Prompts: JSON Lines, .csv, .tsv, or .txt with one prompt per line.",
+            show_default=False,
         ),
     ],
     *,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Answers, as JSON lines; go on if it is there.", show_default=False),
+        typer.Option(
+            "--out", "-o", help="Output file (JSON Lines). If it exists, the run resumes.", show_default=False
+        ),
     ],
     rows: RowOptions,
     models: ModelOptions,
@@ -49,8 +53,8 @@ def batch(
     answer: AnswerOptions,
     report: ReportOptions,
 ) -> None:
-    """Answer a file of prompts; stopped at any time, the same command goes on."""
-    from blendin_local.cli.batch.run import run_batch  # noqa: PLC0415 - `--help` must not wait for it
+    """Answer a file of prompts. Run the same command again to resume."""
+    from blendin_local.cli.batch.run import run  # noqa: PLC0415 - `--help` must not wait for it
 
     session = SessionOptions(models, runtime, blend, sampling, answer)
-    run_batch(source, out, rows, report, session)
+    run(source, out, rows, report, session)

@@ -17,28 +17,37 @@ _report = partial(typer.Option, rich_help_panel="Output")
 
 @dataclass(frozen=True)
 class RowOptions:
-    """Which rows, and how they are worked off."""
+    """Which rows to answer, and how."""
 
     parallel: Annotated[
-        int | None, _rows("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")
+        int | None,
+        _rows("--parallel", "-np", min=1, help="Rows to answer at once. Default: by memory and cores."),
     ] = None
-    field: Annotated[str | None, _rows("--field", help="Field or column of the prompt.")] = None
-    skip_bad: Annotated[bool, _rows("--skip-bad", help="Leave bad rows out and record them.")] = False
-    limit: Annotated[int | None, _rows("--limit", min=1, help="Only the first so many rows.")] = None
-    shard: Annotated[str | None, _rows("--shard", metavar="I/N", help="Only every N-th row from row I.")] = (
-        None
+    field: Annotated[
+        str | None, _rows("--field", help="Field or column that holds the prompt. Default: prompt.")
+    ] = None
+    skip_invalid: Annotated[
+        bool, _rows("--skip-invalid", "--skip-bad", help="Record invalid rows as errors and continue.")
+    ] = False
+    limit: Annotated[int | None, _rows("--limit", min=1, help="Answer only the first N rows.")] = None
+    shard: Annotated[
+        str | None, _rows("--shard", metavar="I/N", help="Answer only every N-th row, starting with row I.")
+    ] = None
+    dry_run: Annotated[bool, _rows("--dry-run", help="Check and count the rows without loading a model.")] = (
+        False
     )
-    dry_run: Annotated[bool, _rows("--dry-run", help="Check and count the rows; load nothing.")] = False
-    retry_errors: Annotated[bool, _rows("--retry-errors", help="Ask rows that failed again.")] = False
-    restart: Annotated[bool, _rows("--restart", help="Throw earlier answers away.")] = False
-    adopt: Annotated[bool, _rows("--adopt", help="Take over answers that have no whole manifest.")] = False
-    yes: Annotated[bool, _rows("--yes", "-y", help="Do not ask before either.")] = False
+    retry_errors: Annotated[bool, _rows("--retry-errors", help="Answer failed rows again.")] = False
+    restart: Annotated[bool, _rows("--restart", help="Delete earlier answers and start over.")] = False
+    adopt: Annotated[bool, _rows("--adopt", help="Resume from answers whose manifest is lost.")] = False
+    yes: Annotated[
+        bool, _rows("--yes", "-y", help="Do not ask before --restart deletes or --adopt resumes.")
+    ] = False
 
 
 @dataclass(frozen=True)
 class ReportOptions:
     """What is written beside the answers."""
 
-    steps: Annotated[bool, _report("--steps", help="Keep the record of every step.")] = False
-    json: Annotated[bool, _report("--json", help="A summary as one JSON object on stdout.")] = False
-    quiet: Annotated[bool, _report("--quiet", "-q", help="No progress.")] = False
+    steps: Annotated[bool, _report("--steps", help="Include the record of every step.")] = False
+    json: Annotated[bool, _report("--json", help="Print a summary as one JSON object to stdout.")] = False
+    quiet: Annotated[bool, _report("--quiet", "-q", help="Do not show progress.")] = False

@@ -29,7 +29,7 @@ from blendin_local.cli.chat.state import Turn
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
-from blendin_local.paths import from_home
+from blendin_local.paths import expand_user
 from blendin_local.views.answer import AnswerPrinter, View, counted, footer
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.visible import escape_controls
@@ -231,7 +231,7 @@ def _path(text: str, command: str) -> Path:
         words = [text]
     if len(words) != 1 or not words[0]:
         raise UsageError(f"{command} needs a file", f"{command} FILE.jsonl")
-    return from_home(words[0])
+    return expand_user(words[0])
 
 
 def _save(chat: Chat, text: str) -> None:

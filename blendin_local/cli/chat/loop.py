@@ -18,7 +18,7 @@ from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import completions, run_command
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
 from blendin_local.cli.chat.state import ChatPair, ChatStart
-from blendin_local.cli.common.trouble import as_error
+from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.views.answer import error_line

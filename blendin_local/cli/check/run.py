@@ -106,14 +106,14 @@ def _requests(command: _Command, ready: ResolvedPair) -> list[Request]:
     answer = replace(ready.answer, max_tokens=asked, top_logprobs=opened.blend.top_k)
     defaults = RowDefaults(opened.blend, ready.sampling, answer, ready.system)
 
-    def on_fault(fault: InvalidRow) -> None:
+    def on_invalid(fault: InvalidRow) -> None:
         if not what.skip_bad:
             command.say(f"{source}:{fault.line}: {fault.message}", "none")
 
-    scan = scan_rows(source, what.field, defaults, on_fault)
-    if scan.bad and (not what.skip_bad or scan.bad == scan.rows):
+    scan = scan_rows(source, what.field, defaults, on_invalid)
+    if scan.invalid and (not what.skip_bad or scan.invalid == scan.rows):
         raise UsageError(
-            f"{scan.bad} of {scan.rows} rows of {source} are bad",
+            f"{scan.invalid} of {scan.rows} rows of {source} are bad",
             "correct them, or leave them out with --skip-bad",
         )
     rows = [row.request for row in scan.read() if isinstance(row, Row)][: what.limit or limits.n_prompts]

@@ -1,49 +1,78 @@
-"""Questions to whoever sits at the terminal, and what holds where nobody does.
+"""Questions to the user at the terminal, and what happens without one.
 
-Here: `ask`; `acceptance`, the question about a models.toml of the working directory; `fetch_text`.
-Not here: what such a file may do unasked (`models.overrides`), what is done after a yes.
+Here: `ask`; `confirmation`, before something is deleted or adopted; `acceptance`, about a models.toml of the
+working directory; `fetch_text`.
+Not here: what such a file may do without asking (`models.overrides`), what is done after a yes.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 
+from blendin_local.cli.common.interrupt import ordinary_interrupts
+from blendin_local.cli.common.printing import print_note
+from blendin_local.errors import UsageError
 from blendin_local.jobs.inventory import source_text
-from blendin_local.models.overrides import Accept, Changes
+from blendin_local.models.overrides import Accept, Overrides
 from blendin_local.models.references import Resolved
 from blendin_local.views.visible import escape_controls
 
 
 def can_ask(err: Console) -> bool:
-    """Whether somebody could answer."""
+    """Whether there is a terminal to ask on."""
     return sys.stdin is not None and sys.stdin.isatty() and err.is_terminal
 
 
 def ask(question: str, err: Console) -> bool:
-    """Whether the answer is a yes; anything else is a no."""
-    reply = err.input(f"{escape_controls(question)} [y/N] ", markup=False)
+    """Whether the answer is yes; anything else means no. Ctrl-C leaves at once."""
+    with ordinary_interrupts():
+        reply = err.input(f"{escape_controls(question)} [y/N] ", markup=False)
     return reply.strip().lower() in {"y", "yes"}
 
 
+def confirmation(err: Console, *, yes: bool) -> Callable[[str], bool]:
+    """A `confirm` callback for a job: shows what the question is about, also with `--quiet`, then asks it.
+
+    Args:
+        err: Where it is asked.
+        yes: Whether the user has already agreed, with `--yes`.
+    """
+
+    def confirm(text: str) -> bool:
+        *details, question = text.splitlines()
+        quiet, err.quiet = err.quiet, False
+        for line in details:
+            print_note(err, line, style="none")
+        err.quiet = quiet
+        if yes:
+            return True
+        if not can_ask(err):
+            raise UsageError(f"cannot ask without a terminal: {question}", "add --yes to agree")
+        return ask(question, err)
+
+    return confirm
+
+
 def acceptance(err: Console, *, yes: bool = False) -> Accept | None:
-    """Who decides on what a models.toml of the working directory changes; None where nobody can."""
+    """Decides on what a models.toml of the working directory changes; None if nobody can be asked."""
     if yes:
         return lambda _: True
     if not can_ask(err):
         return None
 
-    def accept(changes: Changes) -> bool:
+    def accept(changes: Overrides) -> bool:
         wanted = ask(f"{changes}. Use what it says?", err)
         if not wanted:
-            err.print("left out; its new names are there", style="footer")
+            err.print("its changes are not used; its new names are", style="footer")
         return wanted
 
     return accept
 
 
 def fetch_text(item: Resolved) -> str:
-    """A sentence about a file that a models.toml of the working directory wants to have fetched."""
+    """A sentence about a file that a models.toml of the working directory wants to download."""
     source = source_text(item.source) or "nothing"
     return escape_controls(f"{item.reference}: {item.distrusted} wants to fetch {source}")

@@ -1,6 +1,6 @@
 """Progress of downloads on stderr.
 
-Here: `download_bars`: a bar per file on a terminal, a line every few seconds elsewhere; licences are named.
+Here: `download_bars`: a bar per file on a terminal, a line every few seconds elsewhere, and each licence.
 Not here: the downloads (`models.fetch`).
 """
 
@@ -25,8 +25,8 @@ from blendin_local.models.references import Resolved
 LINE_EVERY_S = 5.0
 
 
-class Bars:
-    """The listeners of several downloads."""
+class DownloadBars:
+    """Progress bars for several downloads."""
 
     def __init__(self, err: Console) -> None:
         self._err = err
@@ -41,11 +41,11 @@ class Bars:
         self._started = False
 
     def note(self, sentence: str) -> None:
-        """A line between the bars."""
+        """Print a line above the bars."""
         self._err.print(sentence, style="footer", soft_wrap=True)
 
-    def listener(self, item: Resolved) -> Callable[[int, int], None]:
-        """Name the file and its licence, and follow its download."""
+    def start(self, item: Resolved) -> Callable[[int, int], None]:
+        """Print the licence of a file and return the progress callback of its download."""
         if item.entry is not None and item.entry.license:
             self.note(f"{item.reference}: {item.entry.license}. {item.entry.notice}".rstrip())
         return self._bar(item.reference) if self._err.is_terminal else self._lines(item.reference)
@@ -58,25 +58,25 @@ class Bars:
         return lambda done, total: self._progress.update(task, completed=done, total=total)
 
     def _lines(self, name: str) -> Callable[[int, int], None]:
-        last = [monotonic() - LINE_EVERY_S, 0.0]  # when, and how far
+        last = [monotonic() - LINE_EVERY_S, 0.0]  # time of the last line, and its bytes
 
-        def listen(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             if done > last[1] and (monotonic() - last[0] >= LINE_EVERY_S or done == total):
                 last[:] = [monotonic(), done]
                 self.note(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-        return listen
+        return on_progress
 
     def close(self) -> None:
-        """Leave the bars as they are."""
+        """Stop drawing; the bars stay as they are."""
         if self._started:
             self._progress.stop()
 
 
 @contextmanager
-def download_bars(err: Console) -> Iterator[Bars]:
-    """Bars that are gone with the block."""
-    bars = Bars(err)
+def download_bars(err: Console) -> Iterator[DownloadBars]:
+    """Progress bars that are stopped at the end of the block."""
+    bars = DownloadBars(err)
     try:
         yield bars
     finally:

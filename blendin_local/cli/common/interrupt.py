@@ -1,7 +1,8 @@
-"""Ctrl-C, and for a batch SIGTERM and SIGHUP too, as a request to stop and keep what there is.
+"""Ctrl-C, and for jobs SIGTERM and SIGHUP too, as a request to stop and keep what is finished.
 
-Here: `stop_on_interrupt`, around each answer of `run` and `chat`, and around a whole `batch`.
-Not here: who polls the request (`Pair.stream(should_stop=...)`), Ctrl-C at the prompt (`cli.chat.reader`).
+Here: `stop_on_interrupt`, around each answer of `run` and `chat`, and around a whole job such as `batch`;
+`ordinary_interrupts`, around what can simply be broken off.
+Not here: the code that polls the request (`should_stop`), Ctrl-C at the prompt (`cli.chat.reader`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Interrupt:
     """Whether the user asked to stop.
 
     Attributes:
-        number: The signal that asked, 0 for none.
+        number: The signal that was received first; 0 for none.
     """
 
     def __init__(self) -> None:
@@ -30,11 +31,11 @@ class Interrupt:
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a program that a signal has ended."""
+        """The exit code of a program that a signal has ended."""
         return 128 + self.number
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal; leave at once at the second."""
+        """Note the first signal; leave at once on the second."""
         if self.requested and number != signal.SIGINT:
             raise SystemExit(128 + number)
         if self.requested:
@@ -50,14 +51,13 @@ def stop_on_interrupt(*, terminate: bool = False) -> Iterator[Interrupt]:
     nothing is installed.
 
     Args:
-        terminate: Whether SIGTERM and SIGHUP are taken in the same way, unless they are ignored (nohup).
+        terminate: Whether to treat SIGTERM and SIGHUP in the same way, unless they are ignored (nohup).
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    names = ("SIGTERM", "SIGHUP") if terminate else ()
-    more = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
+    more = _signals("SIGTERM", "SIGHUP") if terminate else []
     numbers = [signal.SIGINT, *(number for number in more if signal.getsignal(number) != signal.SIG_IGN)]
     before = [(number, signal.signal(number, interrupt.receive)) for number in numbers]
     try:
@@ -69,12 +69,24 @@ def stop_on_interrupt(*, terminate: bool = False) -> Iterator[Interrupt]:
 
 @contextmanager
 def ordinary_interrupts() -> Iterator[None]:
-    """Within the block Ctrl-C raises KeyboardInterrupt at once: for waiting that can simply be broken off."""
+    """Within the block Ctrl-C raises KeyboardInterrupt at once, and SIGTERM and SIGHUP end the program.
+
+    For questions and downloads within `stop_on_interrupt`, which poll no request.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = [(signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))]
+    for number in _signals("SIGTERM", "SIGHUP"):
+        if isinstance(getattr(signal.getsignal(number), "__self__", None), Interrupt):
+            before.append((number, signal.signal(number, signal.SIG_DFL)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _signals(*names: str) -> list[signal.Signals]:
+    """Those of the signals that this system has; Windows has no SIGHUP."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]

@@ -50,13 +50,18 @@ def show_progress(
 ) -> Iterator[Callable[[Record], None]]:
     """An `on_progress` callback that shows each record it gets.
 
+    Nothing is shown before the first record, so a question may still be asked in the block until then.
+
     Args:
         err: Where it is shown.
         describe: Turns a record into what is shown of it.
-        start: The record to begin with; None shows an empty bar until the first record comes.
+        start: A record to begin with.
     """
     if err.quiet or not err.is_terminal or err.is_dumb_terminal:
-        yield _Lines(err, describe, start)
+        lines = _Lines(err, describe)
+        if start is not None:
+            lines(start)
+        yield lines
         return
     columns = (
         TextColumn("{task.fields[label]}", markup=False),
@@ -64,45 +69,54 @@ def show_progress(
         TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, refresh_per_second=4) as bar:
-        task = bar.add_task("", total=None, label="", figures="")
+    bar = Progress(*columns, console=err, refresh_per_second=4)
+    task = bar.add_task("", total=None, label="", figures="", start=False)
 
-        def on_progress(record: Record) -> None:
-            line = describe(record)
-            bar.update(
-                task, total=line.total, completed=line.completed, label=line.label, figures=line.figures
-            )
+    def on_progress(record: Record) -> None:
+        line = describe(record)
+        bar.update(task, total=line.total, completed=line.completed, label=line.label, figures=line.figures)
+        if not bar.live.is_started:
+            bar.start_task(task)
+            bar.start()
 
+    try:
         if start is not None:
             on_progress(start)
         yield on_progress
+    finally:
+        bar.stop()
 
 
 class _Lines(Generic[Record]):
-    """Prints a line for each new section, and within one not more often than every few seconds."""
+    """Prints a line for each new section, and within one not more often than every few seconds.
 
-    def __init__(
-        self, err: Console, describe: Callable[[Record], ProgressLine], start: Record | None
-    ) -> None:
+    Without a section the first record only starts the clock.
+    """
+
+    def __init__(self, err: Console, describe: Callable[[Record], ProgressLine]) -> None:
         self._err, self._describe = err, describe
-        self._last = monotonic()
-        self._section = "" if start is None else describe(start).section
+        self._last, self._section = 0.0, ""
+        self._begun = False
 
     def __call__(self, record: Record) -> None:
-        line = self._describe(record)
-        if line.section == self._section and monotonic() - self._last < LINE_EVERY_S:
+        line, now = self._describe(record), monotonic()
+        if not self._begun:
+            self._begun, self._last = True, now
+        if line.section == self._section and now - self._last < LINE_EVERY_S:
             return
-        self._last, self._section = monotonic(), line.section
+        self._last, self._section = now, line.section
         self._err.print(f"{line.label} · {line.figures}", soft_wrap=True)
 
 
 @contextmanager
-def batch_progress(err: Console, start: BatchProgress) -> Iterator[Callable[[BatchProgress], None]]:
+def batch_progress(
+    err: Console, start: BatchProgress | None = None
+) -> Iterator[Callable[[BatchProgress], None]]:
     """An `on_progress` callback for the rows of a batch.
 
     Args:
         err: Where it is shown.
-        start: How far the batch is before the run.
+        start: How far the batch is before the run, if it is known.
     """
     with show_progress(err, batch_line, start) as on_progress:
         yield on_progress
@@ -117,7 +131,7 @@ def batch_line(progress: BatchProgress) -> ProgressLine:
 
 def batch_figures(progress: BatchProgress) -> str:
     """Speed, share of asked and changed steps, time left, and failures in one line."""
-    now = progress.now
+    now = progress.blend_now
     parts = [f"{progress.tokens_per_second:.1f} tokens/s"]
     if now.steps:
         parts.append(f"{now.asked / now.steps:.0%} asked, {now.changed / now.steps:.0%} changed")

@@ -1,6 +1,6 @@
 """A pair opened for a command: options to a spec, missing files downloaded, progress shown.
 
-Here: `pair_spec`, what the options ask for; `interaction`, what a person at the terminal is asked and told;
+Here: `pair_spec`, what the options ask for; `interaction`, what the user at the terminal is asked and told;
 `settle`, which resolves the spec; `open_session` and `Session`, which answers with the command's settings.
 Not here: options (`cli.common.options`), what a spec means (`pair.resolve`).
 """
@@ -19,11 +19,13 @@ from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import download_bars
 from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.cli.common.options import ModelOptions, SessionOptions
+from blendin_local.cli.common.printing import print_note
 from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.models.local import Progress
+from blendin_local.jobs.preparation import default_pair_note
 from blendin_local.models.references import Resolved
+from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files, resolve_pair
 from blendin_local.settings import AnswerSettings
@@ -54,7 +56,7 @@ class Session:
         )
 
     def keeping_evidence(self) -> Session:
-        """The same, with answers that can be decided again."""
+        """The same, with answers that can be replayed."""
         return replace(self, answer=replace(self.answer, evidence=True))
 
     def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
@@ -92,33 +94,31 @@ def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
 
 
 def interaction(err: Console) -> Interaction:
-    """What the person at this terminal is asked and told."""
+    """What the user at this terminal is asked and told."""
 
     @contextmanager
     def downloads() -> Iterator[Callable[[Resolved], Progress]]:
         with ordinary_interrupts(), download_bars(err) as bars:
-            yield bars.listener
+            yield bars.start
 
     def note(sentence: str) -> None:
-        err.print(sentence, style="footer", soft_wrap=True)
+        print_note(err, sentence)
 
     return Interaction(acceptance(err), _confirm_download(err), downloads, note)
 
 
 def note_default_pair(resolved: ResolvedPair, err: Console) -> None:
-    """Say which pair was taken where none was named."""
+    """Say which pair is used if none was named."""
     if resolved.is_default:
-        err.print(
-            f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})", style="footer"
-        )
+        err.print(default_pair_note(resolved), style="footer")
 
 
 def settle(options: SessionOptions, err: Console, *, every_model: bool = False) -> ResolvedPair:
-    """Resolve what the options ask for; wrong settings are known before anything is loaded.
+    """Resolve what the options ask for; wrong settings are errors before anything is loaded.
 
     Args:
-        options: Of the command line.
-        err: Is told which pair was taken where none was named.
+        options: Those of the command line.
+        err: Where it is said which pair is used if none was named.
         every_model: As in `PairSpec`.
     """
     resolved = resolve_pair(pair_spec(options, every_model=every_model), accept=acceptance(err))
@@ -130,13 +130,13 @@ def settle(options: SessionOptions, err: Console, *, every_model: bool = False) 
 def open_session(
     options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, every_model: bool = False
 ) -> Iterator[Session]:
-    """Settle all settings, then open the pair.
+    """Resolve all settings, then open the pair.
 
     Args:
-        options: Of the command line.
-        err: For what is not the answer.
+        options: Those of the command line.
+        err: For everything but the answer.
         should_stop: Polled while weights are read.
-        every_model: Whether to open every model where the method needs fewer.
+        every_model: Whether to open every model that is named, also if the method needs fewer.
     """
     resolved = settle(options, err, every_model=every_model)
     paths = locate_files(resolved, None, interaction(err))
@@ -145,7 +145,7 @@ def open_session(
 
 
 def _confirm_download(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
-    """A question on the terminal, or None where nobody could answer."""
+    """A question on the terminal; None if there is no terminal."""
     if not can_ask(err):
         return None
 
@@ -158,6 +158,6 @@ def _confirm_download(err: Console) -> Callable[[Sequence[Resolved]], bool] | No
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)
-        return ask(f"Not on this machine: {names}{size}. Fetch now?", err)
+        return ask(f"Not on this machine: {names}{size}. Download now?", err)
 
     return confirm

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.paths import decode, read_bytes
+from blendin_local.paths import decode_utf8, read_bytes
 
 
 def day(name: str, text: str | None) -> date | None:
@@ -47,6 +47,6 @@ def read_text(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return decode(read_bytes(path), str(path))
+        return decode_utf8(read_bytes(path), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error

@@ -16,18 +16,17 @@ import typer
 from rich.console import Console
 
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
-from blendin_local.cli.common.downloads import Bars, download_bars
+from blendin_local.cli.common.downloads import DownloadBars, download_bars
 from blendin_local.cli.common.printing import print_data, print_json
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
 from blendin_local.jobs import inventory
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
-from blendin_local.models.package_download import Progress
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import nearest
-from blendin_local.models.store import Store
+from blendin_local.models.store import Progress, Store
 from blendin_local.views.doctor import diagnosis_view
 from blendin_local.views.inventory import ListingView, facts_view, megabytes, pair_view, removal_view
 from blendin_local.views.theme import make_consoles
@@ -74,7 +73,7 @@ def pull(
 class _Listener:
     """Follows a download from its first byte on: a file that is here gets no bar and no licence."""
 
-    def __init__(self, item: Resolved, bars: Bars) -> None:
+    def __init__(self, item: Resolved, bars: DownloadBars) -> None:
         self._item, self._bars = item, bars
         self._listen: Progress | None = None
 
@@ -85,7 +84,7 @@ class _Listener:
 
     def __call__(self, done: int, total: int) -> None:
         if self._listen is None:
-            self._listen = self._bars.listener(self._item)
+            self._listen = self._bars.start(self._item)
         self._listen(done, total)
 
 

@@ -27,7 +27,7 @@ from blendin_local.cli.common.options import (
 )
 from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
-from blendin_local.paths import decode
+from blendin_local.paths import decode_utf8
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,7 +101,7 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     """
     from_stdin = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
-        decode(sys.stdin.buffer.read(), "standard input") if from_stdin else None,
+        decode_utf8(sys.stdin.buffer.read(), "standard input") if from_stdin else None,
         read_text(file),
         None if argument in {None, STDIN} else without_surrogates(argument, "the question"),
     ]

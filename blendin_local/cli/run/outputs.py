@@ -15,9 +15,9 @@ from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 
+from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
-from blendin_local.cli.common.trouble import cannot_write
 from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.errors import UsageError, WriteError

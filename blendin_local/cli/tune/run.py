@@ -39,7 +39,7 @@ from blendin_local.core.methods import Role, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import replace_file
-from blendin_local.jobs.batch.manifest import begun_on, model_facts, settings_facts
+from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
@@ -133,7 +133,7 @@ def run_tune(command: TuneCommand) -> None:
 
 def _begun_on(folder: Path) -> date | None:
     """The date that templates were told in the trials that are there."""
-    return next(filter(None, map(begun_on, sorted(folder.glob("*.manifest.json")))), None)
+    return next(filter(None, map(first_run_date, sorted(folder.glob("*.manifest.json")))), None)
 
 
 def _questions(command: TuneCommand) -> tuple[Benchmark, list[Item]]:

@@ -1,7 +1,7 @@
 """The running of chat templates in a child process that is kept for the next ones.
 
 Here: `Renderer`, bounds and their failures; `renderer`, the one of this process.
-Not here: what the child does (`engine.chat_template.child`), what a prompt is made of
+Not here: what the child does (`engine.chat_template.worker`), what a prompt is made of
 (`engine.chat_template.template`).
 Source: a template is a program out of somebody's file. Jinja's sandbox keeps it from files and processes, but
 not from using time and memory, in C code that nothing in the same process can interrupt.
@@ -17,10 +17,15 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from blendin_local.engine.child import Child, ChildError, ChildMemoryError, ChildTimeoutError
+from blendin_local.engine.bounded_process import (
+    BoundedProcess,
+    BoundedProcessError,
+    ProcessMemoryError,
+    ProcessTimeoutError,
+)
 from blendin_local.errors import PairError
 
-MODULE = "blendin_local.engine.chat_template.child"
+MODULE = "blendin_local.engine.chat_template.worker"
 MEMORY = 448 * 2**20  # bytes; Python and Jinja take 20 MB of it
 TIME_LIMIT_S = 4.0  # of one prompt
 START_S = 60.0  # on a machine that is very busy
@@ -51,16 +56,16 @@ class Renderer:
     """A child process for templates, begun when first needed and anew after one had to be ended."""
 
     def __init__(self) -> None:
-        self._child: Child | None = None
+        self._child: BoundedProcess | None = None
         self._ready = False
         self._lock = Lock()
 
     def start(self) -> None:
-        """Begin the child without waiting for it; failures are told when it is needed."""
+        """Start the process without waiting for it; failures are reported when it is needed."""
         with self._lock:
             if self._child is None:
                 try:
-                    self._child, self._ready = Child(MODULE, MEMORY), False
+                    self._child, self._ready = BoundedProcess(MODULE, MEMORY), False
                 except OSError:
                     return
 
@@ -101,7 +106,7 @@ class Renderer:
         """The child's results; a child that was ended, or has no memory left, is not asked again."""
         keep = False
         try:
-            child = self._child = self._child or Child(MODULE, MEMORY)
+            child = self._child = self._child or BoundedProcess(MODULE, MEMORY)
             if not self._ready:
                 child.ask(b"", START_S, should_stop)
                 self._ready = True
@@ -111,11 +116,11 @@ class Renderer:
             if any("exhausted" in result for result in results):
                 raise unusable(results[-1]["error"])
             keep = True
-        except ChildTimeoutError as error:
+        except ProcessTimeoutError as error:
             raise unusable(f"it does not end within {TIME_LIMIT_S:g} s") from error
-        except ChildMemoryError as error:
+        except ProcessMemoryError as error:
             raise unusable("it takes too much memory") from error
-        except (ChildError, OSError, ValueError) as error:
+        except (BoundedProcessError, OSError, ValueError) as error:
             raise unusable(f"the process that renders it failed: {error}") from error
         finally:
             if not keep:

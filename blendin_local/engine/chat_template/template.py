@@ -31,14 +31,16 @@ from blendin_local.engine.vocabulary import Span, Vocabulary, joined
 
 OPEN_THOUGHT = "<think>"
 CLOSE_THOUGHT = "</think>"
-MARKS = range(0xF0000, 0x10FFFE)  # private-use characters, in which a run for a control string is written
+PLACEHOLDERS = range(
+    0xF0000, 0x10FFFE
+)  # private-use characters, in which a run for a control string is written
 
 Turn = Mapping[str, str]
 Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
-class _Marked:
+class _Masked:
     """A conversation whose control strings the template cannot see.
 
     Attributes:
@@ -51,7 +53,7 @@ class _Marked:
 
     def spans(self, text: str) -> Iterator[Span]:
         """Cut a rendered prompt at the runs: what they stand for is not trusted."""
-        runs = "|".join(f"{checkpoint}{{{len(string)}}}" for checkpoint, string in self.strings.items())
+        runs = "|".join(f"{placeholder}{{{len(string)}}}" for placeholder, string in self.strings.items())
         for i, part in enumerate(re.split(f"({runs})", text)):
             yield Span(self.strings[part[0]], trusted=False) if i % 2 else Span(part, trusted=True)
 
@@ -62,7 +64,7 @@ class ChatTemplate:
     Args:
         source: The template text.
         vocabulary: The guide's.
-        date: What a template that asks for the date is told.
+        date: The date given to a template that asks for it.
         thinking: Whether a model that can think aloud may do so.
     """
 
@@ -127,19 +129,19 @@ class ChatTemplate:
         template itself writes, and the conversation with its control strings out of the template's sight.
         """
         numbers = [{**turn, "content": _number(turn["content"])} for turn in turns]
-        marked = self._mark(turns)
-        conversations: list[Sequence[Turn]] = [turns, numbers, *([marked.turns] if marked else [])]
+        masked = self._mask(turns)
+        conversations: list[Sequence[Turn]] = [turns, numbers, *([masked.turns] if masked else [])]
         plain, shape, *seen = renderer().render(
             self._rendering, conversations, deadline - monotonic(), should_stop
         )
         if not all(_core(turn["content"]) in shape for turn in compress(numbers, needed)):
             raise TemplateRaisedError("it leaves out the system text")
-        spans = joined(list(marked.spans(seen[0]))) if marked else ()
+        spans = joined(list(masked.spans(seen[0]))) if masked else ()
         if "".join(span.text for span in spans) != plain:
             spans = (Span(plain, trusted=True),)  # the template treats such texts otherwise than others
-        return self._without_thought(self._only_own(spans, shape))
+        return self._without_thought(self._distrust_copies(spans, shape))
 
-    def _mark(self, turns: Sequence[Turn]) -> _Marked | None:
+    def _mask(self, turns: Sequence[Turn]) -> _Masked | None:
         """Put a run of a private-use character for every control string in the turns; None where none is."""
         controls, texts = self._vocabulary.controls, [turn["content"] for turn in turns]
         present = {string for text in texts for _, string in controls.find(text)}
@@ -147,28 +149,28 @@ class ChatTemplate:
             return None
         taken = {*self._source, *(c for text in texts for c in text)}
         free = (
-            checkpoint
-            for n in iter(lambda: secrets.choice(MARKS), None)
-            if (checkpoint := chr(n)) not in taken
+            placeholder
+            for n in iter(lambda: secrets.choice(PLACEHOLDERS), None)
+            if (placeholder := chr(n)) not in taken
         )
         strings: dict[str, str] = {}
         for string in present:
-            checkpoint = next(free)
-            while checkpoint in strings:
-                checkpoint = next(free)
-            strings[checkpoint] = string
-        marks = {string: checkpoint for checkpoint, string in strings.items()}
+            placeholder = next(free)
+            while placeholder in strings:
+                placeholder = next(free)
+            strings[placeholder] = string
+        placeholders = {string: placeholder for placeholder, string in strings.items()}
 
-        def hidden(text: str) -> str:
+        def mask(text: str) -> str:
             parts, end = [], 0
             for start, string in controls.find(text):
-                parts += [text[end:start], marks[string] * len(string)]
+                parts += [text[end:start], placeholders[string] * len(string)]
                 end = start + len(string)
             return "".join([*parts, text[end:]])
 
-        return _Marked([{**turn, "content": hidden(turn["content"])} for turn in turns], strings)
+        return _Masked([{**turn, "content": mask(turn["content"])} for turn in turns], strings)
 
-    def _only_own(self, spans: Sequence[Span], shape: str) -> tuple[Span, ...]:
+    def _distrust_copies(self, spans: Sequence[Span], shape: str) -> tuple[Span, ...]:
         """Trust no control string that is written more often than for harmless text of the same shape.
 
         A template can make one out of text in which there is none (`lower`, `replace`), or treat a text that

@@ -3,7 +3,7 @@
 Here: `require_bounds`.
 Not here: how the values lie in the file (`engine.gguf.reader`). What passes here can still be wrong for
 llama.cpp:
-that is found out by a first load in a child (`engine.first_load`).
+that is found out by a first load in a child (`engine.trial_load`).
 Source: the limits of llama.cpp (`src/llama-hparams.h`: LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS) with room to
 grow, and what the largest published models have.
 """

@@ -1,9 +1,10 @@
-"""Answers without a whole manifest: what they are, before anybody takes them over.
+"""Answers without a whole manifest: what is known about them before they are adopted.
 
-Here: `Adoption`; `look`, which compares the settings in answers with those of this run; `answered_on`.
-Not here: asking the user (`cli.batch.run`), writing the manifest (`run`).
-A line of an answer carries its signature (`Pair`): models, method, thresholds, sampling. It does not carry
-its prompt: that an answer belongs to a row is known by its id alone.
+Here: `find_adoptable`, which compares the settings in answers with those of this run; `AdoptableAnswers`,
+what it found; `first_answer_date`.
+Not here: the question to the user (`job`), the manifest (`batch`).
+An answer's line has its signature (`Pair`): models, method, thresholds, sampling. It does not have its
+prompt: only the id says which row it answers.
 """
 
 from __future__ import annotations
@@ -26,28 +27,30 @@ from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
 
 MODEL_FACTS = ("size", "kv_type")
+SHOWN_BLEND = ("threshold", "alpha", "top_k")  # beside the method
+MAX_IDS = 5  # of differing answers that are shown
 
 
 @dataclass(frozen=True)
-class Adoption:
-    """What would be taken over.
+class AdoptableAnswers:
+    """What would be adopted.
 
     Attributes:
-        places: The files.
-        identity: What would be written about them: input, models and settings of this run.
+        paths: The files.
+        identity: What would be written to the manifest: input, models and settings of this run.
         answered: Rows with an answer.
         failed: Rows in the errors.
-        torn: Bytes of torn last lines.
-        silent: Answers that carry no settings.
-        differing: Answers that carry other settings, by id, and which.
+        torn: Bytes of incomplete last lines.
+        without_settings: Answers that have no settings to compare.
+        differing: By id, in what the settings of answers differ from those of this run.
     """
 
-    places: BatchPaths
+    paths: BatchPaths
     identity: Identity
     answered: int
     failed: int
     torn: int
-    silent: int
+    without_settings: int
     differing: Mapping[str, str]
 
     @property
@@ -55,44 +58,77 @@ class Adoption:
         """All rows."""
         return self.answered + self.failed
 
+    def describe(self) -> Iterator[str]:
+        """Lines that say what is there, which settings this run has, and in what the two differ."""
+        paths, settings = self.paths, self.identity.settings
+        yield f"{paths.answers}: {_rows(self.answered)} answered, {self.failed} in {paths.errors.name}"
+        if self.torn:
+            yield f"  an incomplete last line ({self.torn:,} bytes) will be removed"
+        yield f"  by their ids they will count as answers to {paths.source}; their prompts are not recorded"
+        for role, model in self.identity.models.items():
+            yield f"  {role}: {model['file']} ({model['size']:,} bytes)"
+        yield f"  settings of this run: {_settings_text(settings)}"
+        if self.without_settings:
+            yield f"  no settings to compare in {_rows(self.without_settings)}"
+        if not self.differing:
+            compared = self.answered > self.without_settings
+            yield "  all settings are those of this run" if compared else "  nothing was compared"
+            return
+        yield f"  other settings in {_rows(len(self.differing))}:"
+        for key in list(self.differing)[:MAX_IDS]:
+            yield f"    {key}: {self.differing[key]}"
+        if len(self.differing) > MAX_IDS:
+            yield f"    and {len(self.differing) - MAX_IDS} more"
 
-def look(scan: Scan, places: BatchPaths, identity: Identity) -> Adoption:
-    """See what lies there; nothing is changed.
+
+def _rows(n: int) -> str:
+    return f"{n} row" if n == 1 else f"{n} rows"
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    blend = settings.get("blend", {})
+    words = [str(blend.get("method")), *(f"{name} {blend.get(name)}" for name in SHOWN_BLEND)]
+    words.append(f"temperature {settings.get('sampling', {}).get('temperature')}")
+    return ", ".join([*words, f"max tokens {settings.get('answer', {}).get('max_tokens')}"])
+
+
+def find_adoptable(scan: Scan, paths: BatchPaths, identity: Identity) -> AdoptableAnswers:
+    """Look at the answers; nothing is changed.
 
     Raises:
-        UsageError: It holds rows of something else, or a row twice.
+        UsageError: They hold rows of another input, or a row twice.
     """
-    kept = FinishedRows(scan, places)
+    finished = FinishedRows(scan, paths)
     recorded: dict[int, str] = {}
-    same: dict[str, str] = {}  # most answers carry the same settings, which are kept once
+    same: dict[str, str] = {}  # most answers have the same settings, which are stored once
 
-    def take(line: Mapping[str, Any]) -> None:
-        kept.take_answer(line)
+    def on_line(line: Mapping[str, Any]) -> None:
+        finished.add_answer(line)
         if isinstance(signature := record_of(line).get("signature"), dict) and "blend" in signature:
             text = json.dumps(signature)
             recorded[scan.index.row_of(line["custom_id"]) or 0] = same.setdefault(text, text)
 
-    torn = read_back(places.answers, take).torn + read_back(places.errors, kept.take_error).torn
-    answered = kept.state.count(ANSWERED)
-    return Adoption(
-        places=places,
+    torn = read_back(paths.answers, on_line).torn + read_back(paths.errors, finished.add_error).torn
+    answered = finished.state.count(ANSWERED)
+    return AdoptableAnswers(
+        paths=paths,
         identity=identity,
         answered=answered,
-        failed=kept.state.count(FAILED),
+        failed=finished.state.count(FAILED),
         torn=torn,
-        silent=answered - len(recorded),
+        without_settings=answered - len(recorded),
         differing=dict(_differing(scan, identity, recorded)),
     )
 
 
-def answered_on(answers: Path) -> date | None:
-    """The date that the guide's template was told for the first answer here; None where no answer says."""
+def first_answer_date(answers: Path) -> date | None:
+    """The date that the chat template got for the first answer; None if no answer says."""
     try:
         with open(answers, "rb") as file:
             line = json.loads(file.readline())
         return date.fromisoformat(record_of(line)["signature"]["date"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None  # no file, or no answer of ours: `look` says what is wrong with it
+        return None  # no file, or not our answer: `find_adoptable` says what is wrong with it
 
 
 def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> Iterator[tuple[str, str]]:
@@ -100,19 +136,19 @@ def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> I
         if number not in recorded:
             continue
         if not isinstance(row, Row):
-            yield row.id, f"its row is bad: {row.message}"
+            yield row.id, f"its row is invalid: {row.message}"
         elif differences := _differences(json.loads(recorded[number]), row.request, identity):
             yield row.request.key, "; ".join(differences)
 
 
 def _differences(signature: Mapping[str, Any], request: Request, identity: Identity) -> list[str]:
-    """What an answer carries otherwise than this run would; what only one of them says is no difference."""
+    """In what an answer differs from one of this run; what only one of them says does not count."""
     sampling, answer = asdict(request.sampling), {**asdict(request.answer), "stop": list(request.answer.stop)}
     if request.sampling.seed is None:
-        sampling.pop("seed")  # it was drawn
+        sampling.pop("seed")  # it was drawn at random
     stop = (signature.get("answer") or {}).get("stop")
     if isinstance(stop, list) and stop[: len(answer["stop"])] == answer["stop"]:
-        answer.pop("stop")  # the template's own follow
+        answer.pop("stop")  # those of the template follow
     wanted = {
         "blend": {**asdict(request.blend), "alpha": request.blend.alpha_name},
         "sampling": sampling,
@@ -132,7 +168,7 @@ def _model(identity: Identity, role: str) -> dict[str, Any]:
 
 
 def _common(one: Any, other: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold
-    """What of `one` stands in `other` too."""
+    """The part of `one` whose keys `other` has too."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {key: _common(one[key], other[key]) for key in one if key in other}
     return one

@@ -1,9 +1,9 @@
-"""The run: rows in, lines out, and everything that must hold in between.
+"""An open batch: answer the rows that are left, and see that the files hold the answers.
 
-Here: `Batch`: going on where the files end, answering what is left, and seeing that the files hold it.
-Not here: validation (`scan`), files (`places`, `growing`, `manifest`), what they hold (`kept`), what must fit
-before a run goes on (`resume`), how rows share a batch (`pair`).
-A row is finished once its line is on the disk, in the answers or in the errors.
+Here: `Batch`; `BatchPair`, what it needs of a pair.
+Not here: the whole job (`job`), validation (`scan`), the files (`paths`, `jsonl_file`, `manifest`), which
+rows are finished (`progress`), what is checked before a run resumes (`resume`).
+A row is finished once its line is on disk, in the answers or in the errors.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from typing import Any, Protocol
 
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, UsageError, WriteError
-from blendin_local.jobs.batch.adoption import Adoption
+from blendin_local.jobs.batch.adoption import AdoptableAnswers
 from blendin_local.jobs.batch.formats import BlendCounts, answer_line, blend_of, error_line
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
-from blendin_local.jobs.batch.manifest import (
-    Identity,
-    Manifest,
-)
+from blendin_local.jobs.batch.manifest import Identity, Manifest
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import (
     ANSWERED,
@@ -33,16 +30,16 @@ from blendin_local.jobs.batch.progress import (
     BatchProgress,
     FinishedRows,
 )
-from blendin_local.jobs.batch.resume import ADOPTED, forget_failures, found_manifest
+from blendin_local.jobs.batch.resume import ADOPTED, drop_failed_rows, manifest_to_resume
 from blendin_local.jobs.batch.rows import InvalidRow, Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
 
 COUNTED = ("wanted", "answered", "failed", "left")
-TELL_EVERY_S = 0.5  # while no row is finished; counting a million rows takes a millisecond
+REPORT_EVERY_S = 0.5  # while no row is finished; counting a million rows takes a millisecond
 
 
-class Answers(Protocol):
+class BatchPair(Protocol):
     """What a batch needs of a pair."""
 
     @property
@@ -58,15 +55,15 @@ class Answers(Protocol):
 
 
 class Batch:
-    """A batch whose files are held; made by `open`, then `answer`.
+    """A batch whose files are locked. Open it with `open`, then call `answer`.
 
     Args:
-        scan: What the input holds.
-        places: The files.
+        scan: The input.
+        paths: The files.
         options: What to do.
-        kept: What is finished.
+        finished: The rows that are finished.
         files: The answers and the errors.
-        manifest: What is said about them.
+        manifest: The manifest.
 
     Attributes:
         notes: What the user should know about the files as they were found.
@@ -75,22 +72,22 @@ class Batch:
     def __init__(
         self,
         scan: Scan,
-        places: BatchPaths,
+        paths: BatchPaths,
         options: BatchOptions,
         *,
-        kept: FinishedRows,
+        finished: FinishedRows,
         files: tuple[AppendOnlyFile, AppendOnlyFile],
         manifest: Manifest,
     ) -> None:
-        self.scan, self.places, self.options = scan, places, options
-        self.kept, self.manifest = kept, manifest
+        self.scan, self.paths, self.options = scan, paths, options
+        self.finished, self.manifest = finished, manifest
         self._answers, self._errors = files
-        self._now = BlendCounts()
+        self._blend_now = BlendCounts()
         self._finished_now = 0
         self._tokens_now = 0
-        self._began = self._told = monotonic()
+        self._began = self._reported = monotonic()
         self.notes = [
-            f"the last line of {file.path} was torn and cut off ({file.torn:,} bytes); its row is asked again"
+            f"removed an incomplete last line of {file.path} ({file.torn:,} bytes); its row is answered again"
             for file in files
             if file.torn
         ]
@@ -100,128 +97,123 @@ class Batch:
     def open(
         cls,
         scan: Scan,
-        places: BatchPaths,
+        paths: BatchPaths,
         options: BatchOptions,
         identity: Identity,
         facts: Mapping[str, Any],
         *,
-        adopt: Callable[[Adoption], None] | None = None,
+        adopt: Callable[[AdoptableAnswers], None] | None = None,
     ) -> Iterator[Batch]:
-        """Take hold of the files and see what is finished.
+        """Lock the files and read which rows are finished.
 
         Args:
-            scan: What the input holds.
-            places: The files.
+            scan: The input.
+            paths: The files.
             options: What to do.
-            identity: What must be as it was in earlier runs.
-            facts: Versions and names for the manifest.
-            adopt: Where answers have no whole manifest: is told what is there, and returns if they are to be
-                taken over. None: they never are.
+            identity: What must be equal in all runs.
+            facts: Versions and file names for the manifest.
+            adopt: Called with the answers that have no whole manifest; raises if they are not to be adopted.
+                None: they never are.
 
         Raises:
-            UsageError: Another run is at it, or the files belong to another batch.
-            WriteError: The disk refuses.
+            UsageError: Another run is writing the files, or they belong to another batch.
+            WriteError: They cannot be written.
         """
-        with AppendOnlyFile.locked(places.answers) as answers, ExitStack() as stack:
-            found = found_manifest(scan, places, identity, adopt)
+        with AppendOnlyFile.locked(paths.answers) as answers, ExitStack() as stack:
+            found = manifest_to_resume(scan, paths, identity, adopt)
             if options.retry_errors:
-                forget_failures(places)
-            errors = stack.enter_context(AppendOnlyFile.locked(places.errors, make=False))
-            kept = FinishedRows(scan, places)
-            answers.read(kept.take_answer)
-            errors.read(kept.take_error)
-            manifest = Manifest(places.manifest, identity, facts, dict(found.get("times", {})))
-            batch = cls(scan, places, options, kept=kept, files=(answers, errors), manifest=manifest)
-            batch._settle(found)
+                drop_failed_rows(paths)
+            errors = stack.enter_context(AppendOnlyFile.locked(paths.errors, create=False))
+            finished = FinishedRows(scan, paths)
+            answers.read(finished.add_answer)
+            errors.read(finished.add_error)
+            manifest = Manifest(paths.manifest, identity, facts, dict(found.get("times", {})))
+            batch = cls(scan, paths, options, finished=finished, files=(answers, errors), manifest=manifest)
+            batch._update_manifest(found)
             yield batch
 
-    def _settle(self, found: Mapping[str, Any]) -> None:
-        """Write the manifest where nothing else will: it was adopted, or a kill came after the last row."""
+    def _update_manifest(self, found: Mapping[str, Any]) -> None:
+        """Write the manifest where nothing else does: on adoption, or after a kill after the last row."""
         progress, state = self.progress(), found.get("state")
         was = {name: found.get("counts", {}).get(name) for name in COUNTED}
         now = {name: getattr(progress, name) for name in COUNTED}
         counted = was["answered"] if was["wanted"] == now["wanted"] else 0
         if isinstance(counted, int) and counted > now["answered"]:
             self.notes.append(
-                f"{self.places.answers} holds {now['answered']} of the {counted} answers that its manifest "
-                "counts: the others are asked again"
+                f"{self.paths.answers} has {now['answered']} of the {counted} answers that its manifest "
+                "counts: the others are answered again"
             )
         if state == ADOPTED or (found and not progress.left and (state, was) != ("finished", now)):
             self.manifest.write("stopped" if progress.left else "finished", progress.to_json())
 
-    @property
-    def tally(self) -> BlendCounts:
-        """Counts over all answers on disk."""
-        return self.kept.tally
-
     def progress(self) -> BatchProgress:
-        """How far it is."""
-        return self._with_pace(self.kept)
+        """How far the batch is."""
+        return self._progress_of(self.finished)
 
-    def _with_pace(self, kept: FinishedRows) -> BatchProgress:
+    def _progress_of(self, finished: FinishedRows) -> BatchProgress:
         return replace(
-            kept.progress(self.options),
+            finished.progress(self.options),
             finished_now=self._finished_now,
             tokens_now=self._tokens_now,
             seconds=monotonic() - self._began,
-            now=self._now,
+            blend_now=self._blend_now,
         )
 
     def answer(
-        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[BatchProgress], None]
+        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], None]
     ) -> BatchProgress:
-        """Answer what is left.
+        """Answer the rows that are left.
 
         Args:
-            pair: Answers requests.
-            should_stop: Polled; rows that are not finished then are dropped and asked again by the next run.
-            listen: Is told how far it is, after each row and while rows are written.
+            pair: Answers the requests.
+            should_stop: Polled; rows that are unfinished then are dropped, and the next run answers them.
+            on_progress: Called after each row, and at times while rows are being answered.
 
         Raises:
-            WriteError: The disk refuses, and what was finished is kept; or something else changed the files.
+            WriteError: A file cannot be written, or something else changed it; finished rows are kept.
             UsageError: The input was changed meanwhile.
         """
         self._began = monotonic()
-        before = self.manifest.history.get("seconds", 0.0)
+        before = self.manifest.times.get("seconds", 0.0)
         self._note_times(before, started=_now())
         self.manifest.write("running", self.progress().to_json())
         try:
-            self._answer(pair, should_stop, listen)
+            self._answer(pair, should_stop, on_progress)
         except BaseException:
-            with suppress(BlendinError):  # what happened first is what the user should hear
+            with suppress(BlendinError):  # the first error is the one to report
                 self._finish(before)
             raise
         self._finish(before)
         return self.progress()
 
     def _answer(
-        self, pair: Answers, should_stop: Callable[[], bool], listen: Callable[[BatchProgress], None]
+        self, pair: BatchPair, should_stop: Callable[[], bool], on_progress: Callable[[BatchProgress], None]
     ) -> None:
-        live: dict[str, tuple[int, Row]] = {}
+        active: dict[str, tuple[int, Row]] = {}
         already = pair.tokens_evaluated
 
         def watch() -> None:
             self._tokens_now = pair.tokens_evaluated - already
-            if monotonic() - self._told > TELL_EVERY_S:
-                self._tell(listen)
+            if monotonic() - self._reported > REPORT_EVERY_S:
+                self._report(on_progress)
 
         for request, outcome in pair.answer_all(
-            self._requests(live, should_stop), should_stop=should_stop, watch=watch
+            self._requests(active, should_stop), should_stop=should_stop, watch=watch
         ):
-            number, row = live.pop(request.key)
+            number, row = active.pop(request.key)
             if isinstance(outcome, Completion) and outcome.finish_reason == "cancelled":
                 continue
             self._keep(number, row, outcome)
-            self._tell(listen)
+            self._report(on_progress)
 
-    def _tell(self, listen: Callable[[BatchProgress], None]) -> None:
-        self._told = monotonic()
-        listen(self.progress())
+    def _report(self, on_progress: Callable[[BatchProgress], None]) -> None:
+        self._reported = monotonic()
+        on_progress(self.progress())
 
     def _requests(
-        self, live: dict[str, tuple[int, Row]], should_stop: Callable[[], bool]
+        self, active: dict[str, tuple[int, Row]], should_stop: Callable[[], bool]
     ) -> Iterator[Request]:
-        """What is left, read as it is needed; bad rows are recorded on the way."""
+        """The rows that are left, read as they are needed; invalid ones are recorded on the way."""
         seen = 0
         for number, row in enumerate(self.scan.read()):
             if should_stop():
@@ -231,12 +223,12 @@ class Batch:
             seen += 1
             if self.options.limit is not None and seen > self.options.limit:
                 return
-            if self.kept.state[number] != LEFT:
+            if self.finished.state[number] != LEFT:
                 continue
             if isinstance(row, InvalidRow):
                 self._fail(number, row)
             else:
-                live[row.request.key] = (number, row)
+                active[row.request.key] = (number, row)
                 yield row.request
 
     def _keep(self, number: int, row: Row, outcome: Completion | BlendinError) -> None:
@@ -245,18 +237,18 @@ class Batch:
             return
         line = answer_line(row, outcome, with_steps=self.options.with_steps)
         self._answers.append(line)
-        self.kept.state[number] = ANSWERED
+        self.finished.state[number] = ANSWERED
         self._finished_now += 1
-        for tally in (self.tally, self._now):
-            tally.add(blend_of(line))
+        for counts in (self.finished.blend, self._blend_now):
+            counts.add(blend_of(line))
 
     def _fail(self, number: int, failed: Row | InvalidRow, error: BlendinError | None = None) -> None:
         self._errors.append(error_line(number, failed, error))
-        self.kept.state[number] = FAILED
+        self.finished.state[number] = FAILED
         self._finished_now += 1
 
     def _finish(self, before: float) -> None:
-        """Say in the manifest what the files hold; `WriteError` where that is not what was written."""
+        """Write to the manifest what the files hold; `WriteError` if that is not what was written."""
         progress, trouble = self.progress(), None
         try:
             self._answers.verify()
@@ -269,16 +261,16 @@ class Batch:
             raise trouble
 
     def _read_again(self, error: WriteError) -> tuple[BatchProgress, WriteError]:
-        """What is in files that something else has changed, and what to say of it."""
+        """The progress by files that something else has changed, and the error to raise."""
         try:
-            there = FinishedRows.read(self.scan, self.places)
+            on_disk = FinishedRows.read(self.scan, self.paths)
         except UsageError as unusable:
             raise WriteError(f"{error.message}; {unusable.message}", error.hint) from error
-        difference = self.kept.difference(there) or "every row is still in it"
-        return self._with_pace(there), WriteError(f"{error.message}; {difference}", error.hint)
+        difference = self.finished.difference(on_disk) or "every row is still in it"
+        return self._progress_of(on_disk), WriteError(f"{error.message}; {difference}", error.hint)
 
     def _note_times(self, seconds: float, **moments: str) -> None:
-        times = self.manifest.history
+        times = self.manifest.times
         times.setdefault("first_started", _now())
         times.pop("ended", None)
         times.update(moments, seconds=round(seconds, 3))

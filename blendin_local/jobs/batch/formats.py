@@ -1,7 +1,8 @@
 """The lines of the files that a batch writes.
 
-Here: `answer_line` and `error_line`, and `read_tally`, which reads the counts back out of an answer's line.
-Not here: how lines reach the disk (`results`).
+Here: `answer_line` and `error_line`; `blend_of`, which reads the counts of an answer's line; `BlendCounts`,
+which adds them up.
+Not here: how lines reach the disk (`jsonl_file`).
 Sources: `core.record_json.completion_to_json`; the response form of OpenAI's batch API.
 """
 
@@ -17,13 +18,13 @@ from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.batch.rows import InvalidRow, Row
 
-BAD_ROW = "bad_row"  # the code of rows that were never asked; others are `BlendinError.code`
+BAD_ROW = "bad_row"  # the code of invalid rows; other codes are `BlendinError.code`
 OBJECTS = {"chat": "chat.completion", "completion": "text_completion"}
 
 
 @dataclass
 class BlendCounts:
-    """Counts over answers that are on disk."""
+    """Steps, asked and changed steps, and evaluated tokens over many answers."""
 
     steps: int = 0
     asked: int = 0
@@ -33,7 +34,7 @@ class BlendCounts:
     guide_silent: int = 0
 
     def add(self, blend: Mapping[str, Any]) -> None:
-        """Count one answer's part `blend`."""
+        """Add the counts of one answer, its field `blend`."""
         self.steps += blend.get("steps", 0)
         self.asked += blend.get("asked", 0)
         self.changed += blend.get("changed", 0)
@@ -57,7 +58,7 @@ class BlendCounts:
 
 
 def answer_line(row: Row, completion: Completion, *, with_steps: bool) -> dict[str, Any]:
-    """The line of an answer, in the form its row came in."""
+    """The line of an answer, in the format of its row."""
     record = completion_to_json(completion, with_steps=with_steps)
     key = row.request.key
     if row.form == "own":
@@ -69,7 +70,7 @@ def answer_line(row: Row, completion: Completion, *, with_steps: bool) -> dict[s
 
 
 def _choices(row: Row, record: dict[str, Any]) -> dict[str, Any]:
-    """What OpenAI's clients read; the rest of the record stays beside it."""
+    """The fields that OpenAI's clients read; they are taken out of the record."""
     usage = record.pop("usage")
     prompt = usage["base_prompt_tokens"] or usage["guide_prompt_tokens"]
     text = record.pop("text")
@@ -96,7 +97,7 @@ def error_line(number: int, failed: Row | InvalidRow, error: BlendinError | None
     Args:
         number: The row, from 0.
         failed: The row.
-        error: Why there is no answer; None where the row itself is bad.
+        error: Why there is no answer; None if the row itself is invalid.
     """
     if isinstance(failed, InvalidRow):
         why, key, form = {"code": BAD_ROW, "message": failed.message}, failed.id, "own"
@@ -110,7 +111,7 @@ def error_line(number: int, failed: Row | InvalidRow, error: BlendinError | None
 
 
 def record_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record within the line of an answer, whichever its form."""
+    """The record within the line of an answer, in either format."""
     record: Mapping[str, Any] = line["response"]["body"] if "response" in line else line
     return record
 

@@ -1,8 +1,9 @@
-"""A file of prompts as a stream of raw rows: JSON lines, CSV or plain text.
+"""A file of prompts as a stream of raw rows: JSON Lines, CSV or plain text.
 
-Here: `read_raw`, which never holds more than one row and never stops at a bad one.
-Not here: what a row means (`rows`), which rows there are and which ids are taken (`scan`).
-The form goes by the name: `.csv` and `.tsv` are tables, `.txt` is a prompt a line, all else is JSON lines.
+Here: `read_raw`, which never holds more than one row and never stops at an invalid one.
+Not here: what a row means (`rows`), which rows there are and which ids are used twice (`scan`).
+The file's suffix decides: `.csv` and `.tsv` are tables, `.txt` has one prompt per line, any other is JSON
+Lines.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from blendin_local.settings import (
 BOM = b"\xef\xbb\xbf"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 SETTINGS = settings_on("row", BlendSettings, SamplingSettings, AnswerSettings)  # columns of a table
-LONGEST_CELL = 2**31 - 1
-LONGEST_NAME = 60  # of a column that is shown
+MAX_CELL = 2**31 - 1  # characters
+MAX_SHOWN_NAME = 60  # characters of a column's name in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +40,21 @@ class RawRow:
     Attributes:
         line: The line it begins on, from 1.
         values: Its fields by name; empty where it could not be read.
-        fault: Why it could not be read; empty where it could.
+        error: Why it could not be read; empty where it could.
     """
 
     line: int
     values: Mapping[str, Any]
-    fault: str = ""
+    error: str = ""
 
 
 def read_raw(path: Path, field: str | None, digest: Callable[[bytes], None]) -> Iterator[RawRow]:
-    """The rows of a file, blank lines left out.
+    """The rows of a file without blank lines.
 
     Args:
         path: The file.
-        field: The name of the field that holds the prompt; None takes `prompt`.
-        digest: Is told every byte of the file.
+        field: The name of the field that holds the prompt; None means `prompt`.
+        digest: Called with every byte of the file, line by line.
 
     Raises:
         UsageError: The file cannot be read, or has no column for the prompt.
@@ -86,7 +87,7 @@ def _json(number: int, line: bytes, field: str | None) -> RawRow:
     except json.JSONDecodeError as error:
         return RawRow(number, {}, f"is not JSON: {error.msg} at character {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless nesting
-        return RawRow(number, {}, f"is not JSON that can be read: {type(error).__name__}")
+        return RawRow(number, {}, f"is JSON that cannot be read: {type(error).__name__}")
     if not isinstance(value, dict):
         return RawRow(number, {}, f"is {_kind(value)}, not an object with a prompt")
     if field is not None and field in value:
@@ -112,7 +113,7 @@ def _not_utf8(line: bytes, error: UnicodeDecodeError) -> str:
 
 
 def _table(lines: Iterator[bytes], separator: str, field: str | None) -> Iterator[RawRow]:
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL)
     decoded = (line.decode("utf-8", "surrogateescape") for line in lines)
     reader = csv.reader(decoded, delimiter=separator, strict=True)
     header = _header(reader)
@@ -134,10 +135,12 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
         names = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
-        raise UsageError(f"the first line is no list of columns: {error}", "name the columns") from None
+        raise UsageError(
+            f"the first line is not a header: {error}", "put the names of the columns there"
+        ) from None
     try:
         "".join(names).encode()
-    except UnicodeEncodeError:  # the escapes of bytes that are no text
+    except UnicodeEncodeError:  # escapes of bytes that are not UTF-8
         raise UsageError("the first line is not UTF-8", "convert the file, for example with iconv") from None
     return names
 
@@ -155,8 +158,8 @@ def _prompt_column(header: list[str], field: str | None) -> str:
 
 
 def plain_name(name: str) -> str:
-    """The name of a field or column, as it can be shown on one line."""
-    short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    """The name of a field or column, short and printable."""
+    short = name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}…"
     return short if short.isprintable() else ascii(short)
 
 
@@ -165,7 +168,7 @@ def _table_row(line: int, header: list[str], cells: list[str], prompt: str) -> R
         return RawRow(line, {}, f"has {len(cells)} cells, but there are {len(header)} columns")
     try:
         "".join(cells).encode()
-    except UnicodeEncodeError:  # the escapes of bytes that are no text
+    except UnicodeEncodeError:  # escapes of bytes that are not UTF-8
         return RawRow(line, {}, "is not UTF-8")
     values: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
     if prompt != "prompt":
@@ -181,7 +184,7 @@ def _cell(setting: Setting, cell: str) -> Any:  # noqa: ANN401 - as `_number`
     return _number(cell) if setting.kind in {"number", "count"} else cell
 
 
-def _number(cell: str) -> Any:  # noqa: ANN401 - what is no number is refused where its meaning is known
+def _number(cell: str) -> Any:  # noqa: ANN401 - other text is refused where the field's type is known
     for kind in (int, float):
         try:
             return kind(cell)

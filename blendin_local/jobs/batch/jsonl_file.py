@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-ATTEMPTS = 20  # at a file that is replaced between opening and locking it
-CHUNK = 2**20
+ATTEMPTS = 20  # to lock a file that is replaced between opening and locking it
+CHUNK = 2**20  # bytes
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -45,21 +45,21 @@ def encode(record: Mapping[str, Any]) -> bytes:
 
 
 def cannot_write(path: Path, error: OSError) -> WriteError:
-    """What to say where the disk refuses."""
+    """The error for a file that the system refuses to write."""
     return WriteError(
         f"{path} cannot be written: {error.strerror or error}",
-        "every finished row is kept: make room, then run the same command again",
+        "every finished row is kept: free some space, then run the same command again",
     )
 
 
 @dataclass
 class Content:
-    """The bytes of a file of lines.
+    """What a JSON Lines file holds.
 
     Attributes:
         whole: Bytes of whole lines.
-        torn: Bytes after the last line end: what a crash left of a line.
-        digest: Of the whole lines.
+        torn: Bytes after the last newline: the part of a line that a crash left.
+        digest: SHA-256 of the whole lines.
     """
 
     whole: int = 0
@@ -67,17 +67,17 @@ class Content:
     digest: _Hash = field(default_factory=hashlib.sha256)
 
 
-def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> Content:
+def read_back(path: Path, on_line: Callable[[Mapping[str, Any]], None]) -> Content:
     """Read the lines of an earlier run.
 
     Args:
         path: The file; it may be absent.
-        take: Is given each line's record; raises LookupError, TypeError, ValueError, AttributeError or
+        on_line: Called with each line's record; raises LookupError, TypeError, ValueError, AttributeError or
             ArithmeticError for one it cannot use.
 
     Returns:
-        What it holds. Only bytes without a line end are torn: a whole line that cannot be used was written by
-        somebody else, or edited.
+        What the file holds. Only bytes without a newline count as torn: a whole line that cannot be used was
+        written by something else, or edited.
 
     Raises:
         UsageError: A line is not one of a batch, or the file cannot be read.
@@ -94,34 +94,34 @@ def read_back(path: Path, take: Callable[[Mapping[str, Any]], None]) -> Content:
             if not line.endswith(b"\n"):
                 content.torn = len(line)
                 break
-            if not _usable(line, take):
+            if not _usable(line, on_line):
                 raise UsageError(
                     f"line {number} of {path} was not written by blendin batch, or was edited",
-                    "take it out (its row is asked again), choose another -o, or begin anew with --restart",
+                    "remove it (its row is answered again), choose another -o, or start over with --restart",
                 )
             content.whole += len(line)
             content.digest.update(line)
     return content
 
 
-def _usable(line: bytes, take: Callable[[Mapping[str, Any]], None]) -> bool:
+def _usable(line: bytes, on_line: Callable[[Mapping[str, Any]], None]) -> bool:
     try:
-        take(json.loads(line))
+        on_line(json.loads(line))
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError):
         return False
     return True
 
 
 def replace_file(path: Path, chunks: Iterable[bytes], *, one_writer: bool = False) -> None:
-    """Write a private file so that a reader finds the old or the new one, whatever happens.
+    """Write a private file so that a reader always finds the old or the new one, whole.
 
     Args:
         path: The file.
-        chunks: What it will hold.
+        chunks: The new content.
         one_writer: Whether a lock keeps other writers away (`files.write_atomic`).
 
     Raises:
-        WriteError: The disk is full or broken; the old file is there.
+        WriteError: The disk is full or broken; the old file is unchanged.
     """
     try:
         write_atomic(path, chunks, one_writer=one_writer)
@@ -130,47 +130,48 @@ def replace_file(path: Path, chunks: Iterable[bytes], *, one_writer: bool = Fals
 
 
 class AppendOnlyFile:
-    """A file of JSON lines that is appended to. Made by `locked`; `read` it before the first `append`.
+    """A JSON Lines file that is only appended to. Open it with `locked`; `read` it before the first `append`.
 
     Args:
         path: The file.
 
     Attributes:
-        torn: Bytes of a torn last line that were cut off, or would be.
+        torn: Bytes of an incomplete last line that were removed, or would be.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn = 0
         self._fd = -1
-        self._made = False
-        self._kept = Content()
-        self._time: int | None = None  # of the last change that is known to be ours
+        self._created = False
+        self._content = Content()
+        self._time: int | None = None  # of the last modification that is known to be ours
 
     @classmethod
     @contextmanager
-    def locked(cls, path: Path, *, make: bool = True) -> Iterator[AppendOnlyFile]:
-        """A file that nobody else of this program can write to.
+    def locked(cls, path: Path, *, create: bool = True) -> Iterator[AppendOnlyFile]:
+        """Open a file that no other process of this program can write to.
 
         Args:
             path: The file.
-            make: Whether to make it now, else with its first line. It is removed again where none came.
+            create: Whether to create it now; otherwise with its first line. A new file that stays empty is
+                removed at the end.
 
         Raises:
-            UsageError: Another process is writing it.
+            UsageError: Another process is writing to it.
             WriteError: It cannot be opened or locked.
         """
         file = cls(path)
         try:
-            if make or file._is_there():
-                file._hold()
+            if create or file._is_there():
+                file._open_locked()
             yield file
         finally:
             file._close()
 
     @property
     def is_open(self) -> bool:
-        """Whether the file is there, and held."""
+        """Whether the file exists and is locked."""
         return self._fd >= 0
 
     def _is_there(self) -> bool:
@@ -179,27 +180,25 @@ class AppendOnlyFile:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _hold(self) -> None:
+    def _open_locked(self) -> None:
         try:
             for _ in range(ATTEMPTS):
-                made = not self.path.exists()
+                created = not self.path.exists()
                 fd = open_private_fd(self.path, FLAGS)
                 if self._locked(fd):
-                    self._fd, self._made = fd, made
+                    self._fd, self._created = fd, created
                     sync_directory(self.path)
                     return
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        raise UsageError(
-            f"{self.path} is replaced again and again", "end what does that, or choose another -o"
-        )
+        raise UsageError(f"{self.path} keeps being replaced", "stop what replaces it, or choose another -o")
 
     def _locked(self, fd: int) -> bool:
-        """Lock it; False, and closed, where the path leads to another file by now."""
+        """Lock it; close it and return False if the path has come to lead to another file."""
         try:
             if not try_lock(fd):
                 raise UsageError(
-                    f"another blendin batch is writing {self.path}", "wait for it, or choose another -o"
+                    f"another blendin batch is writing to {self.path}", "wait for it, or choose another -o"
                 )
             if is_same_file(fd, self.path):
                 return True
@@ -209,50 +208,50 @@ class AppendOnlyFile:
         os.close(fd)
         return False
 
-    def read(self, take: Callable[[Mapping[str, Any]], None]) -> None:
-        """Read the lines of earlier runs; a torn last line is cut off.
+    def read(self, on_line: Callable[[Mapping[str, Any]], None]) -> None:
+        """Read the lines of earlier runs, and remove an incomplete last line.
 
         Args:
-            take: As for `read_back`.
+            on_line: As for `read_back`.
 
         Raises:
-            UsageError: A line is not one of a batch.
-            WriteError: The disk refuses, or the file changed meanwhile.
+            UsageError: A line was not written by a batch.
+            WriteError: The file cannot be written, or was changed meanwhile.
         """
-        self._kept = read_back(self.path, take)
-        self.torn = self._kept.torn
+        self._content = read_back(self.path, on_line)
+        self.torn = self._content.torn
         if self._fd < 0:
             return
         try:
-            self._require_place(self._kept.whole + self.torn)
+            self._require_same_file(self._content.whole + self.torn)
             if self.torn:
-                os.ftruncate(self._fd, self._kept.whole)
+                os.ftruncate(self._fd, self._content.whole)
                 os.fsync(self._fd)
             self._time = os.fstat(self._fd).st_mtime_ns
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Put a line onto the disk; when this returns, it is there.
+        """Write a line; when this returns, it is on disk.
 
         Raises:
             WriteError: The disk is full or broken, and the file ends with its last whole line; or the file
-                was removed, renamed, replaced, cut or edited meanwhile.
+                was removed, renamed, replaced, truncated or edited meanwhile.
         """
         data = encode(record)
         if self._fd < 0:
-            self._hold()
+            self._open_locked()
         try:
             self._require_untouched()
             write_all(self._fd, data)
             os.fsync(self._fd)
         except OSError as error:
-            self._take_back()
+            self._cut_to_whole_lines()
             raise cannot_write(self.path, error) from error
-        self._kept.whole += len(data)
-        self._kept.digest.update(data)
+        self._content.whole += len(data)
+        self._content.digest.update(data)
         self._time = None
-        with suppress(OSError):  # else the bytes are compared before the next line
+        with suppress(OSError):  # otherwise the bytes are compared before the next line
             self._time = os.fstat(self._fd).st_mtime_ns
 
     def verify(self) -> None:
@@ -265,52 +264,54 @@ class AppendOnlyFile:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _require_place(self, size: int) -> None:
+    def _require_same_file(self, size: int) -> None:
         """Raise `WriteError` unless the path leads to our file, of this size."""
         if not is_same_file(self._fd, self.path):
             there = os.path.lexists(self.path)
-            raise self._meddled("is another file now" if there else "was removed or renamed")
+            raise self._changed_by_others(
+                "was replaced by another file" if there else "was removed or renamed"
+            )
         found = os.fstat(self._fd).st_size
         if found != size:
-            kind = "was cut" if found < size else "was written to by something else"
-            raise self._meddled(f"{kind} ({found:,} bytes instead of {size:,})")
+            kind = "was truncated" if found < size else "was written to by something else"
+            raise self._changed_by_others(f"{kind} ({found:,} bytes instead of {size:,})")
 
     def _require_untouched(self) -> None:
-        self._require_place(self._kept.whole)
+        self._require_same_file(self._content.whole)
         changed = os.fstat(self._fd).st_mtime_ns
         if changed == self._time:
             return
-        if self._digest() != self._kept.digest.digest():
-            raise self._meddled("was edited")
+        if self._digest() != self._content.digest.digest():
+            raise self._changed_by_others("was edited")
         self._time = changed
 
     def _digest(self) -> bytes:
         digest = hashlib.sha256()
-        os.lseek(self._fd, 0, os.SEEK_SET)  # which is nothing to a file that is appended to
+        os.lseek(self._fd, 0, os.SEEK_SET)  # appending does not depend on the offset
         while chunk := os.read(self._fd, CHUNK):
             digest.update(chunk)
         return digest.digest()
 
-    def _meddled(self, what: str) -> WriteError:
+    def _changed_by_others(self, what: str) -> WriteError:
         return WriteError(
             f"{self.path} {what} while it was being written",
-            "put back what belongs there, then run the same command again: it asks only for rows not in it",
+            "restore the file, then run the same command again: it answers only the rows that are not in it",
         )
 
-    def _take_back(self) -> None:
-        """After a failed write: end with the last whole line, as far as the disk lets us."""
+    def _cut_to_whole_lines(self) -> None:
+        """After a failed write: truncate to the last whole line, as far as the disk allows."""
         with suppress(OSError):
-            if os.fstat(self._fd).st_size > self._kept.whole:  # never make it longer: that would be a hole
-                os.ftruncate(self._fd, self._kept.whole)
+            if os.fstat(self._fd).st_size > self._content.whole:  # never make it longer: that would be a hole
+                os.ftruncate(self._fd, self._content.whole)
 
-    def drop(self) -> None:
-        """Remove the file while nobody else can write it.
+    def remove(self) -> None:
+        """Delete the file while no other process can write to it.
 
         Raises:
-            OSError: The disk refuses.
+            OSError: The system refuses.
         """
         if self._fd >= 0 and os.name == "nt":
-            os.ftruncate(self._fd, 0)  # an open file cannot be removed there
+            os.ftruncate(self._fd, 0)  # Windows cannot delete an open file
         else:
             self.path.unlink(missing_ok=True)
 
@@ -318,7 +319,7 @@ class AppendOnlyFile:
         if self._fd < 0:
             return
         with suppress(OSError):
-            if self._made and not os.fstat(self._fd).st_size and is_same_file(self._fd, self.path):
+            if self._created and not os.fstat(self._fd).st_size and is_same_file(self._fd, self.path):
                 self.path.unlink()
         os.close(self._fd)
         self._fd = -1

@@ -1,17 +1,17 @@
-"""What a batch was: its input, models and settings, and what came of it.
+"""The manifest of a batch: its input, models, settings and results.
 
-Here: `Identity`, which answers of one file share; `Manifest`, written first and last, and read back;
-`require_same`.
-Not here: how rows are answered (`run`).
-Settings that only decide how fast it goes (threads, layers on a GPU, rows at once) may change between runs,
-but for threads where the answers are to be reproducible.
+Here: `Identity`, what all answers of a file share; `Manifest`, written first and last; `read_manifest` and
+`require_same`, which the next run needs.
+Not here: how rows are answered (`batch`).
+Settings that only change the speed (threads, GPU layers, rows at once) may differ between runs; with
+reproducible answers, threads may not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -29,17 +29,17 @@ from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import ModelSettings
 
 VERSION = 1
-MOST_DIFFERENCES = 4
-PARTS = ("input", "models", "settings", "counts", "times")  # what every manifest holds, beside names
-LONGEST_S = 1e12
+MAX_DIFFERENCES = 4  # shown
+PARTS = ("input", "models", "settings", "counts", "times")  # what every manifest must have
+MAX_SECONDS = 1e12
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be equal for answers to stand in one file.
+    """What must be equal for answers to share a file.
 
     Attributes:
-        input: Hash and size of the file of prompts.
+        input: Hash and size of the input.
         models: File, size and hash of each model.
         settings: Everything else that decides which bytes the answers have.
     """
@@ -49,21 +49,27 @@ class Identity:
     settings: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
+        """As written to the manifest."""
         value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return value
 
 
-def model_facts(paths: Mapping[Role, Path], store: Store) -> dict[str, Any]:
-    """File, size and sha256 of each model; a hash is computed once and remembered."""
+def model_facts(
+    paths: Mapping[Role, Path], store: Store, should_stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """File, size and sha256 of each model; a hash is computed once and kept.
+
+    Raises:
+        KeyboardInterrupt: `should_stop` became true while a file was hashed.
+    """
     return {
-        role: {"file": path.name, "size": path.stat().st_size, "sha256": store.sha256(path)}
+        role: {"file": path.name, "size": path.stat().st_size, "sha256": store.sha256(path, should_stop)}
         for role, path in paths.items()
     }
 
 
 def settings_facts(setup: PairSetup, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
-    """The settings that decide what the answers are; `more` are those of the batch itself."""
+    """The settings that the answers depend on; `more` are those of the batch itself."""
     blend = asdict(defaults.blend)
     return {
         "blend": {**blend, "alpha": defaults.blend.alpha_name},
@@ -83,7 +89,7 @@ def settings_facts(setup: PairSetup, defaults: RowDefaults, **more: Any) -> dict
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
     if not settings.swa_full:
-        facts["swa_full"] = False  # what is read again is read in other shapes
+        facts["swa_full"] = False  # tokens that are evaluated again are batched in other shapes
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}
@@ -92,42 +98,42 @@ def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
 
 @dataclass
 class Manifest:
-    """The file beside the answers.
+    """The manifest file beside the answers.
 
     Attributes:
-        path: Where it stands.
-        identity: What must stay equal.
-        facts: Versions and names, as they are now.
-        history: Times of this run and all before it.
+        path: The file.
+        identity: What must be equal in all runs.
+        facts: Versions and file names of this run.
+        times: When the first and the last run started and ended, and the seconds of all.
     """
 
     path: Path
     identity: Identity
     facts: Mapping[str, Any]
-    history: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, Any] = field(default_factory=dict)
 
     def write(self, state: str, results: Mapping[str, Any]) -> None:
-        """Put it onto the disk in one piece.
+        """Replace the file as a whole.
 
         Args:
             state: `running`, `stopped` or `finished`.
-            results: Counts, rates and times.
+            results: Counts, rates and speed.
         """
         record = {"version": VERSION, "state": state, **self.identity.to_json(), **self.facts, **results}
-        text = json.dumps({**record, "times": self.history}, ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps({**record, "times": self.times}, ensure_ascii=False, indent=2) + "\n"
         replace_file(self.path, [text.encode()], one_writer=True)
 
 
 class DamagedManifestError(UsageError):
-    """A file in the manifest's place that is none, or none that is whole."""
+    """The file is not a manifest, or an incomplete one."""
 
 
 def read_manifest(path: Path) -> Mapping[str, Any] | None:
-    """The manifest of an earlier run, None where there is none.
+    """The manifest of an earlier run; None if there is none.
 
     Raises:
-        DamagedManifestError: The file is something else.
-        UsageError: It is of another version, or cannot be read.
+        DamagedManifestError: The file is not a whole manifest.
+        UsageError: It has another version, or cannot be read.
     """
     try:
         with open(path, "rb", opener=open_private_fd) as file:
@@ -141,18 +147,17 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
     if not _is_whole(value):
         raise DamagedManifestError(
             f"{path} is not a whole manifest of blendin batch",
-            "choose another -o, or let blendin batch --adopt make it anew (which shows first what it would "
-            "take over)",
+            "choose another -o, or write it anew with --adopt (which first shows what is there)",
         )
     if value["version"] != VERSION:
         raise UsageError(
-            f"{path} is a manifest of version {_short(value['version'])}, not {VERSION}", "choose another -o"
+            f"{path} has manifest version {_short(value['version'])}, not {VERSION}", "choose another -o"
         )
     return dict(value)
 
 
 def _is_whole(value: Any) -> bool:  # noqa: ANN401 - anything that JSON can hold
-    """Whether everything is there that going on needs; of another version only that number is looked at."""
+    """Whether it has all that a resumed run needs; of another version only that number is read."""
     if not isinstance(value, dict) or "version" not in value:
         return False
     if value["version"] != VERSION:
@@ -160,14 +165,14 @@ def _is_whole(value: Any) -> bool:  # noqa: ANN401 - anything that JSON can hold
     if not all(isinstance(value.get(part), dict) for part in PARTS):
         return False
     seconds = value["times"].get("seconds", 0.0)
-    return type(seconds) in {int, float} and 0 <= seconds < LONGEST_S
+    return type(seconds) in {int, float} and 0 <= seconds < MAX_SECONDS
 
 
-def begun_on(path: Path) -> date | None:
-    """The date that the guide's template was told in an earlier run; None where there was none.
+def first_run_date(path: Path) -> date | None:
+    """The date that the chat template got in the first run; None if there was no run.
 
     Raises:
-        UsageError: The file is something else.
+        UsageError: The file is not a manifest.
     """
     settings = (read_manifest(path) or {}).get("settings")
     try:
@@ -177,13 +182,13 @@ def begun_on(path: Path) -> date | None:
 
 
 def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) -> None:
-    """Raise `UsageError` where answers of now would not belong to those of before."""
+    """Raise `UsageError` if new answers would not belong to those of the earlier runs."""
     now = identity.to_json()
     found = {**found, "models": by_current_role(found.get("models", {}))}
     if found.get("input", {}).get("sha256") != now["input"]["sha256"]:
         raise UsageError(
             f"{answers} holds answers to another input: the prompts have changed",
-            "bring the old file back, choose another -o, or begin anew with --restart",
+            "restore the old input, choose another -o, or start over with --restart",
         )
     differences = [
         difference
@@ -191,18 +196,19 @@ def require_same(found: Mapping[str, Any], identity: Identity, answers: Path) ->
         for difference in differences_of(part, found.get(part), now[part])
     ]
     if differences:
-        shown = "; ".join(differences[:MOST_DIFFERENCES])
-        more = len(differences) - MOST_DIFFERENCES
+        shown = "; ".join(differences[:MAX_DIFFERENCES])
+        more = len(differences) - MAX_DIFFERENCES
         raise UsageError(
-            f"{answers} was begun with other settings: {shown}" + (f"; and {more} more" if more > 0 else ""),
-            "give the old settings, choose another -o, or begin anew with --restart",
+            f"{answers} was started with other settings: {shown}"
+            + (f"; and {more} more" if more > 0 else ""),
+            "use the old settings, choose another -o, or start over with --restart",
         )
 
 
 def differences_of(name: str, old: object, new: object) -> Iterator[str]:
     """`name: old, now new` for each value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new} - {"file"}):  # a model may be called otherwise
+        for key in sorted({*old, *new} - {"file"}):  # a model file may be renamed
             yield from differences_of(f"{name}.{key}", old.get(key), new.get(key))
     elif old != new:
         yield f"{name.removeprefix('settings.')} was {_short(old)}, now {_short(new)}"

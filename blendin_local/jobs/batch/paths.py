@@ -24,7 +24,7 @@ class BatchPaths:
 
     @classmethod
     def of(cls, source: Path, out: Path) -> BatchPaths:
-        """The files that go with an output.
+        """The files that belong to an output.
 
         Raises:
             UsageError: The output is the input, or cannot be a file.
@@ -32,12 +32,12 @@ class BatchPaths:
         stem = out.name.removesuffix(".jsonl")
         names = [out.name, f"{stem}.errors.jsonl", f"{stem}.manifest.json"]
         try:
-            places = cls(source, *(out.with_name(name) for name in names))
-            places._require_usable()
-        except (OSError, ValueError) as error:  # ValueError: no name at all, such as /
+            paths = cls(source, *(out.with_name(name) for name in names))
+            paths._require_usable()
+        except (OSError, ValueError) as error:  # ValueError: a path without a name, such as /
             why = error.strerror if isinstance(error, OSError) else "it has no name"
             raise UsageError(f"{out} cannot be written: {why}", "choose another -o") from error
-        return places
+        return paths
 
     def _require_usable(self) -> None:
         for path in (self.answers, self.errors, self.manifest):
@@ -46,4 +46,6 @@ class BatchPaths:
             if path.exists() and not path.is_file():
                 raise UsageError(f"{path} is not a regular file", "choose another -o")
         if not self.answers.parent.is_dir():
-            raise UsageError(f"there is no directory {self.answers.parent}", "make it, or choose another -o")
+            raise UsageError(
+                f"there is no directory {self.answers.parent}", "create it, or choose another -o"
+            )

@@ -18,12 +18,12 @@ from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.scan import Scan
 
 LEFT, ANSWERED, FAILED = 0, 1, 2
-MOST_NUMBERS = 5
+MAX_NUMBERS = 5  # of rows in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Every `of`-th row, beginning with row `part` (from 1)."""
+    """Every `of`-th row, starting with row `part` (from 1)."""
 
     part: int = 1
     of: int = 1
@@ -32,8 +32,23 @@ class Shard:
         if not 1 <= self.part <= self.of:
             raise UsageError(f"shard {self.part}/{self.of} does not exist", "give I/N with I from 1 to N")
 
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `I/N`, such as `1/4`.
+
+        Raises:
+            UsageError: The text has another form, or there is no such shard.
+        """
+        part, slash, of = text.partition("/")
+        if not (slash and part.isdecimal() and of.isdecimal()):
+            raise UsageError(f"shard {text!r} is not I/N", "give I/N, such as 1/4")
+        return cls(int(part), int(of))
+
+    def __str__(self) -> str:
+        return f"{self.part}/{self.of}"
+
     def slice(self) -> slice:
-        """The shard's rows."""
+        """The rows of the shard, as a slice of all rows."""
         return slice(self.part - 1, None, self.of)
 
     def has(self, number: int) -> bool:
@@ -46,10 +61,10 @@ class BatchOptions:
     """What a run does.
 
     Attributes:
-        shard: The part of the rows that it sees.
-        limit: It answers only so many of the first of these; None for all.
-        with_steps: Whether lines keep the step records.
-        retry_errors: Whether rows that failed are asked again.
+        shard: Which part of the rows it selects.
+        limit: How many of these rows it selects, from the first; None for all.
+        with_steps: Whether answers have their step records.
+        retry_errors: Whether rows that failed are answered again.
     """
 
     shard: Shard = field(default_factory=Shard)
@@ -63,14 +78,14 @@ class BatchProgress:
     """How far a batch is.
 
     Attributes:
-        wanted: Rows that this run is to see finished.
-        answered: Of these, rows with an answer, those of earlier runs included.
+        wanted: Rows that this run selects.
+        answered: Of these, rows with an answer, including those of earlier runs.
         failed: Of these, rows in the file of errors.
         finished_now: Rows that this run finished.
         tokens_now: Tokens that both models evaluated in this run, unfinished rows included.
         seconds: Since this run began to answer.
-        tally: Over all answers on disk.
-        now: Over the answers of this run.
+        blend: Counts over all answers on disk.
+        blend_now: Counts over the answers of this run.
     """
 
     wanted: int
@@ -79,8 +94,8 @@ class BatchProgress:
     finished_now: int = 0
     tokens_now: int = 0
     seconds: float = 0.0
-    tally: BlendCounts = field(default_factory=BlendCounts)
-    now: BlendCounts = field(default_factory=BlendCounts)
+    blend: BlendCounts = field(default_factory=BlendCounts)
+    blend_now: BlendCounts = field(default_factory=BlendCounts)
 
     @property
     def left(self) -> int:
@@ -89,12 +104,12 @@ class BatchProgress:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens that both models evaluated, by the clock."""
+        """Tokens that both models evaluated per second of this run."""
         return self.tokens_now / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace of this run; None before its first row."""
+        """Seconds to the end at the speed of this run; None before its first row."""
         return self.left * self.seconds / self.finished_now if self.finished_now else None
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +117,7 @@ class BatchProgress:
         counts = {name: getattr(self, name) for name in ("wanted", "answered", "failed", "left")}
         return {
             "counts": {**counts, "finished_now": self.finished_now},
-            "blend": self.tally.to_json(),
+            "blend": self.blend.to_json(),
             "speed": {
                 "seconds": round(self.seconds, 3),
                 "tokens_per_second": round(self.tokens_per_second, 2),
@@ -111,56 +126,56 @@ class BatchProgress:
 
 
 class FinishedRows:
-    """What is finished.
+    """Which rows have an answer or have failed.
 
     Args:
-        scan: What the input holds.
-        places: The files; nothing is read before the takers are used.
+        scan: The input.
+        paths: The files, for messages; nothing is read here.
         retry_errors: Whether rows that failed count as not finished.
 
     Attributes:
-        state: Of each row.
-        tally: Over the answers.
+        state: LEFT, ANSWERED or FAILED for each row.
+        blend: Counts over the answers.
     """
 
-    def __init__(self, scan: Scan, places: BatchPaths, *, retry_errors: bool = False) -> None:
+    def __init__(self, scan: Scan, paths: BatchPaths, *, retry_errors: bool = False) -> None:
         self.state = bytearray(scan.rows)
-        self.tally = BlendCounts()
-        self._scan, self._places = scan, places
+        self.blend = BlendCounts()
+        self._scan, self._paths = scan, paths
         self._retry = retry_errors
 
     @classmethod
-    def read(cls, scan: Scan, places: BatchPaths, *, retry_errors: bool = False) -> FinishedRows:
-        """What the files hold now; nothing is locked or changed.
+    def read(cls, scan: Scan, paths: BatchPaths, *, retry_errors: bool = False) -> FinishedRows:
+        """Read the files as they are; nothing is locked or changed.
 
         Raises:
-            UsageError: They hold something else.
+            UsageError: They do not belong to this batch.
         """
-        kept = cls(scan, places, retry_errors=retry_errors)
-        read_back(places.answers, kept.take_answer)
-        read_back(places.errors, kept.take_error)
-        return kept
+        finished = cls(scan, paths, retry_errors=retry_errors)
+        read_back(paths.answers, finished.add_answer)
+        read_back(paths.errors, finished.add_error)
+        return finished
 
-    def take_answer(self, line: Mapping[str, Any]) -> None:
-        """Count a line of the answers; raises as `read_back` wants it, or `UsageError` for a row not ours."""
+    def add_answer(self, line: Mapping[str, Any]) -> None:
+        """Count a line of the answers; raises as `read_back` expects, and `UsageError` for an unknown row."""
         key = line["custom_id"]
         number = self._scan.index.row_of(key)
         if number is None:
             raise UsageError(
-                f"{self._places.answers} holds a row {key!r}, which is not in the input",
-                "take it out, or choose another -o",
+                f"{self._paths.answers} holds a row {key!r}, which is not in the input",
+                "remove that line, or choose another -o",
             )
         self._require_first(number, key)
-        self.tally.add(blend_of(line))
+        self.blend.add(blend_of(line))
         self.state[number] = ANSWERED
 
-    def take_error(self, line: Mapping[str, Any]) -> None:
-        """The same for a line of the errors."""
+    def add_error(self, line: Mapping[str, Any]) -> None:
+        """Count a line of the errors, likewise."""
         number, key, code = int(line["row"]) - 1, line["custom_id"], line["error"]["code"]
         if not 0 <= number < self._scan.rows:
             raise UsageError(
-                f"{self._places.errors} holds a row {key!r}, which is not in the input",
-                "take it out, or choose another -o",
+                f"{self._paths.errors} holds a row {key!r}, which is not in the input",
+                "remove that line, or choose another -o",
             )
         self._require_first(number, key)
         if code == BAD_ROW or not self._retry:
@@ -169,25 +184,25 @@ class FinishedRows:
     def _require_first(self, number: int, key: object) -> None:
         if self.state[number] != LEFT:
             raise UsageError(
-                f"{self._places.answers} and {self._places.errors.name} hold row {key!r} twice",
-                "take one of the two lines out, or begin anew with --restart",
+                f"{self._paths.answers} and {self._paths.errors.name} hold row {key!r} twice",
+                "remove one of the two lines, or start over with --restart",
             )
 
     def progress(self, options: BatchOptions) -> BatchProgress:
-        """How far the rows are that a run is to see."""
+        """How far the rows are that a run selects."""
         rows = self.state[options.shard.slice()][: options.limit]
         return BatchProgress(
             wanted=len(rows),
             answered=rows.count(ANSWERED),
             failed=rows.count(FAILED),
-            tally=self.tally,
+            blend=self.blend,
         )
 
-    def difference(self, there: FinishedRows) -> str:
-        """What the files hold otherwise than it is here, in words; empty where nothing is."""
-        rows = [i + 1 for i, (a, b) in enumerate(zip(self.state, there.state, strict=True)) if a != b]
+    def difference(self, on_disk: FinishedRows) -> str:
+        """Which rows are not on disk as they are here, in words; empty if all are."""
+        rows = [i + 1 for i, (a, b) in enumerate(zip(self.state, on_disk.state, strict=True)) if a != b]
         if not rows:
             return ""
-        more = f" and {len(rows) - MOST_NUMBERS} more" if len(rows) > MOST_NUMBERS else ""
-        shown = ", ".join(map(str, rows[:MOST_NUMBERS]))
-        return f"the files no longer hold what came of row{'s' if len(rows) > 1 else ''} {shown}{more}"
+        more = f" and {len(rows) - MAX_NUMBERS} more" if len(rows) > MAX_NUMBERS else ""
+        shown = ", ".join(map(str, rows[:MAX_NUMBERS]))
+        return f"the files no longer hold the results of row{'s' if len(rows) > 1 else ''} {shown}{more}"

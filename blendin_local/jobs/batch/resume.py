@@ -12,90 +12,90 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.adoption import Adoption, look
+from blendin_local.jobs.batch.adoption import AdoptableAnswers, find_adoptable
 from blendin_local.jobs.batch.formats import BAD_ROW
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, cannot_write, encode, read_back, replace_file
 from blendin_local.jobs.batch.manifest import DamagedManifestError, Identity, read_manifest, require_same
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.scan import Scan
 
-ADOPTED = "adopted"  # the state of what is taken over, until its manifest is written
+ADOPTED = "adopted"  # the state of adopted answers until their manifest is written
 
 
-def found_manifest(
-    scan: Scan, places: BatchPaths, identity: Identity, adopt: Callable[[Adoption], None] | None
+def manifest_to_resume(
+    scan: Scan, paths: BatchPaths, identity: Identity, adopt: Callable[[AdoptableAnswers], None] | None
 ) -> Mapping[str, Any]:
-    """The manifest of earlier runs, empty where there was none.
+    """The manifest of earlier runs; empty if there is none.
 
     Args:
         scan: What the input holds.
-        places: The files.
-        identity: What must be as it was.
+        paths: The files.
+        identity: What must be equal in all runs.
         adopt: As for `Batch.open`.
 
     Raises:
-        UsageError: It does not fit this run, or there are answers without one.
+        UsageError: It belongs to another batch, or there are answers without one.
     """
     try:
-        found = read_manifest(places.manifest)
+        found = read_manifest(paths.manifest)
     except DamagedManifestError:
         if adopt is None:
             raise
         found = None
     if found is not None:
-        require_same(found, identity, places.answers)
+        require_same(found, identity, paths.answers)
         return found
     if adopt is None:
-        require_new(places)
-    elif (there := look(scan, places, identity)).rows:
-        adopt(there)
+        refuse_unknown_answers(paths)
+    elif (answers := find_adoptable(scan, paths, identity)).rows:
+        adopt(answers)
         return {"state": ADOPTED}
     return {}
 
 
-def forget_failures(places: BatchPaths) -> None:
-    """Take the rows that are asked again out of the file of errors.
+def drop_failed_rows(paths: BatchPaths) -> None:
+    """Remove the rows that will be answered again from the file of errors.
 
     Args:
-        places: The files; the answers are held.
+        paths: The files; the answers are locked.
 
     Raises:
-        UsageError: It holds something else.
-        WriteError: The disk refuses.
+        UsageError: The file was not written by a batch.
+        WriteError: It cannot be written.
     """
     kept: list[bytes] = []
 
-    def take(line: Mapping[str, Any]) -> None:
+    def on_line(line: Mapping[str, Any]) -> None:
         if line["error"]["code"] == BAD_ROW:
             kept.append(encode(line))
 
-    with AppendOnlyFile.locked(places.errors, make=False) as locked:
-        read_back(places.errors, take)
-        there = locked.is_open
-    if there:  # closed again: Windows replaces no open file
-        replace_file(places.errors, kept, one_writer=True)
+    with AppendOnlyFile.locked(paths.errors, create=False) as locked:
+        read_back(paths.errors, on_line)
+        exists = locked.is_open
+    if exists:  # and closed again: Windows cannot replace an open file
+        replace_file(paths.errors, kept, one_writer=True)
 
 
-def remove_results(places: BatchPaths) -> None:
-    """Drop the files of an earlier run, the manifest last.
+def remove_results(paths: BatchPaths) -> None:
+    """Delete the files of an earlier run, the manifest last.
 
     Raises:
-        UsageError: They are not those of a batch.
-        WriteError: They cannot be removed.
+        UsageError: They do not belong to a batch.
+        WriteError: They cannot be deleted.
     """
-    if read_manifest(places.manifest) is None:
-        require_new(places)
+    if read_manifest(paths.manifest) is None:
+        refuse_unknown_answers(paths)
     with (
-        AppendOnlyFile.locked(places.answers) as answers,
-        AppendOnlyFile.locked(places.errors, make=False) as errors,
+        AppendOnlyFile.locked(paths.answers) as answers,
+        AppendOnlyFile.locked(paths.errors, create=False) as errors,
     ):
-        for path, drop in (
-            (places.answers, answers.drop),
-            (places.errors, errors.drop),
-            (places.manifest, partial(places.manifest.unlink, missing_ok=True)),
+        for path, remove in (
+            (paths.answers, answers.remove),
+            (paths.errors, errors.remove),
+            (paths.manifest, partial(paths.manifest.unlink, missing_ok=True)),
         ):
             try:
-                drop()
+                remove()
             except OSError as error:
                 raise cannot_write(path, error) from error
 
@@ -109,12 +109,12 @@ def _size(path: Path) -> int:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "choose another -o") from error
 
 
-def require_new(places: BatchPaths) -> None:
-    """Raise `UsageError` where answers lie that nobody knows the settings of."""
-    for path in (places.answers, places.errors):
+def refuse_unknown_answers(paths: BatchPaths) -> None:
+    """Raise `UsageError` if there are answers without a manifest that says how they were made."""
+    for path in (paths.answers, paths.errors):
         if _size(path):
             raise UsageError(
-                f"{path} is there, but no {places.manifest.name} that says whose answers it holds",
-                "choose another -o, move the file away, or let blendin batch --adopt make it anew "
-                "(which shows first what it would take over)",
+                f"{path} exists, but not {paths.manifest.name}, which says how its answers were made",
+                "choose another -o, move the file away, or adopt its answers with --adopt (which first shows "
+                "what is there)",
             )

@@ -1,8 +1,8 @@
 """What a row asks for.
 
-Here: `interpret`, which turns a raw row into a `Row`, or into a `InvalidRow` that says what is wrong with it.
-Not here: files and their forms (`intake`), ids that are used twice (`scan`).
-Sources: the batch form of OpenAI's API (`custom_id, method, url, body`), read as vLLM and others read it.
+Here: `interpret`, which turns a raw row into a `Row`, or into an `InvalidRow` that says what is wrong.
+Not here: files and their formats (`input_file`), ids that are used twice (`scan`).
+Sources: the batch format of OpenAI's API (`custom_id, method, url, body`), read as vLLM and others read it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ BODY_IGNORED = frozenset({"model", "n", "stream", "user"})
 
 @dataclass(frozen=True)
 class RowDefaults:
-    """What holds for a row that says nothing else.
+    """Settings of rows that set nothing themselves.
 
     Attributes:
         blend: Method, threshold, alpha.
-        sampling: Temperature and its companions.
+        sampling: Temperature and other sampling settings.
         answer: Limits and stop strings.
-        system: Instructions for rows that bring none.
+        system: System prompt of rows that have none.
         methods: The methods that the named models allow.
     """
 
@@ -60,10 +60,10 @@ class Row:
     """A row that can be answered.
 
     Attributes:
-        line: The line it begins on.
-        form: `own`, or the endpoint of OpenAI's API whose response form it gets.
+        line: The line it starts on.
+        form: `own`, or the endpoint of OpenAI's API whose response format its answer gets.
         request: What is asked.
-        unused: Names of fields that nobody reads.
+        unused: Names of fields that have no meaning.
     """
 
     line: int
@@ -77,7 +77,9 @@ class InvalidRow:
     """A row that cannot be answered, and why.
 
     Attributes:
-        id: Its id as far as known, else the one made from the line number.
+        line: The line it starts on.
+        message: What is wrong.
+        id: Its id if that could be read, otherwise one made from the line number.
     """
 
     line: int
@@ -87,8 +89,8 @@ class InvalidRow:
 
 def interpret(raw: RawRow, defaults: RowDefaults) -> Row | InvalidRow:
     """The meaning of a row."""
-    if raw.fault:
-        return InvalidRow(raw.line, raw.fault, made_id(raw.line))
+    if raw.error:
+        return InvalidRow(raw.line, raw.error, made_id(raw.line))
     key = made_id(raw.line)
     try:
         key = _id(raw)
@@ -98,7 +100,7 @@ def interpret(raw: RawRow, defaults: RowDefaults) -> Row | InvalidRow:
 
 
 def made_id(line: int) -> str:
-    """The id of a row that brings none."""
+    """The id of a row that has none."""
     return f"line-{line}"
 
 

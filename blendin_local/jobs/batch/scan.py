@@ -1,8 +1,8 @@
-"""The first of two readings of the input: is every row right, and is no id used twice?
+"""The first of two passes over the input: is every row valid, and is every id unique?
 
-Here: `scan_rows`, and `Index`, which knows the line of every id in a few bytes a row.
-Not here: what a row means (`rows`), the second reading, which answers (`run`).
-Ids are kept as 64-bit hashes; where two agree the ids themselves are read again and compared.
+Here: `scan_rows`, and `IdIndex`, which maps ids to rows in 12 bytes per row.
+Not here: what a row means (`rows`), the second pass, which answers the rows (`batch`).
+Ids are kept as 64-bit hashes; where two hashes are equal, the ids are read again and compared.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from blendin_local.files import retry_open
 from blendin_local.jobs.batch.input_file import plain_name, read_raw
 from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults, interpret
 
-MOST_NAMES = 12  # of unused fields that are remembered
+MAX_UNUSED = 12  # names of unused fields that are kept
 
 
 def hash_id(key: str) -> int:
-    """64 bits that stand for an id."""
+    """The 64-bit hash of an id."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
 
 
-class Index:
-    """Which row has which id: 12 bytes a row.
+class IdIndex:
+    """Maps ids to rows: 12 bytes per row.
 
     Args:
-        hashes: Of the ids.
+        hashes: Hashes of the ids.
         rows: Numbers of the rows they belong to, ascending from 0.
     """
 
@@ -46,11 +46,11 @@ class Index:
     def row_of(self, key: str) -> int | None:
         """The first row with this id, from 0."""
         wanted = np.uint64(hash_id(key))
-        place = int(np.searchsorted(self._hashes, wanted))
-        found = place < len(self._hashes) and self._hashes[place] == wanted
-        return int(self._rows[place]) if found else None
+        at = int(np.searchsorted(self._hashes, wanted))
+        found = at < len(self._hashes) and self._hashes[at] == wanted
+        return int(self._rows[at]) if found else None
 
-    def suspects(self) -> frozenset[int]:
+    def repeated_hashes(self) -> frozenset[int]:
         """The hashes that occur more than once."""
         again = self._hashes[1:][self._hashes[1:] == self._hashes[:-1]]
         return frozenset(int(value) for value in np.unique(again))
@@ -58,21 +58,21 @@ class Index:
 
 @dataclass(frozen=True)
 class Scan:
-    """What the first reading found.
+    """What the first pass found.
 
     Attributes:
         source: The file.
-        prompt_field: The field that holds the prompt, if it was named.
-        defaults: What holds for a row that says nothing else.
-        sha256: Of the whole file.
-        size: Its bytes.
-        stamp: Size and time, to notice a change between the readings.
-        rows: Rows, the bad ones included.
-        bad: Rows that cannot be answered.
-        methods: The methods that its rows use.
-        unused: Names of fields that nobody reads.
-        index: The line of every id.
-        doubles: Rows whose id an earlier row has, by their line, and why they are refused.
+        prompt_field: The field that holds the prompt, if the user named one.
+        defaults: Settings of rows that set nothing themselves.
+        sha256: Checksum of the whole file.
+        size: Bytes of the file.
+        size_mtime: Size and modification time, to notice a change between the passes.
+        rows: Number of rows, invalid ones included.
+        invalid: Number of rows that cannot be answered.
+        methods: The methods that the rows use.
+        unused: Names of fields that have no meaning.
+        index: The row of every id.
+        duplicates: By line, rows whose id an earlier row has, and why they are refused.
     """
 
     source: Path
@@ -80,34 +80,34 @@ class Scan:
     defaults: RowDefaults
     sha256: str
     size: int
-    stamp: tuple[int, int]
+    size_mtime: tuple[int, int]
     rows: int
-    bad: int
+    invalid: int
     methods: frozenset[str]
     unused: tuple[str, ...]
-    index: Index
-    doubles: dict[int, str] = field(default_factory=dict)
+    index: IdIndex
+    duplicates: dict[int, str] = field(default_factory=dict)
 
     def read(self) -> Iterator[Row | InvalidRow]:
         """All rows again, in order.
 
         Raises:
-            UsageError: The file is not what it was.
+            UsageError: The file has changed.
         """
         for raw in read_raw(self.source, self.prompt_field, lambda _: None):
             self.require_unchanged()
             found = interpret(raw, self.defaults)
-            if isinstance(found, Row) and raw.line in self.doubles:
-                found = InvalidRow(raw.line, self.doubles[raw.line], found.request.key)
+            if isinstance(found, Row) and raw.line in self.duplicates:
+                found = InvalidRow(raw.line, self.duplicates[raw.line], found.request.key)
             yield found
 
     def require_unchanged(self) -> None:
-        """Raise `UsageError` where the file is not what it was."""
-        if stamp_of(self.source) == self.stamp:
+        """Raise `UsageError` if the file has changed since the first pass."""
+        if size_and_mtime(self.source) == self.size_mtime:
             return
         if sha256_of(self.source) != self.sha256:
             raise UsageError(
-                f"{self.source} was changed while it was being answered", "bring the old file back"
+                f"{self.source} was changed while its rows were being answered", "restore the original file"
             )
 
 
@@ -121,14 +121,14 @@ def sha256_of(path: Path) -> str:
         with retry_open(lambda: path.open("rb")) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", "bring it back") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "restore it") from error
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Size and time of a file.
+def size_and_mtime(path: Path) -> tuple[int, int]:
+    """Size and modification time (ns) of a file.
 
     Raises:
-        UsageError: It is not there, or no regular file.
+        UsageError: It does not exist, or is not a regular file.
     """
     try:
         stat = path.stat()
@@ -140,81 +140,90 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 class _Collector:
-    """What is gathered of the rows while they pass."""
+    """Collects facts about the rows during the first pass."""
 
-    def __init__(self, on_fault: Callable[[InvalidRow], None]) -> None:
-        self.on_fault = on_fault
+    def __init__(self, on_invalid: Callable[[InvalidRow], None]) -> None:
+        self.on_invalid = on_invalid
         self.hashes, self.numbers = array("Q"), array("I")
-        self.rows = self.bad = 0
+        self.rows = self.invalid = 0
         self.methods: set[str] = set()
         self.unused: dict[str, None] = {}
 
-    def take(self, found: Row | InvalidRow) -> None:
+    def add(self, found: Row | InvalidRow) -> None:
         self.rows += 1
         if isinstance(found, InvalidRow):
-            self.fault(found)
+            self.add_invalid(found)
             return
         self.hashes.append(hash_id(found.request.key))
         self.numbers.append(self.rows - 1)
         self.methods.add(found.request.blend.method)
-        if len(self.unused) < MOST_NAMES:
+        if len(self.unused) < MAX_UNUSED:
             self.unused |= dict.fromkeys(sorted(found.unused))
 
-    def fault(self, fault: InvalidRow) -> None:
-        self.bad += 1
-        self.on_fault(fault)
+    def add_invalid(self, row: InvalidRow) -> None:
+        self.invalid += 1
+        self.on_invalid(row)
 
 
 def scan_rows(
-    source: Path, field_name: str | None, defaults: RowDefaults, on_fault: Callable[[InvalidRow], None]
+    source: Path,
+    field_name: str | None,
+    defaults: RowDefaults,
+    on_invalid: Callable[[InvalidRow], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
     """Read the whole input once.
 
     Args:
         source: The file.
-        field_name: The field that holds the prompt, None for `prompt`.
-        defaults: What holds for a row that says nothing else.
-        on_fault: Is told every bad row: those that cannot be read in order, then ids that are used twice.
+        field_name: The field that holds the prompt; None means `prompt`.
+        defaults: Settings of rows that set nothing themselves.
+        on_invalid: Called with every invalid row: first those that cannot be read, in order, then those whose
+            id was used before.
+        should_stop: Polled for each row.
 
     Raises:
         UsageError: The file cannot be read, or holds no rows.
+        KeyboardInterrupt: `should_stop` became true.
     """
-    stamp, digest, seen = stamp_of(source), hashlib.sha256(), _Collector(on_fault)
+    size_mtime, digest, seen = size_and_mtime(source), hashlib.sha256(), _Collector(on_invalid)
     for raw in read_raw(source, field_name, digest.update):
-        seen.take(interpret(raw, defaults))
+        if should_stop():
+            raise KeyboardInterrupt
+        seen.add(interpret(raw, defaults))
     if not seen.rows:
-        raise UsageError(f"{source} holds no rows", "write one prompt a line")
-    index = Index(seen.hashes, seen.numbers)
-    doubles: dict[int, str] = {}
-    for fault in _doubles(source, field_name, defaults, index.suspects()):
-        doubles[fault.line] = fault.message
-        seen.fault(fault)
+        raise UsageError(f"{source} has no rows", "write one prompt per line")
+    index = IdIndex(seen.hashes, seen.numbers)
+    duplicates: dict[int, str] = {}
+    for row in _duplicates(source, field_name, defaults, index.repeated_hashes()):
+        duplicates[row.line] = row.message
+        seen.add_invalid(row)
     return Scan(
         source=source,
         prompt_field=field_name,
         defaults=defaults,
         sha256=digest.hexdigest(),
-        size=stamp[0],
-        stamp=stamp,
+        size=size_mtime[0],
+        size_mtime=size_mtime,
         rows=seen.rows,
-        bad=seen.bad,
+        invalid=seen.invalid,
         methods=frozenset(seen.methods) & frozenset(METHODS),
         unused=tuple(map(plain_name, seen.unused)),
         index=index,
-        doubles=doubles,
+        duplicates=duplicates,
     )
 
 
-def _doubles(
-    source: Path, field_name: str | None, defaults: RowDefaults, suspects: frozenset[int]
+def _duplicates(
+    source: Path, field_name: str | None, defaults: RowDefaults, repeated_hashes: frozenset[int]
 ) -> Iterator[InvalidRow]:
-    """Rows whose id an earlier row has; one more reading, only where there are any."""
-    if not suspects:
+    """Rows whose id an earlier row has; a further pass, only if hashes are equal."""
+    if not repeated_hashes:
         return
     first: dict[int, tuple[str, int]] = {}
     for raw in read_raw(source, field_name, lambda _: None):
         row = interpret(raw, defaults)
-        if isinstance(row, InvalidRow) or (hashed := hash_id(row.request.key)) not in suspects:
+        if isinstance(row, InvalidRow) or (hashed := hash_id(row.request.key)) not in repeated_hashes:
             continue
         key, line = first.setdefault(hashed, (row.request.key, row.line))
         if line == row.line:

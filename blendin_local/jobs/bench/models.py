@@ -18,10 +18,10 @@ from time import perf_counter
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.engine.context import Context
-from blendin_local.engine.first_load import require_loadable
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.model import Model
 from blendin_local.engine.sequence import TokenSequence
+from blendin_local.engine.trial_load import require_loadable
 from blendin_local.engine.vocabulary import Span
 from blendin_local.jobs.bench.record import Figure, ModelFigures, Sizes
 from blendin_local.models.store import Store
@@ -57,7 +57,7 @@ def measure_model(
         counts: Counts of threads, the most last.
         tell: Is told the number of each round that begins.
     """
-    require_loadable([(read_header(path), settings)], Store.default().verdicts)
+    require_loadable([(read_header(path), settings)], Store.default().trial_cache)
     model = Model(path, settings)
     try:
         trials = _measure(model, sizes, counts, tell)

@@ -18,7 +18,7 @@ from blendin_local._version import __version__
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.machine import affinity, physical_cores, usable_threads
-from blendin_local.engine.threads import cores_left, read_machine
+from blendin_local.engine.thread_governor import free_cores, read_cpu_times
 from blendin_local.jobs.bench.methods import measure_methods
 from blendin_local.jobs.bench.models import measure_model
 from blendin_local.jobs.bench.record import Bench, Figure, MethodFigures, ModelFigures, Sizes
@@ -54,7 +54,7 @@ def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench
         wish: What is to be measured.
         tell: Is told in a few words what is being measured.
     """
-    before = read_machine()
+    before = read_cpu_times()
     setup, sizes = wish.setup, wish.sizes
     counts = thread_counts(usable_threads())
     tell("memory")
@@ -67,7 +67,7 @@ def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench
     rows, loads = measure_rows(
         setup, _blend_for(wish), sizes, lambda parallel: tell(f"answers at once: {parallel}")
     )
-    after = read_machine()
+    after = read_cpu_times()
     bench = Bench(
         pair=wish.pair,
         machine=_machine(setup),
@@ -82,7 +82,7 @@ def run_bench(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> Bench
         rows=rows,
         load_s=Figure((first_load_s, load_s, *loads)),
         memory=memory,
-        cores_left=cores_left(before, after),
+        cores_left=free_cores(before, after),
         seconds=after.at - before.at,
     )
     return replace(bench, verdict=verdict(bench))

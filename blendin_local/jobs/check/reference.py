@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from blendin_local.core.calibration import (
-    Readings,
+    CalibrationData,
     ReliabilityBin,
     TemperatureFit,
     chance_calibration_error,
@@ -34,7 +34,12 @@ class Reader(Protocol):
     """What is needed of a pair."""
 
     def read(
-        self, role: Role, prompt: Sequence[Span] | str, *, tempering: bool, should_stop: Callable[[], bool]
+        self,
+        role: Role,
+        prompt: Sequence[Span] | str,
+        *,
+        temperature_profile: bool,
+        should_stop: Callable[[], bool],
     ) -> Iterator[TokenScore]:
         """Every token of a text with what the model predicted."""
         ...
@@ -110,7 +115,7 @@ def calibrate(
     for i, passage in enumerate(passages, 1):
         try:
             read = {
-                role: list(pair.read(role, passage, tempering=True, should_stop=should_stop))
+                role: list(pair.read(role, passage, temperature_profile=True, should_stop=should_stop))
                 for role in roles
             }
         except ContextFullError:
@@ -124,7 +129,7 @@ def calibrate(
 
 
 def _calibration_of(places: Sequence[TokenScore], unsure: Sequence[bool]) -> RoleCalibration | None:
-    readings = Readings.of(places)
+    readings = CalibrationData.of(places)
     fit = fit_temperature(readings)
     if fit is None:
         return None
@@ -138,7 +143,7 @@ def _calibration_of(places: Sequence[TokenScore], unsure: Sequence[bool]) -> Rol
     )
 
 
-def summarize(readings: Readings, temperature: float) -> Calibration:
+def summarize(readings: CalibrationData, temperature: float) -> Calibration:
     """Confidence against truth over at least one place."""
     confidence, tempered = readings.confidence(), readings.confidence(temperature)
     bins = reliability_bins(confidence, readings.hits)

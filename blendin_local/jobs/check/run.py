@@ -172,7 +172,8 @@ def template_probability(
             continue
         with suppress(ContextFullError):
             head, whole = (
-                list(pair.read("guide", parts[:n], tempering=False, should_stop=should_stop)) for n in (1, 2)
+                list(pair.read("guide", parts[:n], temperature_profile=False, should_stop=should_stop))
+                for n in (1, 2)
             )
             logprobs += [place.logprob for place in whole[len(head) + 1 :]]
     return exp(sum(logprobs) / len(logprobs)) if logprobs else None

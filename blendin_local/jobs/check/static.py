@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import context_size, memory_estimate
-from blendin_local.engine.first_load import VOCABULARY, require_loadable
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
+from blendin_local.engine.trial_load import VOCABULARY, require_loadable
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import PairSetup
@@ -140,7 +140,7 @@ def examine(
         if role not in ROLES:
             continue
         header = read_header(path)
-        require_loadable([(header, settings)], Store.default().verdicts, should_stop, what=VOCABULARY)
+        require_loadable([(header, settings)], Store.default().trial_cache, should_stop, what=VOCABULARY)
         with open_vocabulary(path) as vocabulary:
             pieces[role] = spoken_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)

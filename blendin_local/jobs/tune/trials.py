@@ -17,7 +17,7 @@ from typing import Any
 
 from blendin_local.core.records import BlendSummary
 from blendin_local.errors import UsageError, WriteError
-from blendin_local.jobs.batch.batch import Answers, Batch
+from blendin_local.jobs.batch.batch import Batch, BatchPair
 from blendin_local.jobs.batch.jsonl_file import encode, replace_file
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
@@ -128,7 +128,11 @@ class TrialRunner:
         return scan_rows(path, None, self._defaults, lambda _: None)
 
     def run(
-        self, blend: BlendSettings, pair: Callable[[], Answers], should_stop: Callable[[], bool], watch: Watch
+        self,
+        blend: BlendSettings,
+        pair: Callable[[], BatchPair],
+        should_stop: Callable[[], bool],
+        watch: Watch,
     ) -> Trial | None:
         """Answer and score the set with one setting.
 
@@ -165,12 +169,12 @@ class TrialRunner:
         tops = (
             step["base_top"]["p"] for line in lines.values() for step in line["steps"] if step["base_top"]
         )
-        tally = progress.tally
+        counts = progress.blend
         return Trial(
             blend=blend,
             verdicts=verdicts,
             score=found[self.benchmark.main_figure],
-            counts=BlendSummary(tally.steps, tally.asked, tally.changed, None),
+            counts=BlendSummary(counts.steps, counts.asked, counts.changed, None),
             top1_probs=tuple(sorted(tops)),
             failed=progress.failed,
             answers=answers,

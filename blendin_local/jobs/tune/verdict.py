@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.score.figures import compare
-from blendin_local.jobs.evaluation.score.statistics import Difference
+from blendin_local.jobs.evaluation.score.statistics import PairedDifference
 from blendin_local.jobs.tune.search import nearest
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.settings import BlendSettings
@@ -44,7 +44,7 @@ class TuneReport:
     benchmark: Benchmark
     trials: Sequence[Trial]
     best: Trial
-    over_default: Difference
+    over_default: PairedDifference
     conclusion: Conclusion
     chosen: Trial
     target_rate: float | None = None
@@ -61,7 +61,7 @@ class TuneReport:
         """The p-value of the best against the defaults, times the number of settings compared with them."""
         return min(1.0, self.over_default.p * max(1, len(self.trials) - 1))
 
-    def difference(self, trial: Trial, other: Trial) -> Difference:
+    def difference(self, trial: Trial, other: Trial) -> PairedDifference:
         """How far a trial lies above another, question by question."""
         return _difference(self.benchmark, trial, other)
 
@@ -144,7 +144,7 @@ def judge(
     return replace(report, conclusion=conclusion, chosen=chosen, target_rate=target_rate)
 
 
-def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> Difference:
+def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> PairedDifference:
     found = compare(benchmark, benchmark.main_figure, trial.verdicts, other.verdicts)
     assert found is not None, "a trial without a main figure is refused when it is scored"
     return found.difference

@@ -229,14 +229,9 @@ def polyline(points: Sequence[Point], s: int) -> str:
     return f'<polyline class="{series_class(s)} stroke" points="{_path(points)}"/>'
 
 
-def area(points: Sequence[Point], s: int, tip: str = "") -> str:
-    """A tinted polygon; nothing where there are no points."""
-    inside = tooltip(tip) if tip else ""
-    return (
-        f'<polygon class="{series_class(s)} tint" points="{_path(points)}">{inside}</polygon>'
-        if points
-        else ""
-    )
+def area(points: Sequence[Point], s: int, tip: str) -> str:
+    """A tinted polygon."""
+    return f'<polygon class="{series_class(s)} tint" points="{_path(points)}">{tooltip(tip)}</polygon>'
 
 
 def dot(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:

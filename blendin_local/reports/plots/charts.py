@@ -1,6 +1,6 @@
 """Plots as SVG: pure functions from numbers to a picture that needs nothing else.
 
-Here: `bars`, `histogram`, `heatmap`, `reliability`, `scatter` and `lines`.
+Here: `bars`, `histogram`, `heatmap`, `reliability` and `scatter`.
 Not here: scales, marks and the SVG element (`reports.plots.axes`), the page around them (`reports.page`).
 Each picture follows the reader's choice of light or dark, gives its numbers in words for screen readers
 (`title` and `desc`), and shows the number of a mark on hover. All texts are escaped.
@@ -33,7 +33,7 @@ from blendin_local.reports.plots.axes import (
     truncate,
 )
 
-__all__ = ["Bin", "Dot", "Estimate", "bars", "heatmap", "histogram", "lines", "reliability", "scatter"]
+__all__ = ["Bin", "Dot", "Estimate", "bars", "heatmap", "histogram", "reliability", "scatter"]
 
 BAR, GAP = 16.0, 14.0  # heights, pixels
 CELL = 34.0
@@ -44,7 +44,7 @@ Labels = tuple[str, str]
 
 @dataclass(frozen=True)
 class Bin:
-    """One bin of a reliability diagram: mean confidence, share that was right, how many."""
+    """One bin of a reliability diagram: mean confidence, share that was right, number of tokens."""
 
     confidence: float
     accuracy: float
@@ -208,11 +208,11 @@ def _cell(kind: str, box: tuple[float, float, float], share: float, number: str)
 
 
 def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
-    """A reliability diagram: the share that was right against confidence; on the diagonal both are equal.
+    """A reliability diagram: accuracy against confidence; on the diagonal both are equal.
 
     The more tokens a bin holds, the larger its dot. Below the diagonal a model is overconfident.
     """
-    labels = "confidence (mean of the bin)", "share that was right"
+    labels = "confidence (mean of the bin)", "accuracy"
     frame = Frame.make((0, 1), (0, 1), labels, width=SQUARE, height=SQUARE, percent=(True, True))
     x, y = frame.x, frame.y
     marks = [frame.draw(), line(x(0), y(0), x(1), y(1), "guideline")]
@@ -222,7 +222,9 @@ def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
         total = sum(b.count for b in filled)
         marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in filled], s))
         for b in filled:
-            description.append(f"{name}: {b.confidence:.0%} sure, {b.accuracy:.0%} right, {b.count} tokens")
+            description.append(
+                f"{name}: confidence {b.confidence:.0%}, accuracy {b.accuracy:.0%}, {b.count} tokens"
+            )
             marks.append(
                 dot(x(b.confidence), y(b.accuracy), s, description[-1], 3 + 12 * sqrt(b.count / total))
             )
@@ -269,41 +271,3 @@ def _within(frame: Frame, slope: float, intercept: float) -> list[tuple[float, f
         ends = sorted((bound - intercept) / slope for bound in (frame.y.low, frame.y.high))
         low, high = max(low, ends[0]), min(high, ends[1])
     return [(low, high)] if low < high else []
-
-
-def lines(
-    title: str,
-    series: Mapping[str, Sequence[tuple[float, Estimate]]],
-    *,
-    labels: Labels,
-    percent: tuple[bool, bool] = (False, False),
-    marker: float | None = None,
-    floor: float | None = None,
-) -> Markup:
-    """Lines over x with their intervals as bands, for sweeps of a setting.
-
-    Args:
-        title: Above the plot.
-        series: For each series points (x, estimate), in the order of x.
-        labels: Of the axes.
-        percent: Whether an axis shows shares.
-        marker: Where a dashed vertical line is drawn.
-        floor: Where the y axis begins; just below the smallest number by default.
-    """
-    points = [point for row in series.values() for point in row]
-    values = [v for _, e in points for v in (e.value, e.low, e.high) if v is not None]
-    x_range, y_range = axis_range([at for at, _ in points]), axis_range(values, floor=floor)
-    frame = Frame.make(x_range, y_range, labels, percent=percent)
-    x, y, marks, description = frame.x, frame.y, [frame.draw()], []
-    if marker is not None:
-        marks.append(line(x(marker), y.start, x(marker), y.end, "guideline"))
-    for s, (name, row) in enumerate(series.items()):
-        band = [(x(at), y(e.low), y(e.high)) for at, e in row if e.low is not None and e.high is not None]
-        marks.append(
-            area([(px, top) for px, _, top in band] + [(px, low) for px, low, _ in reversed(band)], s)
-        )
-        marks.append(polyline([(x(at), y(e.value)) for at, e in row], s))
-        for at, e in row:
-            description.append(f"{name}: {y.estimate(e)} at {x.tick_label(at)}")
-            marks.append(dot(x(at), y(e.value), s, description[-1], 3.5))
-    return svg_plot(title, description, marks, legend=list(series))

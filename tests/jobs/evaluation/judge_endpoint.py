@@ -42,7 +42,7 @@ def serving(endpoint: Endpoint):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds until it sees its end
     thread.start()
     try:
         endpoint.url = f"http://127.0.0.1:{server.server_port}"

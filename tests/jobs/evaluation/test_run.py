@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.run.folder import Folder, read_items
+from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.score.statistics import Group, group_difference, mcnemar
 from blendin_local.jobs.evaluation.spec.plan import keep_plan, read_plan
 from blendin_local.jobs.evaluation.spec.variants import Variant, old_name_notes, variants_of
+from blendin_local.reports.evaluation.files import report_json
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
 
@@ -65,10 +66,11 @@ def test_the_same_answers_give_the_same_report(evaluation, tmp_path):
     twin.run()
 
     assert json.dumps(without_times(evaluation.report())) == json.dumps(without_times(twin.report()))
-    assert evaluation.report().text() == evaluation.report().text()
+    assert json.dumps(report_json(evaluation.report())) == json.dumps(report_json(evaluation.report()))
     assert "seconds" not in json.dumps(without_times(evaluation.report()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 13, 30, 47])
 def test_stopped_and_continued_loses_nothing(evaluation, tmp_path, stop_after):
     """A run cut short says so in its title; continued, its report is that of a run in one go."""
@@ -168,10 +170,10 @@ def test_more_methods_may_join_later(evaluation):
 
 def test_options_are_read_once_and_scored(evaluation):
     """Log-likelihoods: per byte and plain, letters with their histogram; a second run reads nothing."""
-    evaluation.readings = ("base", "guide")
+    evaluation.likelihood_roles = ("base", "guide")
     evaluation.n_items = 9  # of 0 to 8 only the last has an option of two digits
     pair = evaluation.run()
-    base, guide = evaluation.report().readings
+    base, guide = evaluation.report().likelihoods
 
     assert pair.read == 2 * 2 * 9
     assert evaluation.run().read == 0
@@ -185,11 +187,11 @@ def test_options_are_read_once_and_scored(evaluation):
 def test_progress_counts_cells_and_rows(evaluation):
     """Every moment says which cell of how many, and how many rows are left over all of them."""
     evaluation.run()
-    last = evaluation.moments[-1]
+    last = evaluation.progress[-1]
 
     assert (last.number, last.cells, last.left) == (4, 4, 0)
-    assert [m.left for m in evaluation.moments if m.progress] == sorted(
-        (m.left for m in evaluation.moments if m.progress), reverse=True
+    assert [m.left for m in evaluation.progress if m.rows] == sorted(
+        (m.left for m in evaluation.progress if m.rows), reverse=True
     )
 
 

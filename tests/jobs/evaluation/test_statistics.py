@@ -38,6 +38,7 @@ def test_an_interval_holds_its_mean_and_stays_in_range(values):
     assert interval.n == len(values)
 
 
+@pytest.mark.slow
 @given(SHARES, st.randoms())
 def test_order_and_repetition_do_not_matter(values, random):
     """Law: the same scores in another order and the same call again give the same interval, bit for bit."""
@@ -123,6 +124,7 @@ def test_a_correlation_without_meaning_is_none(x, y):
     assert pearson(x, y) is None
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=5, max_size=80))
 def test_a_paired_difference_turns_its_sign(pairs):
     """Law: a - b is the mean difference, b - a its negative; p is the same up to the lots drawn."""

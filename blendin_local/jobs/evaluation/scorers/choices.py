@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from blendin_local.jobs.evaluation.scorers.running_on import ANSWER, own_part
-from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
+from blendin_local.jobs.evaluation.scorers.texts import ANSWER, cut_run_on, plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
@@ -47,7 +46,7 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
         answer: What was generated; only its part before a next question counts.
         options: The option texts in the order in which they were shown with letters.
     """
-    text = _once(plain_quotes(own_part(answer))).strip()
+    text = _once(plain_quotes(cut_run_on(answer))).strip()
     letters = LETTERS[: len(options)]
     texts = [_plain(option) for option in options]
     if texts.count(whole := _plain(text)) == 1 and text not in letters:

@@ -42,11 +42,11 @@ def follows(kind: str, arguments: Mapping[str, Any], answer: str, *, loose: bool
 
 
 def variants(answer: str) -> list[str]:
-    """The eight readings of the loose rule: with and without the first line, the last line, and `*`."""
+    """The eight variants of the loose rule: with and without the first line, the last line, and `*`."""
     lines = answer.split("\n")
     cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
-    readings = [answer, *cut]
-    return list(dict.fromkeys(readings + [reading.replace("*", "") for reading in readings]))
+    found = [answer, *cut]
+    return list(dict.fromkeys(found + [text.replace("*", "") for text in found]))
 
 
 def compare(count: int, relation: str, wanted: int) -> bool:

@@ -70,8 +70,13 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
 
 def named_variants(methods: str, sweeps: Iterable[str]) -> list[Variant]:
     """The variants as they are named, before it is known which are the same for a pair; errors as above."""
-    named = [_named(word) for word in re.split(r",(?![^\[]*\])", methods) if word.strip()]
+    named = [_named(name) for name in split_methods(methods)]
     return named + [variant for sweep in sweeps for variant in _swept(sweep)]
+
+
+def split_methods(methods: str) -> tuple[str, ...]:
+    """The names in `base,nudging[threshold=0.3,top-k=20]`: a comma inside brackets separates no names."""
+    return tuple(word.strip() for word in re.split(r",(?![^\[]*\])", methods) if word.strip())
 
 
 def _named(word: str) -> Variant:

@@ -1,0 +1,104 @@
+"""A request for one answer, and its prepared form.
+
+Here: `Request`; `GenerationSettings`; `PreparedRequest`, with prompts rendered and settings completed; and
+`start_request`, which starts the role contexts.
+Not here: how prompts are rendered (`pair`), the steps of the answer (`decode.respond`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blendin_local.core.methods import Role
+from blendin_local.core.prompts import Message
+from blendin_local.decode.respond import AnswerGenerator, respond
+from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.trace import TracePolicy, with_trace
+from blendin_local.engine.vocabulary import Span
+from blendin_local.errors import ContextFullError, UsageError
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+RoleContexts = Mapping[Role, RoleContext]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request among many.
+
+    Attributes:
+        key: The caller's own identifier.
+        messages: The conversation; the last message asks for the answer.
+        blend: Method, threshold, alpha.
+        sampling: Temperature and its companions.
+        answer: Limits and stop strings; those of the base's template are added.
+    """
+
+    key: str
+    messages: Sequence[Message]
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """All settings of one answer."""
+
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+
+
+@dataclass(frozen=True)
+class PreparedRequest:
+    """A request that is ready to run.
+
+    Attributes:
+        prompts: The rendered prompt of each role that the method may ask.
+        settings: All settings, with the seed and the template's stop strings filled in.
+        signature: Everything that decides which bytes the answer has.
+        notices: Sentences the user should know.
+        load_ms: How long the models took to load.
+    """
+
+    prompts: Mapping[Role, Sequence[Span]]
+    settings: GenerationSettings
+    signature: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+    load_ms: float = 0.0
+
+    def start(self) -> AnswerGenerator:
+        """A new `respond` generator with its trace; it owns no model."""
+        blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
+        return with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+
+
+def start_request(
+    request: PreparedRequest, role_contexts: RoleContexts, *, fresh: bool = False
+) -> RoleContexts:
+    """Start the role contexts of a request.
+
+    Args:
+        request: What is to be answered.
+        role_contexts: The role contexts of one conversation.
+        fresh: Whether the answer must not depend on earlier answers in these role contexts.
+
+    Returns:
+        The role contexts that the request uses.
+
+    Raises:
+        ContextFullError: A prompt is longer than its context.
+        UsageError: A prompt is empty.
+    """
+    for role, prompt in request.prompts.items():
+        role_context = role_contexts[role]
+        role_context.begin(prompt, request.settings.blend.top_k, fresh=fresh)
+        if role_context.sequence.n_prompt >= role_context.context.ctx_size:
+            raise ContextFullError(
+                n_prompt=role_context.sequence.n_prompt, n_ctx=role_context.context.ctx_size, role=role
+            )
+        if not role_context.sequence.ids:
+            raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
+    return {role: role_contexts[role] for role in request.prompts}

@@ -1,0 +1,119 @@
+"""Log-probabilities of given text: of each token of a text, or of several options after a prompt.
+
+Here: `score_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
+Not here: writing an answer (`decode.respond`), the score of one token (`core.token_scores`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from blendin_local.core.token_scores import OptionScore, TokenScore, logprob_of, token_score
+from blendin_local.decode.role_context import RoleContext
+from blendin_local.engine.vocabulary import Span, Vocabulary
+from blendin_local.errors import UsageError
+
+
+def score_text(
+    role_context: RoleContext,
+    spans: Sequence[Span],
+    *,
+    temperature_profile: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[TokenScore]:
+    """Every token of a text with what the model predicted for it.
+
+    The first token is only known where the vocabulary puts a BOS before it: nothing predicts it else.
+
+    Args:
+        role_context: The model's; a conversation in it begins anew afterwards.
+        spans: The text.
+        temperature_profile: Whether to measure other temperatures too
+            (`core.token_scores.TemperatureProfile`).
+        should_stop: Polled during evaluations.
+
+    Raises:
+        ContextFullError: The text is longer than the context.
+        StoppedError: `should_stop` became true.
+    """
+    vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
+    ids = vocabulary.tokenize_prompt(spans)
+    if not ids:
+        return
+    sequence.begin(ids[:1])
+    sequence.ids += ids[1:]
+    start = len(vocabulary.pieces[ids[0]])
+    rows = role_context.context.logits_after_prompt(sequence, should_stop)
+    for token, logits in zip(ids[1:], rows, strict=False):
+        piece = vocabulary.pieces[token]
+        yield token_score(logits, token, start, piece, temperature_profile=temperature_profile)
+        start += len(piece)
+
+
+def score_options(
+    role_context: RoleContext,
+    prompt: Sequence[Span],
+    options: Sequence[str],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[OptionScore]:
+    """Log P(option | prompt) = sum_j log p(t_j | prompt, t_1 .. t_j-1) for each option, the prompt read once.
+
+    After plain text an option gets a space before it, unless the text ends in white space; spaces and tabs at
+    the end of the text count as the option's own. Both are tokenized together, and the tokens after the
+    text's are scored. Where the two would share a token the text keeps its own, as in an answer, and the
+    option is tokenized after it. After a chat template, which is trusted, an option stands as it is.
+
+    Args:
+        role_context: The model's; a conversation in it begins anew afterwards.
+        prompt: The rendered prompt.
+        options: Texts that could follow.
+        should_stop: Polled during evaluations.
+
+    Raises:
+        UsageError: An option, or the prompt, is empty.
+        ContextFullError: Prompt and option are longer than the context.
+        StoppedError: `should_stop` became true.
+    """
+    head, tails = _split_options(prompt, options)
+    vocabulary, sequence = role_context.context.model.vocabulary, role_context.borrow()
+    head_ids = vocabulary.tokenize_prompt(head)
+    if not head_ids or "" in options:
+        raise UsageError("a prompt or an option is empty", "give each at least one character")
+    sequence.begin(head_ids)
+    [after_prompt] = [
+        logits.copy() for logits in role_context.context.logits_after_prompt(sequence, should_stop)
+    ]
+    scores = []
+    for option, tail in zip(options, tails, strict=True):
+        ids = _tokens_after(vocabulary, head, head_ids, tail)
+        logprob = logprob_of(after_prompt, ids[0])
+        if len(ids) > 1:
+            sequence.restart()
+            sequence.ids += ids[:-1]
+            rows = islice(role_context.context.logits_after_prompt(sequence, should_stop), 1, None)
+            logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
+        scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
+    return scores
+
+
+def _split_options(prompt: Sequence[Span], options: Sequence[str]) -> tuple[list[Span], list[str]]:
+    """The prompt without the space at its end, and each option with the space before it."""
+    *before, last = prompt
+    if last.trusted:
+        return [*before, last], list(options)
+    text = last.text.rstrip(" \t")
+    moved = last.text[len(text) :]
+    space = "" if moved or not text or text[-1].isspace() else " "
+    tails = [moved + (option if option[:1].isspace() else space + option) for option in options]
+    return [*before, Span(text, trusted=False)], tails
+
+
+def _tokens_after(vocabulary: Vocabulary, head: list[Span], head_ids: list[int], tail: str) -> list[int]:
+    """The tokens of an option after those of its prompt."""
+    *before, last = head
+    if not last.trusted:
+        whole = vocabulary.tokenize_prompt([*before, Span(last.text + tail, trusted=False)])
+        if whole[: len(head_ids)] == head_ids and len(whole) > len(head_ids):
+            return whole[len(head_ids) :]
+    return vocabulary.tokenize_more([Span(tail, trusted=False)])

@@ -1,0 +1,105 @@
+"""The predictions that led to each step, kept with it so that `replay` can decide again.
+
+Here: `with_trace`, which records the questions and predictions of one `respond`, and `TracePolicy`.
+Not here: the decision (`decode.respond`), deciding again from a record (`jobs.replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from blendin_local.core.distribution import Prediction
+from blendin_local.core.methods import Role
+from blendin_local.core.records import Candidate, CandidateLists, SideQuery, Step
+from blendin_local.decode.respond import AnswerGenerator, Ending, Question
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+
+Lists = Literal["no", "asked", "every"]
+Exchanged = tuple[Question, Prediction]
+
+
+@dataclass(frozen=True)
+class TracePolicy:
+    """What is kept.
+
+    Attributes:
+        lists: Where all candidates are kept: nowhere, at steps that asked the guide, or at every step.
+        temperatures: By role, the temperature at which its confidence is kept beside the lists.
+    """
+
+    lists: Lists = "no"
+    temperatures: Mapping[Role, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
+        """What deciding again needs, where that is wanted."""
+        if not answer.evidence:
+            return cls()
+        fitted: dict[Role, float | None] = {"base": blend.base_temperature, "guide": blend.guide_temperature}
+        temperatures = {role: value for role, value in fitted.items() if value is not None}
+        return cls("every" if sampling.temperature else "asked", temperatures)
+
+
+def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
+    """The same answer, each step with the predictions that led to it.
+
+    Args:
+        answer: A fresh `respond` generator.
+        policy: What is recorded.
+    """
+    asked: list[Exchanged] = []
+    text = b""
+    prediction: Prediction | None = None
+    while True:
+        try:
+            exchange = answer.send(prediction)
+        except StopIteration as finished:
+            ending: Ending = finished.value
+            return replace(ending, end=ending.end and _with_record(ending.end, text, asked, policy))
+        if isinstance(exchange, Question):
+            prediction = yield exchange
+            assert prediction is not None, "a driver answers every question with a prediction"
+            asked.append((exchange, prediction))
+        else:
+            yield _with_record(exchange, text, asked, policy)
+            text, prediction = text + exchange.bytes, None
+            asked.clear()
+
+
+def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: TracePolicy) -> Step:
+    """`step`, which begins after `text`, with its predictions."""
+    at_start = {question.role: prediction for question, prediction in asked if question.text == text}
+    whole = policy.lists == "every" or (
+        policy.lists == "asked" and bool(len(at_start) > 1 or step.candidates)
+    )
+    further = [
+        _side_query(question.role, question.text[len(text) :], prediction)
+        for question, prediction in asked
+        if question.text != text
+    ]
+    untuned = at_start.get("untuned")
+    if untuned is not None:
+        further.append(
+            replace(_side_query("untuned", b"", untuned), candidates=_all(untuned) if whole else None)
+        )
+    if not whole:
+        return replace(step, further=tuple(further))
+    for role, temperature in policy.temperatures.items():
+        if role in at_start:
+            confidence = at_start[role].confidence(temperature)
+            further.append(replace(_side_query(role, b"", at_start[role]), confidence=confidence))
+    blended = step.candidates.blend if step.candidates else None
+    lists = CandidateLists(_all(at_start.get("base")), _all(at_start.get("guide")), blended)
+    return replace(step, candidates=lists, further=tuple(further))
+
+
+def _side_query(role: Role, after: bytes, prediction: Prediction) -> SideQuery:
+    return SideQuery(role, after, Candidate(prediction.top, prediction.top_p), silent=prediction.silent)
+
+
+def _all(prediction: Prediction | None) -> tuple[Candidate, ...] | None:
+    if prediction is None:
+        return None
+    return tuple(Candidate(piece, p) for piece, p in prediction.candidates.items())
