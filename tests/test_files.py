@@ -13,7 +13,7 @@ import pytest
 
 from blendin_local.cli.chat.files import save
 from blendin_local.cli.chat.reader import open_history
-from blendin_local.cli.chat.state import ChatSettings, Talk
+from blendin_local.cli.chat.state import ChatHistory, ChatSettings
 from blendin_local.cli.check.run import _save
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.run.outputs import Outputs
@@ -63,7 +63,7 @@ def write_outputs(folder):
 
 
 def write_chat(folder):
-    save(Talk(settings=ChatSettings()), folder / "talk.jsonl")
+    save(ChatHistory(settings=ChatSettings()), folder / "talk.jsonl")
     return [folder / "talk.jsonl"]
 
 

@@ -23,7 +23,7 @@ from tests.answers import rendered
 from tests.jobs.evaluation.evaluations import METHODS, Evaluation, KnowingPair, usual
 
 HOSTILE = '<script>alert("&")</script>|*x*'
-SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k=20,1000"]
+SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k-blend=20,1000"]
 
 
 @pytest.fixture

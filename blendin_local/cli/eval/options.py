@@ -49,7 +49,7 @@ class WhatOptions:
         _what(
             "--sweep",
             metavar="SETTING=A,B,...",
-            help="Also run blendin with each of these values of a setting (repeatable).",
+            help="Also run blendin with each of these values, as in threshold=0.3,0.5 (repeatable).",
         ),
     ] = None
     check: Annotated[

@@ -54,7 +54,7 @@ from blendin_local.models.registry import user_file
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import ResolvedPair, locate_files
-from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, require_between
 from blendin_local.views.answer import counted, percent
 from blendin_local.views.streams import lasting_stderr
 from blendin_local.views.theme import make_console
@@ -111,7 +111,7 @@ def run_tune(command: TuneCommand) -> None:
     if command.models.base_prompt_file or command.models.guide_prompt_file:
         raise UsageError("exact prompts would be the same for every question", "leave the prompt files out")
     if command.trials.target_rate is not None:
-        within("target-rate", command.trials.target_rate, 0, 1)
+        require_between("target-rate", command.trials.target_rate, 0, 1)
     benchmark, items = _questions(command)
     prepared = settle(command.session(), err).dated(_begun_on(command.out))
     name = _pair_name(command, prepared)

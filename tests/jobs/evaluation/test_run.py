@@ -11,7 +11,7 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.score.statistics import Group, group_difference, mcnemar
 from blendin_local.jobs.evaluation.spec.plan import keep_plan, read_plan
-from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
+from blendin_local.jobs.evaluation.spec.variants import Variant, old_name_notes, variants_of
 from blendin_local.reports.evaluation.files import report_json
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
@@ -145,9 +145,14 @@ def test_a_sweep_runs_models_alone_once(evaluation):
 
 def test_swept_values_stand_by_number(evaluation):
     """5 before 50 before 100, and 0 before 0.3, in whatever order they were wanted or spelt."""
-    evaluation.variants = variants_of("blendin", ["top-k=50,5,200", "lambda=0.3,0"], BlendSettings())
+    evaluation.variants = variants_of(
+        "blendin", ["top-k-blend=50,5,200", "agreement-bonus=0.3,0"], BlendSettings()
+    )
     evaluation.run()
-    swept = [f"blendin[{s}]" for s in ("lambda=0", "lambda=0.3", "top-k=5", "top-k=50", "top-k=200")]
+    swept = [
+        f"blendin[{s}]"
+        for s in ("agreement-bonus=0", "agreement-bonus=0.3", *(f"top-k-blend={k}" for k in (5, 50, 200)))
+    ]
 
     assert list(read_plan(evaluation.folder).variants) == ["blendin", *swept]
 
@@ -209,10 +214,32 @@ def test_wrong_words_are_named(methods, sweeps, words):
 
 def test_names_of_variants_carry_their_settings():
     """Settings in brackets are part of the name and of what is run."""
-    [variant] = variants_of("nudging[threshold=0.3,top-k=20]", (), BlendSettings())
+    [variant] = variants_of("nudging[threshold=0.3,top-k-blend=20]", (), BlendSettings())
 
-    assert variant == Variant("nudging[threshold=0.3,top-k=20]", "nudging", {"threshold": 0.3, "top-k": 20})
+    assert variant == Variant(
+        "nudging[threshold=0.3,top-k-blend=20]", "nudging", {"threshold": 0.3, "top-k-blend": 20}
+    )
     assert variant.blend(BlendSettings(alpha=0.5)) == BlendSettings("nudging", 0.3, 0.5, top_k=20)
+
+
+def test_old_names_of_settings_are_read_for_now():
+    """`lambda` and `top-k` of version 0.1 mean what they meant and keep their cells; a note says so."""
+    variants = variants_of("nudging[top-k=20],base", ["lambda=0,0.3", "cap=0.2"], BlendSettings())
+
+    assert [variant.name for variant in variants] == [
+        "nudging[top-k=20]",
+        "base",
+        "blendin[lambda=0]",
+        "blendin[lambda=0.3]",
+        "blendin[cap=0.2]",
+    ]
+    assert variants[0].settings == {"top-k-blend": 20}
+    assert variants[3].blend(BlendSettings()) == BlendSettings(agreement_bonus=0.3)
+    assert [note.split(";")[0] for note in old_name_notes(variants)] == [
+        "the setting lambda is now called agreement-bonus",
+        "the setting top-k is now called top-k-blend",
+    ]
+    assert old_name_notes(variants_of("blendin", ["top-k-blend=20"], BlendSettings())) == ()
 
 
 def test_an_unknown_benchmark_is_named(evaluation):

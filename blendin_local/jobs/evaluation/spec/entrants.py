@@ -20,7 +20,13 @@ from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
 from blendin_local.jobs.evaluation.spec.plan import read_plan
-from blendin_local.jobs.evaluation.spec.variants import ALIGNED, Variant, named_variants, variants_of
+from blendin_local.jobs.evaluation.spec.variants import (
+    ALIGNED,
+    Variant,
+    named_variants,
+    old_name_notes,
+    variants_of,
+)
 from blendin_local.jobs.preparation import refuse_exact_prompts, settle
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files
@@ -57,7 +63,7 @@ def make_entrants(
     Args:
         spec: What is evaluated.
         interaction: What a person may be asked or told while models are found.
-        on_note: Is told which pair was taken where none was named.
+        on_note: Is told which pair was taken where none was named, and which settings have new names.
 
     Raises:
         UsageError: A name or a setting is wrong.
@@ -68,6 +74,8 @@ def make_entrants(
     if "method" in spec.pair.blend:
         raise UsageError("--method names one method", "name several with --methods")
     chosen = [replace(spec.pair, pair=name, base=None, guide=None) for name in spec.pairs] or [spec.pair]
+    for note in old_name_notes(named_variants(",".join(spec.methods), spec.sweeps)):
+        on_note(note)
     maker = _Maker(spec, interaction, on_note)
     return tuple(entrant for pair in chosen for entrant in maker.entrants(pair))
 

@@ -17,7 +17,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.folder import Folder, write_text
-from blendin_local.jobs.evaluation.spec.variants import ALIGNED
+from blendin_local.jobs.evaluation.spec.variants import ALIGNED, new_names
 
 VERSION = 1
 CHECK = "check"  # what `blendin check` found out about a pair
@@ -119,6 +119,8 @@ def read_plan(folder: Folder) -> EvalPlan | None:
         value = None
     if not isinstance(value, dict) or value.pop("version", None) != VERSION:
         raise UsageError(f"{folder.plan} is not a plan of this version", "choose another -o")
+    for variant in value.get("variants", {}).values():
+        variant["settings"] = new_names(variant["settings"])
     cells, likelihoods = (tuple(map(tuple, value.pop(name))) for name in ("cells", "readings"))
     return EvalPlan(**value, cells=cells, likelihoods=likelihoods)
 
