@@ -13,7 +13,7 @@ import pytest
 
 from blendin_local.cli.chat.files import save
 from blendin_local.cli.chat.reader import open_history
-from blendin_local.cli.chat.state import ChatSettings, Talk
+from blendin_local.cli.chat.state import ChatHistory, ChatSettings
 from blendin_local.cli.check.run import _save
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.run.outputs import Outputs
@@ -26,7 +26,7 @@ from blendin_local.files import (
     write_private,
 )
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
-from blendin_local.jobs.evaluation.run.folder import write_text
+from blendin_local.jobs.evaluation.folder import write_text
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
 from tests.paths import PACKAGE, SOURCES
@@ -63,7 +63,7 @@ def write_outputs(folder):
 
 
 def write_chat(folder):
-    save(Talk(settings=ChatSettings()), folder / "talk.jsonl")
+    save(ChatHistory(settings=ChatSettings()), folder / "talk.jsonl")
     return [folder / "talk.jsonl"]
 
 
@@ -105,7 +105,6 @@ def test_files_of_conversations_are_private(write, tmp_path, umask, monkeypatch)
 # Files that hold no conversation: shipped data, downloads, what is known of them; and what is only read.
 OTHER_WRITERS = {
     "files.py",
-    "jobs/evaluation/dataset/make_subsets.py",
     "models/hub_download.py",
     "models/package_download.py",
     "models/pip_download.py",

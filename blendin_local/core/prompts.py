@@ -1,6 +1,7 @@
 """Conversations, and the plain text in which an unaligned base reads them.
 
-Here: `Message`, conversations, and `PlainTemplate`, the section `[templates.NAME]` of models.toml as a value.
+Here: `Message`, conversations (of messages, or of dicts as in OpenAI's chat format), and `PlainTemplate`, the
+section `[templates.NAME]` of models.toml as a value.
 Not here: the guide's Jinja template (`engine.chat_template.template`), which templates exist
 (`models.registry`).
 Plain text has no control tokens: only its own lines (`Question:`) say where a turn begins. A line of a
@@ -10,15 +11,27 @@ message that reads like one of them is indented, so that no text opens or ends a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 
 Speaker = Literal["system", "user", "assistant"]
 SPEAKERS: tuple[str, ...] = get_args(Speaker)
+ROLES: Mapping[str, Speaker] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+"""The roles of OpenAI's chat format."""
+LONGEST_QUOTE = 40  # characters of a wrong value that are repeated in a message
+_short = reprlib.Repr()  # which goes a few levels deep and no deeper
+_short.maxstring = _short.maxother = _short.maxlong = 2 * LONGEST_QUOTE
 TEXT = "{text}"
 LINE_START = r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
 
@@ -43,13 +56,74 @@ class Message:
             raise UsageError(f"a message has the text {self.text!r:.60}", "give a string")
 
 
-Conversation = str | Sequence[Message]
+Conversation = str | Sequence[Message | Mapping[str, Any]]
+"""A question, or messages, each a `Message` or a dict as in OpenAI's chat format."""
 
 
-def as_messages(conversation: Conversation, system: str) -> list[Message]:
-    """A question or a conversation as messages, the system text before them if there is one."""
-    messages = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+def as_messages(conversation: Conversation, system: str = "") -> list[Message]:
+    """A question or a conversation as messages, the system text before them if there is one.
+
+    Raises:
+        UsageError: It is neither, or a dict is no message.
+    """
+    if isinstance(conversation, str):
+        messages = [Message("user", conversation)]
+    elif isinstance(conversation, Mapping) or not isinstance(conversation, Sequence):
+        raise UsageError(
+            f"a conversation is {quoted(conversation)}", "give a question, or a list of messages"
+        )
+    else:
+        messages = [
+            value if isinstance(value, Message) else message_of(value, number)
+            for number, value in enumerate(conversation, 1)
+        ]
     return [Message("system", system), *messages] if system else messages
+
+
+def message_of(value: object, number: int) -> Message:
+    """A dict of OpenAI's chat format as a message: `{"role": "user", "content": "..."}`.
+
+    Args:
+        value: The dict. Its content is a string, or a list of parts `{"type": "text", "text": "..."}`.
+        number: Which message of the conversation it is, from 1.
+
+    Raises:
+        UsageError: It is no message, has another role, or its content is more than text.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(f"message {number} is not an object", _EXAMPLE)
+    role = value.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise UsageError(
+            f"message {number} has the role {quoted(role)}, not one of {', '.join(ROLES)}", _EXAMPLE
+        )
+    return Message(ROLES[role], _content(value.get("content"), f"the content of message {number}"))
+
+
+_EXAMPLE = 'write {"role": "user", "content": "..."}'
+
+
+def _content(content: object, name: str) -> str:
+    if not isinstance(content, list | tuple):
+        return _text(content, name)
+    for part in content:
+        if not isinstance(part, Mapping):
+            raise UsageError(f"{name} has a part that is not an object", _EXAMPLE)
+        if part.get("type") != "text":
+            raise UsageError(f"{name} is more than text", "only text parts can be read")
+    return "".join(_text(part.get("text"), name) for part in content)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is not a text", _EXAMPLE)
+    return require_text(value, name)
+
+
+def quoted(value: object) -> str:
+    """A value as a message can repeat it: short, on one line."""
+    text = _short.repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
 
 def require_question(messages: Sequence[Message]) -> None:

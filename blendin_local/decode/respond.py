@@ -15,7 +15,7 @@ import numpy as np
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.decisions import AnswerState, Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, Method
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
 from blendin_local.core.sampling import sample
 from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
@@ -50,22 +50,30 @@ AnswerGenerator = Generator[Exchange, Prediction | None, Ending]
 PredictionGenerator = Generator[Exchange, Prediction | None, Prediction]
 
 
-def respond(blend: BlendSettings, sampling: SamplingSettings, limits: AnswerSettings) -> AnswerGenerator:
+def respond(
+    blend: BlendSettings,
+    sampling: SamplingSettings,
+    limits: AnswerSettings,
+    *,
+    method: Method | None = None,
+) -> AnswerGenerator:
     """Make one answer.
 
     Args:
         blend: The method and its settings.
         sampling: How a candidate is picked; `seed` must be set where `temperature` is above 0.
         limits: When to end.
+        method: The rule, where it is another than the one that the settings name.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
     """
+    rule = METHODS[blend.method] if method is None else method
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
     text, state = b"", AnswerState()
     for i in range(limits.max_tokens):
-        decision = yield from consult(METHODS[blend.method](blend, state), text)
+        decision = yield from consult(rule(blend, state), text)
         piece = pick(decision, sampling, rng)
         if piece == END:
             end = describe(i, END, piece, decision, limits.top_logprobs)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from blendin_local.jobs.bench.report import BenchReport, Workload
     from blendin_local.jobs.check.job import CheckSpec, run_check
     from blendin_local.jobs.check.report import CheckReport, keep_temperatures
+    from blendin_local.jobs.evaluation.job import EvalResult, run_eval
+    from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
     from blendin_local.jobs.replay.job import ReplayProgress, ReplaySpec, run_replay
     from blendin_local.jobs.replay.report import ReplayReport
     from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
@@ -26,6 +28,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "bench.report": ("BenchReport", "Workload"),
     "check.job": ("CheckSpec", "run_check"),
     "check.report": ("CheckReport", "keep_temperatures"),
+    "evaluation.job": ("EvalResult", "run_eval"),
+    "evaluation.spec.eval_spec": ("EvalSpec",),
     "replay.job": ("ReplayProgress", "ReplaySpec", "run_replay"),
     "replay.report": ("ReplayReport",),
     "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
@@ -41,6 +45,8 @@ __all__ = [
     "BenchSpec",
     "CheckReport",
     "CheckSpec",
+    "EvalResult",
+    "EvalSpec",
     "ReplayProgress",
     "ReplayReport",
     "ReplaySpec",
@@ -53,6 +59,7 @@ __all__ = [
     "run_batch",
     "run_bench",
     "run_check",
+    "run_eval",
     "run_replay",
     "run_tune",
 ]

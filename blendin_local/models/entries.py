@@ -6,9 +6,10 @@ Not here: files and their merging (`models.registry`), which keys exist (`models
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["base", "instruct", "any"]
 
@@ -101,29 +102,8 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
-    """Settings that a pair or `[defaults]` may give; None: not said."""
-
-    method: str | None = None
-    threshold: float | None = None
-    alpha: float | Literal["auto", "calibrated"] | None = None
-    agreement_bonus: float | None = None
-    top_k_blend: int | None = None
-    cap: float | None = None
-    bridge: Literal["bytes", "prefix"] | None = None
-    ctx_size: int | None = None
-    guide_ctx_size: int | None = None
-    n_gpu_layers: int | None = None
-    guide_n_gpu_layers: int | None = None
-    threads: int | None = None
-    swa_full: bool | None = None
-    system: str | None = None
-    max_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairEntry(Preferences):
-    """One `[pairs.NAME]`: two references and the settings that differ from the defaults.
+class PairEntry:
+    """One `[pairs.NAME]`: references of its models and the settings that differ from the defaults.
 
     Attributes:
         name: The pair's name.
@@ -132,8 +112,8 @@ class PairEntry(Preferences):
         about: One line for people.
         base_template: Name of the base's plain-text template.
         untuned: Reference of the third model, which method `proxy` needs.
-        base_temperature: The base's temperature for alpha `calibrated`, fitted by `blendin check`.
-        guide_temperature: Likewise the guide's.
+        system: Instructions before every question; None where it does not say.
+        settings: The values it gives to settings, by their keys in models.toml.
         trusted: False where a models.toml of the working directory names the models.
     """
 
@@ -143,8 +123,8 @@ class PairEntry(Preferences):
     about: str = ""
     base_template: str | None = None
     untuned: str | None = None
-    base_temperature: float | None = None
-    guide_temperature: float | None = None
+    system: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = True
 
     @property
@@ -152,15 +132,25 @@ class PairEntry(Preferences):
         """Those of its models."""
         return (self.base, self.guide, *([self.untuned] if self.untuned else []))
 
+    def to_json(self) -> dict[str, Any]:
+        """Its keys as in models.toml, and whether its models are trusted."""
+        names = ("name", "base", "guide", "about", "base_template", "untuned", "system", "trusted")
+        facts = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in facts.items() if value is not None} | dict(self.settings)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults(Preferences):
+class Defaults:
     """The section `[defaults]`: what is used where neither the command line nor a pair says otherwise.
 
     Attributes:
         pair: The pair that is used where none is named.
         template: The base's plain-text template.
+        system: Instructions before every question; None where it does not say.
+        settings: The values it gives to settings, by their keys in models.toml.
     """
 
     pair: str = ""
     template: str = ""
+    system: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)

@@ -29,7 +29,7 @@ from blendin_local.models.entries import (
     Source,
 )
 from blendin_local.models.overrides import Accept, Name, confirm, find_overrides, keep_new_names
-from blendin_local.models.schema import SECTIONS, SOURCE_KEYS, Table
+from blendin_local.models.schema import SECTIONS, SETTING_KEYS, SOURCE_KEYS, Table
 from blendin_local.paths import is_file, resolve_path
 
 APPLICATION = "blendin-local"
@@ -210,7 +210,7 @@ class _Merged:
             models={name: self._model(name, table) for name, table in of["models"].items()},
             pairs={name: self._pair(name, table) for name, table in of["pairs"].items()},
             templates={name: self._template(name, table) for name, table in of["templates"].items()},
-            defaults=Defaults(**self.tables.get(("defaults", ""), {})),
+            defaults=Defaults(**_settings_apart(self.tables.get(("defaults", ""), {}))),
             files=files,
             origins={place: file.path for place, file in self.origins.items()},
             untrusted=untrusted,
@@ -229,12 +229,12 @@ class _Merged:
         return ModelEntry(name, sources, trusted=self.trusted("models", name, FILE_FACTS), **facts)
 
     def _pair(self, name: str, table: Table) -> PairEntry:
-        settings = {key: value for key, value in table.items() if key != "tuned"}
+        facts = _settings_apart({key: value for key, value in table.items() if key != "tuned"})
         for role in ("base", "guide"):
-            if not settings.get(role):
+            if not facts.get(role):
                 self._missing("pairs", name, role)
         return PairEntry(
-            name=name, trusted=self.trusted("pairs", name, ("base", "guide", "untuned")), **settings
+            name=name, trusted=self.trusted("pairs", name, ("base", "guide", "untuned")), **facts
         )
 
     def _template(self, name: str, table: Table) -> PlainTemplate:
@@ -247,6 +247,12 @@ class _Merged:
     def _missing(self, section: str, name: str, what: str) -> None:
         files = " or ".join(self.files[section, name])
         raise UsageError(f"{files}: [{section}.{name}] lacks {what}", "add it there")
+
+
+def _settings_apart(table: Table) -> dict[str, Any]:
+    """The table with the keys of settings as a mapping of their own."""
+    facts = {key: value for key, value in table.items() if key not in SETTING_KEYS}
+    return {**facts, "settings": {key: table[key] for key in SETTING_KEYS if key in table}}
 
 
 def _sources(table: Table) -> Iterator[Source]:

@@ -1,6 +1,7 @@
 """Which keys models.toml may have, and of what kind their values are.
 
-Here: the tables of keys, and `check_table`, which names the nearest key for an unknown one.
+Here: the tables of keys, those of settings out of the table of settings, and `check_table`, which names the
+nearest key for an unknown one.
 Not here: the forms of names and paths (`models.grammar`), what the values mean (`models.entries`), intervals
 (`settings` checks them where they are used).
 """
@@ -16,6 +17,14 @@ from typing import Any
 
 from blendin_local.errors import UsageError
 from blendin_local.models import grammar
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    ModelSettings,
+    SamplingSettings,
+    Setting,
+    settings_on,
+)
 
 Table = Mapping[str, Any]
 Kind = tuple[str, Callable[[object], bool]]
@@ -64,33 +73,47 @@ STOPS: Kind = (
 )
 TABLES: Kind = ("a list of tables", lambda value: _listed(value, lambda item: isinstance(item, dict)))
 TABLE: Kind = ("a table", lambda value: isinstance(value, dict))
-ALPHA: Kind = (
-    'a number, "auto" or "calibrated"',
-    lambda value: value in ("auto", "calibrated") or _number(value),
-)
-BRIDGE: Kind = ('"bytes" or "prefix"', lambda value: value in ("bytes", "prefix"))
 ROLE: Kind = ('"base", "instruct" or "any"', lambda value: value in ("base", "instruct", "any"))
 SHA256 = _text(
     "64 hexadecimal digits", lambda value: len(value) == 64 and set(value) <= set("0123456789abcdef")
 )
 
-BLEND_KEYS: Mapping[str, Kind] = {
-    "method": NAME,
-    "threshold": NUMBER,
-    "alpha": ALPHA,
-    "agreement_bonus": NUMBER,
-    "top_k_blend": WHOLE,
-    "cap": NUMBER,
-    "bridge": BRIDGE,
-    "ctx_size": WHOLE,
-    "guide_ctx_size": WHOLE,
-    "n_gpu_layers": WHOLE,
-    "guide_n_gpu_layers": WHOLE,
-    "threads": WHOLE,
-    "swa_full": SWITCH,
-    "system": TEXT,
-    "max_tokens": WHOLE,
+
+def _listing(words: Iterable[str], first: str = "") -> str:
+    """Words in quotation marks: `a number, "auto" or "calibrated"`."""
+    *others, last = [*([first] if first else []), *(f'"{word}"' for word in words)]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _setting_kind(setting: Setting) -> Kind:
+    """The kind of value that a setting has in models.toml."""
+    if setting.kind == "choice":
+        return _listing(setting.choices), lambda value: value in setting.choices
+    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": NAME, "texts": STOPS}
+    expected, fits = kinds[setting.kind]
+    words = () if setting.kind == "texts" else setting.shown_words
+    if not words:
+        return expected, fits
+    return _listing(words, expected), lambda value: value in words or fits(value)
+
+
+def model_keys(role: str = "") -> dict[str, Setting]:
+    """The settings of models by key: those of both models, or with a role's prefix those of one."""
+    found = settings_on("toml", ModelSettings)
+    return {f"{role}_{key}": each for key, each in found.items() if each.role_flags} if role else found
+
+
+BLEND_KEYS = settings_on("toml", BlendSettings)
+SAMPLING_KEYS = settings_on("toml", SamplingSettings)
+ANSWER_KEYS = settings_on("toml", AnswerSettings)
+_SETTINGS = BLEND_KEYS | SAMPLING_KEYS | ANSWER_KEYS | model_keys() | model_keys("base") | model_keys("guide")
+SETTING_KEYS: Mapping[str, Kind] = {key: _setting_kind(each) for key, each in _SETTINGS.items()}
+"""The key of every setting in [pairs.*], in the order of the table."""
+DEFAULT_SETTING_KEYS: Mapping[str, Kind] = {
+    key: kind for key, kind in SETTING_KEYS.items() if not _SETTINGS[key].of_pair
 }
+"""Likewise in [defaults]."""
+
 SOURCE_KEYS = ("path", "hf", "sources")
 MODEL_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
@@ -113,11 +136,10 @@ PAIR_KEYS: Mapping[str, Kind] = {
     "guide": REFERENCE,
     "untuned": REFERENCE,
     "anti": REFERENCE,
-    "base_temperature": NUMBER,
-    "guide_temperature": NUMBER,
     "base_template": NAME,
+    "system": TEXT,
     "tuned": TABLE,
-    **BLEND_KEYS,
+    **SETTING_KEYS,
 }
 RENAMED_PAIR_KEYS: Mapping[str, str] = {"anti": "untuned"}  # names of version 0.1, read like the new ones
 TEMPLATE_KEYS: Mapping[str, Kind] = {
@@ -128,7 +150,12 @@ TEMPLATE_KEYS: Mapping[str, Kind] = {
     "preamble": TEXT,
     "stop": STOPS,
 }
-DEFAULTS_KEYS: Mapping[str, Kind] = {"pair": NAME, "template": NAME, **BLEND_KEYS}
+DEFAULTS_KEYS: Mapping[str, Kind] = {
+    "pair": NAME,
+    "template": NAME,
+    "system": TEXT,
+    **DEFAULT_SETTING_KEYS,
+}
 SECTIONS: Mapping[str, Mapping[str, Kind]] = {
     "models": MODEL_KEYS,
     "pairs": PAIR_KEYS,

@@ -1,7 +1,7 @@
 """A pair in memory and the answers it gives: the Python API, and what the command line uses.
 
 Here: `Pair`: prompts, settings and the signature of an answer.
-Not here: names and downloads (`opening`), files and settings (`pair_setup`), the growing answer
+Not here: names and downloads (`pair.resolve`), files and settings (`pair.setup`), the growing answer
 (`decode.stream`).
 """
 
@@ -32,6 +32,7 @@ from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
+from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -120,6 +121,7 @@ class Pair:
         setup = self.setup
         return self._models["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
 
+    @checked_keywords
     def stream(
         self,
         conversation: Conversation,
@@ -133,8 +135,8 @@ class Pair:
         """Answer, step by step.
 
         Args:
-            conversation: A question, or messages of which the last asks for the answer. What it shares with
-                the conversation before is not read again.
+            conversation: A question, or messages of which the last asks for the answer: `Message` or dicts as
+                in OpenAI's chat format. What it shares with the conversation before is not read again.
             system: Instructions, put before a question given as text.
             blend: Method, threshold, alpha.
             sampling: Temperature and its companions; the default is greedy.
@@ -142,7 +144,7 @@ class Pair:
             should_stop: Polled between steps and during long evaluations.
 
         Raises:
-            UsageError: An unknown method, or nothing to answer.
+            UsageError: An unknown method or keyword, or nothing to answer.
             PairError: A model that the method needs is missing, a prompt cannot be rendered, another thread
                 is making an answer, or the pair is closed.
             ContextFullError: A prompt is longer than its context.
@@ -155,9 +157,26 @@ class Pair:
             task = self._task(as_messages(conversation, system), settings, should_stop)
         return AnswerStream(task, self._slots[0], should_stop, self._lock)
 
-    def respond(self, conversation: Conversation, **settings: Any) -> Completion:  # noqa: ANN401 - as `stream`
+    @checked_keywords
+    def respond(
+        self,
+        conversation: Conversation,
+        *,
+        system: str = "",
+        blend: BlendSettings | None = None,
+        sampling: SamplingSettings | None = None,
+        answer: AnswerSettings | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Completion:
         """Answer in one piece; arguments and errors are those of `stream`."""
-        stream = self.stream(conversation, **settings)
+        stream = self.stream(
+            conversation,
+            system=system,
+            blend=blend,
+            sampling=sampling,
+            answer=answer,
+            should_stop=should_stop,
+        )
         for _ in stream:
             pass
         return stream.completion
@@ -194,24 +213,34 @@ class Pair:
         """Tokens that the models have evaluated since they were loaded."""
         return sum(model.context.counter.tokens for model in self._models.values())
 
-    def read(self, role: Role, prompt: Sequence[Span] | str, **how: Any) -> Iterator[TokenScore]:  # noqa: ANN401 - as `score_text`
+    @checked_keywords
+    def read(
+        self,
+        role: Role,
+        prompt: Sequence[Span] | str,
+        *,
+        temperature_profile: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[TokenScore]:
         """Every token of a text with what a model predicted for it; arguments and errors: `score_text`."""
         if isinstance(prompt, str):
             require_text(prompt, "the text")
         spans = (Span(prompt, trusted=False),) if isinstance(prompt, str) else prompt
         role_context = self._role_context(role)
-        stop = self._lock.stop_when_closing(how.pop("should_stop", lambda: False))
-        return self._lock.iterate(lambda: score_text(role_context, spans, should_stop=stop, **how))
+        stop = self._lock.stop_when_closing(should_stop)
+        return self._lock.iterate(
+            lambda: score_text(role_context, spans, temperature_profile=temperature_profile, should_stop=stop)
+        )
 
-    def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
+    def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
         with self._lock.using():
-            return self._prompt(role, messages)
+            return self._prompt(role, as_messages(messages))
 
     def option_logprobs(
         self,
         role: Role,
-        messages: Sequence[Message],
+        messages: Conversation,
         options: Sequence[str],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[OptionScore]:
@@ -224,7 +253,7 @@ class Pair:
             self._lock.stop_when_closing(should_stop),
         )
         with self._lock.running(lease):
-            return score_options(role_context, self._prompt(role, messages, stop), options, stop)
+            return score_options(role_context, self._prompt(role, as_messages(messages), stop), options, stop)
 
     def _role_context(self, role: Role) -> RoleContext:
         self._lock.require_open()
@@ -234,7 +263,7 @@ class Pair:
 
     def _task_of(self, request: Request, should_stop: Stop) -> PreparedRequest:
         settings = GenerationSettings(request.blend, request.sampling, request.answer)
-        return self._task(request.messages, settings, should_stop)
+        return self._task(as_messages(request.messages), settings, should_stop)
 
     def _task(
         self, messages: Sequence[Message], settings: GenerationSettings, should_stop: Stop

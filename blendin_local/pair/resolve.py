@@ -11,29 +11,34 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import UsageError
-from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, Preferences
+from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import nearest
+from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
 from blendin_local.models.store import Progress
+from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.paths import read_text
 from blendin_local.settings import (
-    AUTO_ALPHA,
     AnswerSettings,
     BlendSettings,
     ModelSettings,
     SamplingSettings,
+    Setting,
+    settings_of,
+    to_settings,
 )
+
+SettingsClass = TypeVar("SettingsClass")
 
 WANTED: Mapping[Role, str] = {
     "base": "a base",
@@ -65,9 +70,9 @@ class PairSpec:
         thinking: Whether a thinking guide may think.
         system: Instructions before every question.
         date: The date that a chat template is told; None is today.
-        base_settings: Fields of `ModelSettings` for the base; a count of None means `auto`, whatever
-            models.toml says.
-        guide_settings: Fields of `ModelSettings` for the guide.
+        base_settings: How llama.cpp runs the base: `ModelSettings`, or some of its fields, which then win
+            over those of models.toml (a count of None means `auto`).
+        guide_settings: Likewise the guide.
         blend: Fields of `BlendSettings`; an alpha of None means `auto`.
         sampling: Fields of `SamplingSettings`.
         answer: Fields of `AnswerSettings`.
@@ -88,8 +93,8 @@ class PairSpec:
     thinking: bool | None = None
     system: str | None = None
     date: datetime.date | None = None
-    base_settings: Mapping[str, Any] = field(default_factory=dict)
-    guide_settings: Mapping[str, Any] = field(default_factory=dict)
+    base_settings: ModelSettings | Mapping[str, Any] = field(default_factory=dict)
+    guide_settings: ModelSettings | Mapping[str, Any] = field(default_factory=dict)
     blend: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     answer: Mapping[str, Any] = field(default_factory=dict)
@@ -188,12 +193,12 @@ def resolve_pair(
         registry = load_registry(spec.models_file, accept=accept)
     unnamed = not (spec.pair or spec.base or spec.guide)
     entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
-    blend = _blend(spec, entry, registry.defaults)
+    sections = (entry, registry.defaults)
+    blend = _blend(spec, sections)
     references = _references(spec, entry, blend.method)
     base_entry = registry.models.get(references.get("base", ""))
     guide_entry = registry.models.get(references.get("guide", ""))
-    max_tokens = _first("max_tokens", entry, registry.defaults)
-    system = _first("system", entry, registry.defaults) or ""
+    systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
         spec=spec,
         registry=registry,
@@ -202,8 +207,8 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, base_entry, registry),
-            base_settings=_model_settings(spec.base_settings, entry, registry.defaults, "base"),
-            guide_settings=_model_settings(spec.guide_settings, entry, registry.defaults, "guide"),
+            base_settings=_model_settings(spec.base_settings, sections, "base"),
+            guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
             guide_template=spec.guide_template or _chat_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
@@ -211,9 +216,9 @@ def resolve_pair(
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=SamplingSettings(**spec.sampling),
-        answer=AnswerSettings(**{**({"max_tokens": max_tokens} if max_tokens else {}), **spec.answer}),
-        system=system if spec.system is None else spec.system,
+        sampling=_settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling),
+        answer=_settings(AnswerSettings, _configured(ANSWER_KEYS, sections), spec.answer),
+        system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
         is_default=unnamed,
     )
@@ -249,76 +254,51 @@ def locate_files(
     return {role: paths[reference] for role, reference in wanted.items()}
 
 
+class PairFields(TypedDict, total=False):
+    """The fields of `PairSpec` that `open_pair` takes as keywords."""
+
+    base: str | None
+    guide: str | None
+    untuned: str | None
+    base_template: str | None
+    exact_prompts: Mapping[Role, str]
+    guide_template: str | None
+    thinking: bool | None
+    date: datetime.date | None
+    base_settings: ModelSettings | Mapping[str, Any]
+    guide_settings: ModelSettings | Mapping[str, Any]
+    n_parallel: int
+    models_file: Path | None
+    pull: bool
+    offline: bool
+
+
+@checked_keywords
 def open_pair(
-    pair: str | None = None,
+    pair: PairSpec | str | None = None,
     *,
-    base: str | None = None,
-    guide: str | None = None,
-    untuned: str | None = None,
-    base_template: str | None = None,
-    guide_template: str | None = None,
-    thinking: bool | None = None,
-    exact_prompts: Mapping[Role, str] | None = None,
-    date: datetime.date | None = None,
-    base_settings: ModelSettings | Mapping[str, Any] | None = None,
-    guide_settings: ModelSettings | Mapping[str, Any] | None = None,
-    n_parallel: int = 1,
-    models_file: Path | None = None,
-    pull: bool = False,
-    offline: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    **fields: Unpack[PairFields],
 ) -> Pair:
     """Open two models by name or path; with no names, the default pair.
 
+    Every model that is named is opened, so that each method they allow can be chosen for an answer.
+
     Args:
-        pair: A pair of models.toml.
-        base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
-        guide: Likewise.
-        untuned: Likewise the third model, which method `proxy` needs.
-        base_template: A plain-text template of models.toml.
-        guide_template: A Jinja chat template instead of the one in the guide's file.
-        thinking: Whether a thinking guide may think; None leaves it to models.toml.
-        exact_prompts: Prompts that replace rendered ones, by role.
-        date: The date that a chat template is told; None is today.
-        base_settings: How llama.cpp runs the base: `ModelSettings`, or some of its fields, which then win
-            over those of models.toml.
-        guide_settings: Likewise the guide.
-        n_parallel: How many answers `Pair.answer_all` may make at once.
-        models_file: A models.toml that comes before the others.
-        pull: Download files that are not here.
-        offline: Never use the network.
+        pair: A pair of models.toml, or a whole spec. Of a spec the models count and how they are run and
+            prompted; the settings of an answer are given to `Pair.respond`.
         should_stop: Polled while weights are read.
+        **fields: Fields of `PairSpec`; they replace those of a spec.
 
     Raises:
-        UsageError: A name or a setting is wrong.
+        UsageError: A name, a setting or a keyword is wrong.
         ModelNotFoundError: A file is not here and was not to be fetched, or could not be.
         LoadError: A file cannot be loaded, or memory is too small.
         PairError: A model cannot play its role.
     """
-    spec = PairSpec(
-        pair=pair,
-        base=base,
-        guide=guide,
-        untuned=untuned,
-        base_template=base_template,
-        guide_template=guide_template,
-        thinking=thinking,
-        exact_prompts=exact_prompts or {},
-        date=date,
-        base_settings=_fields(base_settings),
-        guide_settings=_fields(guide_settings),
-        every_model=True,
-        n_parallel=n_parallel,
-        models_file=models_file,
-        pull=pull,
-        offline=offline,
-    )
-    resolved = resolve_pair(spec)
+    spec = pair if isinstance(pair, PairSpec) else PairSpec(pair=pair)
+    resolved = resolve_pair(replace(spec, **fields, every_model=True))
     return Pair(resolved.setup.with_files(locate_files(resolved)), should_stop)
-
-
-def _fields(settings: ModelSettings | Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return asdict(settings) if isinstance(settings, ModelSettings) else settings or {}
 
 
 def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
@@ -330,31 +310,45 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     return registry.pairs[name]
 
 
-def _first(field_name: str, *places: Preferences | None) -> Any:  # noqa: ANN401 - any setting
-    """The first place that says something about a setting."""
-    values = (getattr(place, field_name, None) for place in places if place is not None)
-    return next((value for value in values if value is not None), None)
+def _configured(
+    keys: Mapping[str, Setting], sections: Sequence[PairEntry | Defaults | None]
+) -> dict[str, Any]:
+    """The fields that models.toml sets, out of these keys; an earlier section wins."""
+    values: dict[str, Any] = {}
+    for section in reversed(sections):
+        values |= section.settings if section else {}
+    return to_settings(values, keys)
 
 
-def _blend(spec: PairSpec, entry: PairEntry | None, defaults: Defaults) -> BlendSettings:
-    names = {
-        "method": "method",
-        "threshold": "threshold",
-        "alpha": "alpha",
-        "agreement_bonus": "agreement_bonus",
-        "top_k": "top_k_blend",
-        "cap": "cap",
-        "bridge": "bridge",
+def _settings(
+    table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
+) -> SettingsClass:
+    """Settings out of what models.toml says and what was asked for, which wins.
+
+    Raises:
+        UsageError: A field does not exist or has a wrong value.
+    """
+    if isinstance(given, table):
+        return given
+    fields = {each.field: each for each in settings_of(table)}
+    asked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
+    for name, value in asked.items():
+        if name not in fields:
+            close = nearest(name, fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
+            raise UsageError(f"{table.__name__} has no field {name!r}", hint)
+        asked[name] = fields[name].from_file(value)
+    return table(**{**configured, **asked})
+
+
+def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> BlendSettings:
+    others = {role for role, named in (("base", spec.base), ("guide", spec.guide)) if named}
+    keys = {  # a fitted temperature belongs to the pair's own model
+        key: each
+        for key, each in BLEND_KEYS.items()
+        if not (each.of_pair and key.partition("_")[0] in others)
     }
-    if not spec.base:
-        names["base_temperature"] = "base_temperature"  # it belongs to the pair's own model
-    if not spec.guide:
-        names["guide_temperature"] = "guide_temperature"
-    given = {name: _first(key, entry, defaults) for name, key in names.items()}
-    chosen = {name: value for name, value in given.items() if value is not None} | dict(spec.blend)
-    if chosen.get("alpha") == AUTO_ALPHA:
-        chosen["alpha"] = None
-    settings = BlendSettings(**chosen)
+    settings = _settings(BlendSettings, _configured(keys, sections), spec.blend)
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
@@ -389,11 +383,7 @@ def _chat_template(guide: ModelEntry | None) -> str | None:
 
 
 def _model_settings(
-    given: Mapping[str, Any], entry: PairEntry | None, defaults: Defaults, role: Role
+    given: ModelSettings | Mapping[str, Any], sections: Sequence[PairEntry | Defaults | None], role: Role
 ) -> ModelSettings:
-    names = ("ctx_size", "n_gpu_layers", "threads", "swa_full")
-    chosen = {name: _first(name, entry, defaults) for name in names}
-    if role == "guide":
-        own = {name: _first(f"guide_{name}", entry, defaults) for name in ("ctx_size", "n_gpu_layers")}
-        chosen |= {name: value for name, value in own.items() if value is not None}
-    return ModelSettings(**{**{name: v for name, v in chosen.items() if v is not None}, **given})
+    configured = _configured(model_keys(), sections) | _configured(model_keys(role), sections)
+    return _settings(ModelSettings, configured, given)

@@ -1,7 +1,7 @@
 """What makes a pair, before anything is loaded.
 
 Here: `PairSetup`.
-Not here: how names become files (`opening`), the loaded pair (`pair`).
+Not here: how names become files (`pair.resolve`), the loaded pair (`pair.pair`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import PlainTemplate
-from blendin_local.settings import ModelSettings, within
+from blendin_local.settings import ModelSettings, require_between
 
 MAX_PARALLEL = 256  # llama.cpp's own limit
 
@@ -53,7 +53,7 @@ class PairSetup:
     date: datetime.date = field(default_factory=datetime.date.today)
 
     def __post_init__(self) -> None:
-        within("parallel", self.n_parallel, 1, MAX_PARALLEL)
+        require_between("parallel", self.n_parallel, 1, MAX_PARALLEL)
 
     def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
         """The same with these files, and as many answers at once as are named."""

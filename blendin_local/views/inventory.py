@@ -118,15 +118,10 @@ def _window(header: Header) -> str:
 
 def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
     """What `show` says about a pair, above its two models."""
-    names = (
-        "method threshold alpha agreement_bonus top_k_blend cap bridge base_temperature guide_temperature "
-        "base_template ctx_size guide_ctx_size n_gpu_layers guide_n_gpu_layers threads swa_full system "
-        "max_tokens"
-    )
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("untuned", pair.untuned)] if pair.untuned else []
-    set_values = ((name, getattr(pair, name)) for name in names.split())
-    rows += [(name, str(value)) for name, value in set_values if value is not None]
+    values = {"base_template": pair.base_template, "system": pair.system, **pair.settings}
+    rows += [(key, str(value)) for key, value in values.items() if value is not None]
     view = fields(rows, title=f"pair {pair.name}")
     return Group(view, origins_view(origins)) if origins else view
 

@@ -97,9 +97,9 @@ def test_a_wrong_record_is_refused_before_anything_is_loaded(tmp_path):
 def test_reproducible_reaches_both_models():
     """The option is a setting of both roles; left out, it is not said, so that others can decide."""
     for role in ("base", "guide"):
-        assert RuntimeOptions(reproducible=True).settings(role) == {"reproducible": True}
-        assert RuntimeOptions().settings(role) == {}
-        assert ModelSettings(**RuntimeOptions(threads="3").settings(role)).threads == 3
+        assert RuntimeOptions(reproducible=True).settings_for(role) == {"reproducible": True}
+        assert RuntimeOptions().settings_for(role) == {}
+        assert ModelSettings(**RuntimeOptions(threads="3").settings_for(role)).threads == 3
 
 
 def test_threads_belong_to_a_reproducible_batch_only():
@@ -137,7 +137,7 @@ def test_auto_wins_over_a_count_in_models_toml(tmp_path):
     registry = load_registry(file)
 
     def threads(**options):
-        given = RuntimeOptions(**options).settings("base")
+        given = RuntimeOptions(**options).settings_for("base")
         return resolve_pair(PairSpec(pair="own", base_settings=given), registry).setup.base_settings.threads
 
     assert [threads(), threads(threads="auto"), threads(threads="1")] == [3, None, 1]

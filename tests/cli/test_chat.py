@@ -10,10 +10,10 @@ import pytest
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import ALIASES, COMMANDS
 from blendin_local.cli.chat.files import load
-from blendin_local.cli.chat.loop import chat, take_line
+from blendin_local.cli.chat.loop import chat, handle_line
 from blendin_local.cli.chat.reader import CommandCompleter, InMemoryHistory, PlainReader, open_history
 from blendin_local.cli.chat.settings import SETTABLE
-from blendin_local.cli.chat.state import ChatSettings, ChatStart, Conversing
+from blendin_local.cli.chat.state import ChatPair, ChatSettings, ChatStart
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.settings import BlendSettings
@@ -33,7 +33,7 @@ class Seen:
         """Take lines; return what they wrote to stderr."""
         start = len(self.err.getvalue())
         for line in lines:
-            take_line(self.chat, line)
+            handle_line(self.chat, line)
         return self.err.getvalue()[start:]
 
     @property
@@ -55,7 +55,7 @@ def seen():
 
 def test_a_scripted_pair_is_a_pair():
     """The protocol is what the chat needs and no more."""
-    pair: Conversing = ScriptedPair()
+    pair: ChatPair = ScriptedPair()
     assert pair.describe()
 
 
@@ -109,7 +109,7 @@ def test_undo_and_clear_take_turns_back(seen):
 def test_retry_answers_the_last_question_again(seen):
     """The turn is replaced, with the settings of now."""
     seen("one", "two", "/set alpha 0.5", "/regen")
-    assert len(seen.chat.talk.turns) == 2
+    assert len(seen.chat.history.turns) == 2
     assert seen.last_messages[-1] == ("user", "two")
     assert seen.pair.asked[-1][1].alpha == 0.5
 
@@ -120,7 +120,7 @@ def test_a_failed_retry_keeps_the_old_answer(seen):
     seen.pair.missing = ("blendin",)
     with pytest.raises(Exception, match="needs a guide"):
         seen("/retry")
-    assert [turn.answer for turn in seen.chat.talk.turns] == ["Re: one"]
+    assert [turn.answer for turn in seen.chat.history.turns] == ["Re: one"]
 
 
 def test_system_can_be_shown_set_and_removed(seen):
@@ -148,12 +148,19 @@ def test_system_can_be_shown_set_and_removed(seen):
         ("/set seed 7", "sampling", "seed", 7),
         ("/set seed random", "sampling", "seed", None),
         ("/set max-tokens 64", "answer", "max_tokens", 64),
+        ("/set agreement-bonus 0.2", "blend", "agreement_bonus", 0.2),
+        ("/set top-k-blend 7", "blend", "top_k", 7),
+        ("/set filter_top_k 3", "blend", "filter_top_k", 3),
+        ("/set loop-guard off", "answer", "loop_guard", False),
+        ("/set stop 'a b' c", "answer", "stop", ("a b", "c")),
+        ("/set stop none", "answer", "stop", ()),
+        ("/set top-logprobs 4", "answer", "top_logprobs", 4),
     ],
 )
 def test_set_changes_one_setting(seen, line, part, field, value):
     """Names are those of the command line."""
     seen(line)
-    assert getattr(getattr(seen.chat.talk.settings, part), field) == value
+    assert getattr(getattr(seen.chat.history.settings, part), field) == value
 
 
 @pytest.mark.parametrize(
@@ -163,11 +170,14 @@ def test_set_changes_one_setting(seen, line, part, field, value):
         ("/set alpha nan", "alpha is nan"),
         ("/set top-k 1.5", "top-k is '1.5'"),
         ("/set method magic", "no method 'magic'"),
-        ("/set bridge rope", "no bridge 'rope'"),
+        ("/set bridge rope", "bridge is 'rope' choose one of bytes, prefix"),
         ("/set alpha calibrated", "blendin check --write"),
         ("/set alpha much", "give a number or auto or calibrated"),
         ("/set treshold 1", "no setting 'treshold'"),
         ("/set temp", "needs a value"),
+        ("/set loop-guard maybe", "give on or off"),
+        ("/set stop 'a", "close the quotation mark"),
+        ("/set cap 1.1", "must lie between 0 and 1"),
         ("/view red", "no view 'red'"),
         ("/show me", "nothing to show"),
         ("/why 99", "steps 0 to 1"),
@@ -180,11 +190,11 @@ def test_set_changes_one_setting(seen, line, part, field, value):
 def test_what_is_wrong_is_one_usage_error(seen, line, says):
     """The settings stay as they were."""
     seen("one")
-    before = seen.chat.talk.settings
+    before = seen.chat.history.settings
     with pytest.raises(UsageError) as caught:
         seen(line)
     assert says in f"{caught.value.message} {caught.value.hint}"
-    assert seen.chat.talk.settings == before
+    assert seen.chat.history.settings == before
 
 
 @pytest.mark.parametrize("line", ["/retry", "/undo", "/why", "/tokens", "/ab", "/stats"])
@@ -229,7 +239,7 @@ def test_ab_runs_all_methods_and_leaves_the_talk_alone(seen):
     assert seen.last_messages[1:] == [("user", "zero"), ("assistant", "Re: zero"), ("user", "one")]
     assert "error: method guide needs a guide" in text
     assert "method  steps asked changed" in text
-    assert len(seen.chat.talk.turns) == 2
+    assert len(seen.chat.history.turns) == 2
 
 
 def test_oldest_turns_make_room(seen):
@@ -237,10 +247,10 @@ def test_oldest_turns_make_room(seen):
     seen.pair.n_ctx = 55
     seen("one", "two")
     text = seen("three")
-    assert "60 tokens, the context holds 55" in text
+    assert "60 tokens, but the context holds 55" in text
     assert "oldest 1 turn" in text
     assert [text for _, text in seen.last_messages] == ["Be brief.", "two", "Re: two", "three"]
-    assert len(seen.chat.talk.turns) == 2
+    assert len(seen.chat.history.turns) == 2
 
 
 def test_a_question_that_never_fits_loses_nothing(seen):
@@ -249,7 +259,7 @@ def test_a_question_that_never_fits_loses_nothing(seen):
     seen.pair.n_ctx = 5
     with pytest.raises(ContextFullError):
         seen("two")
-    assert len(seen.chat.talk.turns) == 1
+    assert len(seen.chat.history.turns) == 1
 
 
 def test_an_answer_cut_by_the_context_makes_room_for_a_retry(seen):
@@ -257,7 +267,7 @@ def test_an_answer_cut_by_the_context_makes_room_for_a_retry(seen):
     seen("one")
     seen.pair.stopped_by = "context"
     assert "/retry" in seen("two")
-    assert [turn.question for turn in seen.chat.talk.turns] == ["two"]
+    assert [turn.question for turn in seen.chat.history.turns] == ["two"]
 
 
 def test_a_saved_chat_can_be_loaded(seen, tmp_path):
@@ -273,7 +283,7 @@ def test_a_saved_chat_can_be_loaded(seen, tmp_path):
         ("assistant", "Re: one\nmore"),
     ]
     assert other.pair.asked[-1][1] == BlendSettings(threshold=0.25)
-    assert other.chat.talk.settings == seen.chat.talk.settings
+    assert other.chat.history.settings == seen.chat.history.settings
     other(f"/save {file}")
 
 
@@ -313,7 +323,7 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path, text, says):
 def test_view_changes_how_answers_are_marked(seen):
     """The new view holds from then on."""
     seen("one", "/view prob")
-    assert seen.chat.talk.settings.view == "prob"
+    assert seen.chat.history.settings.view == "prob"
 
 
 def in_a_pipe(text, pair=None):
@@ -382,7 +392,7 @@ def test_an_interrupted_answer_is_kept(seen, monkeypatch, interrupts):
     seen.pair.pause_s = 0.001
     threading.Timer(0.05, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(interrupts)]).start()
     seen("long")
-    turn = seen.chat.talk.turns[-1]
+    turn = seen.chat.history.turns[-1]
     assert turn.answer.startswith("Re: word0")
     assert "word199" not in turn.answer
     assert seen.out.getvalue() == turn.answer + "\n"
@@ -393,7 +403,7 @@ def test_a_retry_stopped_at_once_keeps_the_old_answer(seen, monkeypatch):
     seen("one")
     monkeypatch.setattr(seen.pair, "stream", _stopping(seen.pair.stream))
     seen("/retry")
-    assert [turn.answer for turn in seen.chat.talk.turns] == ["Re: one"]
+    assert [turn.answer for turn in seen.chat.history.turns] == ["Re: one"]
 
 
 def _stopping(stream):

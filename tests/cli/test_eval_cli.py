@@ -223,6 +223,11 @@ def test_a_check_of_the_pair_stands_beside_its_scores(finished, models, cache, t
     assert report_of(copy)["cells"] == report_of(finished[0])["cells"]
 
 
+def test_the_help_shows_how_settings_are_given(cache):
+    """The brackets of `nudging[threshold=0.3]` are text, not markup that disappears."""
+    assert "nudging[threshold=0.3]" in blendin("eval", "--help", COLUMNS="200", **cache)[1]
+
+
 def test_nothing_to_score(cache, tmp_path):
     """`--score-only` on a folder without an evaluation says so."""
     assert "holds no evaluation" in blendin("eval", "-o", tmp_path, "--score-only", **cache)[2]

@@ -62,6 +62,7 @@ INTERVALS = {
     "alpha": (0, 1),
     "agreement_bonus": (0, 1),
     "cap": (0, 1),
+    "filter_top_k": (1, 100_000),
     "top_k_blend": (1, 100_000),
     "temp": (0, 100),
     "top_p": (0, 1),
@@ -76,7 +77,7 @@ INTERVALS = {
 }
 FIELDS = {"top_k_blend": "top_k", "temp": "temperature"}
 GROUPS = (
-    (RuntimeOptions, lambda o: [ModelSettings(**o.settings(role)) for role in ("base", "guide")]),
+    (RuntimeOptions, lambda o: [ModelSettings(**o.settings_for(role)) for role in ("base", "guide")]),
     (BlendOptions, lambda o: [BlendSettings(**o.settings())]),
     (SamplingOptions, lambda o: [SamplingSettings(**o.settings())]),
     (AnswerOptions, lambda o: [AnswerSettings(**o.settings())]),
@@ -196,7 +197,7 @@ def registry(tmp_path):
 
 
 def settings_of(registry, role="base", **options):
-    given = {f"{each}_settings": RuntimeOptions(**options).settings(each) for each in ("base", "guide")}
+    given = {f"{each}_settings": RuntimeOptions(**options).settings_for(each) for each in ("base", "guide")}
     return getattr(resolve_pair(PairSpec(pair="own", **given), registry).setup, f"{role}_settings")
 
 
@@ -220,7 +221,7 @@ def test_switches_win_over_the_pair_either_way(registry):
     assert settings_of(registry, swa_full=True).swa_full is True
     assert resolve_pair(PairSpec(pair="own"), registry).setup.thinking
     assert not resolve_pair(PairSpec(pair="own", thinking=False), registry).setup.thinking
-    assert ModelOptions().think is None
+    assert ModelOptions().thinking is None
 
 
 def test_small_windows_can_be_chosen_and_are_told(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from blendin_local.core.prompts import SPEAKERS, Message, PlainTemplate
+from blendin_local.core.prompts import SPEAKERS, Message, PlainTemplate, as_messages
 from blendin_local.errors import UsageError
 from blendin_local.models.registry import load_registry
 
@@ -110,3 +110,45 @@ def test_a_message_has_a_text():
     """What is no string is refused where it comes in."""
     with pytest.raises(UsageError, match="None"):
         Message("user", None)
+
+
+def test_conversations_of_openai_are_messages():
+    """Dicts and `Message` may be mixed; `developer` speaks as the system; text parts are joined."""
+    conversation = [
+        {"role": "developer", "content": "Be brief."},
+        Message("user", "hi"),
+        {"role": "assistant", "content": "hello", "name": "bot"},
+        {"role": "user", "content": [{"type": "text", "text": "how "}, {"type": "text", "text": "much?"}]},
+    ]
+
+    assert as_messages(conversation) == [
+        Message("system", "Be brief."),
+        Message("user", "hi"),
+        Message("assistant", "hello"),
+        Message("user", "how much?"),
+    ]
+    assert as_messages(conversation[1:2], "Be kind.")[0] == Message("system", "Be kind.")
+
+
+@pytest.mark.parametrize(
+    ("conversation", "says"),
+    [
+        ({"role": "user", "content": "x"}, "a conversation is {'content': 'x', 'role': 'user'}"),
+        (None, "a conversation is None"),
+        (["hi"], "message 1 is not an object"),
+        ([Message("user", "x"), {"role": "tool", "content": "x"}], "message 2 has the role 'tool'"),
+        ([{"content": "x"}], "message 1 has the role None"),
+        ([{"role": "user", "content": None}], "the content of message 1 is not a text"),
+        (
+            [{"role": "user", "content": [{"type": "image_url"}]}],
+            "the content of message 1 is more than text",
+        ),
+        ([{"role": "user", "content": ["x"]}], "a part that is not an object"),
+        ([{"role": "user", "content": "\ud800"}], "half of a character"),
+    ],
+)
+def test_what_is_no_conversation_is_named(conversation, says):
+    """One line with the number of the message."""
+    with pytest.raises(UsageError, match=re.escape(says)) as error:
+        as_messages(conversation)
+    assert "\n" not in error.value.message

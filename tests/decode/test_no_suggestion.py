@@ -20,11 +20,11 @@ from blendin_local.core.record_json import completion_to_json, step_from_json, s
 from blendin_local.core.records import BlendSummary, no_suggestion_notices, summarize
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+from blendin_local.testing.scripted import SILENT, always, converse, predict
 from blendin_local.views.answer_tables import source_text, why_headline
 from tests.jobs.replays import answered, chatter
 from tests.paths import ROOT
 from tests.prompts import TEMPLATE
-from tests.scripted import SILENT, always, converse, predict
 from tests.toys import make_toy
 
 NOBODY = always(x=1.0)

@@ -5,7 +5,7 @@ import pytest
 from blendin_local.core.candidates import END
 from blendin_local.core.text import REPLACEMENT
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.scripted import converse, spoken
+from blendin_local.testing.scripted import converse, spoken
 
 EMOJI = "😊".encode()
 UNSURE = 0.2

@@ -15,6 +15,7 @@ from blendin_local.engine.model import Model
 from blendin_local.engine.rewind import CHECKPOINT_EVERY
 from blendin_local.engine.sequence import common_prefix
 from blendin_local.settings import ModelSettings
+from blendin_local.testing import check_engine, check_rewind
 from tests.toys import make_toy
 
 MEMORIES = {  # the kind of toy, and whether its sliding-window cache keeps every position
@@ -134,19 +135,37 @@ def check_left(memory, left, keep, n):
 def test_going_back_any_distance_leaves_no_trace(bench, memory):
     """From every place the tokens read again give the logits they have in a fresh context."""
     ids = ids_of(PROMPT + ANSWER)
-    expected = bench.plain(ids)
-    for keep in range(1, len(ids)):
-        context, sequence = bench.walked(ids)
 
-        context.rewind(sequence, keep)
+    rewound = check_rewind(
+        lambda: watched(Context(bench.model, 1024, 1)),
+        ids,
+        n_prompt=PROMPT,
+        expected=bench.plain(ids),
+        tolerance=TOLERANCE,
+    )
 
-        left = sequence.n_valid
-        assert sequence.n_cached == left == last_position(context, sequence) + 1
-        check_left(memory, left, keep, len(ids))
-        evaluated, logits = reads(context, sequence)
-        assert evaluated == len(ids) - left
-        assert logits == pytest.approx(expected, abs=TOLERANCE)
-        bench.close()
+    assert [rewind.keep for rewind in rewound] == list(range(1, len(ids)))
+    for rewind in rewound:
+        check_left(memory, rewind.left, rewind.keep, len(ids))
+        assert rewind.evaluated == len(ids) - rewind.left
+
+
+def watched(context):
+    """A context that compares each rewind with the positions that llama.cpp says are left."""
+    rewind = context.rewind
+
+    def compared(sequence, keep):
+        rewind(sequence, keep)
+        assert sequence.n_cached == last_position(context, sequence) + 1
+
+    context.rewind = compared
+    return context
+
+
+@pytest.mark.parametrize("memory", MEMORIES, indirect=True)
+def test_every_kind_of_memory_keeps_the_laws_of_an_engine(bench):
+    """What is shipped for others holds for the toys: tokenization, and rewinds in an answer."""
+    check_engine(lambda: Context(bench.model, 1024, 1), bench.vocabulary, tolerance=TOLERANCE)
 
 
 @pytest.mark.slow

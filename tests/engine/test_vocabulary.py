@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span
+from blendin_local.testing import check_tokenizer
 
 TEXTS = [
     "Hello, world! It's 1234567 o'clock.\n\n  def f(x):\n\treturn x\n",
@@ -54,31 +54,13 @@ def test_joined_bytes_give_the_text_back(family_vocabulary, text):
     assert joined(family_vocabulary, ids) == text.encode()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=chunks)
-def test_windowed_tokenization_equals_full(family_vocabulary, parts):
-    """An answer given in pieces has the tokens of the whole answer, however it was cut."""
-    sequence = TokenSequence(0, family_vocabulary)
-    sequence.begin([])
-    text = ""
-    for part in parts:
-        text += part
-        sequence.sync_text(text.encode())
-
-        assert sequence.ids == family_vocabulary.tokenize_following(text)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=chunks, keep=st.integers(0, 30))
-def test_an_answer_may_be_cut_short_and_continued(family_vocabulary, parts, keep):
-    """Going back to an earlier text gives that text's tokens."""
-    sequence = TokenSequence(0, family_vocabulary)
-    sequence.begin([])
-    text = "".join(parts)
-    sequence.sync_text(text.encode())
-    sequence.sync_text(text[:keep].encode())
+def test_windowed_tokenization_equals_full(family_vocabulary, parts, keep):
+    """An answer given in pieces, cut short and given again has the tokens of the whole answer."""
+    ends = [len("".join(parts[:n])) for n in range(1, len(parts) + 1)]
 
-    assert sequence.ids == family_vocabulary.tokenize_following(text[:keep])
+    check_tokenizer(family_vocabulary, "".join(parts), cuts=[*ends, keep])
 
 
 def test_control_strings_in_user_text_stay_text(family_vocabulary):

@@ -20,7 +20,7 @@ from blendin_local.decode.trace import TracePolicy, with_trace
 from blendin_local.jobs.replay.answer_file import read_answers
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.scripted import SILENT, Script, predict
+from blendin_local.testing.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)

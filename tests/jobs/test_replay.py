@@ -16,8 +16,8 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.answer_file import read_answers
 from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.testing.scripted import spoken
 from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
-from tests.scripted import spoken
 
 blends = st.builds(
     BlendSettings,

@@ -92,7 +92,7 @@ def test_new_names_need_no_yes(tmp_path):
     assert registry.models["new"].sources == (PathSource(tmp_path / "work" / "new.gguf"),)
     assert not registry.models["new"].trusted
     assert not registry.pairs["both"].trusted
-    assert registry.pairs["both"].threshold == 0.3
+    assert registry.pairs["both"].settings["threshold"] == 0.3
     assert "t" in registry.templates
 
 
@@ -101,7 +101,7 @@ def test_a_no_keeps_the_new_names_of_the_file(tmp_path):
     write(tmp_path / "work" / "models.toml", "[models.new]\npath = 'n.gguf'\n[pairs.demo]\nthreshold = 0.9")
     registry = load_registry(None, {}, tmp_path / "work", accept=lambda _: False)
     assert "new" in registry.models
-    assert registry.pairs["demo"].threshold is None
+    assert registry.pairs["demo"].settings.get("threshold") is None
 
 
 def test_a_file_that_is_named_needs_no_yes(tmp_path):
@@ -109,7 +109,7 @@ def test_a_file_that_is_named_needs_no_yes(tmp_path):
     file = write(tmp_path / "work" / "models.toml", "[pairs.demo]\nthreshold = 0.9")
     for given in ({"explicit": file}, {"env": {"BLENDIN_MODELS": str(file)}}):
         registry = load(tmp_path, **given)
-        assert registry.pairs["demo"].threshold == 0.9
+        assert registry.pairs["demo"].settings["threshold"] == 0.9
         assert registry.pairs["demo"].trusted
         assert registry.untrusted is None
 
@@ -124,4 +124,4 @@ def test_a_nearer_file_of_the_user_decides_without_a_question(tmp_path):
     """Where --models says the same key, what the working directory says about it never counts."""
     write(tmp_path / "work" / "models.toml", "[pairs.demo]\nthreshold = 0.9")
     named = write(tmp_path / "named.toml", "[pairs.demo]\nthreshold = 0.2")
-    assert load(tmp_path, explicit=named).pairs["demo"].threshold == 0.2
+    assert load(tmp_path, explicit=named).pairs["demo"].settings["threshold"] == 0.2

@@ -210,7 +210,7 @@ def test_a_checksum_is_computed_once_until_the_file_changes(store, tmp_path, mon
     path = tmp_path / "x.gguf"
     path.write_bytes(b"one")
     first = store.sha256(path)
-    monkeypatch.setattr("blendin_local.models.store.hash_file", lambda _: "computed")
+    monkeypatch.setattr("blendin_local.models.store.hash_file", lambda *_: "computed")
     assert store.sha256(path) == first
     path.write_bytes(b"two")
     assert store.sha256(path) == "computed"

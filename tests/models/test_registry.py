@@ -53,7 +53,7 @@ def test_the_nearest_file_wins_key_by_key(tmp_path):
     env = {"BLENDIN_MODELS": str(places["env"])}
     registry = load(tmp_path, explicit=places["option"], env=env, accept=yes)
     pair = registry.pairs["demo"]
-    assert (pair.threshold, pair.ctx_size, pair.alpha, pair.method) == (0.4, 3, 0.2, "u")
+    assert pair.settings == {"method": "u", "threshold": 0.4, "alpha": 0.2, "ctx_size": 3}
     assert registry.origins_of("pairs", "demo") == {
         "threshold": places["option"],
         "ctx_size": places["env"],

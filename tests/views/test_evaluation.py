@@ -9,25 +9,26 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from blendin_local.cli.eval.progress import eval_progress
-from blendin_local.jobs.evaluation.run.folder import Folder
-from blendin_local.jobs.evaluation.run.progress import Moment
+from blendin_local.cli.common.progress import show_progress
+from blendin_local.cli.eval.progress import eval_line
+from blendin_local.jobs.evaluation.folder import Folder
+from blendin_local.jobs.evaluation.run.progress import EvalProgress
 from blendin_local.jobs.evaluation.spec.variants import variants_of
 from blendin_local.reports.evaluation.markdown import report_markdown
 from blendin_local.reports.evaluation.page import report_html
 from blendin_local.reports.evaluation.plots import score_plot
 from blendin_local.settings import BlendSettings
-from blendin_local.views.evaluation.tables import report_tables
+from blendin_local.views.evaluation.terminal import report_tables
 from tests.answers import rendered
 from tests.jobs.evaluation.evaluations import METHODS, Evaluation, KnowingPair, usual
 
 HOSTILE = '<script>alert("&")</script>|*x*'
-SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k=20,1000"]
+SWEEPS = ["threshold=0.3,0.5", "alpha=0.3,0.7", "top-k-blend=20,1000"]
 
 
 @pytest.fixture
 def evaluation(tmp_path):
-    return Evaluation(Folder(tmp_path / "out"), readings=("base", "guide"))
+    return Evaluation(Folder(tmp_path / "out"), likelihood_roles=("base", "guide"))
 
 
 def terminal(report):
@@ -104,10 +105,10 @@ def test_every_form_has_the_signature(evaluation):
 def test_progress_is_a_line_for_every_cell():
     """Without a terminal each cell is said once, with its number, rows left and time left."""
     stream = io.StringIO()
-    with eval_progress(Console(file=stream, width=200)) as listen:
+    with show_progress(Console(file=stream, width=200), eval_line) as on_progress:
         for left in (24, 23):
-            listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, left, 90.0))
-        listen(Moment(("demo", "gsm8k", "guide"), 2, 28, None, 12, 60.0))
+            on_progress(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, left, 24, 90.0))
+        on_progress(EvalProgress(("demo", "gsm8k", "guide"), 2, 28, None, 12, 24, 60.0))
 
     assert stream.getvalue().splitlines() == [
         "1 of 28: demo · gsm8k · base · 24 rows left · about 2 min",
@@ -119,7 +120,7 @@ def test_progress_on_a_terminal_is_a_bar():
     """On a terminal one bar goes over all rows, with the cell under way before it."""
     stream = io.StringIO()
     console = Console(file=stream, width=120, force_terminal=True)
-    with eval_progress(console) as listen:
-        listen(Moment(("demo", "gsm8k", "base"), 1, 28, None, 24, None))
+    with show_progress(console, eval_line) as on_progress:
+        on_progress(EvalProgress(("demo", "gsm8k", "base"), 1, 28, None, 24, 24, None))
 
     assert "1 of 28: demo · gsm8k · base" in stream.getvalue()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.cli.chat.state import AnswerStream, ChatSettings, ChatStart, Conversing, Talk, Turn
+from blendin_local.cli.chat.state import AnswerStream, ChatHistory, ChatPair, ChatSettings, ChatStart, Turn
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
@@ -26,7 +26,7 @@ class Chat:
 
     Attributes:
         pair: Who answers.
-        talk: What was said.
+        history: The conversation so far, and the settings of the next answer.
         methods: Names of methods in the order of `/ab`.
         out: Where answers go, and nothing else.
         err: Where everything else goes.
@@ -34,36 +34,36 @@ class Chat:
         stopped: Whether the user stopped the latest answer.
     """
 
-    def __init__(self, pair: Conversing, start: ChatStart, out: Console, err: Console) -> None:
+    def __init__(self, pair: ChatPair, start: ChatStart, out: Console, err: Console) -> None:
         self.pair = pair
-        self.talk = Talk(start.system, start.settings)
+        self.history = ChatHistory(start.system, start.settings)
         self.methods = start.methods
         self.out = out
         self.err = err
         self.leaving = False
         self.stopped = False
-        self._told: set[str] = set()
+        self._notices_shown: set[str] = set()
 
     def ask(self, question: str) -> Turn | None:
-        """Answer a question and add the turn; what was said before an interruption is kept.
+        """Answer a question and add the turn; an interrupted answer is kept as far as it got.
 
         Returns:
             The turn, or None if it was stopped before the first word.
         """
-        turn, dropped = self._answer(question, self.talk.settings)
+        turn, dropped = self._answer(question, self.history.settings)
         if self.stopped and not turn.answer:
             self.notice("Stopped before the first word; the question is not kept.")
             return None
-        del self.talk.turns[:dropped]
-        self.talk.turns.append(turn)
+        del self.history.turns[:dropped]
+        self.history.turns.append(turn)
         if turn.completion is not None:
             self._after(turn.completion)
         return turn
 
     def compare(self, question: str) -> dict[str, Completion]:
-        """Answer a question with some methods in turn and keep none of the answers in the talk."""
+        """Answer a question with several methods in turn; the conversation keeps none of the answers."""
         answers: dict[str, Completion] = {}
-        settings = self.talk.settings
+        settings = self.history.settings
         shown = {*COMPARED, settings.blend.method}
         for method in (name for name in self.methods if name in shown):
             self.err.print(Text(f"── {method}", style="heading"))
@@ -81,21 +81,21 @@ class Chat:
         return answers
 
     def notice(self, text: str) -> None:
-        """Say something that is not an answer."""
+        """Print a sentence that is not part of an answer."""
         self.err.print(Text(text, style="notice"))
 
     def _answer(self, question: str, settings: ChatSettings) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
         printer = AnswerPrinter(self.out, settings.view)
-        said: list[str] = []
+        texts: list[str] = []
         with stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested)
             try:
                 for step, text in stream.shown():
-                    said.append(text)
+                    texts.append(text)
                     printer.feed(step, text)
             except KeyboardInterrupt:  # the second Ctrl-C: the pair gets no time to finish
-                return Turn(question, "".join(said)), dropped
+                return Turn(question, "".join(texts)), dropped
             finally:
                 printer.finish()
                 self.stopped = interrupt.requested
@@ -109,34 +109,34 @@ class Chat:
         while True:
             try:
                 stream = self.pair.stream(
-                    self.talk.messages(question, skip=dropped),
+                    self.history.messages(question, skip=dropped),
                     blend=settings.blend,
                     sampling=settings.sampling,
                     answer=settings.answer,
                     should_stop=should_stop,
                 )
             except ContextFullError as error:
-                if dropped == len(self.talk.turns):
+                if dropped == len(self.history.turns):
                     raise
                 if not dropped:
                     self.notice(
-                        f"The conversation has {error.n_prompt} tokens, the context holds {error.n_ctx}."
+                        f"The conversation has {error.n_prompt} tokens, but the context holds {error.n_ctx}."
                     )
                 dropped += 1
                 continue
             if dropped:
-                self.notice(f"The oldest {counted(dropped, 'turn')} dropped; the system text is kept.")
+                self.notice(f"Dropped the oldest {counted(dropped, 'turn')}; the system text is kept.")
             return stream, dropped
 
     def _after(self, completion: Completion) -> None:
         if self.err.is_terminal:
             self.err.print(footer(completion, self.err.width), "", sep="\n")
         for notice in completion.notices:
-            if notice not in self._told:
-                self._told.add(notice)
+            if notice not in self._notices_shown:
+                self._notices_shown.add(notice)
                 self.notice(notice)
-        if completion.stopped_by == "context" and len(self.talk.turns) > 1:
-            del self.talk.turns[0]
+        if completion.stopped_by == "context" and len(self.history.turns) > 1:
+            del self.history.turns[0]
             self.notice(
-                "The context is full: the oldest turn is dropped. /retry answers again with more room."
+                "The context is full, so the oldest turn was dropped. /retry answers again with more room."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -23,13 +22,13 @@ from blendin_local.cli.common.options import (
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("chat")(grouped(talk))
+    app.command("chat")(grouped(chat))
 
 
-def talk(
+def chat(
     *,
     color: Annotated[
-        ColorChoice, typer.Option("--color", help="auto, on or off.", rich_help_panel="Output")
+        ColorChoice, typer.Option("--color", help="Colour: auto, on or off.", rich_help_panel="Output")
     ] = "auto",
     models: ModelOptions,
     runtime: RuntimeOptions,
@@ -37,15 +36,14 @@ def talk(
     sampling: SamplingOptions,
     answer: AnswerOptions,
 ) -> None:
-    """Talk in turns; /help lists what can be asked about an answer."""
-    from blendin_local.cli.chat.loop import chat  # noqa: PLC0415 - `--help` must not wait for these
+    """ChatHistory in turns; /help lists what can be asked about an answer."""
+    from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415 - `--help` must not wait for these
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
     from blendin_local.views.theme import make_consoles  # noqa: PLC0415
 
-    if answer.top_logprobs is None:
-        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
+    answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = make_consoles(color)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:
@@ -53,7 +51,7 @@ def talk(
             opening = open_session(options, consoles.err, lambda: interrupt.requested, every_model=True)
             session = stack.enter_context(opening)
         settings = ChatSettings(session.resolved.blend, session.resolved.sampling, session.answer)
-        chat(
+        run_chat(
             session.pair,
             ChatStart(session.resolved.system, settings, session.methods),
             consoles.out,

@@ -18,9 +18,15 @@ from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.files import load, save
-from blendin_local.cli.chat.settings import SETTABLE, changed, listed, nearest
+from blendin_local.cli.chat.settings import (
+    SETTABLE,
+    did_you_mean,
+    setting_name,
+    values_as_text,
+    with_setting,
+)
 from blendin_local.cli.chat.state import Turn
-from blendin_local.cli.common.values import typed
+from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
 from blendin_local.paths import expand_user
@@ -28,7 +34,7 @@ from blendin_local.views.answer import AnswerPrinter, View, counted, footer
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.visible import escape_controls
 
-LONGEST_NUMBER = 10  # digits of a step's number
+MAX_DIGITS = 10  # of a step's number
 VIEWS: tuple[View, ...] = get_args(View)
 
 
@@ -58,7 +64,7 @@ def run_command(chat: Chat, line: str) -> None:
     name, _, rest = line.strip().partition(" ")
     command = COMMANDS.get(ALIASES.get(name, name))
     if command is None:
-        hint = nearest(name, [*COMMANDS, *ALIASES], "/help lists all commands; //text sends /text")
+        hint = did_you_mean(name, [*COMMANDS, *ALIASES], "/help lists all commands; //text sends /text")
         raise UsageError(f"there is no command {name}", hint)
     command.run(chat, rest.strip())
 
@@ -68,7 +74,7 @@ def completions() -> dict[str, tuple[str, ...]]:
     return {name: command.words for name, command in COMMANDS.items()}
 
 
-def _pairs_table(rows: Mapping[str, str]) -> Table:
+def _table(rows: Mapping[str, str]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="heading")
     table.add_column(overflow="fold")
@@ -79,7 +85,7 @@ def _pairs_table(rows: Mapping[str, str]) -> Table:
 
 def _help(chat: Chat, _: str) -> None:
     chat.err.print(
-        _pairs_table({f"{name} {command.usage}".strip(): command.help for name, command in COMMANDS.items()})
+        _table({f"{name} {command.usage}".strip(): command.help for name, command in COMMANDS.items()})
     )
     chat.notice(
         'Enter sends, Alt+Enter starts a new line, """ opens and closes a block.'
@@ -92,21 +98,21 @@ def _exit(chat: Chat, _: str) -> None:
 
 
 def _clear(chat: Chat, _: str) -> None:
-    chat.notice(f"Forgot {counted(len(chat.talk.turns), 'turn')}; the system text is kept.")
-    chat.talk.turns.clear()
+    chat.notice(f"Forgot {counted(len(chat.history.turns), 'turn')}; the system text is kept.")
+    chat.history.turns.clear()
 
 
 def _last(chat: Chat) -> Turn:
-    if not chat.talk.turns:
+    if not chat.history.turns:
         raise UsageError("there is no answer yet", "ask something first")
-    return chat.talk.turns[-1]
+    return chat.history.turns[-1]
 
 
 def _last_completion(chat: Chat) -> Completion:
     completion = _last(chat).completion
     if completion is None:
         raise UsageError(
-            "the last answer was loaded or broken off, its steps are not known", "/retry answers again"
+            "the steps of the last answer are not known: it was loaded or interrupted", "/retry answers again"
         )
     return completion
 
@@ -117,52 +123,53 @@ def _steps(completion: Completion) -> list[Step]:
 
 def _retry(chat: Chat, _: str) -> None:
     turn = _last(chat)
-    before = list(chat.talk.turns)
-    chat.talk.turns.pop()
+    before = list(chat.history.turns)
+    chat.history.turns.pop()
     kept = None
     try:
         kept = chat.ask(turn.question)
     finally:
         if kept is None:
-            chat.talk.turns[:] = before
+            chat.history.turns[:] = before
 
 
 def _undo(chat: Chat, _: str) -> None:
     turn = _last(chat)
-    chat.talk.turns.pop()
+    chat.history.turns.pop()
     question = escape_controls(turn.question).replace("\n", " ")
-    chat.notice(f"Took back: {question if len(question) <= 60 else question[:59] + '…'}")
+    chat.notice(f"Removed: {question if len(question) <= 60 else question[:59] + '…'}")
 
 
 def _system(chat: Chat, text: str) -> None:
     if not text:
-        chat.notice(escape_controls(chat.talk.system) or "There is no system text. /system TEXT sets one.")
+        chat.notice(escape_controls(chat.history.system) or "There is no system text. /system TEXT sets one.")
         return
-    chat.talk.system = "" if text in {'""', "''"} else typed(text, "the system text")
-    chat.notice("System text set." if chat.talk.system else "System text removed.")
+    chat.history.system = "" if text in {'""', "''"} else without_surrogates(text, "the system text")
+    chat.notice("System text set." if chat.history.system else "System text removed.")
 
 
 def _set(chat: Chat, text: str) -> None:
     name, _, value = text.replace("=", " ", 1).partition(" ")
     if not name:
-        chat.err.print(_pairs_table(listed(chat.talk.settings)))
+        chat.err.print(_table(values_as_text(chat.history.settings)))
         return
     if not value.strip():
         raise UsageError(f"/set {name} needs a value", "/set NAME VALUE; /set alone lists them")
-    chat.talk.settings = changed(chat.talk.settings, name, value.strip(), chat.methods)
-    chat.notice(f"{name} is {listed(chat.talk.settings)[name.replace('_', '-').lower()]}.")
+    name = setting_name(name)
+    chat.history.settings = with_setting(chat.history.settings, name, value.strip(), chat.methods)
+    chat.notice(f"{name} is {values_as_text(chat.history.settings)[name]}.")
 
 
 def _show(chat: Chat, what: str) -> None:
     if what == "template":
-        talk = chat.talk
-        messages = talk.messages()[:-1] if talk.turns else talk.messages("(your question)")
+        history = chat.history
+        messages = history.messages()[:-1] if history.turns else history.messages("(your question)")
         for role, prompt in chat.pair.prompts(messages).items():
             chat.err.print(Text(f"── prompt of the {role}", style="heading"))
             chat.err.print(Text(escape_controls(prompt)), soft_wrap=True)
     elif what in {"", "settings", "pair"}:
-        system = {"system": chat.talk.system} if chat.talk.system else {}
-        chat.err.print(_pairs_table({**chat.pair.describe(), **listed(chat.talk.settings), **system}))
+        system = {"system": chat.history.system} if chat.history.system else {}
+        chat.err.print(_table({**chat.pair.describe(), **values_as_text(chat.history.settings), **system}))
     else:
         raise UsageError(f"there is nothing to show named {what!r}", "/show, or /show template")
 
@@ -173,7 +180,7 @@ def _why(chat: Chat, text: str) -> None:
         raise UsageError("the last answer has no steps")
     if not text:
         step = next((step for step in steps if step.source == "changed"), steps[0])
-    elif text.isdecimal() and len(text) < LONGEST_NUMBER and int(text) < len(steps):
+    elif text.isdecimal() and len(text) < MAX_DIGITS and int(text) < len(steps):
         step = steps[int(text)]
     else:
         raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
@@ -182,23 +189,23 @@ def _why(chat: Chat, text: str) -> None:
 
 def _tokens(chat: Chat, which: str) -> None:
     steps = _steps(_last_completion(chat))
-    chosen = {
+    groups = {
         "": steps,
         "asked": [step for step in steps if step.asked],
         "changed": [step for step in steps if step.source == "changed"],
     }
-    if which not in chosen:
+    if which not in groups:
         raise UsageError(f"there are no tokens named {which!r}", "/tokens, /tokens asked or /tokens changed")
-    chat.err.print(tokens_table(chosen[which]))
+    chat.err.print(tokens_table(groups[which]))
 
 
 def _ab(chat: Chat, _: str) -> None:
     turn = _last(chat)
-    chat.talk.turns.pop()
+    chat.history.turns.pop()
     try:
         answers = chat.compare(turn.question)
     finally:
-        chat.talk.turns.append(turn)
+        chat.history.turns.append(turn)
     if answers:
         chat.err.print(comparison_table(answers))
 
@@ -209,10 +216,10 @@ def _view(chat: Chat, name: str) -> None:
         raise UsageError(
             f"there is no view {name!r}" if name else "/view needs a name", f"one of {', '.join(VIEWS)}"
         )
-    chat.talk.settings = replace(chat.talk.settings, view=view)
-    if chat.err.is_terminal and chat.talk.completions:
+    chat.history.settings = replace(chat.history.settings, view=view)
+    if chat.err.is_terminal and chat.history.completions:
         printer = AnswerPrinter(chat.err, view)
-        for step in chat.talk.completions[-1].steps:
+        for step in chat.history.completions[-1].steps:
             printer.feed(step, step.text)
         printer.finish()
 
@@ -229,18 +236,18 @@ def _path(text: str, command: str) -> Path:
 
 def _save(chat: Chat, text: str) -> None:
     path = _path(text, "/save")
-    save(chat.talk, path)
-    chat.notice(f"Saved {counted(len(chat.talk.turns), 'turn')} to {path}.")
+    save(chat.history, path)
+    chat.notice(f"Saved {counted(len(chat.history.turns), 'turn')} to {path}.")
 
 
 def _load(chat: Chat, text: str) -> None:
     path = _path(text, "/load")
-    chat.talk = load(path, chat.talk.settings)
-    chat.notice(f"Loaded {counted(len(chat.talk.turns), 'turn')} from {path}.")
+    chat.history = load(path, chat.history.settings)
+    chat.notice(f"Loaded {counted(len(chat.history.turns), 'turn')} from {path}.")
 
 
 def _stats(chat: Chat, _: str) -> None:
-    answers = chat.talk.completions
+    answers = chat.history.completions
     if not answers:
         raise UsageError("there is no answer yet", "ask something first")
     chat.err.print(stats_table(answers))
@@ -248,22 +255,30 @@ def _stats(chat: Chat, _: str) -> None:
 
 
 COMMANDS: Mapping[str, Command] = {
-    "/help": Command("", "this list (also /?)", _help),
-    "/exit": Command("", "leave (also /bye, /quit, Ctrl-D)", _exit),
-    "/clear": Command("", "forget the conversation, keep the system text", _clear),
+    "/help": Command("", "show this list (also /?)", _help),
+    "/exit": Command("", "leave (also /bye, /quit or Ctrl-D)", _exit),
+    "/clear": Command("", "forget the conversation but keep the system text", _clear),
     "/retry": Command("", "answer the last question again (also /regen)", _retry),
-    "/undo": Command("", "take back the last question and its answer", _undo),
+    "/undo": Command("", "remove the last question and its answer", _undo),
     "/system": Command("[TEXT]", 'show or set the system text; "" removes it', _system),
-    "/set": Command("[NAME VALUE]", "list or change settings", _set, tuple(SETTABLE)),
+    "/set": Command("[NAME VALUE]", "list the settings, or change one", _set, tuple(SETTABLE)),
     "/show": Command(
-        "[template]", "the pair and its settings, or both rendered prompts", _show, ("template",)
+        "[template]",
+        "show the pair and its settings, or the rendered prompt of each model",
+        _show,
+        ("template",),
     ),
-    "/why": Command("[N]", "candidates of step N (else of the first changed step)", _why),
-    "/tokens": Command("[asked|changed]", "every step of the last answer", _tokens, ("asked", "changed")),
-    "/ab": Command("", "the last question with base, guide, nudging, blendin", _ab),
-    "/view": Command("|".join(VIEWS), "what the marks tell: who decided, how sure, nothing", _view, VIEWS),
-    "/save": Command("FILE", "write the conversation as JSONL", _save),
-    "/load": Command("FILE", "go on with a saved conversation", _load),
-    "/stats": Command("", "how often the guide was asked, answer by answer", _stats),
+    "/why": Command("[N]", "show the candidates of step N (default: the first changed step)", _why),
+    "/tokens": Command("[asked|changed]", "list the steps of the last answer", _tokens, ("asked", "changed")),
+    "/ab": Command("", "answer the last question with base, guide, nudging and blendin", _ab),
+    "/view": Command(
+        "|".join(VIEWS),
+        "choose what the marks show: which model decided, the probability, or nothing",
+        _view,
+        VIEWS,
+    ),
+    "/save": Command("FILE", "save the conversation and its settings (JSON Lines)", _save),
+    "/load": Command("FILE", "continue a saved conversation", _load),
+    "/stats": Command("", "show how often the guide was asked, for each answer", _stats),
 }
 ALIASES: Mapping[str, str] = {"/?": "/help", "/bye": "/exit", "/quit": "/exit", "/regen": "/retry"}

@@ -7,37 +7,38 @@ Not here: the records of single steps (`--trace`).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from blendin_local.cli.chat.state import ChatSettings, Talk, Turn
+from blendin_local.cli.chat.settings import PARTS
+from blendin_local.cli.chat.state import ChatHistory, ChatSettings, Turn
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.files import write_atomic
 from blendin_local.paths import read_bytes, require_file
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, require_kinds
+from blendin_local.settings import Setting, require_types, settings_on
 
 KIND = "blendin-chat"
-_SAVED = {
-    "blend": ("method", "threshold", "alpha", "agreement_bonus", "top_k", "cap", "bridge"),
-    "sampling": ("temperature", "top_k", "top_p", "min_p", "seed"),
-    "answer": ("max_tokens", "stop", "loop_guard"),
+SAVED: Mapping[str, tuple[type, Mapping[str, Setting]]] = {
+    part: (table, settings_on("save", table)) for part, table in PARTS.items()
 }
+"""The settings that are saved, by the part they belong to and their names in the file."""
 
 
-def save(talk: Talk, path: Path) -> None:
+def save(history: ChatHistory, path: Path) -> None:
     """Write the conversation, replacing an older one whole; no other kind of file is replaced.
 
     Raises:
         UsageError: The file cannot be written, or holds something else.
     """
     settings = {
-        part: {name: getattr(getattr(talk.settings, part), name) for name in names}
-        for part, names in _SAVED.items()
+        part: {name: getattr(getattr(history.settings, part), each.field) for name, each in saved.items()}
+        for part, (_, saved) in SAVED.items()
     }
     head: dict[str, Any] = {"type": KIND, "version": 1, "settings": settings}
-    lines = [head, *({"role": m.speaker, "content": m.text} for m in talk.messages())]
+    lines = [head, *({"role": m.speaker, "content": m.text} for m in history.messages())]
     require_file(path)
     try:
         if path.exists() and path.stat().st_size and not _is_ours(path):
@@ -54,7 +55,7 @@ def _is_ours(path: Path) -> bool:
         return KIND.encode() in file.readline(4096)
 
 
-def load(path: Path, settings: ChatSettings) -> Talk:
+def load(path: Path, settings: ChatSettings) -> ChatHistory:
     """Read a conversation; what its file does not set is taken from `settings`.
 
     A file without a head line is read too: messages alone are a conversation.
@@ -68,14 +69,16 @@ def load(path: Path, settings: ChatSettings) -> Talk:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
-    talk = Talk(settings=settings)
-    waiting: str | None = None
+    history = ChatHistory(settings=settings)
+    question: str | None = None
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            waiting = _take(talk, _record(line, f"{path}, line {number}"), waiting, f"{path}, line {number}")
-    if waiting is not None:
+            question = _add_message(
+                history, _record(line, f"{path}, line {number}"), question, f"{path}, line {number}"
+            )
+    if question is not None:
         raise UsageError(f"{path} ends with a question that has no answer")
-    return talk
+    return history
 
 
 def _record(line: str, where: str) -> dict[str, Any]:
@@ -88,45 +91,39 @@ def _record(line: str, where: str) -> dict[str, Any]:
     return record
 
 
-def _take(talk: Talk, record: dict[str, Any], waiting: str | None, where: str) -> str | None:
-    """Put one line into the talk; returns the question that waits for its answer."""
+def _add_message(
+    history: ChatHistory, record: dict[str, Any], question: str | None, where: str
+) -> str | None:
+    """Add one line to the conversation; returns the question that has no answer yet."""
     if record.get("type") == KIND:
-        talk.settings = _settings(talk.settings, record.get("settings"), where)
-        return waiting
+        history.settings = _settings(history.settings, record.get("settings"), where)
+        return question
     role, content = record.get("role"), record.get("content")
     if not isinstance(content, str):
         raise UsageError(f"{where} has no text in 'content'")
     require_text(content, f"{where}: the content")
-    if role == "system" and not talk.turns and waiting is None:
-        talk.system = content
+    if role == "system" and not history.turns and question is None:
+        history.system = content
         return None
-    if role == "user" and waiting is None:
+    if role == "user" and question is None:
         return content
-    if role == "assistant" and waiting is not None:
-        talk.turns.append(Turn(waiting, content))
+    if role == "assistant" and question is not None:
+        history.turns.append(Turn(question, content))
         return None
     raise UsageError(f"{where} has role {role!r} where another was due", "user and assistant take turns")
 
 
-def _settings(settings: ChatSettings, saved: object, where: str) -> ChatSettings:
+def _settings(settings: ChatSettings, record: object, where: str) -> ChatSettings:
     try:
-        parts = {part: dict(saved[part]) for part in _SAVED}  # type: ignore[index]
-        known = {
-            part: {n: parts[part][n] for n in names if n in parts[part]} for part, names in _SAVED.items()
-        }
-        known["answer"]["stop"] = tuple(known["answer"].get("stop", ()))
-        for kind, part in (
-            (BlendSettings, "blend"),
-            (SamplingSettings, "sampling"),
-            (AnswerSettings, "answer"),
-        ):
-            require_kinds(kind, known[part])
-        top_logprobs = settings.answer.top_logprobs
-        return replace(
-            settings,
-            blend=BlendSettings(**known["blend"]),
-            sampling=SamplingSettings(**known["sampling"]),
-            answer=AnswerSettings(**known["answer"], top_logprobs=top_logprobs),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        parts = {part: _part(getattr(settings, part), part, record[part]) for part in SAVED}  # type: ignore[index]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{where} has settings that cannot be read") from error
+    return replace(settings, **parts)
+
+
+def _part(current: Any, part: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one of the settings classes
+    table, saved = SAVED[part]
+    found = {each.field: values[name] for name, each in saved.items() if name in values}
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    require_types(table, found)
+    return replace(current, **found)

@@ -17,19 +17,17 @@ from rich.text import Text
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import completions, run_command
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
-from blendin_local.cli.chat.state import ChatStart, Conversing
+from blendin_local.cli.chat.state import ChatPair, ChatStart
 from blendin_local.cli.common.failures import as_error
-from blendin_local.cli.common.values import typed
+from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.views.answer import error_line
 
-MOST_UNREAD = 5  # times in a row that reading may fail: then nobody is there any more
+MAX_READ_FAILURES = 5  # in a row: then nobody is there any more
 
 
-def chat(
-    pair: Conversing, start: ChatStart, out: Console, err: Console, reader: Reader | None = None
-) -> None:
-    """Talk until the input ends or the user leaves.
+def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: Reader | None = None) -> None:
+    """ChatHistory until the input ends or the user leaves.
 
     Args:
         pair: Who answers.
@@ -42,34 +40,34 @@ def chat(
         Exception: From a pipe, at the first thing that is wrong. At a terminal it is shown instead.
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
-    talk = Chat(pair, start, out, err)
+    running = Chat(pair, start, out, err)
     reader = reader or _reader(out, err)
     if reader.interactive:
         err.print(_welcome(marks=not err.is_dumb_terminal))
-    unread = 0
-    while not talk.leaving and unread < MOST_UNREAD:
-        unread += 1
+    failures = 0
+    while not running.leaving and failures < MAX_READ_FAILURES:
+        failures += 1
         try:
             line = reader.read()
         except KeyboardInterrupt:
             if not reader.interactive:
                 raise
-            talk.notice("Ctrl-D or /exit leaves.")
+            running.notice("Ctrl-D or /exit leaves.")
         except Exception as error:
             if not reader.interactive:
                 raise
-            _report(talk, error)
+            _report(running, error)
             continue
         else:
             if line is None:
                 break
-            _take(talk, line, interactive=reader.interactive)
-        unread = 0
+            _handle(running, line, interactive=reader.interactive)
+        failures = 0
 
 
-def _take(talk: Chat, line: str, *, interactive: bool) -> None:
+def _handle(chat: Chat, line: str, *, interactive: bool) -> None:
     try:
-        take_line(talk, line)
+        handle_line(chat, line)
     except KeyboardInterrupt:
         if not interactive:
             raise
@@ -77,26 +75,26 @@ def _take(talk: Chat, line: str, *, interactive: bool) -> None:
     except Exception as error:  # at a terminal nothing ends a conversation
         if not interactive:
             raise
-        _report(talk, error)
+        _report(chat, error)
         return
-    if talk.stopped and not interactive:
+    if chat.stopped and not interactive:
         raise KeyboardInterrupt
 
 
-def _report(talk: Chat, error: Exception) -> None:
+def _report(chat: Chat, error: Exception) -> None:
     """Say in one line what went wrong; a bug also shows its place where BLENDIN_DEBUG asks for it."""
     failure = as_error(error)
-    talk.err.print(error_line(failure))
+    chat.err.print(error_line(failure))
     if isinstance(failure, UnforeseenError) and os.environ.get("BLENDIN_DEBUG"):
-        talk.err.out("".join(traceback.format_exception(error)))
+        chat.err.out("".join(traceback.format_exception(error)))
 
 
-def take_line(talk: Chat, line: str) -> None:
+def handle_line(chat: Chat, line: str) -> None:
     """Carry out a command, or answer a message; an empty line is neither."""
     if line.startswith("/") and not line.startswith("//"):
-        run_command(talk, line)
+        run_command(chat, line)
     elif line.strip():
-        talk.ask(typed(line[1:] if line.startswith("//") else line, "the message"))
+        chat.ask(without_surrogates(line[1:] if line.startswith("//") else line, "the message"))
 
 
 def _reader(out: Console, err: Console) -> Reader:

@@ -55,7 +55,7 @@ class PlainReader:
     def read(self) -> str | None:
         """The next line or block; UsageError where it is not UTF-8."""
         try:
-            return with_blocks(self._line)
+            return read_message(self._line)
         except KeyboardInterrupt:
             self._write("\n")
             raise
@@ -102,7 +102,7 @@ class TerminalReader:
 
     def read(self) -> str | None:
         """The next message or block; None at Ctrl-D, KeyboardInterrupt at Ctrl-C."""
-        return with_blocks(self._line)
+        return read_message(self._line)
 
     def _line(self, prompt: str) -> str | None:
         try:
@@ -111,7 +111,7 @@ class TerminalReader:
             return None
 
 
-def with_blocks(read_line: Callable[[str], str | None]) -> str | None:
+def read_message(read_line: Callable[[str], str | None]) -> str | None:
     '''Read a line, or everything between two `"""` as one message.
 
     A block is never a command: one that begins with a slash gets the second slash that says so.
@@ -166,7 +166,7 @@ def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndText
     return [("ansibrightblack", mark.ljust(width)[:width])]
 
 
-class _LastingHistory(FileHistory):
+class _BestEffortHistory(FileHistory):
     """Lines kept in a file as far as that can be: a full disk or a half character ends no conversation."""
 
     def store_string(self, string: str) -> None:
@@ -185,4 +185,4 @@ def open_history() -> History:
         path.read_bytes()
     except OSError:
         return InMemoryHistory()
-    return _LastingHistory(path)
+    return _BestEffortHistory(path)

@@ -1,81 +1,69 @@
-"""Settings by the names of the command line, as `/set NAME VALUE` takes them.
+"""Settings by their names, as `/set NAME VALUE` takes them.
 
-Here: names, parsing, and `changed`, which gives new settings or one clear UsageError.
-Not here: defaults and intervals (`blendin_local.settings`).
+Here: the settings that a chat offers, their values as text, and `with_setting`, which changes one.
+Not here: the table of settings, with defaults and intervals (`blendin_local.settings`).
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.errors import UsageError
-from blendin_local.settings import AUTO_ALPHA, BRIDGES, CALIBRATED_ALPHA
+from blendin_local.models.schema import nearest
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, Setting, settings_on
 
-Kind = Literal["method", "alpha", "bridge", "float", "int"]
-Value = str | float | int | None
-
-# name: (part of the settings, field, kind, the word that stands for None)
-SETTABLE: Mapping[str, tuple[str, str, Kind, str | None]] = {
-    "method": ("blend", "method", "method", None),
-    "threshold": ("blend", "threshold", "float", None),
-    "alpha": ("blend", "alpha", "alpha", AUTO_ALPHA),
-    "cap": ("blend", "cap", "float", None),
-    "bridge": ("blend", "bridge", "bridge", None),
-    "temp": ("sampling", "temperature", "float", None),
-    "top-p": ("sampling", "top_p", "float", None),
-    "top-k": ("sampling", "top_k", "int", None),
-    "min-p": ("sampling", "min_p", "float", None),
-    "seed": ("sampling", "seed", "int", "random"),
-    "max-tokens": ("answer", "max_tokens", "int", None),
+PARTS: Mapping[str, type] = {"blend": BlendSettings, "sampling": SamplingSettings, "answer": AnswerSettings}
+"""The fields of `ChatSettings` that are settings of the table."""
+SETTABLE: Mapping[str, tuple[str, Setting]] = {
+    name: (part, setting)
+    for part, table in PARTS.items()
+    for name, setting in settings_on("chat", table).items()
 }
+"""Every setting that `/set` can change, with the part it belongs to."""
 
 
-def listed(settings: ChatSettings) -> dict[str, str]:
-    """Every settable value as text, in a fixed order."""
-    values: dict[str, str] = {}
-    for name, (part, attribute, _, none) in SETTABLE.items():
-        value = getattr(getattr(settings, part), attribute)
-        values[name] = (
-            str(none) if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-        )
-    return values
+def values_as_text(settings: ChatSettings) -> dict[str, str]:
+    """The value of every setting that can be changed, in the order of the table."""
+    return {
+        name: setting.word_of(getattr(getattr(settings, part), setting.field))
+        for name, (part, setting) in SETTABLE.items()
+    }
 
 
-def changed(settings: ChatSettings, name: str, text: str, methods: Sequence[str]) -> ChatSettings:
-    """The settings with one value changed.
+def setting_name(text: str) -> str:
+    """The name of a setting, as it is typed: `Top_K` is `top-k`.
 
     Raises:
-        UsageError: No such name, or no such value.
+        UsageError: There is no such setting.
     """
-    name = name.replace("_", "-").lower()
+    name = text.replace("_", "-").lower()
     if name not in SETTABLE:
-        raise UsageError(f"there is no setting {name!r}", nearest(name, SETTABLE, "/set lists them"))
-    part, attribute, kind, none = SETTABLE[name]
-    value = None if none is not None and text == none else _parsed(name, text, kind, none, methods)
-    return replace(settings, **{part: replace(getattr(settings, part), **{attribute: value})})
+        raise UsageError(f"there is no setting {name!r}", did_you_mean(name, SETTABLE, "/set lists them"))
+    return name
 
 
-def _parsed(name: str, text: str, kind: Kind, none: str | None, methods: Sequence[str]) -> Value:
-    if kind in {"method", "bridge"}:
-        choices = methods if kind == "method" else BRIDGES
-        if text in choices:
-            return text
-        raise UsageError(f"there is no {kind} {text!r}", f"choose one of {', '.join(choices)}")
-    if kind == "alpha" and text == CALIBRATED_ALPHA:
-        return text
-    try:
-        return int(text) if kind == "int" else float(text)
-    except ValueError:
-        wanted = ("a whole number" if kind == "int" else "a number") + (f" or {none}" if none else "")
-        wanted += f" or {CALIBRATED_ALPHA}" if kind == "alpha" else ""
-        raise UsageError(f"{name} is {text!r}", f"give {wanted}") from None
+def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence[str]) -> ChatSettings:
+    """The settings with one value changed.
+
+    Args:
+        settings: Those of now.
+        name: One of `SETTABLE`.
+        text: The new value, as it was typed.
+        methods: The methods that the open pair allows.
+
+    Raises:
+        UsageError: The setting cannot have this value.
+    """
+    part, setting = SETTABLE[name]
+    value = setting.parse(text)
+    if setting.field == "method" and value not in methods:
+        raise UsageError(f"there is no method {text!r}", f"choose one of {', '.join(methods)}")
+    return replace(settings, **{part: replace(getattr(settings, part), **{setting.field: value})})
 
 
-def nearest(word: str, known: Mapping[str, object] | Sequence[str], otherwise: str) -> str:
-    """`did you mean A or B?`, and where to find the others."""
-    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint that names the nearest known words, and where to find the others."""
+    near = nearest(word, known, 2)
     return f"did you mean {' or '.join(near)}? {otherwise}" if near else otherwise

@@ -1,6 +1,6 @@
-"""What a chat is made of: the pair it talks to, its settings, its turns.
+"""What a chat is made of: the pair that answers, its settings, its turns.
 
-Here: the protocols that a pair fulfils, `ChatStart`, and `Talk`, the one mutable thing of a chat.
+Here: the protocols that a pair implements, `ChatStart`, and `ChatHistory`, the one mutable object of a chat.
 Not here: how an answer is made and shown (`cli.chat.answer`), commands (`cli.chat.commands`).
 """
 
@@ -20,14 +20,14 @@ class AnswerStream(Protocol):
     """An answer while it grows."""
 
     def shown(self) -> Iterator[tuple[Step, str]]:
-        """Steps with the text that may be shown, held back where a stop string may be beginning."""
+        """Steps with the text to show; text that may be the beginning of a stop string is held back."""
 
     @property
     def completion(self) -> Completion:
         """The whole answer, after the iteration ended."""
 
 
-class Conversing(Protocol):
+class ChatPair(Protocol):
     """What a chat needs of a pair; `Pair` is one."""
 
     def stream(
@@ -40,7 +40,7 @@ class Conversing(Protocol):
         answer: AnswerSettings,
         should_stop: Callable[[], bool],
     ) -> AnswerStream:
-        """Begin the answer to the last message; ContextFullError where the prompt does not fit."""
+        """Begin the answer to the last message; raises ContextFullError if the prompt does not fit."""
 
     def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
         """The rendered prompt of each role."""
@@ -56,8 +56,8 @@ class ChatSettings:
     Attributes:
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
-        answer: Limits. With `top_logprobs` above 0 `/why` shows whole lists, else first choices.
-        view: What the marks in an answer tell.
+        answer: Limits. `/why` shows lists of candidates if `top_logprobs` is above 0, else first choices.
+        view: What the marks in an answer show.
     """
 
     blend: BlendSettings = field(default_factory=BlendSettings)
@@ -83,7 +83,7 @@ class ChatStart:
 
 @dataclass(frozen=True)
 class Turn:
-    """A question and its answer; the completion is None for a turn that was loaded or broken off."""
+    """A question and its answer; the completion is None if the turn was loaded or interrupted."""
 
     question: str
     answer: str
@@ -91,8 +91,8 @@ class Turn:
 
 
 @dataclass
-class Talk:
-    """A conversation as it stands."""
+class ChatHistory:
+    """The conversation so far, with the settings of the next answer."""
 
     system: str = ""
     settings: ChatSettings = field(default_factory=ChatSettings)
@@ -107,5 +107,5 @@ class Talk:
 
     @property
     def completions(self) -> list[Completion]:
-        """The answers made in this session that still stand."""
+        """The answers made in this session that are still part of the conversation."""
         return [turn.completion for turn in self.turns if turn.completion is not None]

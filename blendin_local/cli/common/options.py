@@ -1,283 +1,241 @@
 """The options that commands share, and what they mean as settings.
 
-Here: groups of options as dataclasses; each turns itself into the settings of `blendin_local.settings`.
-Not here: defaults (`settings`), values of a pair in models.toml (`opening`).
+Here: groups of options as dataclasses. Those of settings are made from the table of settings, which gives the
+type, flags, help, default and environment variable of each.
+Not here: defaults (`settings`), values of a pair in models.toml (`pair.resolve`).
 An option left out is None, so that the pair's own value, then the default, can step in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import typer
 
-from blendin_local.cli.common.values import ALPHA_WORDS, chosen, number, one_of, read_text, typed, whole
-from blendin_local.settings import BRIDGES
+from blendin_local.cli.common.values import read_text, without_surrogates
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    ModelSettings,
+    SamplingSettings,
+    Setting,
+    settings_on,
+)
 
 _models = partial(typer.Option, rich_help_panel="Models")
-_runtime = partial(typer.Option, rich_help_panel="Runtime")
-_blend = partial(typer.Option, rich_help_panel="Blend")
-_sampling = partial(typer.Option, rich_help_panel="Sampling")
 _answer = partial(typer.Option, rich_help_panel="Answer")
 _output = partial(typer.Option, rich_help_panel="Output")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
-
-AUTO: Mapping[str, None] = {"auto": None}
-COUNTS: Mapping[str, tuple[str, Mapping[str, None]]] = {
-    "ctx_size": ("--ctx-size", AUTO),
-    "n_gpu_layers": ("--n-gpu-layers", {**AUTO, "all": None}),
-    "threads": ("--threads", AUTO),
-}
-"""Options that are a number, or a word for None, which then wins over a number in models.toml."""
+ROLES = ("base", "guide")  # which have options of their own for some settings of models
 
 ColorChoice = Literal["auto", "on", "off"]
+Group = TypeVar("Group", bound="SettingOptions")
+
+
+class SettingOptions:
+    """A group with an option for every setting of a class; see `options_of`.
+
+    Attributes:
+        table: The settings class.
+    """
+
+    table: ClassVar[type]
+
+    if TYPE_CHECKING:  # the options are made from the table, so type checkers cannot see them
+
+        def __init__(self, **options: Any) -> None: ...  # noqa: ANN401
+
+        def __getattr__(self, option: str) -> Any: ...  # noqa: ANN401
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of the settings class that were given.
+
+        Raises:
+            UsageError: A value is not of the setting's kind.
+        """
+        return self._fields(settings_on("cli", self.table).values())
+
+    def having(self, **options: Any) -> Self:  # noqa: ANN401 - a value per option
+        """The same with these values."""
+        return type(self)(
+            **{each.name: getattr(self, each.name) for each in fields(cast("Any", self))} | options
+        )
+
+    def with_default(self, **options: Any) -> Self:  # noqa: ANN401 - a value per option
+        """The same with these values for options that were not given."""
+        return self.having(**{name: value for name, value in options.items() if getattr(self, name) is None})
+
+    def _fields(self, settings: Iterable[Setting], role: str = "") -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for each in settings:
+            flag = each.flags[0]
+            value = getattr(self, option_name(each, role))
+            if value not in (None, []):
+                given[each.field] = _value(each, value, f"--{role}-{flag[2:]}" if role else flag)
+        return given
+
+
+def option_name(setting: Setting, role: str = "") -> str:
+    """The Python name of a setting's option: `n_gpu_layers`, `guide_n_gpu_layers`."""
+    name = setting.name.replace("-", "_")
+    return f"{role}_{name}" if role else name
+
+
+def _value(setting: Setting, value: Any, flag: str) -> Any:  # noqa: ANN401 - a value per option
+    if setting.kind == "texts":
+        return tuple(without_surrogates(text, flag) for text in value)
+    return setting.parse(value, flag) if isinstance(value, str) else value
+
+
+def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
+    """Give a group an option for every setting of a class.
+
+    Args:
+        table: The settings class.
+        panel: The heading under which help shows them.
+    """
+
+    def fill(group: type[Group]) -> type[Group]:
+        own = inspect.get_annotations(group)
+        made: dict[str, Any] = {}
+        for each in settings_on("cli", table).values():
+            made[option_name(each)] = _option(each, each.flags, panel, each.help_text, each.env)
+        for each in settings_on("cli", table).values():
+            for role in ROLES if each.role_flags else ():
+                flags = tuple(f"--{role}-{flag.lstrip('-')}" for flag in each.flags if len(flag) > 2)
+                made[option_name(each, role)] = _option(each, flags, panel, f"{each.flags[0]} of the {role}.")
+        for name in made:
+            setattr(group, name, None)
+        group.__annotations__ = made | own
+        group.table = table
+        return dataclass(frozen=True)(group)
+
+    return fill
+
+
+def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str, env: str = "") -> Any:  # noqa: ANN401 - an annotation
+    kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool, "texts": list[str]}
+    kind = str if setting.words and setting.kind != "texts" else kinds.get(setting.kind, str)
+    if setting.kind == "switch":
+        flags = (f"{flags[0]}/--no-{flags[0][2:]}", *flags[1:])
+    option = typer.Option(*flags, envvar=env or None, help=help_text, rich_help_panel=panel)
+    return Annotated[kind | None, option]
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which models, and how they are prompted."""
+    """Which models, and how they are prompted. A field named as one of `PairSpec` becomes that field."""
 
     base: Annotated[
         str | None,
-        _models("--base", envvar="BLENDIN_BASE", help="Base model: a file or a name."),
+        _models("--base", envvar="BLENDIN_BASE", help="Base model: a file, an alias or user/repo[:QUANT]."),
     ] = None
     guide: Annotated[
         str | None,
-        _models("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file or a name."),
+        _models(
+            "--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file, an alias or user/repo[:QUANT]."
+        ),
     ] = None
     untuned: Annotated[
         str | None,
         _models(
             "--untuned",
             "--anti",
-            help="The guide before it was tuned, for --method proxy: a file or a name.",
+            help="For --method proxy: the guide before it was tuned, a file or a name.",
         ),
     ] = None
     pair: Annotated[
         str | None,
         _models("--pair", envvar="BLENDIN_PAIR", help="A pair from models.toml."),
     ] = None
-    models: Annotated[Path | None, _models("--models", help="Another models.toml.")] = None
-    pull: Annotated[bool, _models("--pull", help="Fetch what is missing without asking.")] = False
+    models_file: Annotated[Path | None, _models("--models", help="Read this models.toml first.")] = None
+    pull: Annotated[bool, _models("--pull", help="Download missing models without asking.")] = False
     offline: Annotated[bool, _models("--offline", help="Never use the network.")] = False
     base_template: Annotated[
         str | None,
-        _models(help="Plain-text template of the base's prompt (qa, ...)."),
+        _models(help="Plain-text template for the base's prompt, from models.toml (qa, ...)."),
     ] = None
-    base_prompt_file: Annotated[Path | None, _models(help="The base's exact prompt.")] = None
-    guide_prompt_file: Annotated[Path | None, _models(help="The guide's exact prompt.")] = None
+    base_prompt_file: Annotated[
+        Path | None, _models(help="Use the text of this file as the base's prompt, without a template.")
+    ] = None
+    guide_prompt_file: Annotated[
+        Path | None, _models(help="Use the text of this file as the guide's prompt, without a template.")
+    ] = None
     guide_chat_template_file: Annotated[
-        Path | None, _models(help="A Jinja template instead of the guide's own.")
+        Path | None, _models(help="Use this Jinja chat template instead of the one in the guide's file.")
     ] = None
-    think: Annotated[bool | None, _models("--think/--no-think", help="Let a thinking guide think.")] = None
+    thinking: Annotated[
+        bool | None, _models("--think/--no-think", help="Let a reasoning guide think before it answers.")
+    ] = None
     date: Annotated[
         str | None,
-        _models("--date", metavar="YYYY-MM-DD", help="The date a guide's template is told. (default today)"),
+        _models("--date", metavar="YYYY-MM-DD", help="The date that chat templates see. (default today)"),
     ] = None
 
 
-@dataclass(frozen=True)
-class RuntimeOptions:
-    """How llama.cpp runs the models; `--base-...` and `--guide-...` win over the form for both."""
+@options_of(ModelSettings, "Runtime")
+class RuntimeOptions(SettingOptions):
+    """How llama.cpp runs the models; `--base-...` and `--guide-...` win over the option for both."""
 
-    ctx_size: Annotated[
-        str | None,
-        _runtime(
-            "--ctx-size",
-            "-c",
-            envvar="BLENDIN_CTX_SIZE",
-            help="Context: tokens, or auto: 4096, or what the model was trained on if that is less. "
-            "(default auto)",
-        ),
-    ] = None
-    n_gpu_layers: Annotated[
-        str | None,
-        _runtime(
-            "--n-gpu-layers",
-            "-ngl",
-            envvar="BLENDIN_N_GPU_LAYERS",
-            help="Layers on the GPU: a number, auto or all.",
-        ),
-    ] = None
-    threads: Annotated[
-        str | None,
-        _runtime("--threads", "-t", help="Threads: a number, or auto: the cores that are free."),
-    ] = None
-    reproducible: Annotated[
-        bool,
-        _runtime("--reproducible", help="The same answer even on a busy machine: threads stay as they are."),
-    ] = False
-    flash_attn: Annotated[str | None, _runtime("--flash-attn", "-fa", help="auto, on or off.")] = None
-    kv_type: Annotated[str | None, _runtime("--kv-type", help="KV cache: f16, q8_0, q4_0, f32.")] = None
-    no_mmap: Annotated[bool, _runtime("--no-mmap", help="Read weights instead of mapping them.")] = False
-    swa_full: Annotated[
-        bool | None,
-        _runtime(
-            "--swa-full/--no-swa-full",
-            help="Models with sliding windows: keep every position, or only the windows, which takes less "
-            "memory but reads more again in a chat. (default --swa-full)",
-        ),
-    ] = None
-    base_ctx_size: Annotated[str | None, _runtime()] = None
-    guide_ctx_size: Annotated[str | None, _runtime()] = None
-    base_n_gpu_layers: Annotated[str | None, _runtime("--base-n-gpu-layers", "--base-ngl")] = None
-    guide_n_gpu_layers: Annotated[str | None, _runtime("--guide-n-gpu-layers", "--guide-ngl")] = None
-    base_threads: Annotated[str | None, _runtime()] = None
-    guide_threads: Annotated[str | None, _runtime()] = None
-
-    def settings(self, role: str) -> dict[str, Any]:
+    def settings_for(self, role: str) -> dict[str, Any]:
         """The fields of `ModelSettings` that were given for a role."""
-        return self._counts(role) | chosen(
-            flash_attention=one_of("--flash-attn", self.flash_attn, ("auto", "on", "off")),
-            kv_type=one_of("--kv-type", self.kv_type, ("f16", "q8_0", "q4_0", "f32")),
-            mmap=False if self.no_mmap else None,
-            swa_full=self.swa_full,
-            reproducible=self.reproducible or None,
-        )
-
-    def _counts(self, role: str) -> dict[str, int | None]:
-        said: dict[str, int | None] = {}
-        for name, (flag, words) in COUNTS.items():
-            own = getattr(self, f"{role}_{name}")
-            text = getattr(self, name) if own is None else own
-            if text is not None:
-                said[name] = whole(flag if own is None else f"--{role}{flag[1:]}", text, words)
-        return said
+        every = settings_on("cli", self.table).values()
+        return self._fields(every) | self._fields((each for each in every if each.role_flags), role)
 
 
-@dataclass(frozen=True)
-class BlendOptions:
+@options_of(BlendSettings, "Blend")
+class BlendOptions(SettingOptions):
     """How two distributions become one choice."""
 
-    method: Annotated[
-        str | None,
-        _blend(
-            "--method",
-            help="blendin, nudging, nudging-words, capped, agreement, competition, agreement+competition, "
-            "ensemble, proxy, base or guide. (default blendin)",
-        ),
-    ] = None
-    threshold: Annotated[
-        float | None,
-        _blend(
-            "--threshold",
-            envvar="BLENDIN_THRESHOLD",
-            help="Ask the guide where the base's top-1 probability is below this. (default 0.4)",
-        ),
-    ] = None
-    alpha: Annotated[
-        str | None,
-        _blend(
-            "--alpha",
-            envvar="BLENDIN_ALPHA",
-            help="The guide's weight: 0 to 1, auto (the paper's eq. 3), or calibrated (eq. 3 with what "
-            "blendin check fitted). (default auto)",
-        ),
-    ] = None
-    cap: Annotated[
-        float | None,
-        _blend("--cap", help="Method capped: ask no more above this share of the steps. (default 0.15)"),
-    ] = None
-    bridge: Annotated[
-        str | None,
-        _blend("--bridge", help="How the vocabularies meet: bytes or prefix. (default bytes)"),
-    ] = None
-    top_k_blend: Annotated[
-        int | None,
-        _blend("--top-k-blend", help="Candidates of each model. (default 100)"),
-    ] = None
 
-    def settings(self) -> dict[str, Any]:
-        """The fields of `BlendSettings` that were given."""
-        given = chosen(
-            method=self.method,
-            threshold=self.threshold,
-            top_k=self.top_k_blend,
-            cap=self.cap,
-            bridge=one_of("--bridge", self.bridge, BRIDGES),
-        )
-        if self.alpha is not None:
-            given["alpha"] = number("--alpha", self.alpha, ALPHA_WORDS)
-        return given
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
+@options_of(SamplingSettings, "Sampling")
+class SamplingOptions(SettingOptions):
     """How one candidate is picked."""
 
-    temp: Annotated[float | None, _sampling("--temp", help="0 is greedy. (default 0)")] = None
-    top_p: Annotated[float | None, _sampling("--top-p")] = None
-    top_k: Annotated[int | None, _sampling("--top-k")] = None
-    min_p: Annotated[float | None, _sampling("--min-p")] = None
-    seed: Annotated[int | None, _sampling("--seed")] = None
 
-    def settings(self) -> dict[str, Any]:
-        """The fields of `SamplingSettings` that were given."""
-        return chosen(
-            temperature=self.temp,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            seed=None if self.seed == -1 else self.seed,
-        )
+@options_of(AnswerSettings, "Answer")
+class AnswerOptions(SettingOptions):
+    """When an answer ends, and the system text."""
 
-
-@dataclass(frozen=True)
-class AnswerOptions:
-    """When an answer ends."""
-
-    max_tokens: Annotated[
-        int | None,
-        _answer("--max-tokens", "--n-predict", "-n", help="Most steps. (default 512)"),
+    system: Annotated[str | None, _answer("--system", "-sys", help="System text: instructions.")] = None
+    system_file: Annotated[
+        Path | None, _answer("--system-file", "-sysf", help="Read the system text from a file.")
     ] = None
-    system: Annotated[str | None, _answer("--system", "-sys", help="Instructions.")] = None
-    system_file: Annotated[Path | None, _answer("--system-file", "-sysf")] = None
-    stop: Annotated[
-        list[str] | None,
-        _answer("--stop", help="End the answer at this text (repeatable)."),
-    ] = None
-    no_loop_guard: Annotated[bool, _answer("--no-loop-guard", help="Let an answer repeat itself.")] = False
-    top_logprobs: Annotated[
-        int | None,
-        _answer("--top-logprobs", help="Keep this many candidates of each step."),
-    ] = None
-
-    def settings(self) -> dict[str, Any]:
-        """The fields of `AnswerSettings` that were given."""
-        return chosen(
-            max_tokens=self.max_tokens,
-            stop=tuple(typed(stop, "--stop") for stop in self.stop) if self.stop else None,
-            loop_guard=False if self.no_loop_guard else None,
-            top_logprobs=self.top_logprobs,
-        )
 
     def system_text(self) -> str | None:
         """The system text, from the option or its file; None where neither was given."""
-        return typed(self.system, "--system") if self.system is not None else read_text(self.system_file)
+        if self.system is not None:
+            return without_surrogates(self.system, "--system")
+        return read_text(self.system_file)
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """What is shown and what is written."""
 
-    json: Annotated[bool, _output("--json", help="One JSON object instead of text.")] = False
-    jsonl: Annotated[bool, _output("--jsonl", help="A JSON line per step instead of text.")] = False
-    trace: Annotated[Path | None, _output("--trace", help="Write the step records here.")] = None
+    json: Annotated[bool, _output("--json", help="Print one JSON object instead of text.")] = False
+    jsonl: Annotated[bool, _output("--jsonl", help="Print one JSON line per step instead of text.")] = False
+    trace: Annotated[
+        Path | None, _output("--trace", help="Write a record of every step to this file (JSON Lines).")
+    ] = None
     html: Annotated[
         Path | None,
-        _output("--html", help="Write the marked answer with its candidates."),
+        _output("--html", help="Write the marked answer with its candidates to this HTML file."),
     ] = None
     svg: Annotated[
         Path | None,
-        _output("--svg", help="Write a picture of the marked answer."),
+        _output("--svg", help="Write a picture of the marked answer to this SVG file."),
     ] = None
-    color: Annotated[ColorChoice, _output("--color", help="auto, on or off.")] = "auto"
-    quiet: Annotated[bool, _output("--quiet", "-q", help="Only the answer.")] = False
-    verbose: Annotated[bool, _output("--verbose", "-v", help="llama.cpp's log and the prompts.")] = False
+    color: Annotated[ColorChoice, _output("--color", help="Colour: auto, on or off.")] = "auto"
+    quiet: Annotated[bool, _output("--quiet", "-q", help="Print nothing but the answer.")] = False
+    verbose: Annotated[
+        bool, _output("--verbose", "-v", help="Also print llama.cpp's log and both prompts.")
+    ] = False
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -70,26 +71,20 @@ def pair_spec(options: SessionOptions, *, every_model: bool = False) -> PairSpec
         UsageError: An option has a wrong value, or a file it names cannot be read.
     """
     models, runtime = options.models, options.runtime
+    names = {each.name for each in fields(ModelOptions)} & {each.name for each in fields(PairSpec)}
+    given: dict[str, Any] = {name: getattr(models, name) for name in names}
+    given["date"] = day("--date", models.date)
     return PairSpec(
-        pair=models.pair,
-        base=models.base,
-        guide=models.guide,
-        untuned=models.untuned,
-        base_template=models.base_template,
+        **given,
         exact_prompts=_exact_prompts(models),
         guide_template=read_text(models.guide_chat_template_file),
-        thinking=models.think,
         system=options.answer.system_text(),
-        date=day("--date", models.date),
-        base_settings=runtime.settings("base"),
-        guide_settings=runtime.settings("guide"),
+        base_settings=runtime.settings_for("base"),
+        guide_settings=runtime.settings_for("guide"),
         blend=options.blend.settings(),
         sampling=options.sampling.settings(),
         answer=options.answer.settings(),
         every_model=every_model,
-        models_file=models.models,
-        pull=models.pull,
-        offline=models.offline,
     )
 
 

@@ -1,65 +1,17 @@
-"""Values as they are typed on the command line: numbers, words, files.
+"""Values of the command line that are no settings: dates, texts, files.
 
 Here: parsing with one clear `UsageError`.
-Not here: which options there are (`cli.common.options`), intervals (`blendin_local.settings`).
+Not here: which options there are (`cli.common.options`), values of settings (`settings.setting`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.paths import decode_utf8, read_bytes
-from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, CalibratedAlpha
-
-Value = TypeVar("Value")
-WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
-ALPHA_WORDS: Mapping[str, CalibratedAlpha | None] = {AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA}
-
-
-def number(name: str, text: str | None, words: Mapping[str, Value]) -> float | Value | None:
-    """A number, or one of a few words.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    if text is None or text in words:
-        return None if text is None else words[text]
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{name} is {text!r}", f"give a number or {' or '.join(words)}") from None
-
-
-def whole(name: str, text: str, words: Mapping[str, Value]) -> int | Value:
-    """A whole number in plain digits, or one of a few words.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    if text in words:
-        return words[text]
-    if not WHOLE.fullmatch(text):
-        shown = text if len(text) <= 40 else f"{text[:40]}..."
-        raise UsageError(f"{name} is {shown!r}", f"give a whole number or {' or '.join(words)}")
-    return int(text)
-
-
-def chosen(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - settings of many types
-    """Those that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def one_of(name: str, value: str | None, choices: tuple[str, ...]) -> str | None:
-    """A word that must be one of these. UsageError if it is not."""
-    if value is not None and value not in choices:
-        raise UsageError(f"{name} is {value!r}", f"choose one of {', '.join(choices)}")
-    return value
 
 
 def day(name: str, text: str | None) -> date | None:
@@ -72,7 +24,7 @@ def day(name: str, text: str | None) -> date | None:
         raise UsageError(f"{name} is {text!r:.60}", "give a date such as 2026-03-31") from None
 
 
-def typed(text: str, name: str) -> str:
+def without_surrogates(text: str, name: str) -> str:
     """A text from the command line, the environment or a terminal.
 
     In a locale without UTF-8 its bytes come as half characters; where they are UTF-8 they are put together.

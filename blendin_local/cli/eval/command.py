@@ -2,7 +2,7 @@
 
 Here: the command.
 Not here: its options (`cli.eval.options`, `cli.common.options`), what it does (`cli.eval.run`), how it is
-shown (`views.evaluation.grids`).
+shown (`views.evaluation`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def evaluate(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="A folder for answers and report; go on if it is there.", show_default=False
+            "--out",
+            "-o",
+            help="Folder for answers and report. If it exists, the run resumes.",
+            show_default=False,
         ),
     ],
     what: WhatOptions,
@@ -38,8 +41,7 @@ def evaluate(
     judge: JudgeOptions,
     report: ReportOptions,
 ) -> None:
-    """Compare methods on benchmarks; stopped at any time, the same command goes on."""
-    from blendin_local.cli.eval.run import run_eval  # noqa: PLC0415 - `--help` must not wait for it
-    from blendin_local.cli.eval.setup import EvalCommand  # noqa: PLC0415
+    """Compare methods and models on benchmarks. A stopped run resumes with the same command."""
+    from blendin_local.cli.eval import run  # noqa: PLC0415 - `--help` must not wait for it
 
-    run_eval(EvalCommand(out, what, items, models, runtime, blend, judge, report))
+    run.evaluate(run.EvalCommand(out, what, items, models, runtime, blend, judge, report))

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from blendin_local.settings import EVALUATION_SEED
+
 _what = partial(typer.Option, rich_help_panel="What is compared")
 _items = partial(typer.Option, rich_help_panel="Questions")
 _judge = partial(typer.Option, rich_help_panel="Judge")
@@ -23,73 +25,103 @@ class WhatOptions:
     """What is compared."""
 
     pairs: Annotated[
-        str | None, _what("--pairs", help="Pairs of models.toml, with commas; or name --base and --guide.")
+        str | None,
+        _what(
+            "--pairs",
+            help="Pairs of models.toml, comma-separated. One pair can also be given by --base and --guide.",
+        ),
     ] = None
     benchmarks: Annotated[
-        str | None, _what("--benchmarks", "-b", help="Benchmarks, with commas. (default: all)")
+        str | None, _what("--benchmarks", "-b", help="Benchmarks, comma-separated. (default: all)")
     ] = None
     methods: Annotated[
         str,
-        _what("--methods", help="Methods, with commas; with settings as in nudging[threshold=0.3]."),
+        _what("--methods", help=r"Methods, comma-separated, with settings as in nudging\[threshold=0.3]."),
     ] = "base,guide,nudging,blendin"
     aligned: Annotated[
-        str | None, _what("--aligned", help="An aligned model of the base, run alone with its own template.")
+        str | None,
+        _what(
+            "--aligned", help="An aligned version of the base model, run alone with its own chat template."
+        ),
     ] = None
     sweep: Annotated[
         list[str] | None,
         _what(
-            "--sweep", metavar="SETTING=A,B,...", help="Variants of blendin: threshold, alpha, top-k, lambda."
+            "--sweep",
+            metavar="SETTING=A,B,...",
+            help="Also run blendin with each of these values, as in threshold=0.3,0.5 (repeatable).",
         ),
     ] = None
     check: Annotated[
         list[Path] | None,
         _what(
-            "--check", metavar="FILE", help="A record of blendin check --json, for figure 4 and calibration."
+            "--check",
+            metavar="FILE",
+            help="Output of blendin check --json, for figure 4 and the calibration plot (repeatable).",
         ),
     ] = None
     likelihood: Annotated[
         bool,
-        _what("--likelihood/--no-likelihood", help="Read options by log-likelihood, base and guide alone."),
+        _what(
+            "--likelihood/--no-likelihood",
+            help="Also score multiple-choice options by log-likelihood, base and guide alone.",
+        ),
     ] = True
 
 
 @dataclass(frozen=True)
 class ItemOptions:
-    """Which questions."""
+    """Which questions, and how they are answered."""
 
     limit: Annotated[
-        int | None, _items("--limit", min=1, help="So many of each benchmark. (default 100)")
+        int | None, _items("--limit", min=1, help="Number of questions per benchmark. (default 100)")
     ] = None
-    full: Annotated[bool, _items("--full", help="Every question there is; needs --data.")] = False
-    data: Annotated[Path | None, _items("--data", help="A folder with the complete benchmarks.")] = None
+    full: Annotated[bool, _items("--full", help="Ask every question; needs --data.")] = False
+    data: Annotated[Path | None, _items("--data", help="Folder with the complete benchmarks.")] = None
     seed: Annotated[
-        int, _items("--seed", min=0, help="Draws the subset, the options' order and the intervals.")
-    ] = 609
+        int,
+        _items(
+            "--seed", min=0, help="Seed for the questions drawn, the order of options, and the bootstrap."
+        ),
+    ] = EVALUATION_SEED
     max_tokens: Annotated[
-        int | None, _items("--max-tokens", "-n", min=1, help="Fewer steps at most than the benchmarks allow.")
+        int | None,
+        _items(
+            "--max-tokens",
+            "-n",
+            min=1,
+            help="Maximum tokens per answer, where that is less than the benchmark's limit.",
+        ),
     ] = None
     parallel: Annotated[
-        int | None, _items("--parallel", "-np", min=1, help="Rows at once; by default by memory and cores.")
+        int | None,
+        _items("--parallel", "-np", min=1, help="Answers generated at once. (default: by memory and cores)"),
     ] = None
 
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """Who judges, beside the rules."""
+    """A model that judges answers beside the rules."""
 
     judge: Annotated[
         str | None,
-        _judge("--judge", metavar="URL", help="An OpenAI-compatible endpoint; answers are sent to it."),
+        _judge(
+            "--judge",
+            metavar="URL",
+            help="OpenAI-compatible endpoint that also judges the answers. It receives them.",
+        ),
     ] = None
-    judge_model: Annotated[str | None, _judge("--judge-model", help="The name of its model.")] = None
+    judge_model: Annotated[str | None, _judge("--judge-model", help="Model to use at that endpoint.")] = None
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What comes out."""
+    """What is run, kept and shown."""
 
-    score_only: Annotated[bool, _output("--score-only", help="Score what is kept; run no model.")] = False
-    retry_errors: Annotated[bool, _output("--retry-errors", help="Ask questions that failed again.")] = False
-    steps: Annotated[bool, _output("--steps", help="Keep the record of every step.")] = False
-    json: Annotated[bool, _output("--json", help="The report as JSON on stdout instead of a table.")] = False
-    quiet: Annotated[bool, _output("--quiet", "-q", help="No progress.")] = False
+    score_only: Annotated[
+        bool, _output("--score-only", help="Score the answers in the folder; run no model.")
+    ] = False
+    retry_errors: Annotated[bool, _output("--retry-errors", help="Ask failed questions again.")] = False
+    steps: Annotated[bool, _output("--steps", help="Keep every step of each answer.")] = False
+    json: Annotated[bool, _output("--json", help="Print the report as JSON instead of tables.")] = False
+    quiet: Annotated[bool, _output("--quiet", "-q", help="Hide progress and notes.")] = False

@@ -8,7 +8,7 @@ Not here: options (`cli.manage.command`), records (`jobs.inventory`, `jobs.docto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowO
         return
     origins = registry.origins_of("pairs", pair.name)
     if options.as_json:
-        settings = {key: value for key, value in asdict(pair).items() if value is not None}
+        settings = pair.to_json()
         roles = ("base", "guide", "untuned")
         settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})

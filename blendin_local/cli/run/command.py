@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +25,7 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
-from blendin_local.cli.common.values import read_text, typed
+from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
 from blendin_local.paths import decode_utf8
 
@@ -42,7 +41,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    prompt: Annotated[str | None, typer.Argument(help="The question; - or a pipe reads stdin.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from stdin, and so does a pipe.")
+    ] = None,
     *,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")] = None,
     models: ModelOptions,
@@ -60,8 +61,8 @@ def run(
     text = read_prompt(prompt, file)
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
         raise UsageError("the prompt is empty", 'give a question: blendin run "Why is the sky blue?"')
-    if output.html is not None and answer.top_logprobs is None:
-        answer = replace(answer, top_logprobs=SHOWN_CANDIDATES)
+    if output.html is not None:
+        answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with stop_on_interrupt() as interrupt, Outputs.open(output, text) as outputs:
         if output.verbose:
@@ -80,28 +81,28 @@ def run(
 
 
 def show_log(err: Console) -> None:
-    """Send llama.cpp's own log to stderr."""
+    """Print llama.cpp's own log to stderr."""
     from blendin_local.engine.library import library  # noqa: PLC0415
 
     library().listen(lambda line: err.out(line, end=""))
 
 
 def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
-    """Show what each model is given to read."""
+    """Print the rendered prompt of each model."""
     for role, prompt in prompts.items():
-        err.out(f"--- the {role} reads:\n{prompt}\n---")
+        err.out(f"--- prompt of the {role}:\n{prompt}\n---")
 
 
 def read_prompt(argument: str | None, file: Path | None) -> str:
-    """Piped input, then the file, then the argument, parted by blank lines.
+    """Piped input, then the file, then the argument, separated by blank lines.
 
     Raises:
         UsageError: Something is not UTF-8 or cannot be read.
     """
-    wanted = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
+    from_stdin = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
-        decode_utf8(sys.stdin.buffer.read(), "standard input") if wanted else None,
+        decode_utf8(sys.stdin.buffer.read(), "standard input") if from_stdin else None,
         read_text(file),
-        None if argument in {None, STDIN} else typed(argument, "the question"),
+        None if argument in {None, STDIN} else without_surrogates(argument, "the question"),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part and part.strip())

@@ -92,7 +92,7 @@ class JsonLines:
 
     Args:
         stream: Where they go.
-        whole: Whether steps come with every candidate that a method could use.
+        whole: Whether steps have every candidate that a method could use.
     """
 
     def __init__(self, stream: TextIO, *, whole: bool = False) -> None:
@@ -113,7 +113,7 @@ class JsonLines:
             self._written += 1
 
     def finish(self, completion: Completion) -> None:
-        """Write the steps that a stop string swallowed, and the last line."""
+        """Write the steps that a stop string cut off, and the last line."""
         for step in completion.steps[self._written :]:
             _write_line(self._stream, step_to_json(step))
         _write_line(self._stream, {"type": "end", **completion_to_json(completion, with_steps=False)})
@@ -140,12 +140,12 @@ class Page:
         write_private(self._path, self._render(self._prompts, completion))
 
 
-class Place:
-    """A sink and how it fares.
+class Destination:
+    """A sink, and whether it can still be written.
 
     Attributes:
-        broken: Whether it can be written no more.
-        failure: Why, unless its reader just went away.
+        broken: Whether writing failed.
+        failure: Why it failed; None if the reader closed the pipe.
     """
 
     def __init__(self, name: str | Path | None, sink: Sink) -> None:
@@ -154,12 +154,12 @@ class Place:
         self._name = name or ""
         self._sink = sink
 
-    def tell(self, event: str, *facts: object) -> None:
+    def send(self, event: str, *arguments: object) -> None:
         """Pass an event on, until that fails for the first time."""
         if self.broken:
             return
         try:
-            getattr(self._sink, event)(*facts)
+            getattr(self._sink, event)(*arguments)
         except BrokenPipeError:
             self.broken = True
         except OSError as error:
@@ -170,79 +170,80 @@ class Place:
 class Outputs:
     """All sinks of one answer.
 
-    One that breaks (a full disk) takes no other with it: the answer is finished wherever it can be, then the
-    failure is told.
+    If one fails (a full disk), the others still get the whole answer; the failure is raised at the end.
 
     Attributes:
         console: For everything that is not the answer.
     """
 
-    def __init__(self, screen: Sink, console: Console, files: Sequence[Place], trace: Place | None) -> None:
+    def __init__(
+        self, screen: Sink, console: Console, files: Sequence[Destination], trace: Destination | None
+    ) -> None:
         self.console = console
-        self._stdout = Place("standard output", screen)
+        self._stdout = Destination("standard output", screen)
         self._files = files
         self._trace = trace
         self._kept = 0
 
     @property
     def closed(self) -> bool:
-        """Whether nobody reads stdout any more, or it is full; the files are still written."""
+        """Whether stdout can no longer be written; the files still are."""
         return self._stdout.broken
 
     @classmethod
     @contextmanager
     def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
-        """Open every file first, so that a bad path is known before the models load."""
+        """Open every file first, so that a bad path is an error before the models load."""
         err = make_console(lasting_stderr(), options.color)
         err.quiet = options.quiet
         with _opened(options.trace) as trace:
-            files: list[Place] = []
+            files: list[Destination] = []
             for path, render in (
                 (options.html, render_html),
                 (options.svg, lambda _, completion: render_svg(question, completion)),
             ):
                 if path is not None:
                     with _opened(path):
-                        files.append(Place(path, Page(path, render)))
-            lines = None if trace is None else Place(options.trace, JsonLines(trace, whole=True))
+                        files.append(Destination(path, Page(path, render)))
+            lines = None if trace is None else Destination(options.trace, JsonLines(trace, whole=True))
             yield cls(_stdout_sink(options, err), err, files, lines)
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
-        """Tell all."""
+        """Begin every sink."""
         self._kept = signature["answer"]["top_logprobs"]
-        self._note("begin", prompts, signature)
-        self._tell("begin", prompts, signature)
+        self._send_to_trace("begin", prompts, signature)
+        self._send("begin", prompts, signature)
 
     def step(self, step: Step, shown: str) -> None:
-        """Tell all; only the trace hears every candidate that was kept for it."""
-        self._note("step", step, shown)
-        self._tell("step", shortened(step, self._kept), shown)
+        """Pass a step to every sink; only the trace gets every candidate."""
+        self._send_to_trace("step", step, shown)
+        self._send("step", shortened(step, self._kept), shown)
 
     def finish(self, completion: Completion) -> None:
-        """Tell all; likewise.
+        """Finish every sink.
 
         Raises:
-            WriteError: One of them could not be written; the others were.
+            WriteError: A sink could not be written; the others are complete.
         """
-        self._note("finish", completion)
+        self._send_to_trace("finish", completion)
         steps = tuple(shortened(step, self._kept) for step in completion.steps)
         end = completion.end and shortened(completion.end, self._kept)
-        self._tell("finish", replace(completion, steps=steps, end=end))
-        places = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
-        if failures := [place.failure for place in places if place.failure]:
+        self._send("finish", replace(completion, steps=steps, end=end))
+        destinations = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
+        if failures := [each.failure for each in destinations if each.failure]:
             raise failures[0]
 
-    def _note(self, event: str, *facts: object) -> None:
+    def _send_to_trace(self, event: str, *arguments: object) -> None:
         if self._trace is not None:
-            self._trace.tell(event, *facts)
+            self._trace.send(event, *arguments)
 
-    def _tell(self, event: str, *facts: object) -> None:
+    def _send(self, event: str, *arguments: object) -> None:
         if not self.closed:
-            self._stdout.tell(event, *facts)
+            self._stdout.send(event, *arguments)
             if self.closed:
                 close_stdout()
-        for place in self._files:
-            place.tell(event, *facts)
+        for file in self._files:
+            file.send(event, *arguments)
 
 
 def _stdout_sink(options: OutputOptions, err: Console) -> Sink:

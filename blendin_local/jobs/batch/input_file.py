@@ -17,10 +17,18 @@ from typing import Any, BinaryIO
 
 from blendin_local.errors import UsageError
 from blendin_local.files import retry_open
+from blendin_local.settings import (
+    SWITCH_WORDS,
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    Setting,
+    settings_on,
+)
 
 BOM = b"\xef\xbb\xbf"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-NUMBERS = ("max_tokens", "threshold", "alpha", "temperature", "top_p", "seed")  # columns of a table
+SETTINGS = settings_on("row", BlendSettings, SamplingSettings, AnswerSettings)  # columns of a table
 MAX_CELL = 2**31 - 1  # characters
 MAX_SHOWN_NAME = 60  # characters of a column's name in a message
 
@@ -165,10 +173,15 @@ def _table_row(line: int, header: list[str], cells: list[str], prompt: str) -> R
     values: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
     if prompt != "prompt":
         values["prompt"] = values.pop(prompt, "")
-    for name in NUMBERS:
-        if name in values:
-            values[name] = _number(values[name])
+    for name in values.keys() & SETTINGS.keys():
+        values[name] = _cell(SETTINGS[name], values[name])
     return RawRow(line, values)
+
+
+def _cell(setting: Setting, cell: str) -> Any:  # noqa: ANN401 - as `_number`
+    if setting.kind == "switch":
+        return SWITCH_WORDS.get(cell.lower(), cell)
+    return _number(cell) if setting.kind in {"number", "count"} else cell
 
 
 def _number(cell: str) -> Any:  # noqa: ANN401 - other text is refused where the field's type is known

@@ -7,38 +7,29 @@ Sources: the batch format of OpenAI's API (`custom_id, method, url, body`), read
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from blendin_local.core.methods import METHODS
-from blendin_local.core.prompts import Message, Speaker
+from blendin_local.core.prompts import Message, as_messages, quoted
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.pair.pair import Request
 from blendin_local.settings import (
-    AUTO_ALPHA,
-    CALIBRATED_ALPHA,
     AnswerSettings,
     BlendSettings,
     SamplingSettings,
+    Setting,
+    settings_on,
 )
 
 Form = Literal["own", "chat", "completion"]
-SPEAKERS: Mapping[str, Speaker] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-}
-SETTINGS = frozenset(
-    {"system", "max_tokens", "method", "threshold", "alpha", "temperature", "top_p", "seed", "stop"}
-)
-MOST_SAID = 40  # characters of a wrong value that are repeated
-_short = reprlib.Repr()  # which goes a few levels deep and no deeper
-_short.maxstring = _short.maxother = _short.maxlong = 2 * MOST_SAID
+BLEND = settings_on("row", BlendSettings)
+SAMPLING = settings_on("row", SamplingSettings)
+ANSWER = settings_on("row", AnswerSettings)
+SETTINGS = frozenset({"system", *BLEND, *SAMPLING, *ANSWER})
 OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages"}) | SETTINGS
 OUTER_FIELDS = frozenset({"custom_id", "method", "url", "body"})
 BODY_FIELDS = (OWN_FIELDS - {"custom_id", "id"}) | {"max_completion_tokens", "blend"}
@@ -142,13 +133,13 @@ def _openai(raw: RawRow, key: str, defaults: RowDefaults) -> Row:
 def _endpoint(values: Mapping[str, Any], body: Mapping[str, Any]) -> Form:
     url = values.get("url")
     if url is not None and (not isinstance(url, str) or not url.endswith("/completions")):
-        raise UsageError(f"url is {_said(url)}, not /v1/chat/completions or /v1/completions")
+        raise UsageError(f"url is {quoted(url)}, not /v1/chat/completions or /v1/completions")
     if url is None:
         return "chat" if "messages" in body else "completion"
     form: Form = "chat" if url.endswith("/chat/completions") else "completion"
     needed = "messages" if form == "chat" else "prompt"
     if needed not in body:
-        raise UsageError(f"body has no {needed}, which {_said(url)} needs")
+        raise UsageError(f"body has no {needed}, which {quoted(url)} needs")
     return form
 
 
@@ -171,8 +162,8 @@ def _request(key: str, values: Mapping[str, Any], defaults: RowDefaults) -> Requ
         key=key,
         messages=messages,
         blend=_blend(values, defaults),
-        sampling=_sampling(values, defaults.sampling),
-        answer=_answer(values, defaults.answer),
+        sampling=replace(defaults.sampling, **_given(values, SAMPLING)),
+        answer=replace(defaults.answer, **_given(values, ANSWER)),
     )
 
 
@@ -184,72 +175,62 @@ def _messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
         return (Message("user", _text("prompt", prompt)),)
     if not isinstance(given, list) or not given:
         raise UsageError("messages is not a list of messages")
-    messages = tuple(_message(number, value) for number, value in enumerate(given, 1))
+    messages = tuple(as_messages(given))
     if messages[-1].speaker != "user" or not messages[-1].text.strip():
         raise UsageError("the last message is not a question of the user")
     return messages
 
 
-def _message(number: int, value: object) -> Message:
-    message = _object(f"message {number}", value)
-    role = message.get("role")
-    if not isinstance(role, str) or role not in SPEAKERS:
-        raise UsageError(f"message {number} has the role {_said(role)}, not one of {', '.join(SPEAKERS)}")
-    return Message(SPEAKERS[role], _content(number, message.get("content")))
-
-
-def _content(number: int, content: object) -> str:
-    name = f"the content of message {number}"
-    if not isinstance(content, list):
-        return _characters(name, content)
-    parts = [_object(name, part) for part in content]
-    if any(part.get("type") != "text" for part in parts):
-        raise UsageError(f"{name} is more than text")
-    return "".join(_characters(name, part.get("text")) for part in parts)
-
-
 def _blend(values: Mapping[str, Any], defaults: RowDefaults) -> BlendSettings:
-    given: dict[str, Any] = {}
-    if (method := values.get("method")) is not None:
-        if not isinstance(method, str) or method not in METHODS:
-            raise UsageError(f"there is no method {_said(method)}: choose one of {', '.join(METHODS)}")
-        given["method"] = method
-    wanted = given.get("method", defaults.blend.method)
-    if wanted not in defaults.methods:
-        raise UsageError(f"method {wanted} needs a model that was not named")
-    if (threshold := values.get("threshold")) is not None:
-        given["threshold"] = _number("threshold", threshold)
-    if (alpha := values.get("alpha")) is not None:
-        words = {AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA}
-        word = isinstance(alpha, str) and alpha in words
-        given["alpha"] = words[alpha] if word else _number("alpha", alpha)
+    given = _given(values, BLEND)
+    method = given.get("method", defaults.blend.method)
+    if not isinstance(method, str) or method not in METHODS:
+        raise UsageError(f"there is no method {quoted(method)}: choose one of {', '.join(METHODS)}")
+    if method not in defaults.methods:
+        raise UsageError(f"method {method} needs a model that was not named")
     return replace(defaults.blend, **given)
 
 
-def _sampling(values: Mapping[str, Any], defaults: SamplingSettings) -> SamplingSettings:
-    given: dict[str, Any] = {
-        name: _number(name, values[name]) for name in ("temperature", "top_p") if values.get(name) is not None
+def _given(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """The fields of settings that a row sets; null means not set."""
+    return {
+        setting.field: _value(setting, name, values[name])
+        for name, setting in known.items()
+        if values.get(name) is not None
     }
-    if values.get("seed") is not None:
-        given["seed"] = _whole("seed", values["seed"])
-    return replace(defaults, **given)
 
 
-def _answer(values: Mapping[str, Any], defaults: AnswerSettings) -> AnswerSettings:
-    given: dict[str, Any] = {}
-    if values.get("max_tokens") is not None:
-        given["max_tokens"] = _whole("max_tokens", values["max_tokens"])
-    if (stop := values.get("stop")) is not None:
-        stops = [stop] if isinstance(stop, str) else stop
-        if not isinstance(stops, list):
-            raise UsageError("stop is neither a text nor a list of texts")
-        given["stop"] = tuple(_characters("stop", text) for text in stops)
-    return replace(defaults, **given)
+def _value(setting: Setting, name: str, value: object) -> Any:  # noqa: ANN401 - settings have many types
+    if isinstance(value, str) and setting.kind in {"number", "count"} and value in setting.words:
+        return setting.words[value]
+    match setting.kind:
+        case "number":
+            return _number(name, value)
+        case "count":
+            return _whole(name, value)
+        case "texts":
+            return _texts(name, value)
+        case "switch":
+            return _switch(name, value)
+    return value if setting.kind == "choice" or name == "method" else _characters(name, value)
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise UsageError(f"{name} is neither a text nor a list of texts")
+    return tuple(_characters(name, text) for text in texts)
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is {quoted(value)}, not true or false")
+    return value
 
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError(f"{name} is {_said(value)}, not a number")
+        raise UsageError(f"{name} is {quoted(value)}, not a number")
     try:
         return float(value)
     except OverflowError:
@@ -259,14 +240,8 @@ def _number(name: str, value: object) -> float:
 def _whole(name: str, value: object) -> int:
     number = _number(name, value)
     if not number.is_integer():
-        raise UsageError(f"{name} is {_said(value)}, not a whole number")
+        raise UsageError(f"{name} is {quoted(value)}, not a whole number")
     return value if isinstance(value, int) else int(number)
-
-
-def _said(value: object) -> str:
-    """What a row says, short enough for a line."""
-    text = _short.repr(value)
-    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}…"
 
 
 def _optional_text(name: str, value: object) -> str | None:

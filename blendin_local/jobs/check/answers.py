@@ -17,12 +17,12 @@ from statistics import fmean, median
 
 import numpy as np
 
+from blendin_local.core.bootstrap import TAILS, bootstrap_means
 from blendin_local.core.records import Candidate, Completion, Step
 
 TOP = (10, 50, 100)
 NUCLEUS = 0.9
 ALPHA_BINS = 10
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,8 @@ def ratio(parts: Sequence[int], wholes: Sequence[int], seed: int) -> Rate:
     part, whole = np.array(parts, dtype=float), np.array(wholes, dtype=float)
     if not whole.sum():
         return Rate(0.0, 0.0, 0.0)
-    drawn = np.random.default_rng(seed).integers(0, len(part), (RESAMPLES, len(part)))
-    ratios = part[drawn].sum(axis=1) / np.maximum(whole[drawn].sum(axis=1), 1)
-    low, high = np.quantile(ratios, (0.025, 0.975))
+    rates = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    low, high = np.quantile(bootstrap_means(rates, whole, np.random.default_rng(seed)), TAILS)
     return Rate(float(part.sum() / whole.sum()), float(low), float(high))
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from blendin_local.core.methods import METHODS
 from blendin_local.core.record_json import one_of, step_from_json
 from blendin_local.core.records import Candidate, Step, StoppedBy
-from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings, require_kinds
+from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings, require_types
 
 Settings = TypeVar("Settings", BlendSettings, SamplingSettings, AnswerSettings)
 
@@ -98,7 +98,7 @@ def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     unknown = sorted(set(values) - {field.name for field in fields(kind)})
     if unknown:
         raise ValueError(f"this version knows no setting {unknown[0]!r}")
-    require_kinds(kind, values)
+    require_types(kind, values)
     if values.get("method", "base") not in METHODS:
         raise ValueError(f"this version knows no method {values['method']!r}")
     return kind(**values)

@@ -43,7 +43,7 @@ from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
-from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, within
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, require_between
 
 REPORT = "report.json"
 NOT_FITTED = (
@@ -115,7 +115,7 @@ def run_tune(
     """
     refuse_exact_prompts(spec.pair, "question")
     if spec.target_rate is not None:
-        within("target-rate", spec.target_rate, 0, 1)
+        require_between("target-rate", spec.target_rate, 0, 1)
     benchmark, items = _questions(spec)
     out = Path(spec.out)
     resolved = settle(_pair_spec(spec.pair), interaction, on_note).dated(_begun_on(out))

@@ -20,7 +20,7 @@ from blendin_local.core.methods import Role
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.score.figures import compare
-from blendin_local.jobs.evaluation.score.statistics import Difference
+from blendin_local.jobs.evaluation.score.statistics import PairedDifference
 from blendin_local.jobs.tune.search import nearest_to_rate
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.models.config_file import write_pair
@@ -52,7 +52,7 @@ class TuneReport:
     benchmark: Benchmark
     trials: Sequence[Trial]
     best: Trial
-    best_minus_default: Difference
+    best_minus_default: PairedDifference
     conclusion: Conclusion
     chosen: Trial
     target_rate: float | None = None
@@ -71,7 +71,7 @@ class TuneReport:
         """The p-value of the best against the defaults, times the number of settings compared."""
         return min(1.0, self.best_minus_default.p * max(1, len(self.trials) - 1))
 
-    def difference(self, trial: Trial, other: Trial) -> Difference:
+    def difference(self, trial: Trial, other: Trial) -> PairedDifference:
         """How much a trial scored above another, question by question."""
         return _difference(self.benchmark, trial, other)
 
@@ -176,7 +176,7 @@ def judge(
     return replace(report, conclusion=conclusion, chosen=chosen, target_rate=target_rate)
 
 
-def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> Difference:
+def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> PairedDifference:
     comparison = compare(benchmark, benchmark.main_figure, trial.verdicts, other.verdicts)
     assert comparison is not None, "a trial without a main figure is refused when it is scored"
     return comparison.difference
@@ -231,7 +231,7 @@ def _evidence(report: TuneReport) -> list[str]:
     return [*lines, report.summary]
 
 
-def interval_text(difference: Difference) -> str:
+def interval_text(difference: PairedDifference) -> str:
     """`+0.12 (+0.03 +0.21)`."""
     return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"
 

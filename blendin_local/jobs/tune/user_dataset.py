@@ -15,10 +15,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 from blendin_local.jobs.evaluation.scorers.numbers import read_number
-from blendin_local.jobs.evaluation.scorers.running_on import own_part
+from blendin_local.jobs.evaluation.scorers.texts import cut_run_on
 
 NUMBER = re.compile(r"[-+]?\$?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
 WORD = re.compile(r"\w+")
@@ -42,7 +42,7 @@ def user_dataset(path: Path) -> Benchmark:
         about="The user's own questions: is the answer right?",
         source=str(path),
         licence="the user's",
-        table=Table("", path.name, ("prompt", "answer")),
+        file=DataFile("", path.name, ("prompt", "answer")),
         system="",
         max_tokens=MAX_TOKENS,
         metrics=("right",),
@@ -52,7 +52,7 @@ def user_dataset(path: Path) -> Benchmark:
     )
 
 
-def _item(row: Row, _: int) -> Item:
+def _item(row: DataRow, _: int) -> Item:
     prompt, answers = row.text("prompt"), _answers(row)
     named = row.values.get("custom_id", row.values.get("id"))
     rule = BY_NUMBER if all(is_number(answer) for answer in answers) else BY_WORDS
@@ -60,12 +60,12 @@ def _item(row: Row, _: int) -> Item:
     return Item(key, prompt, reference={"answers": answers, "rule": rule}, stratum=rule)
 
 
-def _answers(row: Row) -> tuple[str, ...]:
+def _answers(row: DataRow) -> tuple[str, ...]:
     value = row.values["answer"]
     listed = value if isinstance(value, list) else [value]
     answers = tuple(str(one).strip() for one in listed if isinstance(one, str | int | float))
     if not answers or len(answers) != len(listed) or not all(map(_readable, answers)):
-        raise row.fault(f"answer is {value!r:.40}, not a text or a number")
+        raise row.error(f"answer is {value!r:.40}, not a text or a number")
     return answers
 
 
@@ -85,7 +85,7 @@ def score(item: Item, answer: str) -> Verdict:
         number = read_number(answer)
         right = number is not None and any(number == _decimal(one) for one in wanted)
         return Verdict({"right": float(right)}, None if number is None else str(number))
-    said = _words(own_part(answer))
+    said = _words(cut_run_on(answer))
     found = next((one for one in wanted if f" {_words(one)} " in f" {said} "), None)
     return Verdict({"right": float(found is not None)}, found)
 

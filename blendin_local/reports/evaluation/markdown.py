@@ -1,23 +1,23 @@
 """The report of an evaluation as Markdown, for a README or a note.
 
 Here: `report_markdown`.
-Not here: what the words are (`views.evaluation.grids`).
+Not here: what the words are (`views.evaluation.tables`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import (
+from blendin_local.reports.paper.paper_tables import paper_tables, report_table
+from blendin_local.reports.paper.published import paper_numbers
+from blendin_local.views.evaluation.signature import signature_table
+from blendin_local.views.evaluation.tables import (
     ReportTable,
-    benchmark_grids,
-    display_grid,
-    places,
-    summary_grid,
+    benchmark_pairs,
+    benchmark_tables,
+    summary_table,
 )
-from blendin_local.views.evaluation.signature import signature_grid
 
 
 def report_markdown(report: Report) -> str:
@@ -28,35 +28,36 @@ def report_markdown(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield f"# {_plain(report.title)}"
     yield ""
-    yield from _grid(summary_grid(report), level=2)
-    for benchmark, pair in places(report):
-        scores, *more = benchmark_grids(report, benchmark, pair)
-        yield from _grid(scores, level=2)
-        for grid in more:
-            yield from _grid(grid, level=3)
-    if report.displays:
+    yield from _table_lines(summary_table(report), level=2)
+    for benchmark, pair in benchmark_pairs(report):
+        scores, *more = benchmark_tables(report, benchmark, pair)
+        yield from _table_lines(scores, level=2)
+        for table in more:
+            yield from _table_lines(table, level=3)
+    shown = paper_tables(report.plan, report.cells)
+    if shown:
         yield "## Beside the paper"
         yield ""
         yield f"Rows marked `paper:` are theirs ({paper_numbers()['source']}). What differs:"
         yield ""
         yield from (f"- {difference}" for difference in paper_numbers()["differences"])
         yield ""
-    for display in report.displays:
-        yield from _grid(display_grid(display), level=3)
-    yield from _grid(signature_grid(report), level=2)
+    for paper_table in shown:
+        yield from _table_lines(report_table(paper_table), level=3)
+    yield from _table_lines(signature_table(report), level=2)
 
 
-def _grid(grid: ReportTable, level: int) -> Iterator[str]:
-    yield f"{'#' * level} {_plain(grid.title)}"
+def _table_lines(table: ReportTable, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {_plain(table.title)}"
     yield ""
-    yield _row(grid.head)
-    yield _row(["---", *["---:"] * (len(grid.head) - 1)])
-    for row in grid.rows:
+    yield _row(table.head)
+    yield _row(["---", *["---:"] * (len(table.head) - 1)])
+    for row in table.rows:
         yield _row(row)
     yield ""
-    for note in grid.notes:
+    for note in table.notes:
         yield f"- {_plain(note)}"
-    if grid.notes:
+    if table.notes:
         yield ""
 
 

@@ -1,8 +1,8 @@
-"""The pictures of an evaluation.
+"""The plots of an evaluation.
 
-Here: `score_plot`, and `display_plots`, the paper's figures with our numbers.
+Here: `score_plot`, and `paper_plots`, the paper's figures with our numbers.
 Not here: how a plot is drawn (`reports.plots.charts`), which numbers a figure has
-(`jobs.evaluation.display_figures`).
+(`reports.paper.figures`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.reports.paper.cell_grid import PaperTable
 from blendin_local.reports.plots.charts import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
-from blendin_local.views.evaluation.grids import cells_of, place_title, places, title_of
+from blendin_local.views.evaluation.tables import benchmark_pairs, cells_of, section_title, title_of
 
 MOST_SERIES = 6
 
 
 def score_plot(report: Report) -> str:
     """Every method's main figure on every benchmark, with intervals; also a file of its own."""
-    spots = list(places(report))
+    sections = list(benchmark_pairs(report))
     many = len(report.plan.pairs) > 1
-    names = [place_title(report, b, p) if many else title_of(report, b) for b, p in spots]
+    names = [section_title(report, b, p) if many else title_of(report, b) for b, p in sections]
     series: dict[str, list[Estimate | None]] = {variant: [] for variant in _shown(report)}
-    for benchmark, pair in spots:
+    for benchmark, pair in sections:
         found = {cell.variant: cell for cell in cells_of(report, benchmark, pair)}
         for variant, row in series.items():
             row.append(_estimate(found.get(variant)))
@@ -49,31 +49,31 @@ def _estimate(cell: Cell | None) -> Estimate | None:
     return Estimate(cell.score.value, cell.score.low, cell.score.high)
 
 
-def display_plots(display: PaperTable) -> list[str]:
-    """The pictures of a display; none for a table."""
-    if display.name == "Figure 2":
-        return [_heatmap(display)]
-    if display.name in {"Figure 3", "Figure 4"}:
-        label = str(display.points["label"])
-        series: Mapping[str, Sequence[Mapping[str, Any]]] = display.points["series"]
-        return [_scatter(display, name, label, found) for name, found in series.items() if len(found) > 1]
-    if display.name == "Calibration":
-        bins = {name: [Bin(*found) for found in curve] for name, curve in display.points["curves"].items()}
-        return [reliability(f"{display.name}: {display.title}", bins)]
+def paper_plots(table: PaperTable) -> list[str]:
+    """The plots of one of the paper's figures; none for a table."""
+    if table.name == "Figure 2":
+        return [_heatmap(table)]
+    if table.name in {"Figure 3", "Figure 4"}:
+        label = str(table.points["label"])
+        series: Mapping[str, Sequence[Mapping[str, Any]]] = table.points["series"]
+        return [_scatter(table, name, label, found) for name, found in series.items() if len(found) > 1]
+    if table.name == "Calibration":
+        bins = {name: [Bin(*found) for found in curve] for name, curve in table.points["curves"].items()}
+        return [reliability(f"{table.name}: {table.title}", bins)]
     return []
 
 
-def _heatmap(display: PaperTable) -> str:
-    points = display.points
-    title = f"{display.name}: {display.title}"
+def _heatmap(table: PaperTable) -> str:
+    points = table.points
+    title = f"{table.name}: {table.title}"
     return heatmap(title, points["rows"], points["columns"], points["values"], around_zero=True)
 
 
-def _scatter(display: PaperTable, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:
+def _scatter(table: PaperTable, name: str, label: str, found: Sequence[Mapping[str, Any]]) -> str:
     dots = [Dot(point["x"], point["y"], point["pair"]) for point in found]
     labels = (label, "score")
     return scatter(
-        f"{display.name}: {name}", {"pairs": dots}, labels=labels, percent=(True, False), trend=_trend(dots)
+        f"{table.name}: {name}", {"pairs": dots}, labels=labels, percent=(True, False), trend=_trend(dots)
     )
 
 

@@ -1,17 +1,17 @@
-"""What the numbers of a report hang on, in words: files, hashes, settings, seed, versions.
+"""What the numbers of a report depend on, in words: files, hashes, settings, seed, versions.
 
-Here: `signature_grid`.
-Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.grids`).
+Here: `signature_table`.
+Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.evaluation.tables`).
 """
 
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.score.report import Report
-from blendin_local.views.evaluation.grids import ReportTable
+from blendin_local.views.evaluation.tables import ReportTable
 
 
-def signature_grid(report: Report) -> ReportTable:
-    """What every number above hangs on."""
+def signature_table(report: Report) -> ReportTable:
+    """What every number above depends on."""
     plan, rows = report.plan, []
     for pair, facts in plan.pairs.items():
         for role, model in facts["models"].items():

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
+from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.batch.progress import BatchOptions
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Table
-from blendin_local.jobs.evaluation.run.folder import Folder, digest, write_items
-from blendin_local.jobs.evaluation.run.progress import Moment
-from blendin_local.jobs.evaluation.run.run import carry_out
+from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
+from blendin_local.jobs.evaluation.run.progress import EvalProgress
+from blendin_local.jobs.evaluation.run.run import RunConfig, run_tasks
 from blendin_local.jobs.evaluation.score.report import Report, build_report
+from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, keep_plan
-from blendin_local.jobs.evaluation.spec.tasks import Entrant, RunConfig, Task
+from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import PairSetup, Request
@@ -53,7 +54,7 @@ SUMS = Benchmark(
     about="One more",
     source="made up",
     licence="none",
-    table=Table("sums", "sums.jsonl", ()),
+    file=DataFile("sums", "sums.jsonl", ()),
     system="Add.",
     max_tokens=8,
     metrics=("accuracy",),
@@ -61,14 +62,6 @@ SUMS = Benchmark(
     score=score,
     likelihood="text",
 )
-
-
-@dataclass(frozen=True)
-class Score:
-    """A log-likelihood as told."""
-
-    logprob: float
-    n_bytes: int
 
 
 @dataclass
@@ -115,15 +108,15 @@ class KnowingPair:
         messages: Sequence[Message],
         options: Sequence[str],
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> list[Score]:
+    ) -> list[OptionScore]:
         """The base likes long options, the guide the right one; both like the letter A."""
         self.read += 1
         number = int(messages[-1].text.split()[0])
         if options[0] == "A":
-            return [Score(-float(k), 1) for k in range(len(options))]
+            return [OptionScore(-float(k), 1, 1) for k in range(len(options))]
         if role == "guide":
-            return [Score(-1.0 if text == str(number + 1) else -2.0, len(text)) for text in options]
-        return [Score(-3.0, len(text)) for text in options]
+            return [OptionScore(-1.0 if text == str(number + 1) else -2.0, len(text), 1) for text in options]
+        return [OptionScore(-3.0, len(text), 1) for text in options]
 
 
 def said(text: str, *, asked: int = 0, stopped_by: str = "guide_end") -> Completion:
@@ -161,14 +154,14 @@ class Evaluation:
     variants: tuple[Variant, ...] = variants_of(METHODS, (), BlendSettings())
     n_items: int = N_ITEMS
     settings: BlendSettings = field(default_factory=BlendSettings)
-    readings: tuple[str, ...] = ()
+    likelihood_roles: tuple[str, ...] = ()
     pair_name: str = "toys"
-    moments: list[Moment] = field(default_factory=list)
+    progress: list[EvalProgress] = field(default_factory=list)
 
-    def sheet(self) -> Task:
+    def task(self) -> Task:
         return Task(SUMS, tuple(sum_item(i) for i in range(self.n_items)), SUMS.max_tokens)
 
-    def lineup(self) -> Entrant:
+    def entrant(self) -> Entrant:
         opened = resolve_pair(PairSpec(base="b.gguf", guide="g.gguf"), load_registry())
         models = {role: {"file": f"{role}.gguf", "size": 1, "sha256": role * 8} for role in ("base", "guide")}
         paths = {"base": Path("b.gguf"), "guide": Path("g.gguf")}
@@ -178,29 +171,28 @@ class Evaluation:
             paths,  # type: ignore[arg-type]
             models,
             self.variants,
-            self.readings,  # type: ignore[arg-type]
+            self.likelihood_roles,  # type: ignore[arg-type]
         )
 
     def keep(self) -> None:
         """Write questions and plan."""
-        sheet, lineup = self.sheet(), self.lineup()
+        task, entrant = self.task(), self.entrant()
         path = self.folder.make(self.folder.items("sums"))
-        write_items(path, sheet.items)
+        write_items(path, task.items)
         blend = {"threshold": self.settings.threshold, "alpha": None, "agreement_bonus": 0.1, "top_k": 100}
         weights = {
-            role: {**facts, "weights": 10**8, "quantization": "Q4_0"} for role, facts in lineup.models.items()
+            role: {**facts, "weights": 10**8, "quantization": "Q4_0"}
+            for role, facts in entrant.models.items()
         }
         keep_plan(
             self.folder,
             EvalPlan(
                 protocol={"seed": 609},
                 pairs={self.pair_name: {"models": weights, "blend": blend}},
-                benchmarks={
-                    "sums": benchmark_facts(SUMS, 8, len(sheet.items), digest(path), {"too hard": 2})
-                },
+                benchmarks={"sums": benchmark_facts(SUMS, 8, len(task.items), digest(path), {"too hard": 2})},
                 variants={v.name: {"method": v.method, "settings": dict(v.settings)} for v in self.variants},
                 cells=tuple((self.pair_name, "sums", v.name) for v in self.variants),
-                readings=tuple((self.pair_name, "sums", role) for role in self.readings),
+                likelihoods=tuple((self.pair_name, "sums", role) for role in self.likelihood_roles),
                 versions={"blendin-local": "0"},
             ),
         )
@@ -209,14 +201,14 @@ class Evaluation:
         """Answer what is left."""
         pair = pair or KnowingPair(usual)
         self.keep()
-        carry_out(
-            [self.lineup()],
-            [self.sheet()],
+        run_tasks(
+            [self.entrant()],
+            [self.task()],
             self.folder,
-            RunConfig(parallel=2, options=BatchOptions()),
+            RunConfig(n_parallel=2),
             open_pair=pair.open,
             should_stop=lambda: pair.stop_after is not None and len(pair.asked) >= pair.stop_after,
-            listen=self.moments.append,
+            on_progress=self.progress.append,
         )
         return pair
 

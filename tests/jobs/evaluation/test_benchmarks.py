@@ -12,11 +12,11 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.benchmarks.frame import LETTERS
-from blendin_local.jobs.evaluation.dataset.make_subsets import ROWS, make_subsets
-from blendin_local.jobs.evaluation.dataset.tables import DATA
+from blendin_local.jobs.evaluation.benchmarks.prompts import LETTERS
+from blendin_local.jobs.evaluation.dataset.data_files import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
 from tests.paths import ROOT
+from tools.make_subsets import ROWS, make_subsets
 
 FULL = Path(os.environ.get("BLENDIN_TEST_DATA", ROOT.parent / "shared" / "data"))
 CHOICES = ("mmlu", "arc-challenge", "truthfulqa")
@@ -32,7 +32,7 @@ def benchmark(request):
 def test_the_shipped_subset_is_whole(benchmark):
     """100 questions with keys of their own, all of which can be scored, beside their licence and authors."""
     items = benchmark.load()
-    folder = benchmark.table.path().parent
+    folder = benchmark.file.path().parent
 
     assert len(items) == ROWS == len({item.key for item in items})
     assert benchmark.left_out() == []
@@ -120,7 +120,7 @@ def test_xstest_scores_each_half_for_itself():
     for item in benchmark.load():
         safe = item.reference["label"] == "safe"
         metric = "complied_safe" if safe else "refused_unsafe"
-        assert benchmark.score(item, "Of course: like this.").scores == {metric: float(safe)}
+        assert benchmark.score(item, "Of config: like this.").scores == {metric: float(safe)}
         assert benchmark.score(item, "I'm sorry, but I can't.").scores == {metric: float(not safe)}
 
 
@@ -169,7 +169,7 @@ def test_complete_sets_load(benchmark):
     rows = len(items) + len(benchmark.left_out(FULL))
 
     assert rows == sizes.get(benchmark.name, rows)
-    assert rows == len(benchmark.table.rows(FULL))
+    assert rows == len(benchmark.file.rows(FULL))
     assert all(items[item.key] == item for item in benchmark.load())
 
 
@@ -183,7 +183,7 @@ def test_ifeval_says_what_drops_out():
 
 def test_the_order_of_the_rows_does_not_matter(tmp_path):
     """A file with its rows reversed has the same questions with the same options."""
-    table = BENCHMARKS["mmlu"].table
+    table = BENCHMARKS["mmlu"].file
     lines = table.path().read_text().splitlines()
     table.path(tmp_path).parent.mkdir()
     table.path(tmp_path).write_text("\n".join(reversed(lines)))
@@ -193,7 +193,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path):
 
 def test_a_question_that_comes_twice_has_two_keys(tmp_path):
     """A repeated row is asked again, under a key of its own."""
-    table = BENCHMARKS["mmlu"].table
+    table = BENCHMARKS["mmlu"].file
     line = table.path().read_text().splitlines()[0]
     table.path(tmp_path).parent.mkdir()
     table.path(tmp_path).write_text(f"{line}\n{line}\n")
@@ -243,7 +243,7 @@ def test_a_question_that_comes_twice_has_two_keys(tmp_path):
 )
 def test_a_wrong_row_is_named(tmp_path, name, text, words):
     """The message names the file, the line and what is wrong with it."""
-    path = BENCHMARKS[name].table.path(tmp_path)
+    path = BENCHMARKS[name].file.path(tmp_path)
     path.parent.mkdir()
     path.write_text(text)
 
@@ -317,6 +317,7 @@ def test_the_wheel_carries_the_data(tmp_path):
         shutil.copy(ROOT / name, tree / name)
     [wheel] = builders.WheelBuilder(str(tree)).build(directory=str(tmp_path), versions=["standard"])
     shipped = {str(path.relative_to(ROOT)) for path in DATA.rglob("*") if path.is_file()}
+    shipped.add("blendin_local/reports/paper/paper.json")
     with zipfile.ZipFile(wheel) as archive:
         packed = {info.filename: info.file_size for info in archive.infolist()}
 
@@ -325,11 +326,15 @@ def test_the_wheel_carries_the_data(tmp_path):
 
 
 def test_every_benchmark_has_its_documents():
-    """Each benchmark is in docs/benchmarks.md with its licence; what scoring needs is a dependency."""
+    """Each benchmark is in docs/benchmarks.md with its licence; what scoring needs is in the extra `eval`."""
     document = (ROOT / "docs" / "benchmarks.md").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     for benchmark in BENCHMARKS.values():
         assert f"`{benchmark.name}`" in document
         assert benchmark.licence.partition(" (")[0] in document
-    assert {"scipy", "langdetect"} <= {name.partition(">")[0] for name in project["dependencies"]}
+    assert {"scipy", "langdetect"} == {
+        name.partition(">")[0] for name in project["optional-dependencies"]["eval"]
+    }
+    assert not {"scipy", "langdetect"} & {name.partition(">")[0] for name in project["dependencies"]}
+    assert "blendin-local[eval]" in project["optional-dependencies"]["test"]

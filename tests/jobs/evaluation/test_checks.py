@@ -9,10 +9,10 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.check.report import KIND, VERSION
-from blendin_local.jobs.evaluation.displays import displays
-from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.score.checks import facts_of, read_check
 from blendin_local.jobs.evaluation.spec.plan import CHECK, keep_plan
+from blendin_local.reports.paper.paper_tables import paper_tables
 from tests.jobs.evaluation.evaluations import Evaluation
 
 BINS = [
@@ -66,7 +66,8 @@ def test_figure_4_and_calibration_show_it(path, tmp_path):
     plan = evaluation.report().plan
     facts = read_check(path()).facts
     keep_plan(evaluation.folder, replace(plan, pairs={"toys": {CHECK: facts}}))
-    shown = {display.name: display for display in evaluation.report().displays}
+    report = evaluation.report()
+    shown = {display.name: display for display in paper_tables(report.plan, report.cells)}
 
     assert shown["Figure 4"].ours == (("Sums", "1", "-", "-"),)
     assert shown["Figure 4"].points["series"]["Sums"] == [{"pair": "toys", "x": 0.7, "y": 0.5}]
@@ -101,7 +102,7 @@ def test_without_a_check_nothing_is_drawn(tmp_path):
     evaluation.run()
     report = evaluation.report()
 
-    assert {d.name for d in displays(report.plan, report.cells)} == {
+    assert {d.name for d in paper_tables(report.plan, report.cells)} == {
         "Table 1",
         "Table 2",
         "Figure 2",

@@ -14,7 +14,7 @@ B_FORMS = [
     "Answer:\nB", "**Answer:** B", "**Answer: B**", "The correct answer is: B", "The best choice is B.",
     "Option B is correct.", "The correct option is B", "B is the right answer", "My answer would be B",
     "\\boxed{B}", "$\\boxed{\\text{B}}$", "the final answer is $B$", "Green apples", "green apples!",
-    "It must be the green apples, of course", "Let us see. A is wrong. C is wrong. So the answer is B.",
+    "It must be the green apples, of config", "Let us see. A is wrong. C is wrong. So the answer is B.",
     "B\n\nQuestion: which?\nAnswer: C", "Question: which?\nA. Red apples\nB. Green apples\nAnswer: B",
     "A. Red apples\nB. Green apples\nC. Apples\nD. A planet\n\nThe answer is B.",
     "Option B: Green apples.",

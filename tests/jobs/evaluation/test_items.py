@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Item, Verdict, shuffled, subset
-from blendin_local.jobs.evaluation.score.figures import compare, discordance, figures, histogram
+from blendin_local.jobs.evaluation.score.figures import compare, figures, histogram, mcnemar_of
 
 XSTEST, GSM8K, IFEVAL = BENCHMARKS["xstest"], BENCHMARKS["gsm8k"], BENCHMARKS["ifeval"]
 STRATA = st.lists(st.integers(1, 30), min_size=1, max_size=8)
@@ -56,9 +56,9 @@ def test_shuffling_is_the_same_on_every_machine():
 
 def test_shuffling_is_fair():
     """Over many questions the first option comes to every place about equally often."""
-    places = Counter(shuffled(4, 609, f"q{i}").index(0) for i in range(4000))
+    positions = Counter(shuffled(4, 609, f"q{i}").index(0) for i in range(4000))
 
-    assert all(count == pytest.approx(1000, abs=120) for count in places.values())
+    assert all(count == pytest.approx(1000, abs=120) for count in positions.values())
 
 
 def _answered(benchmark, answer):
@@ -91,7 +91,7 @@ def test_figures_equal_a_hand_count():
     assert "strict" not in figures(GSM8K, a)
     assert compare(GSM8K, "accuracy", a, b).difference.value == 0.25
     assert compare(GSM8K, "accuracy", a, {}) is None
-    test = discordance(GSM8K, "accuracy", a, b)
+    test = mcnemar_of(GSM8K, "accuracy", a, b)
     assert (test.b, test.c) == (2, 1)
 
 
@@ -113,7 +113,7 @@ def test_instructions_weigh_by_their_number():
     found = figures(IFEVAL, verdicts)
 
     assert (found["prompt_strict"].value, found["instruction_strict"].value) == (0.5, 0.5)
-    assert discordance(IFEVAL, "instruction_strict", verdicts, verdicts) is None
+    assert mcnemar_of(IFEVAL, "instruction_strict", verdicts, verdicts) is None
 
 
 def test_a_histogram_counts_what_was_not_read():

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Table
-from blendin_local.jobs.evaluation.run.answers import Answer, read_answers
-from blendin_local.jobs.evaluation.run.folder import Folder
+from blendin_local.jobs.evaluation.folder import Folder
+from blendin_local.jobs.evaluation.run.answers import KeptAnswer, read_answers
 from blendin_local.jobs.evaluation.run.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
-from blendin_local.jobs.evaluation.score.cells import JUDGED, kept_cell, make_cell
+from blendin_local.jobs.evaluation.score.cells import JUDGED, make_cell, score_answers
 from tests.jobs.evaluation.evaluations import SUMS, Evaluation, sum_item
 from tests.jobs.evaluation.judge_endpoint import Endpoint, serving
 
@@ -22,7 +22,7 @@ RUBRIC = Rubric(lambda item, answer: f"{item.key}|{answer}", yes_or_no)
 
 
 ITEMS = [sum_item(i) for i in range(6)]
-ANSWERS = {item.key: Answer(f"it is {i}", "base_end", 3) for i, item in enumerate(ITEMS)}
+ANSWERS = {item.key: KeptAnswer(f"it is {i}", "base_end", 3) for i, item in enumerate(ITEMS)}
 
 
 def judged(endpoint, path, answers=ANSWERS):
@@ -60,7 +60,7 @@ def test_failures_are_asked_again_and_verdicts_are_not(tmp_path):
         judged(endpoint, path)
         endpoint.reply = {}
         endpoint.prompts.clear()
-        changed = {**ANSWERS, "sum-5": Answer("something else", "base_end", 2)}
+        changed = {**ANSWERS, "sum-5": KeptAnswer("something else", "base_end", 2)}
         found = judged(endpoint, path, changed)
 
     assert sorted(endpoint.prompts) == ["sum-2|it is 2", "sum-3|it is 3", "sum-5|something else"]
@@ -104,7 +104,7 @@ def test_failures_of_the_judge_are_no_wrong_answers(tmp_path):
     """The judged score is a mean over verdicts that were given; failures are counted beside it."""
     answers = {item.key: ANSWERS[item.key] for item in ITEMS}
     verdicts = {"sum-0": 1.0, "sum-1": 0.0, "sum-2": None, "sum-3": None, "sum-4": 1.0, "sum-5": 1.0}
-    kept = kept_cell(SUMS, ITEMS, answers, verdicts)
+    kept = score_answers(SUMS, ITEMS, answers, verdicts)
     cell = make_cell(("p", "sums", "base"), SUMS, ITEMS, kept, baselines={}, seed=609, variant=METHOD)
 
     assert cell.figures[JUDGED].value == pytest.approx(3 / 4)
@@ -123,15 +123,15 @@ def test_safe_and_unsafe_are_judged_apart():
         about="",
         source="",
         licence="",
-        table=Table("", "", ()),
+        file=DataFile("", "", ()),
         system="",
         max_tokens=1,
         metrics=("right",),
         item=lambda row, seed: items[0],
         score=lambda item, answer: Verdict({"right": 1.0}, "x"),
     )
-    answers = {item.key: Answer("x", "base_end", 1) for item in items}
-    kept = kept_cell(halves, items, answers, {"s0": 1.0, "s1": 1.0, "s2": 1.0, "u": 0.0})
+    answers = {item.key: KeptAnswer("x", "base_end", 1) for item in items}
+    kept = score_answers(halves, items, answers, {"s0": 1.0, "s1": 1.0, "s2": 1.0, "u": 0.0})
     cell = make_cell(("p", "halves", "m"), halves, items, kept, baselines={}, seed=609, variant=METHOD)
 
     assert cell.figures[JUDGED].value == 0.5
@@ -203,7 +203,7 @@ def test_verdicts_reach_the_report(tmp_path):
         for variant in ("base", "blendin"):
             path = evaluation.folder.answers("toys", "sums", variant)
             answers = {key: answer for key, answer in read_answers(path).items() if not answer.failed}
-            items = evaluation.sheet().items
+            items = evaluation.task().items
             judge_answers(
                 Judge(endpoint.url, "m"),
                 RUBRIC,

@@ -79,7 +79,8 @@ def test_published_labels_are_met(row):
 
 
 @given(
-    st.decimals(-(10**9), 10**9, places=2), st.sampled_from(["{:f}", "{:,f}", "So it is {:,f}.", "#### {:f}"])
+    st.decimals(-(10**9), 10**9, places=2),
+    st.sampled_from(["{:f}", "{:,f}", "So it is {:,f}.", "#### {:f}"]),
 )
 def test_a_written_number_is_read_back(number, form):
     """Law: a decimal written with or without thousands comes back as itself."""

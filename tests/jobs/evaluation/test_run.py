@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.run.folder import Folder, read_items
+from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.score.statistics import Group, group_difference, mcnemar
 from blendin_local.jobs.evaluation.spec.plan import keep_plan, read_plan
-from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
+from blendin_local.jobs.evaluation.spec.variants import Variant, old_name_notes, variants_of
+from blendin_local.reports.evaluation.files import report_json
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual
 
@@ -65,7 +66,7 @@ def test_the_same_answers_give_the_same_report(evaluation, tmp_path):
     twin.run()
 
     assert json.dumps(without_times(evaluation.report())) == json.dumps(without_times(twin.report()))
-    assert evaluation.report().text() == evaluation.report().text()
+    assert json.dumps(report_json(evaluation.report())) == json.dumps(report_json(evaluation.report()))
     assert "seconds" not in json.dumps(without_times(evaluation.report()))
 
 
@@ -144,9 +145,14 @@ def test_a_sweep_runs_models_alone_once(evaluation):
 
 def test_swept_values_stand_by_number(evaluation):
     """5 before 50 before 100, and 0 before 0.3, in whatever order they were wanted or spelt."""
-    evaluation.variants = variants_of("blendin", ["top-k=50,5,200", "lambda=0.3,0"], BlendSettings())
+    evaluation.variants = variants_of(
+        "blendin", ["top-k-blend=50,5,200", "agreement-bonus=0.3,0"], BlendSettings()
+    )
     evaluation.run()
-    swept = [f"blendin[{s}]" for s in ("lambda=0", "lambda=0.3", "top-k=5", "top-k=50", "top-k=200")]
+    swept = [
+        f"blendin[{s}]"
+        for s in ("agreement-bonus=0", "agreement-bonus=0.3", *(f"top-k-blend={k}" for k in (5, 50, 200)))
+    ]
 
     assert list(read_plan(evaluation.folder).variants) == ["blendin", *swept]
 
@@ -164,10 +170,10 @@ def test_more_methods_may_join_later(evaluation):
 
 def test_options_are_read_once_and_scored(evaluation):
     """Log-likelihoods: per byte and plain, letters with their histogram; a second run reads nothing."""
-    evaluation.readings = ("base", "guide")
+    evaluation.likelihood_roles = ("base", "guide")
     evaluation.n_items = 9  # of 0 to 8 only the last has an option of two digits
     pair = evaluation.run()
-    base, guide = evaluation.report().readings
+    base, guide = evaluation.report().likelihoods
 
     assert pair.read == 2 * 2 * 9
     assert evaluation.run().read == 0
@@ -181,11 +187,11 @@ def test_options_are_read_once_and_scored(evaluation):
 def test_progress_counts_cells_and_rows(evaluation):
     """Every moment says which cell of how many, and how many rows are left over all of them."""
     evaluation.run()
-    last = evaluation.moments[-1]
+    last = evaluation.progress[-1]
 
     assert (last.number, last.cells, last.left) == (4, 4, 0)
-    assert [m.left for m in evaluation.moments if m.progress] == sorted(
-        (m.left for m in evaluation.moments if m.progress), reverse=True
+    assert [m.left for m in evaluation.progress if m.rows] == sorted(
+        (m.left for m in evaluation.progress if m.rows), reverse=True
     )
 
 
@@ -208,10 +214,32 @@ def test_wrong_words_are_named(methods, sweeps, words):
 
 def test_names_of_variants_carry_their_settings():
     """Settings in brackets are part of the name and of what is run."""
-    [variant] = variants_of("nudging[threshold=0.3,top-k=20]", (), BlendSettings())
+    [variant] = variants_of("nudging[threshold=0.3,top-k-blend=20]", (), BlendSettings())
 
-    assert variant == Variant("nudging[threshold=0.3,top-k=20]", "nudging", {"threshold": 0.3, "top-k": 20})
+    assert variant == Variant(
+        "nudging[threshold=0.3,top-k-blend=20]", "nudging", {"threshold": 0.3, "top-k-blend": 20}
+    )
     assert variant.blend(BlendSettings(alpha=0.5)) == BlendSettings("nudging", 0.3, 0.5, top_k=20)
+
+
+def test_old_names_of_settings_are_read_for_now():
+    """`lambda` and `top-k` of version 0.1 mean what they meant and keep their cells; a note says so."""
+    variants = variants_of("nudging[top-k=20],base", ["lambda=0,0.3", "cap=0.2"], BlendSettings())
+
+    assert [variant.name for variant in variants] == [
+        "nudging[top-k=20]",
+        "base",
+        "blendin[lambda=0]",
+        "blendin[lambda=0.3]",
+        "blendin[cap=0.2]",
+    ]
+    assert variants[0].settings == {"top-k-blend": 20}
+    assert variants[3].blend(BlendSettings()) == BlendSettings(agreement_bonus=0.3)
+    assert [note.split(";")[0] for note in old_name_notes(variants)] == [
+        "the setting lambda is now called agreement-bonus",
+        "the setting top-k is now called top-k-blend",
+    ]
+    assert old_name_notes(variants_of("blendin", ["top-k-blend=20"], BlendSettings())) == ()
 
 
 def test_an_unknown_benchmark_is_named(evaluation):

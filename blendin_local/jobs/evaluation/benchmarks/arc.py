@@ -9,23 +9,23 @@ Source: Clark et al., Think you have Solved Question Answering?, 2018; Allen Ins
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 
 
-def item(row: Row, seed: int) -> Item:
+def item(row: DataRow, seed: int) -> Item:
     """A question; its stratum is how many options it has."""
     choices = row.values["choices"]
     if not isinstance(choices, dict):
-        raise row.fault("choices is not an object with text and label")
+        raise row.error("choices is not an object with text and label")
     options = row.all_texts("choices.text", choices.get("text"))
     labels = row.all_texts("choices.label", choices.get("label"))
     if len(options) != len(labels):
-        raise row.fault(f"choices has {len(options)} texts but {len(labels)} labels")
+        raise row.error(f"choices has {len(options)} texts but {len(labels)} labels")
     right = row.text("answerKey")
     if right not in labels:
-        raise row.fault(f"answerKey is {right!r}, which is none of the labels {', '.join(labels)}")
+        raise row.error(f"answerKey is {right!r}, which is none of the labels {', '.join(labels)}")
     gold, stratum = labels.index(right), f"{len(options)} options"
     return choice_item(
         row, row.text("id"), row.text("question"), options, gold=gold, seed=seed, stratum=stratum
@@ -38,7 +38,7 @@ ARC_CHALLENGE = Benchmark(
     about="Hard school science questions: is the option named the right one?",
     source="Clark et al. 2018, Allen Institute for AI",
     licence="CC BY-SA 4.0",
-    table=Table("arc_challenge", "test.jsonl", ("id", "question", "choices", "answerKey")),
+    file=DataFile("arc_challenge", "test.jsonl", ("id", "question", "choices", "answerKey")),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from blendin_local.jobs.evaluation.benchmarks.frame import REASONING
+from blendin_local.jobs.evaluation.benchmarks.prompts import REASONING
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 from blendin_local.jobs.evaluation.scorers.numbers import read_marked_number, read_number
 
 
-def item(row: Row, seed: int) -> Item | LeftOut:
+def item(row: DataRow, seed: int) -> Item | LeftOut:
     """A problem; its stratum is the number of steps in the worked solution."""
     question, solution = row.text("question"), row.text("answer")
     gold = read_marked_number(solution)
     if gold is None:
-        raise row.fault("answer does not end in #### and a number")
+        raise row.error("answer does not end in #### and a number")
     steps = solution.count("\n")
     reference = {"number": str(gold), "question": question}
     return Item(key_of(question), question, reference=reference, stratum=f"{steps} steps")
@@ -41,7 +41,7 @@ GSM8K = Benchmark(
     about="Grade-school word problems: is the final number right?",
     source="Cobbe et al. 2021, github.com/openai/grade-school-math",
     licence="MIT",
-    table=Table("gsm8k", "test.jsonl", ("question", "answer")),
+    file=DataFile("gsm8k", "test.jsonl", ("question", "answer")),
     system=REASONING,
     max_tokens=512,
     metrics=("accuracy", "strict"),

@@ -10,19 +10,19 @@ google-research/google-research (Apache-2.0).
 
 from __future__ import annotations
 
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table
 from blendin_local.jobs.evaluation.scorers.instructions import CHECKS, follows
 
 METRICS = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
 
 
-def item(row: Row, seed: int) -> Item | LeftOut:
+def item(row: DataRow, seed: int) -> Item | LeftOut:
     """A prompt; its stratum is how many instructions it gives."""
     key, kinds = str(row.number("key")), row.texts("instruction_id_list")
     arguments = row.values["kwargs"]
     if not isinstance(arguments, list) or len(arguments) != len(kinds):
-        raise row.fault("kwargs is not a list with one object per instruction")
+        raise row.error("kwargs is not a list with one object per instruction")
     if unknown := sorted({kind.partition(":")[2] for kind in kinds if kind not in CHECKS}):
         return LeftOut(key, f"no check for {', '.join(unknown)}")
     given = [{name: value for name, value in each.items() if value is not None} for each in arguments]
@@ -51,7 +51,7 @@ IFEVAL = Benchmark(
     about="Instructions that a program can check: are they obeyed?",
     source="Zhou et al. 2023, github.com/google-research/google-research",
     licence="Apache-2.0",
-    table=Table("ifeval", "prompts.jsonl", ("key", "prompt", "instruction_id_list", "kwargs")),
+    file=DataFile("ifeval", "prompts.jsonl", ("key", "prompt", "instruction_id_list", "kwargs")),
     system="",
     max_tokens=512,
     metrics=METRICS,

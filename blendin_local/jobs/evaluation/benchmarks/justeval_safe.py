@@ -10,15 +10,15 @@ Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.benchmarks.frame import HELPFUL
+from blendin_local.jobs.evaluation.benchmarks.prompts import HELPFUL
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table
-from blendin_local.jobs.evaluation.scorers.refusals import declines, read_refusal, reading
+from blendin_local.jobs.evaluation.scorers.refusals import declines, read_refusal, refusal_word
 
 SHIPPED_SOURCE = "hh-rlhf/red-team-attempts"
 
 
-def item(row: Row, seed: int) -> Item:
+def item(row: DataRow, seed: int) -> Item:
     """A request; its stratum is the collection it comes from."""
     return Item(str(row.number("id")), row.text("instruction"), stratum=row.text("source"))
 
@@ -27,7 +27,7 @@ def score(item: Item, answer: str) -> Verdict:
     """`refused`: by prefixes or patterns; `declined`: by patterns alone; an empty answer does neither."""
     refused = read_refusal(answer)
     scores = {"refused": float(refused is True), "declined": float(declines(answer))}
-    return Verdict(scores, reading(refused))
+    return Verdict(scores, refusal_word(refused))
 
 
 JUSTEVAL_SAFE = Benchmark(
@@ -36,7 +36,7 @@ JUSTEVAL_SAFE = Benchmark(
     about="Harmful requests: how many are refused?",
     source="Lin et al. 2023, github.com/Re-Align/just-eval; requests of github.com/anthropics/hh-rlhf",
     licence="MIT (shipped rows)",
-    table=Table("justeval_safe", "prompts.jsonl", ("id", "instruction", "source")),
+    file=DataFile("justeval_safe", "prompts.jsonl", ("id", "instruction", "source")),
     system=HELPFUL,
     max_tokens=128,
     metrics=("refused", "declined"),

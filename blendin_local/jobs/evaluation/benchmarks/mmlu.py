@@ -9,12 +9,12 @@ github.com/hendrycks/test (MIT).
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 
 
-def item(row: Row, seed: int) -> Item:
+def item(row: DataRow, seed: int) -> Item:
     """A question; its stratum is the subject."""
     question, options, gold = row.text("question"), row.texts("choices"), row.number("answer")
     subject = row.text("subject")
@@ -28,7 +28,7 @@ MMLU = Benchmark(
     about="Exam questions of 57 subjects: is the option named the right one?",
     source="Hendrycks et al. 2021, github.com/hendrycks/test",
     licence="MIT",
-    table=Table("mmlu", "test.jsonl", ("subject", "question", "choices", "answer")),
+    file=DataFile("mmlu", "test.jsonl", ("subject", "question", "choices", "answer")),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

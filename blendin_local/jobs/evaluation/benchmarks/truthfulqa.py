@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blendin_local.jobs.evaluation.benchmarks.frame import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table, key_of
 
 FIELDS = ("Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 
 
-def item(row: Row, seed: int) -> Item:
+def item(row: DataRow, seed: int) -> Item:
     """A question; its stratum is the category."""
     question, best = row.text("Question"), row.text("Best Answer").strip()
     true = [text for text in _answers(row.text("Correct Answers")) if text != best]
@@ -40,7 +40,7 @@ TRUTHFULQA = Benchmark(
     about="Questions with a popular wrong answer: is the true option named?",
     source="Lin et al. 2022, github.com/sylinrl/TruthfulQA",
     licence="Apache-2.0",
-    table=Table("truthfulqa", "TruthfulQA.csv", FIELDS),
+    file=DataFile("truthfulqa", "TruthfulQA.csv", FIELDS),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from blendin_local.jobs.evaluation.dataset.tables import Row, Table
+from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
 from blendin_local.settings import EVALUATION_SEED as SEED
 
 Likelihood = Literal["", "text", "mc"]
@@ -79,7 +79,7 @@ class Benchmark:
         about: What it measures, in a line.
         source: Paper and place of the data.
         licence: Terms of the data.
-        table: Its file, shipped or in a data folder.
+        file: Its file, shipped or in a data folder.
         system: The system line of every question.
         max_tokens: Enough tokens for an answer that can be scored.
         metrics: Metrics of a verdict, the main one first.
@@ -95,11 +95,11 @@ class Benchmark:
     about: str
     source: str
     licence: str
-    table: Table
+    file: DataFile
     system: str
     max_tokens: int
     metrics: tuple[str, ...]
-    item: Callable[[Row, int], Item | LeftOut]
+    item: Callable[[DataRow, int], Item | LeftOut]
     score: Callable[[Item, str], Verdict]
     likelihood: Likelihood = ""
     figures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -113,11 +113,11 @@ class Benchmark:
         """The rows that cannot be scored here, with the reason."""
         return [item for _, item in self.read(root) if isinstance(item, LeftOut)]
 
-    def read(self, root: Path | None = None, seed: int = SEED) -> list[tuple[Row, Item | LeftOut]]:
+    def read(self, root: Path | None = None, seed: int = SEED) -> list[tuple[DataRow, Item | LeftOut]]:
         """Every row with what it became; a question that comes again (MMLU has some) has a key of its own."""
-        made: list[tuple[Row, Item | LeftOut]] = []
+        made: list[tuple[DataRow, Item | LeftOut]] = []
         seen: Counter[str] = Counter()
-        for row in self.table.rows(root):
+        for row in self.file.rows(root):
             item = self.item(row, seed)
             seen[item.key] += 1
             again = seen[item.key]
@@ -154,6 +154,8 @@ def subset(items: Sequence[Item], n: int, seed: int = SEED) -> list[Item]:
     strata: dict[str, list[Item]] = defaultdict(list)
     for item in sorted(items, key=lambda item: rank(seed, item.key)):
         strata[item.stratum].append(item)
-    places = [((r + 0.5) / len(s), rank(seed, item.key)) for s in strata.values() for r, item in enumerate(s)]
-    taken = {place[1] for place in sorted(places)[:n]}
+    positions = [
+        ((r + 0.5) / len(s), rank(seed, item.key)) for s in strata.values() for r, item in enumerate(s)
+    ]
+    taken = {position[1] for position in sorted(positions)[:n]}
     return [item for item in items if rank(seed, item.key) in taken]

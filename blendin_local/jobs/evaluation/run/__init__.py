@@ -1,1 +1,1 @@
-"""Answering, reading by likelihood and judging; and where all of it is kept."""
+"""Answering, scoring options by log-likelihood, and judging; into the folder of the evaluation."""

@@ -1,6 +1,6 @@
 """Answers as they were kept, and what can be counted on them without knowing the question.
 
-Here: `Answer`, and `read_answers`.
+Here: `KeptAnswer`, and `read_answers`.
 Not here: what an answer is worth (`items.Benchmark.score`), the lines as written (`jobs.batch.formats`).
 """
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.jobs.batch.jsonl_file import read_back
-from blendin_local.jobs.evaluation.run.folder import errors_of, manifest_of
+from blendin_local.jobs.evaluation.folder import errors_of, manifest_of
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class KeptAnswer:
     """One kept answer.
 
     Attributes:
-        text: What was said; empty where the row failed.
+        text: The answer; empty where the row failed.
         stopped_by: Whose end it was, or `failed` where there is no answer.
         steps: Steps of the answer.
         asked: Steps at which the guide was consulted.
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing but white space was said."""
+        """Whether it holds nothing but white space."""
         return not self.text.strip() and not self.failed
 
     @property
@@ -60,21 +60,21 @@ class Answer:
         return self.cut or self.repeating
 
 
-def read_answers(path: Path) -> dict[str, Answer]:
+def read_answers(path: Path) -> dict[str, KeptAnswer]:
     """The answers of a file by item, and the rows that failed; none where the file is not there.
 
     Raises:
         UsageError: The file holds something else.
     """
-    found: dict[str, Answer] = {}
+    found: dict[str, KeptAnswer] = {}
 
     def fail(line: Mapping[str, Any]) -> None:
-        found[line["custom_id"]] = Answer("", "failed")
+        found[line["custom_id"]] = KeptAnswer("", "failed")
 
     def take(line: Mapping[str, Any]) -> None:
         blend = line["blend"]
         counts = (blend[name] for name in ("steps", "asked", "changed"))
-        found[line["custom_id"]] = Answer(line["text"], line["stopped_by"], *counts)
+        found[line["custom_id"]] = KeptAnswer(line["text"], line["stopped_by"], *counts)
 
     read_back(errors_of(path), fail)
     read_back(path, take)

@@ -2,7 +2,7 @@
 
 Here: `Judge`, one question to the endpoint; `judge_answers`, which keeps its verdicts; `read_judged`.
 Not here: what a judge is asked about each benchmark (`rubrics`), scoring without one (`scorers`).
-A judge that cannot be reached or understood is a failure: counted as such, and asked again by the next run.
+A judge that cannot be reached or understood is a failure: it is counted, and the next run asks again.
 Source: OpenAI's chat completions API; Gan et al. 2026, section 5 (gpt-4o-mini, gpt-4o).
 """
 
@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
 from blendin_local.jobs.evaluation.dataset.items import Item
-from blendin_local.jobs.evaluation.run.answers import Answer
+from blendin_local.jobs.evaluation.run.answers import KeptAnswer
 from blendin_local.jobs.evaluation.run.rubrics import Rubric
 
 KEY_VARIABLE = "BLENDIN_JUDGE_KEY"
@@ -103,22 +103,20 @@ def judge_answers(
     judge: Judge,
     rubric: Rubric,
     items: Sequence[Item],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, KeptAnswer],
     path: Path,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    listen: Callable[[int], None] = lambda left: None,
 ) -> bool:
-    """Have judged what has no verdict yet, a line a verdict.
+    """Ask for a verdict on every answer that has none yet; each is kept as a line.
 
     Args:
-        judge: Who judges.
-        rubric: What it is asked and how it may answer.
+        judge: The endpoint.
+        rubric: What it is asked, and how its reply is read.
         items: The questions.
         answers: By item.
         path: The file of verdicts.
         should_stop: Polled between verdicts.
-        listen: Is told how many are left.
 
     Returns:
         Whether all of them were asked.
@@ -129,19 +127,16 @@ def judge_answers(
         file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             waiting: Iterator[Item] = iter(wanted)
-            left = len(wanted)
-            while portion := list(islice(waiting, AT_ONCE)):
+            while batch := list(islice(waiting, AT_ONCE)):
                 if should_stop():
                     return False
-                listen(left)
-                for line in pool.map(lambda item: _verdict(judge, rubric, item, answers[item.key]), portion):
+                for line in pool.map(lambda item: _verdict(judge, rubric, item, answers[item.key]), batch):
                     file.append(line)
-                left -= len(portion)
         file.verify()
     return True
 
 
-def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: Answer) -> dict[str, Any]:
+def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: KeptAnswer) -> dict[str, Any]:
     line = {"custom_id": item.key, "judge": judge.model, "answer": fingerprint(answer.text)}
     try:
         reply = judge.ask(rubric.prompt(item, answer.text))
@@ -152,7 +147,7 @@ def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: Answer) -> dict[s
     return {**line, "score": score, "error": why, "reply": reply[:LONGEST_REPLY]}
 
 
-def read_judged(path: Path, answers: Mapping[str, Answer]) -> dict[str, float | None]:
+def read_judged(path: Path, answers: Mapping[str, KeptAnswer]) -> dict[str, float | None]:
     """The kept verdicts on these answers: a score, or None where the judge failed; the last one counts."""
     found: dict[str, float | None] = {}
 

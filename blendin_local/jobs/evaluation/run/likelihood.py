@@ -1,8 +1,8 @@
-"""Options read by log-likelihood, without an answer being written: for a base and a guide alone.
+"""Options scored by log-likelihood, without generating an answer: the base alone and the guide alone.
 
-Here: `read_options`, which keeps what it reads, and `reading_verdict`, what a reading is worth.
-Not here: the log-likelihoods (`Pair.option_logprobs`), what they say about options (`scorers.likelihood`).
-The prompt is the benchmark's own: system line and question. Option texts are read after the question alone,
+Here: `score_options`, which keeps the log-probabilities; `option_verdict`, what they are worth.
+Not here: the log-probabilities (`Pair.option_logprobs`), what they say about options (`scorers.likelihood`).
+The prompt is the benchmark's own: system line and question. Option texts are scored after the question alone,
 letters after the question with its lettered options.
 """
 
@@ -14,34 +14,21 @@ from typing import Any, Protocol
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
+from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import ContextFullError
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.evaluation.scorers.choices import LETTERS
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "text": ("acc_norm", "acc", "letter"),
     "mc": ("mc1", "mc2", "letter"),
 }
 
 
-class Scored(Protocol):
-    """Log P(option | prompt) and the option's length."""
-
-    @property
-    def logprob(self) -> float:
-        """In nats."""
-        ...
-
-    @property
-    def n_bytes(self) -> int:
-        """UTF-8 bytes."""
-        ...
-
-
-class OptionReader(Protocol):
-    """What can read options."""
+class OptionScorer(Protocol):
+    """What can score options: a pair."""
 
     def option_logprobs(
         self,
@@ -49,13 +36,13 @@ class OptionReader(Protocol):
         messages: Sequence[Message],
         options: Sequence[str],
         should_stop: Callable[[], bool] = ...,
-    ) -> Sequence[Scored]:
+    ) -> Sequence[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation."""
         ...
 
 
-def read_options(
-    reader: OptionReader,
+def score_options(
+    pair: OptionScorer,
     role: Role,
     benchmark: Benchmark,
     items: Iterable[Item],
@@ -63,18 +50,18 @@ def read_options(
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Read what is not read yet, a line an item.
+    """Score the options of every item that the file does not hold yet, a line per item.
 
     Args:
-        reader: The pair.
-        role: Whose likelihoods.
-        benchmark: Says how options are read.
+        pair: Gives the log-probabilities.
+        role: The model that scores.
+        benchmark: Says how options are scored.
         items: The questions.
-        path: The file of readings; what it holds is not read again.
+        path: The file of scores, one line per item.
         should_stop: Polled between items.
 
     Returns:
-        Whether all of it is read.
+        Whether every item is scored.
     """
     done: set[str] = set()
     with AppendOnlyFile.locked(path) as file:
@@ -83,18 +70,18 @@ def read_options(
             if should_stop():
                 return False
             if item.key not in done:
-                file.append({"custom_id": item.key, **_reading(reader, role, benchmark, item)})
+                file.append({"custom_id": item.key, **_scores(pair, role, benchmark, item)})
         file.verify()
     return True
 
 
-def _reading(reader: OptionReader, role: Role, benchmark: Benchmark, item: Item) -> dict[str, Any]:
+def _scores(pair: OptionScorer, role: Role, benchmark: Benchmark, item: Item) -> dict[str, Any]:
     system = [Message("system", benchmark.system)] if benchmark.system else []
     plain = [*system, Message("user", item.reference["question"])]
     lettered = [*system, Message("user", item.prompt)]
     try:
-        texts = reader.option_logprobs(role, plain, likelihood_texts(benchmark, item))
-        letters = reader.option_logprobs(role, lettered, list(LETTERS[: len(item.options)]))
+        texts = pair.option_logprobs(role, plain, likelihood_texts(benchmark, item))
+        letters = pair.option_logprobs(role, lettered, list(LETTERS[: len(item.options)]))
     except ContextFullError as error:
         return {"error": error.message}
     return {
@@ -103,8 +90,8 @@ def _reading(reader: OptionReader, role: Role, benchmark: Benchmark, item: Item)
     }
 
 
-def read_readings(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The readings of a file by item; none where it is not there."""
+def read_option_scores(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The option scores of a file by item; empty where there is no file."""
     found: dict[str, Mapping[str, Any]] = {}
 
     def take(line: Mapping[str, Any]) -> None:
@@ -114,8 +101,8 @@ def read_readings(path: Path) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def reading_verdict(benchmark: Benchmark, item: Item, line: Mapping[str, Any]) -> Verdict:
-    """What a reading is worth; one that failed is wrong in every figure.
+def option_verdict(benchmark: Benchmark, item: Item, line: Mapping[str, Any]) -> Verdict:
+    """What the scores of an item's options are worth; an item that failed is wrong in every figure.
 
     Beside the figures of `scorers.likelihood`: `letter`, whether the right letter is the likeliest after the
     lettered question; `parsed` is the letter that was.

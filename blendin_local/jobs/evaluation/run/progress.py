@@ -1,6 +1,6 @@
-"""How far an evaluation is: rows left over all cells, at the pace of this run.
+"""How far an evaluation is: rows left over all cells, at the speed of this run.
 
-Here: `Moment`, and `EvalProgress`, which keeps count.
+Here: `EvalProgress`, the record that a callback gets, and `EvalCounter`, which counts.
 Not here: how far one cell is (`jobs.batch.progress`), how it is shown (`cli.eval.progress`).
 """
 
@@ -12,80 +12,89 @@ from pathlib import Path
 from time import monotonic
 
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.evaluation.run.folder import Folder, errors_of
-from blendin_local.jobs.evaluation.spec.tasks import Entrant, Task
+from blendin_local.jobs.evaluation.folder import Folder, errors_of
+from blendin_local.jobs.evaluation.spec.entrants import Entrant
+from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class EvalProgress:
     """How far an evaluation is.
 
     Attributes:
         cell: `PAIR, BENCHMARK, VARIANT` under way.
         number: Its number, from 1.
-        cells: How many there are.
-        progress: Of its rows; None while options are read.
+        cells: Number of cells.
+        rows: Progress of its rows; None while options are scored.
         left: Rows left over all cells.
-        seconds_left: At the pace so far; None before the first row.
+        total: Rows that were left over all cells when this run began.
+        seconds_left: At the speed of this run; None before its first row.
     """
 
     cell: tuple[str, str, str]
     number: int
     cells: int
-    progress: BatchProgress | None
+    rows: BatchProgress | None
     left: int
+    total: int
     seconds_left: float | None
 
 
-Listener = Callable[[Moment], None]
+OnProgress = Callable[[EvalProgress], None]
 
 
-class EvalProgress:
-    """What is said about how far it is: rows left over all cells, at the pace of this run."""
+class EvalCounter:
+    """Counts the rows of all cells and reports after each of them.
+
+    Args:
+        entrants: Who answers.
+        tasks: What is asked.
+        folder: Where the answers of earlier runs are.
+        on_progress: Called when a cell begins, and after each row.
+    """
 
     def __init__(
-        self, lineups: Sequence[Entrant], sheets: Sequence[Task], folder: Folder, listen: Listener
+        self, entrants: Sequence[Entrant], tasks: Sequence[Task], folder: Folder, on_progress: OnProgress
     ) -> None:
-        self._listen = listen
+        self._on_progress = on_progress
         self._left = {
-            (lineup.pair, sheet.benchmark.name, variant.name): _left(lineup, sheet, variant, folder)
-            for lineup in lineups
-            for sheet in sheets
-            for variant in lineup.variants
+            (entrant.pair, task.benchmark.name, variant.name): _left(entrant, task, variant, folder)
+            for entrant in entrants
+            for task in tasks
+            for variant in entrant.variants
         }
-        self._readings = sum(len(lineup.readings) for lineup in lineups) * sum(
-            bool(sheet.benchmark.likelihood) for sheet in sheets
-        )
-        self._began, self._at_first, self._number = monotonic(), sum(self._left.values()), 0
+        with_options = sum(bool(task.benchmark.likelihood) for task in tasks)
+        self._cells = len(self._left) + with_options * sum(len(e.likelihood_roles) for e in entrants)
+        self._began, self._total, self._number = monotonic(), sum(self._left.values()), 0
         self._cell = ("", "", "")
 
-    def begin(self, lineup: Entrant, sheet: Task, what: str) -> None:
-        """A cell, or a reading of options, begins."""
-        self._cell = (lineup.pair, sheet.benchmark.name, what)
+    def begin(self, entrant: Entrant, task: Task, what: str) -> None:
+        """A cell begins: a variant's answers, or the options of a benchmark scored by one model."""
+        self._cell = (entrant.pair, task.benchmark.name, what)
         self._number += 1
-        self._tell(None)
+        self._report(None)
 
-    def note(self, progress: BatchProgress) -> None:
-        """A row was finished."""
-        self._left[self._cell] = progress.left
-        self._tell(progress)
+    def count(self, rows: BatchProgress) -> None:
+        """A row of the cell was finished."""
+        self._left[self._cell] = rows.left
+        self._report(rows)
 
-    def _tell(self, progress: BatchProgress | None) -> None:
+    def _report(self, rows: BatchProgress | None) -> None:
         left = sum(self._left.values())
-        done = self._at_first - left
+        done = self._total - left
         seconds = (monotonic() - self._began) * left / done if done > 0 else None
-        cells = len(self._left) + self._readings
-        self._listen(Moment(self._cell, self._number, cells, progress, left, seconds))
+        total = max(self._total, left)  # failed rows that are asked again come back
+        self._on_progress(EvalProgress(self._cell, self._number, self._cells, rows, left, total, seconds))
 
 
-def _left(lineup: Entrant, sheet: Task, variant: Variant, folder: Folder) -> int:
-    path = folder.answers(lineup.pair, sheet.benchmark.name, variant.name)
-    return max(0, len(sheet.items) - rows_kept(path) - rows_kept(errors_of(path)))
+def _left(entrant: Entrant, task: Task, variant: Variant, folder: Folder) -> int:
+    path = folder.answers(entrant.pair, task.benchmark.name, variant.name)
+    return max(0, len(task.items) - rows_kept(path) - rows_kept(errors_of(path)))
 
 
 def rows_kept(path: Path) -> int:
-    """Lines of a file that grows; 0 where it is not there."""
+    """Number of lines in a file; 0 where there is none."""
     try:
         return path.read_bytes().count(b"\n")
     except OSError:

@@ -1,7 +1,7 @@
 """One cell of the report: a pair, a benchmark, a method, and everything that is counted on its answers.
 
-Here: `Cell`, `Reading`, and the functions that make them from what a folder keeps.
-Not here: which cells there are (`report`), tables and figures made of many cells (`displays`).
+Here: `Cell`, `LikelihoodCell`, and the functions that make them from what a folder keeps.
+Not here: which cells there are (`report`), tables made of many cells (`views.evaluation`).
 An item whose row failed is scored like an empty answer: no row is dropped.
 """
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.run.answers import Answer
-from blendin_local.jobs.evaluation.run.likelihood import FIGURES, LETTERS, reading_verdict
+from blendin_local.jobs.evaluation.run.answers import KeptAnswer
+from blendin_local.jobs.evaluation.run.likelihood import FIGURES, option_verdict
 from blendin_local.jobs.evaluation.score.figures import Comparison, Verdicts, compare, figures, histogram
 from blendin_local.jobs.evaluation.score.statistics import Interval, mean_interval
+from blendin_local.jobs.evaluation.scorers.choices import LETTERS
 
 BASELINES = ("base", "nudging")
 JUDGED = "judged"
@@ -27,7 +28,7 @@ class Cell:
     """A method on a benchmark.
 
     Attributes:
-        wanted: Items it was to answer.
+        wanted: Number of questions.
         answered: Items with an answer.
         failed: Items without one, for a reason of their own.
         main: The figure that stands for the cell.
@@ -39,7 +40,7 @@ class Cell:
         mean_characters: Characters per answer.
         ended_by: How many answers each kind of end has.
         faults: `no parse`, `cut`, `empty`, `repetition`, `endless`, `failed`: how many answers each.
-        letters: How often each reading was found, where options have letters; else empty.
+        letters: How often each letter was named, where options have letters; else empty.
         judge: Verdicts asked, had and failed; None without a judge.
         settings: How the method was set.
     """
@@ -76,13 +77,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Options read by log-likelihood by one model alone.
+class LikelihoodCell:
+    """Options scored by log-likelihood by one model alone.
 
     Attributes:
-        wanted: Items to read.
-        read: Items read.
-        failed: Of these, items that could not be read; they count as wrong.
+        wanted: Number of questions.
+        read: Of these, questions whose options were scored.
+        failed: Of these, questions that could not be scored; they count as wrong.
         figures: The main one first (`likelihood.FIGURES`).
         letters: How often each letter was the likeliest.
         gold: How often each letter is the right one.
@@ -100,7 +101,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCell:
     """What a folder keeps of one cell.
 
     Attributes:
@@ -109,17 +110,17 @@ class Kept:
         judged: Of a judge, by item; None where it failed to give one.
     """
 
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, KeptAnswer]
     verdicts: Verdicts
     judged: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def kept_cell(
+def score_answers(
     benchmark: Benchmark,
     items: Sequence[Item],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, KeptAnswer],
     judged: Mapping[str, float | None],
-) -> Kept:
+) -> KeptCell:
     """Score what was answered."""
     found = {item.key: answers[item.key] for item in items if item.key in answers}
     verdicts = {item.key: benchmark.score(item, found[item.key].text) for item in items if item.key in found}
@@ -128,16 +129,16 @@ def kept_cell(
         if score is not None and item.key in verdicts:
             old = verdicts[item.key]
             verdicts[item.key] = Verdict({**old.scores, _judged_metric(item): score}, old.parsed, old.weights)
-    return Kept(found, verdicts, {key: judged[key] for key in judged if key in found})
+    return KeptCell(found, verdicts, {key: judged[key] for key in judged if key in found})
 
 
 def make_cell(
     names: tuple[str, str, str],
     benchmark: Benchmark,
     items: Sequence[Item],
-    kept: Kept,
+    kept: KeptCell,
     *,
-    baselines: Mapping[str, Kept],
+    baselines: Mapping[str, KeptCell],
     seed: int,
     variant: Mapping[str, Any],
 ) -> Cell:
@@ -188,7 +189,7 @@ def _judged_metric(item: Item) -> str:
 
 
 def _with_judge(benchmark: Benchmark, verdicts: Verdicts) -> Benchmark:
-    """The benchmark with a judge's figures behind its own; over two halves `judged` is their mean."""
+    """The benchmark with a judge's figures after the benchmark's; over two halves `judged` is their mean."""
     found = {
         metric for verdict in verdicts.values() for metric in verdict.scores if metric.startswith(JUDGED)
     }
@@ -202,7 +203,7 @@ def _comparisons(benchmark: Benchmark, a: Verdicts, b: Verdicts, seed: int) -> d
     return {figure: comparison for figure, comparison in found.items() if comparison is not None}
 
 
-def _faults(kept: Kept) -> dict[str, int]:
+def _faults(kept: KeptCell) -> dict[str, int]:
     answers = kept.answers.values()
     return {
         "no parse": sum(
@@ -220,26 +221,26 @@ def _letters(items: Iterable[Item], parsed: Sequence[str | None]) -> dict[str, i
     return histogram(parsed) if any(item.options for item in items) else {}
 
 
-def _judge(kept: Kept) -> dict[str, Any] | None:
+def _judge(kept: KeptCell) -> dict[str, Any] | None:
     if not kept.judged:
         return None
     failures = sum(score is None for score in kept.judged.values())
     return {"asked": len(kept.judged), "judged": len(kept.judged) - failures, "failures": failures}
 
 
-def make_reading(
+def make_likelihood_cell(
     names: tuple[str, str, str],
     benchmark: Benchmark,
     items: Sequence[Item],
     lines: Mapping[str, Mapping[str, Any]],
     seed: int,
-) -> Reading:
+) -> LikelihoodCell:
     """What the likelihoods of one model's options come to."""
     verdicts = {
-        item.key: reading_verdict(benchmark, item, lines[item.key]) for item in items if item.key in lines
+        item.key: option_verdict(benchmark, item, lines[item.key]) for item in items if item.key in lines
     }
     wanted = FIGURES[benchmark.likelihood]
-    return Reading(
+    return LikelihoodCell(
         *names,
         wanted=len(items),
         read=len(verdicts),

@@ -1,7 +1,7 @@
 """What `blendin check` found out about a pair, as far as a report shows it.
 
 Here: `read_check`, and `CheckFacts`, kept with the pair in the plan.
-Not here: the check (`jobs.check`), what is drawn of it (`displays`).
+Not here: the check (`jobs.check`), how it is drawn (`reports.paper`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ OVERLAP_TOP = "50"  # figure 4 of the paper
 
 @dataclass(frozen=True)
 class CheckFacts:
-    """A check's record, less what no display shows.
+    """What a report shows of a check's record.
 
     Attributes:
         pair: The pair of models.toml, empty where models were named.
         files: The models' files by role.
-        facts: `top_50`, the share of asked places at which the guide's choice is among the base's 50
+        facts: `top_50`, the share of asked steps at which the guide's choice is among the base's 50
             likeliest; `calibration`, for each role calibration error, temperature, bits per byte and bins.
     """
 

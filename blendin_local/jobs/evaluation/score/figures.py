@@ -1,6 +1,6 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `discordance`, and the histogram of what was read out of answers.
+Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, and the histogram of what was read out of answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.score.statistics import (
-    Difference,
     Group,
     Interval,
     McNemarResult,
+    PairedDifference,
     group_difference,
     group_interval,
     mcnemar,
@@ -35,7 +35,7 @@ class Comparison:
         mcnemar_p: Of McNemar's exact test, where every score is right or wrong.
     """
 
-    difference: Difference
+    difference: PairedDifference
     mcnemar_p: float | None
 
     @property
@@ -71,11 +71,11 @@ def compare(
     found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
     if not found:
         return None
-    test = discordance(benchmark, figure, a, b)
+    test = mcnemar_of(benchmark, figure, a, b)
     return Comparison(group_difference(found, seed, binary=test is not None), test.p if test else None)
 
 
-def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:
+def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:
     """McNemar's test where every score of a figure is right or wrong, else None.
 
     A figure of several metrics counts the items of all of them.
@@ -87,10 +87,10 @@ def discordance(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> 
 
 
 def histogram(parsed: Iterable[str | None]) -> dict[str, int]:
-    """How often each reading occurs, sorted; what could not be read counts as `none`, last."""
+    """How often each parsed answer occurs, sorted; answers without a parse count as `none`, last."""
     counts = Counter(parsed)
     missing = counts.pop(None, 0)
-    return {**{str(reading): counts[reading] for reading in sorted(map(str, counts))}, NO_PARSE: missing}
+    return {**{str(found): counts[found] for found in sorted(map(str, counts))}, NO_PARSE: missing}
 
 
 def _all(groups: list[Group | None]) -> list[Group]:

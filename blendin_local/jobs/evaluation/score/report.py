@@ -1,7 +1,7 @@
 """What came of an evaluation: one record, made from what its folder keeps, without a model.
 
 Here: `Report`, `build_report`.
-Not here: the numbers of a cell (`cells`), the paper's tables and figures (`displays`), how it looks (`ui`).
+Not here: the numbers of a cell (`cells`), how it looks (`views`), the paper's tables beside it (`reports`).
 Everything but `times` depends on nothing but the kept answers, so the same answers give the same report.
 """
 
@@ -15,21 +15,19 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.board import PaperTable
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.displays import displays
+from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import read_answers, read_signature, read_times
-from blendin_local.jobs.evaluation.run.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.judge import read_judged
-from blendin_local.jobs.evaluation.run.likelihood import read_readings
+from blendin_local.jobs.evaluation.run.likelihood import read_option_scores
 from blendin_local.jobs.evaluation.score.cells import (
     BASELINES,
     Cell,
-    Kept,
-    Reading,
-    kept_cell,
+    KeptCell,
+    LikelihoodCell,
     make_cell,
-    make_reading,
+    make_likelihood_cell,
+    score_answers,
 )
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, read_plan
 
@@ -44,23 +42,21 @@ class Report:
     Attributes:
         plan: What was compared: the signature of every number.
         cells: A cell for each pair, benchmark and method.
-        readings: Options read by log-likelihood.
-        displays: The paper's tables and figures, as far as these cells fill them.
+        likelihoods: Options scored by log-likelihood; `readings` in JSON.
         machine: How the answers were computed: rows at once, threads, versions; by pair.
         times: Seconds and tokens per second of each cell, the only part that differs between equal runs.
     """
 
     plan: EvalPlan
     cells: tuple[Cell, ...]
-    readings: tuple[Reading, ...]
-    displays: tuple[PaperTable, ...]
+    likelihoods: tuple[LikelihoodCell, ...]
     machine: Mapping[str, Any]
     times: Mapping[str, Any]
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was wanted is there."""
-        return all(cell.complete for cell in self.cells) and all(r.read == r.wanted for r in self.readings)
+        """Whether every answer and every log-likelihood is there."""
+        return all(cell.complete for cell in self.cells) and all(r.read == r.wanted for r in self.likelihoods)
 
     @property
     def title(self) -> str:
@@ -74,24 +70,25 @@ class Report:
         return f"{what}, CUT SHORT: {had} of {wanted} answers" if had < wanted else f"{what}, CUT SHORT"
 
     def cell(self, pair: str, benchmark: str, variant: str) -> Cell | None:
-        """One cell, None where it was not wanted."""
+        """One cell; None where the evaluation does not have it."""
         names = (pair, benchmark, variant)
         return next((c for c in self.cells if (c.pair, c.benchmark, c.variant) == names), None)
 
     def to_json(self) -> dict[str, Any]:
-        """The object of `report.json`."""
-        value: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        for shown, cell in zip(value["cells"], self.cells, strict=True):
-            shown["complete"] = cell.complete
-        plan = value.pop("plan")
-        times = value.pop("times")
-        head = {"version": VERSION, "title": self.title, "complete": self.complete}
-        signature = {**plan, "machine": value.pop("machine"), "scored_with": __version__}
-        return {**head, "signature": signature, **value, "times": times}
-
-    def text(self) -> str:
-        """`report.json` as it is written."""
-        return json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
+        """Everything measured; `report.json` has the paper's tables beside it."""
+        plan = self.plan.to_json()
+        del plan["version"]
+        record = {
+            "version": VERSION,
+            "title": self.title,
+            "complete": self.complete,
+            "signature": {**plan, "machine": self.machine, "scored_with": __version__},
+            "cells": [{**asdict(cell), "complete": cell.complete} for cell in self.cells],
+            "readings": [asdict(likelihood) for likelihood in self.likelihoods],
+            "times": self.times,
+        }
+        value: dict[str, Any] = json.loads(json.dumps(record))
+        return value
 
 
 def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = None) -> Report:
@@ -106,21 +103,22 @@ def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = No
     """
     plan = read_plan(folder)
     if plan is None:
-        raise UsageError(f"{folder.root} holds no evaluation", "begin one with blendin eval -o DIR")
+        raise UsageError(f"{folder.root} holds no evaluation", "start one with blendin eval -o DIR")
     known = BENCHMARKS if benchmarks is None else benchmarks
     items = {name: _items(folder, name, plan, known) for name in plan.benchmarks}
     kept = {names: _kept(folder, names, known, items) for names in plan.cells}
     cells = tuple(_cell(names, plan, known, items, kept) for names in plan.cells)
     seed = int(plan.protocol["seed"])
-    readings = tuple(
-        make_reading(names, known[names[1]], items[names[1]], read_readings(folder.likelihood(*names)), seed)
-        for names in plan.readings
+    likelihoods = tuple(
+        make_likelihood_cell(
+            names, known[names[1]], items[names[1]], read_option_scores(folder.likelihood(*names)), seed
+        )
+        for names in plan.likelihoods
     )
     return Report(
         plan=plan,
         cells=cells,
-        readings=readings,
-        displays=displays(plan, cells),
+        likelihoods=likelihoods,
         machine=_machine(folder, plan),
         times={" ".join(names): _times(folder, names, kept[names]) for names in plan.cells},
     )
@@ -133,17 +131,17 @@ def _items(folder: Folder, name: str, plan: EvalPlan, known: Mapping[str, Benchm
     if len(items) != plan.benchmarks[name]["items"]:
         raise UsageError(
             f"{folder.items(name)} holds {len(items)} questions, not {plan.benchmarks[name]['items']}",
-            "bring the old file back, or begin anew",
+            "restore the old file, or start a new evaluation",
         )
     return items
 
 
 def _kept(
     folder: Folder, names: Names, known: Mapping[str, Benchmark], items: Mapping[str, list[Item]]
-) -> Kept:
+) -> KeptCell:
     answers = read_answers(folder.answers(*names))
     judged = read_judged(folder.judged(*names), answers)
-    return kept_cell(known[names[1]], items[names[1]], answers, judged)
+    return score_answers(known[names[1]], items[names[1]], answers, judged)
 
 
 def _cell(
@@ -151,7 +149,7 @@ def _cell(
     plan: EvalPlan,
     known: Mapping[str, Benchmark],
     items: Mapping[str, list[Item]],
-    kept: Mapping[Names, Kept],
+    kept: Mapping[Names, KeptCell],
 ) -> Cell:
     pair, benchmark, variant = names
     baselines = {name: kept[pair, benchmark, name] for name in BASELINES if (pair, benchmark, name) in kept}
@@ -179,7 +177,7 @@ def _machine(folder: Folder, plan: EvalPlan) -> dict[str, Any]:
     return found
 
 
-def _times(folder: Folder, names: Names, kept: Kept) -> dict[str, Any]:
+def _times(folder: Folder, names: Names, kept: KeptCell) -> dict[str, Any]:
     times = read_times(folder.answers(*names))
     steps = sum(answer.steps for answer in kept.answers.values())
     seconds = times.get("seconds")

@@ -1,10 +1,10 @@
 """What a score is worth: intervals, paired differences, tests, correlation.
 
-Here: functions from plain numbers to small frozen results. Every bootstrap is seeded, so one input has one
-result.
-Not here: which numbers go in (`figures`), how they are shown (`ui`).
-Sources: Efron and Tibshirani, An Introduction to the Bootstrap, 1993; Wilson 1927; McNemar 1947, exact
-form.
+Here: functions from plain numbers to small frozen results. Wilson, McNemar and Pearson are scipy's. Every
+bootstrap is seeded (by default with 609, the paper's seed), so one input has one result.
+Not here: which numbers go in (`figures`), the bootstrap itself (`core.bootstrap`), how they are shown
+(`views`).
+Sources: Wilson 1927; McNemar 1947, exact form; Zou and Donner 2008.
 """
 
 from __future__ import annotations
@@ -16,14 +16,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import stats
 
+from blendin_local.core.bootstrap import TAILS, bootstrap_means
 from blendin_local.errors import UsageError
 from blendin_local.settings import EVALUATION_SEED as SEED
-
-RESAMPLES = 10_000
-TAILS = (0.025, 0.975)
-Z = 1.959963984540054  # the normal quantile of 0.975
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +72,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """How much one series lies above another on the same items.
 
     Attributes:
@@ -117,19 +114,11 @@ class Correlation:
     n: int
 
 
-def resampled(groups: Sequence[Group], seed: int = SEED, resamples: int = RESAMPLES) -> Floats:
-    """Bootstrap copies of the mean of group means, each group resampled for itself; shape (resamples,).
-
-    Drawing n items with replacement is drawing how often each *distinct* item comes: one multinomial. So the
-    order of the items does not matter, and right-or-wrong scores cost two columns, however many there are.
-    """
+def resampled(groups: Sequence[Group], seed: int = SEED) -> Floats:
+    """Bootstrap copies of the mean of group means, each group resampled for itself; shape (RESAMPLES,)."""
     generator = np.random.default_rng(seed)
-    total = np.zeros(resamples)
-    for group in groups:
-        atoms, counts = np.unique(np.column_stack([group.values, group.weights]), axis=0, return_counts=True)
-        drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=resamples)
-        total += drawn @ (atoms[:, 0] * atoms[:, 1]) / (drawn @ atoms[:, 1])
-    return total / len(groups)
+    copies = [bootstrap_means(group.values, group.weights, generator) for group in groups]
+    return np.sum(copies, axis=0) / len(groups)  # type: ignore[no-any-return]
 
 
 def group_interval(groups: Sequence[Group], seed: int = SEED) -> Interval:
@@ -174,15 +163,11 @@ def wilson(k: int, n: int) -> Interval:
     """
     if not 0 <= k <= n or n == 0:
         raise UsageError(f"{k} of {n} is not a proportion", "count at least one item")
-    share, shrink = k / n, 1 + Z * Z / n
-    middle = (share + Z * Z / (2 * n)) / shrink
-    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / shrink
-    low = 0.0 if k == 0 else middle - half
-    high = 1.0 if k == n else middle + half
-    return Interval(share, low, high, n, "wilson")
+    ends = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    return Interval(k / n, float(ends.low), float(ends.high), n, "wilson")
 
 
-def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> Difference:
+def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> PairedDifference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
     The interval is the percentile interval of the bootstrap. The p-value counts how often a copy lies as far
@@ -203,7 +188,7 @@ def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool 
         low, high = _joined(value, [(w * (1 + d), w * (1 - d)) for w, d in shares])
     far = np.abs(copies - value) >= abs(value) - 1e-12
     p = (1 + int(far.sum())) / (1 + copies.size)
-    return Difference(value, low, high, p, sum(group.values.size for group in groups))
+    return PairedDifference(value, low, high, p, sum(group.values.size for group in groups))
 
 
 def mcnemar(b: int, c: int) -> McNemarResult:
@@ -211,7 +196,7 @@ def mcnemar(b: int, c: int) -> McNemarResult:
 
     `p = min(1, 2 * P(X <= min(b, c)))` with X binomial (b + c, 1/2); 1 where they never differ.
     """
-    p = min(1.0, 2 * float(special.bdtr(min(b, c), b + c, 0.5))) if b + c else 1.0
+    p = float(stats.binomtest(min(b, c), b + c, 0.5).pvalue) if b + c else 1.0
     return McNemarResult(b, c, p)
 
 
@@ -224,10 +209,7 @@ def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if first.shape != second.shape:
         raise UsageError(f"{first.size} values cannot be paired with {second.size}", "give one y for each x")
-    n = first.size
-    if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+    if first.size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    dx, dy = first - first.mean(), second - second.mean()
-    r = float(np.clip(dx @ dy / math.sqrt(float(dx @ dx) * float(dy @ dy)), -1, 1))
-    p = 0.0 if abs(r) == 1 else 2 * float(special.stdtr(n - 2, -abs(r) * math.sqrt((n - 2) / (1 - r * r))))
-    return Correlation(r, p, n)
+    found = stats.pearsonr(first, second)
+    return Correlation(float(found.statistic), float(found.pvalue), first.size)

@@ -2,7 +2,7 @@ r"""Which option an answer names: by its letter, or by its text (MMLU, ARC-Chall
 
 Here: `read_choice`. Not here: options read by log-likelihood, where the model writes nothing (`likelihood`).
 
-A list of several options, one a line, is the question said again and is passed over. The first rule that
+A list of several options, one per line, repeats the question and is skipped. The first rule that
 finds something decides; two different options found by it are no parse. An answer that is an option's text
 and nothing else names that option; then come
 1. a verdict in words: `the answer is (B)`, `Answer: B`, `option B is correct`, `\boxed{B}`;
@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from blendin_local.jobs.evaluation.scorers.running_on import ANSWER, own_part
-from blendin_local.jobs.evaluation.scorers.texts import plain_quotes
+from blendin_local.jobs.evaluation.scorers.texts import ANSWER, cut_run_on, plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
@@ -47,7 +46,7 @@ def read_choice(answer: str, options: Sequence[str]) -> int | None:
         answer: What was generated; only its part before a next question counts.
         options: The option texts in the order in which they were shown with letters.
     """
-    text = _once(plain_quotes(own_part(answer))).strip()
+    text = _once(plain_quotes(cut_run_on(answer))).strip()
     letters = LETTERS[: len(options)]
     texts = [_plain(option) for option in options]
     if texts.count(whole := _plain(text)) == 1 and text not in letters:
@@ -69,10 +68,12 @@ def _rules(letters: str) -> Rules:
     whole = rf"{one}(?!\w|'\w)"
     several = rf"{word_a}{whole}(?:{joined}{whole})*+"
     noun = r"(?:\banswer|\b(?:correct|right|best|final) (?:answer|option|choice))"
-    said = rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
+    announced = (
+        rf"(?i:{noun}{CLOSE}(?:\s+(?:is|would be|should be)\b|\s*:|\s*\n){OPEN}:?{OPEN}(?:option )?{OPEN})"
+    )
     praise = r"(?i:is (?:the )?(?:most )?(?:correct|right|best|accurate)\b)"
     verdict = (
-        rf"{said}({several})",
+        rf"{announced}({several})",
         rf"(?:\b|\()({one}){CLOSE}[.:]?\s+{praise}",
         rf"\\boxed{{.{{0,7}}?({one})\b",
     )
@@ -91,13 +92,13 @@ def _rules(letters: str) -> Rules:
 
 
 def _once(text: str) -> str:
-    """The text up to its second `Answer:` line, where a model that never stops begins anew."""
+    """The text up to its second `Answer:` line, where a model that never stops starts over."""
     starts = [hit.start() for hit in ANSWER.finditer(text)]
     return text[: starts[1]] if len(starts) > 1 else text
 
 
 def _pass_over(lines: re.Match[str]) -> str:
-    """Nothing in place of a list of several options; one letter said again and again stays."""
+    """Nothing in place of a list of several options; one letter that is only repeated stays."""
     labels = set(re.findall(r"^\s*\(?([A-Z])", lines[0], re.MULTILINE))
     return "\n" if len(labels) > 1 else lines[0]
 
@@ -114,10 +115,10 @@ def _named(rest: str, texts: Sequence[str]) -> set[int]:
     """The options whose texts stand in `rest` for themselves; a longer one hides those inside it."""
     found = set()
     for index in sorted(range(len(texts)), key=lambda index: -len(texts[index])):
-        wanted = rf"(?<![\w+\-\u2212])(?<![0-9][.,]){re.escape(texts[index])}(?!\w|[.,][0-9])"
-        if texts[index] and re.search(wanted, rest):
+        whole = rf"(?<![\w+\-\u2212])(?<![0-9][.,]){re.escape(texts[index])}(?!\w|[.,][0-9])"
+        if texts[index] and re.search(whole, rest):
             found.add(index)
-            rest = re.sub(wanted, "\n", rest)
+            rest = re.sub(whole, "\n", rest)
     return found
 
 

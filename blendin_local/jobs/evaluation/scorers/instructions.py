@@ -4,7 +4,7 @@ Here: `CHECKS`, one small function per kind of instruction; `follows`, strict or
 Not here: which prompts drop out (`benchmarks.ifeval`), the detector of languages (`languages`).
 
 Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the behaviour
-of the program published with it, written anew. Two of its 25 kinds are missing, `number_sentences` and
+of the program published with it, rewritten. Two of its 25 kinds are missing, `number_sentences` and
 `capital_word_frequency`: both need the data of NLTK's sentence splitter, a download.
 Agreement with the published program, as it is in lm-evaluation-harness 0.4.13: on 35,400 pairs of an
 instruction and a random answer, strict and loose, 26 pairs differ. 24 are the one prompt with the
@@ -42,11 +42,11 @@ def follows(kind: str, arguments: Mapping[str, Any], answer: str, *, loose: bool
 
 
 def variants(answer: str) -> list[str]:
-    """The eight readings of the loose rule: with and without the first line, the last line, and `*`."""
+    """The eight variants of the loose rule: with and without the first line, the last line, and `*`."""
     lines = answer.split("\n")
     cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
-    readings = [answer, *cut]
-    return list(dict.fromkeys(readings + [reading.replace("*", "") for reading in readings]))
+    found = [answer, *cut]
+    return list(dict.fromkeys(found + [text.replace("*", "") for text in found]))
 
 
 def compare(count: int, relation: str, wanted: int) -> bool:
@@ -64,7 +64,7 @@ def existence(text: str, keywords: Sequence[str]) -> bool:
 
 
 def frequency(text: str, keyword: str, frequency: int, relation: str) -> bool:
-    """A keyword occurs so often."""
+    """A keyword occurs this often."""
     return compare(text.lower().count(keyword.strip().lower()), relation, frequency)
 
 
@@ -74,7 +74,7 @@ def forbidden_words(text: str, forbidden_words: Sequence[str]) -> bool:
 
 
 def letter_frequency(text: str, letter: str, let_frequency: int, let_relation: str) -> bool:
-    """A letter occurs so often, in any case."""
+    """A letter occurs this often, in any case."""
     return compare(text.lower().count(letter.strip().lower()), let_relation, let_frequency)
 
 
@@ -84,18 +84,18 @@ def response_language(text: str, language: str) -> bool:
 
 
 def number_words(text: str, num_words: int, relation: str) -> bool:
-    r"""So many words, a word being a run of `\w`."""
+    r"""This many words, a word being a run of `\w`."""
     return compare(_found(r"\w+", text), relation, num_words)
 
 
 def number_paragraphs(text: str, num_paragraphs: int) -> bool:
-    """Exactly so many paragraphs with `***` between them; none but the first and last may be empty."""
+    """Exactly this many paragraphs with `***` between them; none but the first and last may be empty."""
     parts = [part.strip() for part in re.split(r"\s?\*\*\*\s?", text)]
     return all(parts[1:-1]) and sum(map(bool, parts)) == num_paragraphs
 
 
 def nth_paragraph_first_word(text: str, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
-    """So many paragraphs with an empty line between them, the nth beginning with a word."""
+    """This many paragraphs with an empty line between them, the nth starting with a word."""
     parts = text.split("\n\n")
     count = sum(bool(part.strip()) for part in parts)
     if count != num_paragraphs or nth_paragraph > count:
@@ -105,7 +105,7 @@ def nth_paragraph_first_word(text: str, num_paragraphs: int, nth_paragraph: int,
 
 
 def number_placeholders(text: str, num_placeholders: int) -> bool:
-    """At least so many texts in square brackets on one line."""
+    """At least this many texts in square brackets on one line."""
     return _found(r"\[.*?\]", text) >= num_placeholders
 
 
@@ -116,7 +116,7 @@ def postscript(text: str, postscript_marker: str) -> bool:
 
 
 def number_bullet_lists(text: str, num_bullets: int) -> bool:
-    """Exactly so many lines that begin with `*` (but not `**`) or `-`."""
+    """Exactly this many lines that begin with `*` (but not `**`) or `-`."""
     return _found(r"^\s*\*[^\*].*$", text) + _found(r"^\s*-.*$", text) == num_bullets
 
 
@@ -126,14 +126,14 @@ def constrained_response(text: str) -> bool:
 
 
 def number_highlighted_sections(text: str, num_highlights: int) -> bool:
-    """At least so many texts between `*`; one between `**` counts for itself."""
+    """At least this many texts between `*`; one between `**` counts for itself."""
     single = [hit for hit in re.findall(r"\*[^\n\*]*\*", text) if hit.strip("*").strip()]
     double = [hit for hit in re.findall(r"\*\*[^\n\*]*\*\*", text) if hit[2:-2].strip()]
     return len(single) + len(double) >= num_highlights
 
 
 def multiple_sections(text: str, section_spliter: str, num_sections: int) -> bool:
-    """At least so many sections, each with a word and a number before it."""
+    """At least this many sections, each with a word and a number before it."""
     return _found(rf"\s?{re.escape(section_spliter.strip())}\s?\d+\s?", text) >= num_sections
 
 

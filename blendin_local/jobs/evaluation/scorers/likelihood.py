@@ -33,7 +33,7 @@ def likelihood_verdict(
 ) -> Verdict:
     """What the log-likelihoods of `likelihood_texts` are worth, in the same order.
 
-    `text`: `acc`, `acc_norm`. `mc`: `mc1`, `mc2`. Read out is the letter of the likeliest option.
+    `text`: `acc`, `acc_norm`. `mc`: `mc1`, `mc2`. Parsed is the letter of the likeliest option.
     """
     if item.gold is None:
         raise ValueError(f"{item.key} has no right option")

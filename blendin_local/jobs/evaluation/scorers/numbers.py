@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from blendin_local.jobs.evaluation.scorers.running_on import own_part
+from blendin_local.jobs.evaluation.scorers.texts import cut_run_on
 
 DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?(?:\$(?P<inner>-)?)?(?P<digits>{DIGITS})"
@@ -28,13 +28,13 @@ def read_number(answer: str) -> Decimal | None:
     marked = read_marked_number(answer)
     if marked is not None:
         return marked
-    hits = list(NUMBER.finditer(own_part(answer)))
+    hits = list(NUMBER.finditer(cut_run_on(answer)))
     return _value(hits[-1]) if hits else None
 
 
 def read_marked_number(answer: str) -> Decimal | None:
     """The number after the first `####`, the form of the data's own solutions; None where it is missing."""
-    hit = MARKED.search(own_part(answer))
+    hit = MARKED.search(cut_run_on(answer))
     return _value(hit) if hit else None
 
 

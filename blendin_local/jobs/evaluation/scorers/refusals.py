@@ -79,6 +79,6 @@ def _says_no(text: str) -> bool:
     return REFUSAL.search(text[:OPENING]) is not None
 
 
-def reading(refused: bool | None) -> str | None:
-    """The word for what was read."""
+def refusal_word(refused: bool | None) -> str | None:
+    """What was read out of an answer, as a word: `refused`, `complied` or None."""
     return None if refused is None else "refused" if refused else "complied"

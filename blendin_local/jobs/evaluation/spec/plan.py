@@ -1,7 +1,7 @@
 """What an evaluation compares, on what and with which models: the record that its folder begins with.
 
 Here: `EvalPlan`, kept as `plan.json`; a later run into the same folder adds to it and contradicts nothing.
-Not here: how it is carried out (`run`), what came of it (`report`).
+Not here: how it is made (`planning`), how it is run (`run`), what came of it (`score.report`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
-from blendin_local.jobs.evaluation.run.folder import Folder, write_text
-from blendin_local.jobs.evaluation.spec.variants import ALIGNED
+from blendin_local.jobs.evaluation.folder import Folder, write_text
+from blendin_local.jobs.evaluation.spec.variants import ALIGNED, new_names
 
 VERSION = 1
 CHECK = "check"  # what `blendin check` found out about a pair
 FREE = frozenset({CHECK, "figures", "title", "about", "source", "licence", "in_paper"})
-"""Facts that answers do not hang on: they may be others in a later run, whose words then count."""
+"""Facts that no answer depends on. They may change in a later run, and the later ones count."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class EvalPlan:
         pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
         benchmarks: Name of each benchmark to its facts and the hash of its questions.
         variants: Name of each variant to its method and settings.
-        cells: `PAIR, BENCHMARK, VARIANT` of every file of answers that is wanted.
-        readings: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods that is wanted.
-        versions: Of the program and of what its numbers hang on.
+        cells: `PAIR, BENCHMARK, VARIANT` of every file of answers.
+        likelihoods: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods; `readings` in JSON.
+        versions: Of the program and of the packages its numbers depend on.
     """
 
     protocol: Mapping[str, Any]
@@ -44,23 +44,23 @@ class EvalPlan:
     benchmarks: Mapping[str, Mapping[str, Any]]
     variants: Mapping[str, Mapping[str, Any]]
     cells: tuple[tuple[str, str, str], ...]
-    readings: tuple[tuple[str, str, str], ...] = ()
+    likelihoods: tuple[tuple[str, str, str], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept."""
         value: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **asdict(self)}))
-        return value
+        return {"readings" if name == "likelihoods" else name: found for name, found in value.items()}
 
     def sorted(self) -> EvalPlan:
         """The same with its cells in the order of pairs, benchmarks and methods, however runs added them."""
         pairs, benchmarks = list(self.pairs), list(self.benchmarks)
         variants = sorted(self.variants, key=self._rank)
 
-        def place(cell: tuple[str, str, str]) -> tuple[int, int, int]:
+        def by_variant(cell: tuple[str, str, str]) -> tuple[int, int, int]:
             return pairs.index(cell[0]), benchmarks.index(cell[1]), variants.index(cell[2])
 
-        def reading(cell: tuple[str, str, str]) -> tuple[int, int, str]:
+        def by_role(cell: tuple[str, str, str]) -> tuple[int, int, str]:
             return pairs.index(cell[0]), benchmarks.index(cell[1]), cell[2]
 
         return EvalPlan(
@@ -68,17 +68,17 @@ class EvalPlan:
             pairs=self.pairs,
             benchmarks=self.benchmarks,
             variants={name: self.variants[name] for name in variants},
-            cells=tuple(sorted(self.cells, key=place)),
-            readings=tuple(sorted(self.readings, key=reading)),
+            cells=tuple(sorted(self.cells, key=by_variant)),
+            likelihoods=tuple(sorted(self.likelihoods, key=by_role)),
             versions=self.versions,
         )
 
     def _rank(self, name: str) -> tuple[int, bool, list[str | float]]:
         method = self.variants[name]["method"]
         known = list(METHODS)
-        place = known.index(method) if method in known else len(known)
+        position = known.index(method) if method in known else len(known)
         return (
-            (2 * place + 1 if name == ALIGNED else 2 * place),
+            (2 * position + 1 if name == ALIGNED else 2 * position),
             bool(self.variants[name]["settings"]),
             _by_numbers(name),
         )
@@ -119,8 +119,10 @@ def read_plan(folder: Folder) -> EvalPlan | None:
         value = None
     if not isinstance(value, dict) or value.pop("version", None) != VERSION:
         raise UsageError(f"{folder.plan} is not a plan of this version", "choose another -o")
-    cells, readings = (tuple(map(tuple, value.pop(name))) for name in ("cells", "readings"))
-    return EvalPlan(**value, cells=cells, readings=readings)
+    for variant in value.get("variants", {}).values():
+        variant["settings"] = new_names(variant["settings"])
+    cells, likelihoods = (tuple(map(tuple, value.pop(name))) for name in ("cells", "readings"))
+    return EvalPlan(**value, cells=cells, likelihoods=likelihoods)
 
 
 def keep_plan(folder: Folder, plan: EvalPlan) -> EvalPlan:
@@ -147,13 +149,13 @@ def _joined(root: Path, old: EvalPlan, new: EvalPlan) -> EvalPlan:
         benchmarks=_merged(old.benchmarks, new.benchmarks),
         variants=_merged(old.variants, new.variants),
         cells=tuple(dict.fromkeys([*old.cells, *new.cells])),
-        readings=tuple(dict.fromkeys([*old.readings, *new.readings])),
+        likelihoods=tuple(dict.fromkeys([*old.likelihoods, *new.likelihoods])),
         versions=new.versions,
     )
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, at every depth; where both say something it is the same, but for a newer check."""
+    """Both, at every depth. Where both have a value it is the same, except for a newer check."""
     both = {**old, **new}
     return {
         key: _merged(old[key], value)
@@ -169,6 +171,6 @@ def _require_equal(root: Path, name: str, before: object, now: object) -> None:
             _require_equal(root, f"{name}.{key}", before[key], now[key])
     elif before != now:
         raise UsageError(
-            f"{root} was begun with other settings: {name} was {before!r:.60}, now {now!r:.60}",
+            f"{root} was started with other settings: {name} was {before!r:.60}, now {now!r:.60}",
             "give the old settings, or choose another -o",
         )

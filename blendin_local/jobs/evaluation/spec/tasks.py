@@ -1,68 +1,69 @@
-"""Who answers what, and how: the words of a run.
+"""The questions of an evaluation: which benchmarks, which of their questions, how long an answer may be.
 
-Here: `Entrant`, `Task`, `RunConfig`.
-Not here: how they come about (`cli.eval.setup`), what is done with them (`run`).
+Here: `Task` and `make_tasks`.
+Not here: the benchmarks themselves (`benchmarks`), who answers (`entrants`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from blendin_local.core.methods import Role
-from blendin_local.jobs.batch.progress import BatchOptions
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
-from blendin_local.jobs.evaluation.spec.variants import Variant
-from blendin_local.pair.resolve import ResolvedPair
-from blendin_local.settings import SamplingSettings
+from blendin_local.errors import UsageError
+from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
+from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
 
-
-@dataclass(frozen=True)
-class Entrant:
-    """Models that are loaded together, and what they run.
-
-    Attributes:
-        pair: Name of the pair in files and tables.
-        plan: What the names meant.
-        paths: The files, by role.
-        models: Their facts (file, size, sha256), by role.
-        variants: What they run.
-        readings: Roles whose log-likelihoods of options are read.
-        stop: Stop strings of every method: those of the base's template.
-    """
-
-    pair: str
-    plan: ResolvedPair
-    paths: Mapping[Role, Path]
-    models: Mapping[str, Any]
-    variants: tuple[Variant, ...]
-    readings: tuple[Role, ...] = ()
-    stop: tuple[str, ...] = ()
+SHIPPED = 100  # questions per benchmark in the package
 
 
 @dataclass(frozen=True)
 class Task:
-    """A benchmark's questions as they are asked here."""
+    """A benchmark's questions as they are asked here.
+
+    Attributes:
+        benchmark: How answers are scored.
+        items: The questions.
+        max_tokens: Most tokens of an answer.
+    """
 
     benchmark: Benchmark
     items: tuple[Item, ...]
     max_tokens: int
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """What holds for every answer.
+def make_tasks(spec: EvalSpec) -> tuple[Task, ...]:
+    """The questions of each benchmark.
 
-    Attributes:
-        sampling: Greedy, unless the user wants otherwise.
-        parallel: Rows at once; None chooses by memory and cores.
-        options: Whether steps are kept, whether failed rows are asked again.
-        top_logprobs: Candidates kept per step.
+    Raises:
+        UsageError: A benchmark is unknown, its data cannot be read, or holds too few questions.
     """
+    limit = _limit(spec)
+    tasks = []
+    for benchmark in _benchmarks(spec.benchmarks):
+        items = benchmark.load(spec.data, spec.seed)
+        chosen = items if limit is None else subset(items, limit, spec.seed)
+        max_tokens = min(spec.max_tokens or benchmark.max_tokens, benchmark.max_tokens)
+        tasks.append(Task(benchmark, tuple(chosen), max_tokens))
+    return tuple(tasks)
 
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    parallel: int | None = None
-    options: BatchOptions = field(default_factory=BatchOptions)
-    top_logprobs: int = 0
+
+def _limit(spec: EvalSpec) -> int | None:
+    """Number of questions per benchmark; None for all."""
+    if spec.full and spec.limit is not None:
+        raise UsageError(f"--full contradicts --limit {spec.limit}", "leave one of them out")
+    limit = None if spec.full else spec.limit or SHIPPED
+    if spec.data is None and (limit is None or limit > SHIPPED):
+        asked = "--full" if limit is None else f"--limit {limit}"
+        raise UsageError(
+            f"{asked}: only {SHIPPED} questions per benchmark are shipped",
+            "name a folder with the complete benchmarks with --data",
+        )
+    return limit
+
+
+def _benchmarks(names: Sequence[str]) -> list[Benchmark]:
+    for name in names:
+        if name not in BENCHMARKS:
+            raise UsageError(f"there is no benchmark {name!r}", f"choose from {', '.join(BENCHMARKS)}")
+    return [BENCHMARKS[name] for name in names or BENCHMARKS]

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
-from blendin_local.settings import AUTO_ALPHA, BlendSettings
+from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, BlendSettings, settings_on
 
 ALIGNED = "aligned"  # a model of its own, alone, with its own chat template
 SWEPT = "blendin"
-FIELDS: Mapping[str, str] = {
-    "threshold": "threshold",
-    "alpha": "alpha",
-    "top-k": "top_k",
-    "lambda": "agreement_bonus",
-    "cap": "cap",
-    "filter-top-k": "filter_top_k",
-}
-CALIBRATED = "calibrated"
+SETTINGS = settings_on("sweep", BlendSettings)
+FIELDS: Mapping[str, str] = {name: setting.field for name, setting in SETTINGS.items()}
+"""The fields of `BlendSettings` that can be varied, by their names."""
+RENAMED: Mapping[str, str] = {"lambda": "agreement-bonus", "top-k": "top-k-blend"}
+"""Names of version 0.1, read like the new ones."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Variant:
     Attributes:
         name: What it is called in files and tables: `blendin`, `blendin[threshold=0.3]`, `aligned`.
         method: Its rule.
-        settings: Fields of `BlendSettings` by the words of `FIELDS`.
+        settings: Values by the names of `FIELDS`.
     """
 
     name: str
@@ -57,7 +53,7 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
     """All variants that a command line asks for.
 
     Args:
-        methods: Names with commas, each with settings in brackets where wanted: `base,capped[cap=0.1]`.
+        methods: Names separated by commas, each with settings in brackets if any: `base,capped[cap=0.1]`.
         sweeps: `threshold=0.3,0.4,0.5` each; variants of blendin.
         own: The pair's settings; a swept value that equals its own is no variant of its own.
 
@@ -74,8 +70,13 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
 
 def named_variants(methods: str, sweeps: Iterable[str]) -> list[Variant]:
     """The variants as they are named, before it is known which are the same for a pair; errors as above."""
-    named = [_named(word) for word in re.split(r",(?![^\[]*\])", methods) if word.strip()]
+    named = [_named(name) for name in split_methods(methods)]
     return named + [variant for sweep in sweeps for variant in _swept(sweep)]
+
+
+def split_methods(methods: str) -> tuple[str, ...]:
+    """The names in `base,nudging[threshold=0.3,top-k=20]`: a comma inside brackets separates no names."""
+    return tuple(word.strip() for word in re.split(r",(?![^\[]*\])", methods) if word.strip())
 
 
 def _named(word: str) -> Variant:
@@ -100,26 +101,34 @@ def _swept(sweep: str) -> list[Variant]:
 
 
 def _variant(method: str, texts: Mapping[str, str]) -> Variant:
-    settings = {key: _value(key, text.strip()) for key, text in texts.items()}
+    settings = new_names({key: _value(key, text.strip()) for key, text in texts.items()})
     inside = ",".join(f"{key}={text.strip()}" for key, text in texts.items())
     variant = Variant(f"{method}[{inside}]" if inside else method, method, settings)
-    if CALIBRATED not in settings.values():  # which needs the pair's own temperatures
+    if CALIBRATED_ALPHA not in settings.values():  # which needs the pair's own temperatures
         variant.blend(BlendSettings())  # says at once where a value is out of its interval
     return variant
 
 
-def _value(key: str, text: str) -> float | int | str | None:
-    known = [word for word, name in FIELDS.items() if name in {f.name for f in fields(BlendSettings)}]
-    if key not in known:
-        raise UsageError(f"there is no setting {key!r} to vary", f"choose one of {', '.join(known)}")
-    if key == "alpha" and text == AUTO_ALPHA:
-        return None
-    if key == "alpha" and text == CALIBRATED:
-        return text
-    try:
-        return int(text) if key.endswith("top-k") else float(text)
-    except ValueError:
-        raise UsageError(f"{key} is {text!r}", "give a number") from None
+def _value(key: str, text: str) -> Any:  # noqa: ANN401 - settings have many types
+    setting = SETTINGS.get(RENAMED.get(key, key))
+    if setting is None:
+        raise UsageError(f"there is no setting {key!r} to vary", f"choose one of {', '.join(SETTINGS)}")
+    return setting.parse(text, key)
+
+
+def new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their names of today, where some have those of version 0.1."""
+    return {RENAMED.get(key, key): value for key, value in settings.items()}
+
+
+def old_name_notes(variants: Iterable[Variant]) -> tuple[str, ...]:
+    """A sentence for each setting that was called by its old name."""
+    used = {key for variant in variants for key in re.findall(r"[\[,]\s*([\w-]+)=", variant.name)}
+    return tuple(
+        f"the setting {old} is now called {new}; the old name will not be read by the next version"
+        for old, new in RENAMED.items()
+        if old in used
+    )
 
 
 def setting_name(value: Any) -> str:  # noqa: ANN401 - a number, a word or None

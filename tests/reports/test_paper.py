@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blendin_local.jobs.evaluation.displays import displays
-from blendin_local.jobs.evaluation.paper import paper_numbers
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.score.statistics import Interval
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan
+from blendin_local.reports.paper.paper_tables import paper_tables
+from blendin_local.reports.paper.published import paper_numbers
 
 SETTINGS = {"base": {}, "nudging": {}, "blendin": {}}
 
@@ -49,7 +49,7 @@ def made(pairs, benchmarks, variants, values):
         cells=(),
     )
     cells = [cell(p, b, v, *values(p, b, v)) for p in pairs for b in benchmarks for v in variants]
-    return {display.name: display for display in displays(plan, cells)}
+    return {display.name: display for display in paper_tables(plan, cells)}
 
 
 def of(method, **settings):
@@ -107,16 +107,16 @@ def test_table_5_holds_the_pairs_own_value_too():
     """A sweep's rows are sorted by value, the pair's own setting among them under its own run."""
     variants = {
         **PLAIN,
-        "blendin[top-k=20]": of("blendin", **{"top-k": 20}),
-        "blendin[top-k=1000]": of("blendin", **{"top-k": 1000}),
+        "blendin[top-k-blend=20]": of("blendin", **{"top-k-blend": 20}),
+        "blendin[top-k-blend=1000]": of("blendin", **{"top-k-blend": 1000}),
     }
     shown = made(["demo"], ["gsm8k"], variants, lambda p, b, v: (0.5 if v == "blendin" else 0.2, 0.1))
 
-    rows = [row for row in shown["Table 5"].ours if row[0] == "top-k"]
+    rows = [row for row in shown["Table 5"].ours if row[0] == "top-k-blend"]
     assert rows == [
-        ("top-k", "20", "demo", "0.20"),
-        ("top-k", "100", "demo", "0.50"),
-        ("top-k", "1000", "demo", "0.20"),
+        ("top-k-blend", "20", "demo", "0.20"),
+        ("top-k-blend", "100", "demo", "0.50"),
+        ("top-k-blend", "1000", "demo", "0.20"),
     ]
     assert shown["Table 5"].theirs == ()
 

@@ -1,7 +1,8 @@
 """The paper's own numbers, to stand beside ours.
 
-Here: `paper_numbers`, the file `data/paper.json`, transcribed from the paper's tables and figure 2.
-Not here: how they are shown (`displays`). They are the authors' measurements; nothing is scored by them.
+Here: `paper_numbers`, the file `paper.json`, transcribed from the paper's tables and figure 2.
+Not here: how they are shown (`tables`, `figures`). They are the authors' measurements; nothing is scored by
+them.
 Source: Gan, Li and Luo, BlendIn, ACL 2026, tables 1 to 6 and figure 2.
 """
 
@@ -16,6 +17,6 @@ from typing import Any
 @cache
 def paper_numbers() -> dict[str, Any]:
     """Source, what differs from our set-up, and rows with the names of their columns, by table and figure."""
-    file = resources.files("blendin_local.jobs.evaluation.dataset").joinpath("data", "paper.json")
+    file = resources.files("blendin_local.reports.paper").joinpath("paper.json")
     numbers: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return numbers

@@ -1,7 +1,7 @@
 """Benchmark files: JSON lines and CSV, read into rows that know their line.
 
-Here: `Table` (where a benchmark's file lies and what its rows must have), `Row`, keys for rows without a
-name.
+Here: `DataFile` (where a benchmark's file is and what its rows must have), `DataRow`, keys for rows
+without a name.
 Not here: what a row means (`benchmarks`).
 """
 
@@ -22,7 +22,7 @@ DATA = Path(__file__).parent / "data"  # the shipped subsets, laid out as a full
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DataRow:
     """A row of a file; reading a wrong field names the file and the line.
 
     Attributes:
@@ -39,7 +39,7 @@ class Row:
         """The field `name`, a text with something in it."""
         value = self.values.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise self.fault(f"{name} is {_said(value)}, not a text")
+            raise self.error(f"{name} is {_shown(value)}, not a text")
         return value
 
     def number(self, name: str) -> int:
@@ -50,7 +50,7 @@ class Row:
                 raise ValueError
             return int(value)
         except ValueError:
-            raise self.fault(f"{name} is {_said(value)}, not a whole number") from None
+            raise self.error(f"{name} is {_shown(value)}, not a whole number") from None
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The field `name`, a list of texts."""
@@ -59,16 +59,18 @@ class Row:
     def all_texts(self, name: str, value: object) -> tuple[str, ...]:
         """`value`, found under `name`, as texts."""
         if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-            raise self.fault(f"{name} is {_said(value)}, not a list of texts")
+            raise self.error(f"{name} is {_shown(value)}, not a list of texts")
         return tuple(value)
 
-    def fault(self, what: str) -> UsageError:
+    def error(self, what: str) -> UsageError:
         """The error that says what is wrong with this row."""
-        return UsageError(f"{self.path}, line {self.line}: {what}", "mend the row, or get the file anew")
+        return UsageError(
+            f"{self.path}, line {self.line}: {what}", "correct the row, or download the file again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DataFile:
     """A benchmark's file.
 
     Attributes:
@@ -85,7 +87,7 @@ class Table:
         """The file below `root`, or the shipped subset."""
         return (root or DATA) / self.folder / self.file
 
-    def rows(self, root: Path | None = None) -> list[Row]:
+    def rows(self, root: Path | None = None) -> list[DataRow]:
         """All rows of the file.
 
         Raises:
@@ -103,10 +105,10 @@ class Table:
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
         if not rows:
-            raise UsageError(f"{path} has no rows", "get the file anew")
+            raise UsageError(f"{path} has no rows", "download the file again")
         for row in rows:
             if missing := [name for name in self.fields if row.values.get(name) is None]:
-                raise row.fault(f"there is no {' and no '.join(missing)}")
+                raise row.error(f"there is no {' and no '.join(missing)}")
         return rows
 
 
@@ -115,41 +117,41 @@ def key_of(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def _json_lines(path: Path) -> Iterator[Row]:
+def _json_lines(path: Path) -> Iterator[DataRow]:
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield _json_row(path, number, line)
 
 
-def _json_row(path: Path, number: int, line: str) -> Row:
+def _json_row(path: Path, number: int, line: str) -> DataRow:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise Row(path, number, {}).fault(f"not JSON ({error.msg} at column {error.colno})") from error
+        raise DataRow(path, number, {}).error(f"not JSON ({error.msg} at column {error.colno})") from error
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or brackets in brackets
-        raise Row(path, number, {}).fault("not JSON that can be read") from error
+        raise DataRow(path, number, {}).error("not JSON that can be read") from error
     if not isinstance(values, dict):
-        raise Row(path, number, {}).fault("not an object")
+        raise DataRow(path, number, {}).error("not an object")
     if "\\u" in line:  # only an escape can spell half of a character
         try:
             require_text(json.dumps(values, ensure_ascii=False), "the row")
         except UsageError as error:
-            raise Row(path, number, {}).fault(error.message) from None
-    return Row(path, number, values)
+            raise DataRow(path, number, {}).error(error.message) from None
+    return DataRow(path, number, values)
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Iterator[DataRow]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         line = 2
         for values in reader:
             if None in values:
-                raise Row(path, line, {}).fault("more fields than the header has")
-            yield Row(path, line, values)
+                raise DataRow(path, line, {}).error("more fields than the header has")
+            yield DataRow(path, line, values)
             line = reader.line_num + 1
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from blendin_local.jobs.evaluation.dataset.data_files import DataRow
 from blendin_local.jobs.evaluation.dataset.items import Item, Verdict, shuffled
-from blendin_local.jobs.evaluation.dataset.tables import Row
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS, read_choice
 
 REASONING = "Solve the problem step by step, and give the final answer at the end."
@@ -26,11 +26,11 @@ def lettered(question: str, options: Sequence[str]) -> str:
 
 
 def choice_item(
-    row: Row, key: str, question: str, options: Sequence[str], *, gold: int, seed: int, stratum: str
+    row: DataRow, key: str, question: str, options: Sequence[str], *, gold: int, seed: int, stratum: str
 ) -> Item:
     """A question with its options in an order drawn by seed and key; `gold` counts in the stored order."""
     if not 0 <= gold < len(options) <= len(LETTERS):
-        raise row.fault(f"the right option has the index {gold}, but there are only {len(options)}")
+        raise row.error(f"the right option has the index {gold}, but there are only {len(options)}")
     order = shuffled(len(options), seed, key)
     mixed = tuple(options[index].strip() for index in order)
     reference = {"question": question.strip()}
@@ -38,6 +38,6 @@ def choice_item(
 
 
 def score_choice(item: Item, answer: str) -> Verdict:
-    """`accuracy`: the option that the answer names is the right one. Read out is its letter."""
+    """`accuracy`: the option that the answer names is the right one. Parsed is its letter."""
     choice = read_choice(answer, item.options)
     return Verdict({"accuracy": float(choice == item.gold)}, None if choice is None else LETTERS[choice])

@@ -1,4 +1,4 @@
-"""Where an evaluation keeps what it asked and what it was told.
+"""The files of an evaluation: its plan, its questions, the answers, and the report.
 
     DIR/plan.json                       what is compared, on what, with which models
     DIR/items/BENCHMARK.jsonl           the questions: an input of `blendin batch`
@@ -100,7 +100,7 @@ def write_items(path: Path, items: Sequence[Item]) -> None:
         replace_file(path, lines)
     elif path.read_bytes() != b"".join(lines):
         raise UsageError(
-            f"{path} holds other questions than are asked for now",
+            f"{path} holds other questions than this command asks",
             "give the old --seed, --full and --data, or choose another -o",
         )
 
@@ -120,7 +120,7 @@ def read_items(path: Path) -> list[Item]:
         return [_item(json.loads(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UsageError(
-            f"{path} is not a file of questions: {error}", "bring it back, or begin anew"
+            f"{path} is not a file of questions: {error}", "restore it, or start a new evaluation"
         ) from None
 
 

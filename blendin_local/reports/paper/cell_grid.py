@@ -1,7 +1,7 @@
-"""Cells laid out by pair, benchmark and method, and the record that a table or figure made of them is.
+"""Cells by pair, benchmark and method, and the record of a table or figure made of them.
 
-Here: `PaperTable`, `Cells`, and how numbers are written in tables.
-Not here: which tables and figures there are (`display_tables`, `display_figures`).
+Here: `PaperTable`, `CellGrid`, and how numbers are written in tables.
+Not here: which tables and figures there are (`tables`, `figures`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PaperTable:
     points: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Cells:
+class CellGrid:
     """Cells by pair, benchmark and variant."""
 
     def __init__(self, plan: EvalPlan, cells: Sequence[Cell]) -> None:
@@ -53,7 +53,7 @@ class Cells:
         cell = self._by_name.get((pair, benchmark, variant))
         return cell if cell is not None and cell.score is not None else None
 
-    def places(self) -> Iterator[tuple[str, str]]:
+    def pairs_by_benchmark(self) -> Iterator[tuple[str, str]]:
         """Benchmarks and pairs, a benchmark's pairs together."""
         for benchmark in self.plan.benchmarks:
             for pair in self.plan.pairs:

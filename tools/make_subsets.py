@@ -1,8 +1,7 @@
-"""The shipped subsets, made anew from complete data.
+"""The shipped subsets, recreated from the complete data.
 
 Here: `make_subsets`: 100 rows per benchmark, drawn by seed 609 within its strata, their fields unchanged.
-Run it as `python -m blendin_local.jobs.evaluation.dataset.make_subsets DATA OUT`; it writes what the package
-ships.
+Run it as `python -m tools.make_subsets DATA OUT`; it writes what the package ships.
 Not here: how rows are drawn (`items.subset`). Of JustEval-Safe only the rows whose licence allows it are
 drawn from.
 """
@@ -16,8 +15,8 @@ from pathlib import Path
 
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.justeval_safe import JUSTEVAL_SAFE, SHIPPED_SOURCE
+from blendin_local.jobs.evaluation.dataset.data_files import DataRow
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
-from blendin_local.jobs.evaluation.dataset.tables import Row
 from blendin_local.settings import EVALUATION_SEED as SEED
 
 ROWS = 100
@@ -28,7 +27,7 @@ def make_subsets(data: Path, out: Path) -> list[Path]:
     return [_write(benchmark, chosen_rows(benchmark, data), out) for benchmark in BENCHMARKS.values()]
 
 
-def chosen_rows(benchmark: Benchmark, data: Path) -> list[Row]:
+def chosen_rows(benchmark: Benchmark, data: Path) -> list[DataRow]:
     """The rows of a benchmark's subset, in the file's order."""
     read = benchmark.read(data)
     items = [item for _, item in read if isinstance(item, Item) and _may_ship(benchmark, item)]
@@ -40,8 +39,8 @@ def _may_ship(benchmark: Benchmark, item: Item) -> bool:
     return benchmark is not JUSTEVAL_SAFE or item.stratum == SHIPPED_SOURCE
 
 
-def _write(benchmark: Benchmark, rows: list[Row], out: Path) -> Path:
-    path = benchmark.table.path(out)
+def _write(benchmark: Benchmark, rows: list[DataRow], out: Path) -> Path:
+    path = benchmark.file.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":

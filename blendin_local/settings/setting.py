@@ -1,0 +1,393 @@
+"""What the table says about one setting, and how a value of it is written and checked.
+
+Here: `setting`, which declares a field of a settings class; `Setting`, the declaration as every surface reads
+it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation); and
+intervals.
+Not here: the settings themselves (`settings.table`), how each surface offers them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from blendin_local.errors import UsageError
+
+Kind = Literal["number", "count", "switch", "choice", "name", "texts"]
+Surface = Literal["cli", "toml", "chat", "save", "row", "sweep"]
+SURFACES: tuple[Surface, ...] = get_args(Surface)
+Value = TypeVar("Value")
+
+DIGITS = re.compile(r"[+-]?[0-9]{1,100}")
+SWITCH_WORDS: Mapping[str, bool] = {"on": True, "off": False, "true": True, "false": False}
+LONGEST_QUOTE = 40  # characters of a wrong value that are repeated in a message
+_KEY = "blendin_local.setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Says that a surface does not offer a setting, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """The arguments of `setting`, kept as metadata of the field."""
+
+    help: str
+    low: float
+    high: float
+    name: str
+    words: Mapping[str, Any]
+    flags: tuple[str, ...]
+    env: str
+    names: Mapping[Surface, str | Excluded]
+    role_flags: bool
+    of_pair: bool
+
+
+def setting(
+    default: Value,
+    meaning: str,
+    *,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    name: str = "",
+    words: Mapping[str, Any] | None = None,
+    flags: Sequence[str] = (),
+    env: str = "",
+    role_flags: bool = False,
+    of_pair: bool = False,
+    **names: str | Excluded,
+) -> Value:
+    """Declare a field of a settings class.
+
+    Args:
+        default: Its default.
+        meaning: The sentence that help shows; interval, choices and default are added to it.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+        name: What users call it, with hyphens; empty for the field's own name.
+        words: Words that stand for values a number cannot give, such as `auto` for None. The first one that
+            stands for a value is shown for it.
+        flags: More flags of the command line besides `--NAME`.
+        env: The environment variable that sets it.
+        role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
+        of_pair: Whether its value belongs to two particular models, so that `[defaults]` cannot have it.
+        names: For a `Surface` where it is called differently, its name there; `Excluded` where the surface
+            does not offer it.
+    """
+    unknown = set(names) - set(SURFACES)
+    if unknown:
+        raise TypeError(f"there is no surface {sorted(unknown)[0]!r}")
+    declared = _Declared(
+        meaning,
+        low,
+        high,
+        name,
+        words or {},
+        tuple(flags),
+        env,
+        cast("Mapping[Surface, str | Excluded]", names),
+        role_flags,
+        of_pair,
+    )
+    return field(default=default, metadata={_KEY: declared})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as every surface reads it.
+
+    Attributes:
+        field: Name of the field in its settings class.
+        name: What users call it, with hyphens.
+        kind: What its values are: a number, a whole number, on or off, one of a few words, a name, texts.
+        default: Its default.
+        nullable: Whether None is a value.
+        choices: The words of a choice.
+        help: The sentence that help shows.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+        words: Words that stand for values.
+        flags: Its flags on the command line; empty where it has none.
+        env: Its environment variable, or empty.
+        names: Its name on each surface; `Excluded` where it is not offered.
+        role_flags: Whether each of the two models can have its own.
+        of_pair: Whether its value belongs to two particular models.
+    """
+
+    field: str
+    name: str
+    kind: Kind
+    default: Any
+    nullable: bool
+    choices: tuple[str, ...]
+    help: str
+    low: float
+    high: float
+    words: Mapping[str, Any]
+    flags: tuple[str, ...]
+    env: str
+    names: Mapping[Surface, str | Excluded]
+    role_flags: bool
+    of_pair: bool
+
+    def on(self, surface: Surface) -> str | None:
+        """Its name on a surface, None where it is not offered there."""
+        name = self.names[surface]
+        return None if isinstance(name, Excluded) else name
+
+    def word_of(self, value: object) -> str:
+        """A value as users write it: `0.4`, `auto`, `on`."""
+        for word, meaning in self.words.items():
+            if type(meaning) is type(value) and meaning == value:
+                return word
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if isinstance(value, tuple):
+            return " ".join(shlex.quote(text) if text.isprintable() else repr(text) for text in value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    @property
+    def shown_words(self) -> tuple[str, ...]:
+        """The words that stand for values, but for numbers of old (`--seed -1`)."""
+        return tuple(word for word in self.words if not word.startswith("-"))
+
+    @property
+    def range_text(self) -> str:
+        """The interval or the choices in words: `0 to 1`, `at least 1`, `bytes or prefix`."""
+        if self.choices:
+            return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
+        if self.kind not in {"number", "count"}:
+            return ""
+        open_end = self.high == float("inf") or self.high >= 2**31 - 1
+        interval = f"at least {self.low:g}" if open_end else f"{self.low:g} to {self.high:g}"
+        return ", or ".join(filter(None, [interval, " or ".join(self.shown_words)]))
+
+    @property
+    def help_text(self) -> str:
+        """The sentence with interval or choices and the default."""
+        facts = [self.range_text, f"default {self.word_of(self.default)}" if self.default != () else ""]
+        return f"{self.help} ({'; '.join(filter(None, facts))})" if any(facts) else self.help
+
+    def check(self, value: object, name: str = "") -> None:
+        """Raise `UsageError` unless a settings class may hold this value."""
+        name = name or self.name
+        if (value is None and self.nullable) or (isinstance(value, str) and value in self.words.values()):
+            return
+        if self.kind == "number":
+            require_between(name, value, self.low, self.high)
+        elif self.kind == "count":
+            require_count(name, value, self.low, self.high)
+        elif self.kind == "choice":
+            self._require_choice(name, value)
+        elif not _has_type(self.kind, value):
+            raise UsageError(f"{name} is {_quoted(value)}", f"give {_EXPECTED[self.kind]}")
+
+    def _require_choice(self, name: str, value: object) -> None:
+        if not isinstance(value, str) or value not in self.choices:
+            raise UsageError(f"{name} is {_quoted(value)}", f"choose one of {', '.join(self.choices)}")
+
+    def parse(self, text: str, name: str = "") -> Any:  # noqa: ANN401 - settings have many types
+        """A value from its text, as it is typed on the command line, in a chat or in a sweep.
+
+        Args:
+            text: What was typed.
+            name: What messages call the setting; empty for its own name.
+
+        Raises:
+            UsageError: The text is no value of this kind. The interval is checked by the settings class.
+        """
+        name = name or self.name
+        if text in self.words:
+            return self.words[text]
+        if self.kind == "choice":
+            self._require_choice(name, text)
+        elif self.kind == "switch":
+            return self._switch(text, name)
+        elif self.kind == "texts":
+            return _split(text, name)
+        elif self.kind in {"number", "count"}:
+            return self._number(text, name)
+        return text
+
+    def _switch(self, text: str, name: str) -> bool:
+        if text not in SWITCH_WORDS:
+            raise UsageError(f"{name} is {_quoted(text)}", "give on or off")
+        return SWITCH_WORDS[text]
+
+    def _number(self, text: str, name: str) -> float:
+        whole = self.kind == "count"
+        try:
+            if not whole:
+                return float(text)
+            if DIGITS.fullmatch(text):
+                return int(text)
+        except ValueError:
+            pass
+        wanted = " or ".join(["a whole number" if whole else "a number", *self.shown_words])
+        raise UsageError(f"{name} is {_quoted(text)}", f"give {wanted}")
+
+    def from_file(self, value: object) -> Any:  # noqa: ANN401 - settings have many types
+        """A value out of models.toml or JSON, whose kind was checked: words and lists as their meaning."""
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
+        return tuple(value) if isinstance(value, list) else value
+
+
+_EXPECTED: Mapping[Kind, str] = {
+    "switch": "True or False",
+    "name": "a name",
+    "texts": "a tuple of texts",
+}
+
+
+def _has_type(kind: Kind, value: object) -> bool:
+    if kind == "texts":
+        return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
+    return isinstance(value, bool if kind == "switch" else str)
+
+
+def settings_of(table: type) -> tuple[Setting, ...]:
+    """The settings that a settings class declares, in order."""
+    return _settings_of(cast("Any", table))
+
+
+@lru_cache(maxsize=64)
+def _settings_of(table: Any) -> tuple[Setting, ...]:  # noqa: ANN401 - for mypy a type is not hashable
+    hints = get_type_hints(table)
+    return tuple(
+        _setting(each.name, hints[each.name], each.default, each.metadata[_KEY])
+        for each in fields(table)
+        if _KEY in each.metadata
+    )
+
+
+def settings_on(surface: Surface, *tables: type) -> dict[str, Setting]:
+    """The settings that a surface offers, by their names there."""
+    every = (each for table in tables for each in settings_of(table))
+    return {name: each for each in every if (name := each.on(surface)) is not None}
+
+
+def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting:  # noqa: ANN401 - a type hint
+    if default is MISSING:
+        raise TypeError(f"the setting {name} has no default")
+    shown = declared.name or name.replace("_", "-")
+    key = shown.replace("-", "_")
+    own: dict[Surface, str | Excluded] = {
+        "cli": f"--{shown}",
+        "toml": key,
+        "chat": shown,
+        "save": name,
+        "row": key,
+        "sweep": shown,
+    }
+    names = own | dict(declared.names)
+    kind, nullable, choices = _kind_of(hint)
+    cli = names["cli"]
+    return Setting(
+        field=name,
+        name=shown,
+        kind=kind,
+        default=default,
+        nullable=nullable,
+        choices=choices,
+        help=declared.help,
+        low=declared.low,
+        high=declared.high,
+        words=declared.words,
+        flags=() if isinstance(cli, Excluded) else (cli, *declared.flags),
+        env=declared.env,
+        names=names,
+        role_flags=declared.role_flags,
+        of_pair=declared.of_pair,
+    )
+
+
+def _kind_of(hint: Any) -> tuple[Kind, bool, tuple[str, ...]]:  # noqa: ANN401 - a type hint
+    """The kind of values, whether None is one, and the words of a choice."""
+    members = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    nullable = NoneType in members
+    plain = [member for member in members if member is not NoneType and get_origin(member) is not Literal]
+    if not plain:
+        return "choice", nullable, tuple(word for member in members for word in get_args(member))
+    kinds: dict[Any, Kind] = {bool: "switch", float: "number", int: "count", str: "name", tuple: "texts"}
+    return kinds[get_origin(plain[0]) or plain[0]], nullable, ()
+
+
+def check_settings(settings: Any) -> None:  # noqa: ANN401 - any settings class
+    """Raise `UsageError` unless every field of a settings object holds an allowed value."""
+    for each in settings_of(type(settings)):
+        each.check(getattr(settings, each.field))
+
+
+def to_settings(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """Fields of settings out of named values; None means not set."""
+    given = {name: value for name, value in values.items() if name in known and value is not None}
+    return {known[name].field: known[name].from_file(value) for name, value in given.items()}
+
+
+def require_types(table: type, values: Mapping[str, Any]) -> None:
+    """Raise TypeError unless values out of a file have the types that a settings class has.
+
+    Args:
+        table: A settings class.
+        values: Some of its fields.
+    """
+    known = {each.field: each for each in settings_of(table)}
+    for name, value in values.items():
+        each = known[name]
+        if value is None:
+            right = each.nullable
+        elif each.kind in {"number", "count"}:
+            right = isinstance(value, int | float) and not isinstance(value, bool)
+            right = right or (isinstance(value, str) and value in each.words.values())
+        elif each.kind == "texts":
+            right = isinstance(value, tuple) and _has_type("texts", value)
+        else:
+            right = isinstance(value, bool if each.kind == "switch" else str)
+        if not right:
+            raise TypeError(f"{name} is {value!r:.40}")
+
+
+def require_between(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
+    """Raise `UsageError` unless `value` is a number with `low <= value <= high` (`nan` is refused too)."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{name} is {_quoted(value)}", "give a number")
+    number: Any = value
+    if not low <= number <= high:
+        bounds = f"lie between {low:g} and {high:g}" if high != float("inf") else f"be at least {low:g}"
+        raise UsageError(f"{name} is {_shown(number)}, but must {bounds}")
+
+
+def require_count(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
+    """Raise `UsageError` unless `value` is a whole number between `low` and `high`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError(f"{name} is {_quoted(value)}", "give a whole number")
+    require_between(name, value, low, high)
+
+
+def _shown(value: float) -> str:
+    return "a number of more than 30 digits" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, int) and abs(value) > 10**LONGEST_QUOTE:
+        return "a number of more than 30 digits"
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE + 2 else f"{text[:LONGEST_QUOTE]}..."
+
+
+def _split(text: str, name: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{name} is {_quoted(text)}", "close the quotation mark") from error

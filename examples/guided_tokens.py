@@ -1,0 +1,32 @@
+"""Answer one question, and print which tokens the guide changed.
+
+python examples/guided_tokens.py "Who was Marie Curie?"
+python examples/guided_tokens.py "Hello" --base base.gguf --guide guide.gguf
+"""
+
+import argparse
+
+from blendin_local import AnswerSettings, open_pair
+
+
+def main() -> None:
+    """Ask the demo pair, or two files, one question."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("question")
+    parser.add_argument("--base", help="GGUF file of the base; by default the demo pair is used")
+    parser.add_argument("--guide", help="GGUF file of the guide")
+    parser.add_argument("-n", type=int, default=120, help="maximum number of tokens")
+    options = parser.parse_args()
+
+    pair = "demo" if options.base is None else None
+    with open_pair(pair, base=options.base, guide=options.guide, pull=True) as opened:
+        answer = opened.respond(options.question, answer=AnswerSettings(max_tokens=options.n))
+    print(answer.text)
+    for step in answer.steps:
+        if step.source == "changed":
+            print(f"{step.i:4}  {step.text!r} instead of {step.base_top.text!r}, alpha {step.alpha:.2f}")
+    print(f"{answer.blend.intervention_rate:.0%} asked, {answer.blend.changed_rate:.0%} changed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tests of the Python API: opening a pair, asking it."""
