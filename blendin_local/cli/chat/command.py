@@ -36,7 +36,7 @@ def chat(
     sampling: SamplingOptions,
     answer: AnswerOptions,
 ) -> None:
-    """ChatHistory in turns; /help lists what can be asked about an answer."""
+    """Chat with a pair. Type /help for the commands."""
     from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415 - `--help` must not wait for these
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
