@@ -29,9 +29,9 @@ types:
 layers:
     {{python}} -c "from importlinter.cli import lint_imports_command as run; run()"
 
-# Run the fast tests: no models, no subprocesses of the program
+# Run the fast tests on all cores: no models, no subprocesses of the program
 fast *arguments:
-    {{python}} -m pytest -m "{{fast}}" {{arguments}}
+    {{python}} -m pytest -n auto --dist worksteal -m "{{fast}}" {{arguments}}
 
 # Run all tests; downloads the demo pair once (351 MB)
 test *arguments:

@@ -16,7 +16,7 @@ pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage"]
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
 DEMO = ("demo_base", "demo_guide")
 DEMO_PATHS = frozenset(f"{name}_path" for name in DEMO)
-CLI = Path(__file__).parent / "cli"
+CLI, FAULTS = (Path(__file__).parent / folder for folder in ("cli", "faults"))
 
 LEDGER = pytest.StashKey[Ledger]()
 
@@ -34,10 +34,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Marks that follow from where a test stands and what it asks for: `cli` and `model`."""
+    """Marks that follow from where a test stands and what it asks for: `cli`, `slow` and `model`."""
     for item in items:
         if CLI in item.path.parents:
             item.add_marker(pytest.mark.cli)
+        if FAULTS in item.path.parents:
+            item.add_marker(pytest.mark.slow)
         if not DEMO_PATHS.isdisjoint(item.fixturenames):
             item.add_marker(pytest.mark.model)
 

@@ -81,6 +81,7 @@ def logits_after(model, ids, threads, governor=None):
     return np.array(found), evaluations
 
 
+@pytest.mark.slow
 def test_every_evaluation_runs_on_the_count_that_was_chosen(toy_path):
     """A pace that changes at every call is obeyed by every kind of memory, and the record says how often."""
     model = Model(toy_path, ModelSettings())
@@ -124,6 +125,7 @@ def test_the_counts_used_are_in_the_json(toys):
     assert set(alone.timings.threads) == {"base"}
 
 
+@pytest.mark.slow
 def test_reproducible_answers_are_the_same_idle_and_busy(toys):
     """With processes spinning beside, in a context long enough for kernels that depend on threads."""
     setup = setup_of(*toys, reproducible=True)
@@ -149,6 +151,7 @@ def test_reproducible_answers_of_real_models_are_the_same_idle_and_busy(demo_bas
     assert busy.steps == idle.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "hybrid"])
 def test_counts_of_threads_move_the_last_bits(tmp_path, kind):
     """Why --reproducible is there: with flash attention, beyond 256 cells, the bits depend on threads."""

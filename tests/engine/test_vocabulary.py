@@ -54,6 +54,7 @@ def test_joined_bytes_give_the_text_back(family_vocabulary, text):
     assert joined(family_vocabulary, ids) == text.encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=chunks, keep=st.integers(0, 30))
 def test_windowed_tokenization_equals_full(family_vocabulary, parts, keep):

@@ -66,6 +66,7 @@ def test_a_batch_in_a_call(spec, capfd):
     assert result.to_json()["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_stopped_batch_is_resumed_by_the_same_spec(spec):
     """The result says it was stopped; the next call answers the other rows, and a third loads nothing."""
     finished = []
@@ -111,6 +112,7 @@ def test_overwriting_needs_a_yes(spec):
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_adopting_describes_what_is_there(spec):
     """The question comes after lines that describe it; with a yes the batch is resumed."""
     run_batch(with_fields(spec, limit=3))

@@ -13,6 +13,8 @@ from blendin_local.jobs import CheckSpec, keep_temperatures, run_check
 from blendin_local.pair.resolve import PairSpec
 from tests.toys import make_toy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):

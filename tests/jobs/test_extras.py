@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.cli
+
 WITHOUT = (
     "import sys\n"
     "for name in {missing}: sys.modules[name] = None\n"

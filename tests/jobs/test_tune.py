@@ -88,6 +88,7 @@ def test_a_rate_that_can_be_reached_is_reached(top1_probs, rate):
         assert min(abs(outcome_of(blend).intervention_rate - rate) for blend in asked_for) <= 0.02
 
 
+@pytest.mark.slow
 def test_the_best_setting_is_found_and_kept(tmp_path):
     """A pair that is clearly best at alpha 0.6 and threshold 0.3 is tuned to them."""
     found = tried(trial_runner(tmp_path), SettledAnswers(likes(0.6, 0.3)), appendix_a4_search(DEFAULT))
@@ -174,6 +175,7 @@ def test_trials_on_other_questions_are_not_mixed(tmp_path):
         trial_runner(tmp_path, 61)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.6])
 def test_a_wanted_rate_is_reached(tmp_path, rate):
     """The threshold found asks the guide at that share of the steps, within the tolerance, in a real run."""

@@ -42,8 +42,9 @@ def hub(monkeypatch, tmp_path):
 
 
 def announced(size=1000, digest="0" * 64, **more):
-    """The headers of a file on the hub."""
-    return {"ETag": f'"{digest}"', "X_Linked_Size": size, "X_Linked_Etag": f'"{digest}"', **more}
+    """The headers of a file on the hub; each answer closes its connection, as this server does."""
+    known = {"Connection": "close", "ETag": f'"{digest}"', "X_Linked_Size": size}
+    return {**known, "X_Linked_Etag": f'"{digest}"', **more}
 
 
 def fetch_from(server, store, reference=f"hf://{REPO}/{NAME}", entry=None):

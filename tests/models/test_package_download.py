@@ -109,6 +109,7 @@ def test_progress_is_seen_while_a_wheel_is_on_its_way(toy, store, wheels, monkey
     assert len({count for count in seen if 0 < count < size}) >= 3
 
 
+@pytest.mark.slow
 def test_a_missing_package_gives_pips_reason(toy, store, wheels):
     """The last line of pip's complaint is in the message."""
     for wheel in wheels.iterdir():
@@ -119,6 +120,7 @@ def test_a_missing_package_gives_pips_reason(toy, store, wheels):
     assert caught.value.hint
 
 
+@pytest.mark.slow
 def test_no_network_is_said_in_plain_words(toy, store, monkeypatch):
     """An index that cannot be reached is named as such, not by a page of retries."""
     monkeypatch.delenv("PIP_NO_INDEX")
@@ -149,6 +151,7 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(toy, store, monkeypatch)
     assert "BLENDIN_CACHE" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_second_fetcher_waits_for_the_first(toy, store):
     """While another process holds the lock, the second waits, says so, and then finds the file."""
     target = store.path_of(toy.sources[0])
@@ -165,6 +168,7 @@ def test_a_second_fetcher_waits_for_the_first(toy, store):
     assert filelock.FileLock(next((store.root / "locks").iterdir())).acquire(timeout=0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_pip_and_keeps_finished_parts(toy, store, tmp_path):
     """An interrupt in the middle of the second part leaves no child and no half file."""
     slow = tmp_path / "slow_pip.py"

@@ -135,6 +135,7 @@ def test_pip_reads_and_runs_nothing_of_the_working_directory(toy, store, hostile
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_pip_never_builds(store, wheels, mark, hostile, monkeypatch):
     """A source package is no data, even where the user's settings prefer sources for other work."""
     with tarfile.open(wheels / "blendin-src-1.0.tar.gz", "w:gz") as archive:

@@ -293,6 +293,7 @@ NASTY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", NASTY)
 def test_endless_repetition_is_read_in_no_time(benchmark, piece):
     """What a model repeats to the limit, thousands of characters long, is scored at once."""
