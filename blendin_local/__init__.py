@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from blendin_local.pair.pair import Pair, PairSetup, Request
-    from blendin_local.pair.resolve import open_pair
+    from blendin_local.pair.resolve import PairSpec, open_pair
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 _EXPORTS = {
@@ -39,7 +39,7 @@ _EXPORTS = {
         "PairError",
         "UsageError",
     ),
-    "pair.resolve": ("open_pair",),
+    "pair.resolve": ("PairSpec", "open_pair"),
     "decode.stream": ("AnswerStream",),
     "pair.pair": ("Pair", "PairSetup", "Request"),
     "settings": ("AnswerSettings", "BlendSettings", "ModelSettings", "SamplingSettings"),
@@ -62,6 +62,7 @@ __all__ = [
     "Pair",
     "PairError",
     "PairSetup",
+    "PairSpec",
     "Request",
     "SamplingSettings",
     "Step",

@@ -5,8 +5,8 @@ python examples/batch.py prompts.txt answers.jsonl
 
 import argparse
 
+from blendin_local import PairSpec
 from blendin_local.jobs import BatchSpec, run_batch
-from blendin_local.pair.resolve import PairSpec
 
 
 def main() -> None:

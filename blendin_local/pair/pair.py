@@ -332,6 +332,7 @@ class Pair:
             **self.setup.prompt_facts(),
             "guide_template": self._chat_template().digest if own else None,
             "n_parallel": self.setup.n_parallel,
+            "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }
 
 
