@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Message
+from blendin_local.core.prompts import Conversation
 from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.trace import TracePolicy, with_trace
@@ -29,14 +29,14 @@ class Request:
 
     Attributes:
         key: The caller's own identifier.
-        messages: The conversation; the last message asks for the answer.
+        messages: A question, or messages of which the last asks for the answer; as in `Pair.stream`.
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
         answer: Limits and stop strings; those of the base's template are added.
     """
 
     key: str
-    messages: Sequence[Message]
+    messages: Conversation
     blend: BlendSettings = field(default_factory=BlendSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     answer: AnswerSettings = field(default_factory=AnswerSettings)

@@ -51,7 +51,8 @@ class RoleContext:
         The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
         tokens: the answer keeps those it was made of. Any other is tokenized whole; of what is read, one that
         goes on from the same conversation keeps all that is the same. Prompts are the same where they have
-        the same text and may hold control tokens in the same places: text that spells a conversation is none.
+        the same text and may hold control tokens in the same positions: text that spells a conversation is
+        not one.
 
         Args:
             prompt: The rendered prompt.
@@ -107,13 +108,13 @@ class RoleContext:
         return (
             rest.lstrip().startswith(answer)
             and self._stays_text(prompt, parting[0], end)
-            and any(place == closing for place, _ in control_positions(controls, prompt))
+            and any(position == closing for position, _ in control_positions(controls, prompt))
         )
 
     def _stays_text(self, prompt: tuple[Span, ...], start: int, end: int) -> bool:
-        """Whether no control token begins between two places."""
-        places = control_positions(self.context.model.vocabulary.controls, prompt)
-        return not any(start <= place < end for place, _ in places)
+        """Whether no control token begins between two positions."""
+        positions = control_positions(self.context.model.vocabulary.controls, prompt)
+        return not any(start <= position < end for position, _ in positions)
 
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""

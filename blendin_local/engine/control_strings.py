@@ -60,11 +60,11 @@ class ControlStrings:
 
     def starts(self, text: str) -> Iterator[int]:
         """Where one begins, inside others too."""
-        places = (match.start() for match in self._first.finditer(text))
-        return (start for start in places if self.at(text, start) is not None)
+        positions = (match.start() for match in self._first.finditer(text))
+        return (start for start in positions if self.at(text, start) is not None)
 
     def find(self, text: str) -> Iterator[tuple[int, str]]:
-        """Place and string of each, from the left, the longest first, none inside another."""
+        """Position and string of each, from the left, the longest first, none inside another."""
         free = 0
         for start in self.starts(text):
             found = self.at(text, start)

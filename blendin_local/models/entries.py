@@ -28,7 +28,7 @@ class PackagePart:
     Attributes:
         package: The package's name.
         version: Its exact version.
-        member: The piece's place inside the wheel.
+        member: The piece's path inside the wheel.
         size: Bytes of the wheel, for a true progress bar; 0 where not known.
     """
 

@@ -37,7 +37,7 @@ FILE_NAME = "models.toml"
 # facts about one file; an entry that names another source must not inherit them
 FILE_FACTS = ("size", "sha256", "license", "notice", *SOURCE_KEYS)
 
-Place = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is empty
+SettingKey = tuple[str, str, str]  # section, entry, key; the entry of [defaults] is empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Registry:
     templates: Mapping[str, PlainTemplate]
     defaults: Defaults
     files: tuple[Path, ...] = ()
-    origins: Mapping[Place, Path] = field(default_factory=dict)
+    origins: Mapping[SettingKey, Path] = field(default_factory=dict)
     untrusted: Path | None = None
 
     def origins_of(self, section: str, name: str) -> dict[str, Path]:
         """Return the file that each value of an entry comes from."""
-        return {place[2]: path for place, path in self.origins.items() if place[:2] == (section, name)}
+        return {at[2]: path for at, path in self.origins.items() if at[:2] == (section, name)}
 
     def distrusted(self, pair: str) -> Path | None:
         """Return the untrusted file if the pair comes from it, else None."""
@@ -173,7 +173,7 @@ class _Merged:
 
     def __init__(self) -> None:
         self.tables: dict[Name, dict[str, Any]] = {}
-        self.origins: dict[Place, RegistryFile] = {}
+        self.origins: dict[SettingKey, RegistryFile] = {}
         self.files: dict[Name, list[str]] = {}
 
     def add(self, file: RegistryFile, content: Table) -> None:
@@ -201,8 +201,8 @@ class _Merged:
             self.origins.pop(("models", name, key), None)
 
     def trusted(self, section: str, name: str, keys: tuple[str, ...]) -> bool:
-        places = ((section, name, key) for key in keys)
-        return all(self.origins[place].trusted for place in places if place in self.origins)
+        wanted = ((section, name, key) for key in keys)
+        return all(self.origins[at].trusted for at in wanted if at in self.origins)
 
     def registry(self, files: tuple[Path, ...], untrusted: Path | None) -> Registry:
         of = {section: self._section(section) for section in SECTIONS}
@@ -212,7 +212,7 @@ class _Merged:
             templates={name: self._template(name, table) for name, table in of["templates"].items()},
             defaults=Defaults(**_settings_apart(self.tables.get(("defaults", ""), {}))),
             files=files,
-            origins={place: file.path for place, file in self.origins.items()},
+            origins={at: file.path for at, file in self.origins.items()},
             untrusted=untrusted,
         )
 

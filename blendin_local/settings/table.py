@@ -295,12 +295,12 @@ class CheckSettings:
         excessive_rate: Intervention rate above which guidance tends to hurt.
         idle_changed_rate: Changed rate at or below which the base alone says the same.
         guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone says the same.
-        guide_wins: Share of differing asked places at which the guide's choice must win for that.
+        guide_wins: Share of differing asked steps at which the guide's choice must win for that.
         template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
             prompt; below it the template is hardly the one it was trained with.
         runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
             by the guide, from which the guide is said never to end its answers.
-        calibration_gap: Calibration error beyond chance, at uncertain places, that is worth a remark.
+        calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
     """
 
     n_prompts: int = 20

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from blendin_local.cli.batch.options import ReportOptions, RowOptions
+from blendin_local.cli.batch.options import BatchReportOptions, RowOptions
 from blendin_local.cli.common.grouped import grouped
 from blendin_local.cli.common.options import (
     AnswerOptions,
@@ -51,7 +51,7 @@ def batch(
     blend: BlendOptions,
     sampling: SamplingOptions,
     answer: AnswerOptions,
-    report: ReportOptions,
+    report: BatchReportOptions,
 ) -> None:
     """Answer a file of prompts. Run the same command again to resume."""
     from blendin_local.cli.batch.run import run  # noqa: PLC0415 - `--help` must not wait for it

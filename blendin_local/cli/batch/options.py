@@ -45,7 +45,7 @@ class RowOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class BatchReportOptions:
     """What is written beside the answers."""
 
     steps: Annotated[bool, _report("--steps", help="Include the record of every step.")] = False

@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from blendin_local.cli.batch.options import ReportOptions, RowOptions
+from blendin_local.cli.batch.options import BatchReportOptions, RowOptions
 from blendin_local.cli.common.asking import confirmation
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
@@ -35,7 +35,9 @@ from blendin_local.views.theme import make_console
 NOT_REPEATED = {"--restart", "--adopt", "--yes", "-y"}  # by the command that resumes
 
 
-def run(source: Path, out: Path, rows: RowOptions, report: ReportOptions, session: SessionOptions) -> None:
+def run(
+    source: Path, out: Path, rows: RowOptions, report: BatchReportOptions, session: SessionOptions
+) -> None:
     """Answer a file of prompts.
 
     Raises:
@@ -71,7 +73,7 @@ def run(source: Path, out: Path, rows: RowOptions, report: ReportOptions, sessio
 
 
 def _spec(
-    source: Path, out: Path, rows: RowOptions, report: ReportOptions, session: SessionOptions
+    source: Path, out: Path, rows: RowOptions, report: BatchReportOptions, session: SessionOptions
 ) -> BatchSpec:
     return BatchSpec(
         source,
@@ -101,7 +103,7 @@ def _show(err: Console, result: BatchResult) -> None:
         print_stopped(err, kept if progress.wanted else "no row was answered", without=NOT_REPEATED)
 
 
-def _fail(err: Console, result: BatchResult, report: ReportOptions) -> None:
+def _fail(err: Console, result: BatchResult, report: BatchReportOptions) -> None:
     failure = RowsFailedError(
         f"{result.progress.failed} of {row_count(result.progress.wanted)} have no answer",
         f"{result.paths.errors} says why; --retry-errors answers them again",
@@ -112,7 +114,7 @@ def _fail(err: Console, result: BatchResult, report: ReportOptions) -> None:
     raise typer.Exit(failure.exit_code)
 
 
-def _show_dry_run(err: Console, result: BatchResult, report: ReportOptions) -> None:
+def _show_dry_run(err: Console, result: BatchResult, report: BatchReportOptions) -> None:
     if report.json:
         return
     progress = result.progress

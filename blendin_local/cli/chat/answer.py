@@ -12,7 +12,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.cli.chat.state import AnswerStream, ChatHistory, ChatPair, ChatSettings, ChatStart, Turn
+from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer, Turn
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
@@ -103,7 +103,7 @@ class Chat:
 
     def _begin(
         self, question: str, settings: ChatSettings, should_stop: Callable[[], bool]
-    ) -> tuple[AnswerStream, int]:
+    ) -> tuple[StreamedAnswer, int]:
         """Begin the answer without the oldest turns that do not fit into the context."""
         dropped = 0
         while True:

@@ -16,8 +16,8 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 from blendin_local.views.answer import View
 
 
-class AnswerStream(Protocol):
-    """An answer while it grows."""
+class StreamedAnswer(Protocol):
+    """What a chat needs of an answer while it grows; `AnswerStream` is one."""
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text to show; text that may be the beginning of a stop string is held back."""
@@ -39,7 +39,7 @@ class ChatPair(Protocol):
         sampling: SamplingSettings,
         answer: AnswerSettings,
         should_stop: Callable[[], bool],
-    ) -> AnswerStream:
+    ) -> StreamedAnswer:
         """Begin the answer to the last message; raises ContextFullError if the prompt does not fit."""
 
     def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:

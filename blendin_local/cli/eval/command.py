@@ -14,7 +14,7 @@ import typer
 
 from blendin_local.cli.common.grouped import grouped
 from blendin_local.cli.common.options import BlendOptions, ModelOptions, RuntimeOptions
-from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
+from blendin_local.cli.eval.options import EvalReportOptions, ItemOptions, JudgeOptions, WhatOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def evaluate(
     runtime: RuntimeOptions,
     blend: BlendOptions,
     judge: JudgeOptions,
-    report: ReportOptions,
+    report: EvalReportOptions,
 ) -> None:
     """Compare methods and models on benchmarks. A stopped run resumes with the same command."""
     from blendin_local.cli.eval import run  # noqa: PLC0415 - `--help` must not wait for it

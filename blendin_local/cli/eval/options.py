@@ -115,7 +115,7 @@ class JudgeOptions:
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class EvalReportOptions:
     """What is run, kept and shown."""
 
     score_only: Annotated[

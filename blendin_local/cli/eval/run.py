@@ -25,7 +25,7 @@ from blendin_local.cli.common.options import (
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.progress import print_stopped, show_progress
 from blendin_local.cli.common.session import interaction, pair_spec
-from blendin_local.cli.eval.options import ItemOptions, JudgeOptions, ReportOptions, WhatOptions
+from blendin_local.cli.eval.options import EvalReportOptions, ItemOptions, JudgeOptions, WhatOptions
 from blendin_local.cli.eval.progress import eval_line
 from blendin_local.jobs.evaluation.job import run_eval
 from blendin_local.jobs.evaluation.score.report import Report
@@ -48,7 +48,7 @@ class EvalCommand:
     runtime: RuntimeOptions
     blend: BlendOptions
     judge: JudgeOptions
-    report: ReportOptions
+    report: EvalReportOptions
 
     def spec(self) -> EvalSpec:
         """What the options ask for.

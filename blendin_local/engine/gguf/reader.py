@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
     kind: int
     n: int
-    place: int
+    position: int
     array: bool
 
 
@@ -118,56 +118,56 @@ class GgufFile:
         _require("the number of keys", n_keys, _MOST_KEYS)
         _require("the number of tensors", n_tensors, _MOST_TENSORS)
         self.entries: dict[str, Entry] = {}
-        place = 24
+        position = 24
         for _ in range(n_keys):
-            place = self._walk_entry(place)
+            position = self._walk_entry(position)
         alignment = self._alignment()
         self.tensors: list[Tensor] = []
-        place = self._walk_tensors(place, n_tensors, alignment)
-        self.header_bytes = _padded(place, alignment)
-        self.least_size = self.header_bytes + self._end if n_tensors else place
+        position = self._walk_tensors(position, n_tensors, alignment)
+        self.header_bytes = _padded(position, alignment)
+        self.least_size = self.header_bytes + self._end if n_tensors else position
 
-    def _unpack(self, layout: str, place: int) -> tuple[int, ...]:
-        return struct.unpack_from("<" + layout, self._data, place)
+    def _unpack(self, layout: str, position: int) -> tuple[int, ...]:
+        return struct.unpack_from("<" + layout, self._data, position)
 
-    def _text(self, place: int, most: int, what: str) -> tuple[str, int]:
+    def _text(self, position: int, most: int, what: str) -> tuple[str, int]:
         """A string and where it ends."""
-        [length] = self._unpack("Q", place)
+        [length] = self._unpack("Q", position)
         _require(f"the length of {what}", length, most)
-        place += 8
-        if place + length > len(self._data):
+        position += 8
+        if position + length > len(self._data):
             raise _TooShortError
-        return self._data[place : place + length].decode("utf-8", "replace"), place + length
+        return self._data[position : position + length].decode("utf-8", "replace"), position + length
 
-    def _walk_entry(self, place: int) -> int:
-        key, place = self._text(place, _KEY_BYTES, "a key")
-        [kind] = self._unpack("I", place)
-        place += 4
+    def _walk_entry(self, position: int) -> int:
+        key, position = self._text(position, _KEY_BYTES, "a key")
+        [kind] = self._unpack("I", position)
+        position += 4
         count, array = 1, kind == _ARRAY
         if array:
-            kind, count = self._unpack("IQ", place)
-            place += 12
+            kind, count = self._unpack("IQ", position)
+            position += 12
         if key in self.entries:
             raise _DamagedError(f"the key {shown(key)} comes twice")
-        self.entries[key] = Entry(kind, count, place, array)
+        self.entries[key] = Entry(kind, count, position, array)
         if kind == _STRING:
-            return self._past_strings(place, count)
+            return self._past_strings(position, count)
         if kind not in _SCALARS:
             raise _DamagedError(f"{shown(key)} has the unknown type {kind}")
-        end = place + count * struct.calcsize("<" + _SCALARS[kind])
+        end = position + count * struct.calcsize("<" + _SCALARS[kind])
         if end > len(self._data):
             raise _TooShortError
         return end
 
-    def _past_strings(self, place: int, count: int) -> int:
+    def _past_strings(self, position: int, count: int) -> int:
         data, unpack = self._data, struct.Struct("<Q").unpack_from
         if count > len(data) // 8:
             raise _TooShortError
         for _ in range(count):
-            place += 8 + unpack(data, place)[0]
-        if place > len(data):
+            position += 8 + unpack(data, position)[0]
+        if position > len(data):
             raise _TooShortError
-        return place
+        return position
 
     def _alignment(self) -> int:
         entry = self.entries.get("general.alignment")
@@ -178,19 +178,19 @@ class GgufFile:
             raise _DamagedError(f"general.alignment is {alignment}, and must be a power of two, at least 8")
         return alignment
 
-    def _walk_tensors(self, place: int, count: int, alignment: int) -> int:
+    def _walk_tensors(self, position: int, count: int, alignment: int) -> int:
         """Read the descriptions; the weights must follow one another, as llama.cpp demands."""
         names: set[str] = set()
         self._end = 0
         for _ in range(count):
-            name, place = self._text(place, _TENSOR_NAME_BYTES, "a tensor's name")
+            name, position = self._text(position, _TENSOR_NAME_BYTES, "a tensor's name")
             if name in names:
                 raise _DamagedError(f"the tensor {shown(name)} comes twice")
             names.add(name)
-            [n_dimensions] = self._unpack("I", place)
+            [n_dimensions] = self._unpack("I", position)
             _require(f"the number of dimensions of {shown(name)}", n_dimensions, _MOST_DIMENSIONS)
-            *shape, kind, offset = self._unpack("Q" * n_dimensions + "IQ", place + 4)
-            place += 4 + 8 * n_dimensions + 12
+            *shape, kind, offset = self._unpack("Q" * n_dimensions + "IQ", position + 4)
+            position += 4 + 8 * n_dimensions + 12
             if offset != self._end:
                 raise _DamagedError(f"the tensor {shown(name)} lies at {offset:,} instead of {self._end:,}")
             tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind))
@@ -198,7 +198,7 @@ class GgufFile:
             self._end = _padded(offset + tensor.size, alignment)
         if self.tensors:
             self._end = offset + tensor.size  # the last one need not be padded
-        return place
+        return position
 
     def __enter__(self) -> Self:
         return self
@@ -214,8 +214,8 @@ class GgufFile:
         if entry is None or entry.array:
             return None
         if entry.kind == _STRING:
-            return self._text(entry.place, len(self._data), key)[0]
-        return self._unpack(_SCALARS[entry.kind], entry.place)[0]
+            return self._text(entry.position, len(self._data), key)[0]
+        return self._unpack(_SCALARS[entry.kind], entry.position)[0]
 
     def numbers(self, key: str) -> tuple[int, ...] | None:
         """The whole numbers under `key`, be it one or a short array; None where there are none."""
@@ -226,27 +226,27 @@ class GgufFile:
         entry = self.entries.get(key)
         if entry is None or entry.kind == _STRING or entry.n > _MOST_NUMBERS:
             return None
-        return self._unpack(_SCALARS[entry.kind] * entry.n, entry.place)
+        return self._unpack(_SCALARS[entry.kind] * entry.n, entry.position)
 
     def text_bytes(self, key: str) -> int:
         """Length of the single text under `key`; 0 where there is none."""
         entry = self.entries.get(key)
         if entry is None or entry.array or entry.kind != _STRING:
             return 0
-        return self._unpack("Q", entry.place)[0]
+        return self._unpack("Q", entry.position)[0]
 
     def length(self, key: str) -> int:
         """How many entries the array under `key` has; 0 where there is none."""
         entry = self.entries.get(key)
         return entry.n if entry is not None and entry.array else 0
 
-    def texts(self, key: str, places: Sequence[int]) -> tuple[str, ...]:
-        """The strings at `places` of the array under `key`; places outside it are left out."""
+    def texts(self, key: str, positions: Sequence[int]) -> tuple[str, ...]:
+        """The strings at `positions` of the array under `key`; positions outside it are left out."""
         entry = self.entries.get(key)
         if entry is None or not entry.array or entry.kind != _STRING:
             return ()
-        wanted = {place: "" for place in places if 0 <= place < entry.n}
-        at = entry.place
+        wanted = {position: "" for position in positions if 0 <= position < entry.n}
+        at = entry.position
         for i in range(max(wanted, default=-1) + 1):
             [length] = self._unpack("Q", at)
             if i in wanted:

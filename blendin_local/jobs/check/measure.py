@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, Literal, Protocol
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Message
+from blendin_local.core.prompts import Conversation, as_messages
 from blendin_local.core.records import Completion
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.vocabulary import Span
@@ -59,7 +59,7 @@ class AnsweringPair(TextReader, Protocol):
         """Answer requests, in the order of finishing."""
         ...
 
-    def prompt_spans(self, role: Role, messages: Sequence[Message]) -> Sequence[Span]:
+    def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
         """A role's rendered prompt."""
         ...
 
@@ -190,7 +190,7 @@ def template_probability(
     logprobs: list[float] = []
     for request in requests:
         text = "".join(span.text for span in pair.prompt_spans("guide", request.messages))
-        question, after, tail = text.rpartition(request.messages[-1].text.strip())
+        question, after, tail = text.rpartition(as_messages(request.messages)[-1].text.strip())
         parts = Span(question + after, trusted=True), Span(tail, trusted=True)
         if not (after and tail):
             continue

@@ -1,6 +1,6 @@
 """How far an evaluation is: rows left over all cells, at the speed of this run.
 
-Here: `EvalProgress`, the record that a callback gets, and `EvalCounter`, which counts.
+Here: `EvalProgress`, the record that a callback gets, and `RowCounter`, which counts.
 Not here: how far one cell is (`jobs.batch.progress`), how it is shown (`cli.eval.progress`).
 """
 
@@ -44,7 +44,7 @@ class EvalProgress:
 OnProgress = Callable[[EvalProgress], None]
 
 
-class EvalCounter:
+class RowCounter:
     """Counts the rows of all cells and reports after each of them.
 
     Args:

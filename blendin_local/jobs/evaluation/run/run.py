@@ -22,7 +22,7 @@ from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionScorer, score_options
-from blendin_local.jobs.evaluation.run.progress import EvalCounter, OnProgress, rows_kept
+from blendin_local.jobs.evaluation.run.progress import OnProgress, RowCounter, rows_kept
 from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
@@ -80,7 +80,7 @@ def run_tasks(
         UsageError: What is kept there was made with other settings, models or questions.
         WriteError: The disk refuses; what was finished is kept.
     """
-    counter = EvalCounter(entrants, tasks, folder, on_progress)
+    counter = RowCounter(entrants, tasks, folder, on_progress)
     n_rows = max(len(task.items) for task in tasks)
     for entrant in entrants:
         with ExitStack() as stack:
@@ -120,7 +120,7 @@ class _Run:
     config: RunConfig
     load: LoadPair
     should_stop: Callable[[], bool]
-    counter: EvalCounter
+    counter: RowCounter
 
     def finish(self, task: Task) -> bool:
         """Every method on one benchmark, then its options; False where it was stopped."""
