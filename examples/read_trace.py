@@ -1,4 +1,4 @@
-"""Read a stored answer and print where the guide had the most to say.
+"""Read a stored answer and print the changed steps where the guide was most confident.
 
 blendin run "Who was Marie Curie?" --trace answer.jsonl
 python examples/read_trace.py answer.jsonl

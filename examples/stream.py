@@ -1,4 +1,4 @@
-"""Print an answer while it grows, the tokens that the guide changed in brackets.
+"""Print an answer while it is generated, with the tokens that the guide changed in brackets.
 
 python examples/stream.py "Why do we sleep?"
 """
