@@ -29,9 +29,9 @@ ROLES: Mapping[str, Speaker] = {
     "assistant": "assistant",
 }
 """The roles of OpenAI's chat format."""
-LONGEST_QUOTE = 40  # characters of a wrong value that are repeated in a message
+MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a message
 _short = reprlib.Repr()  # which goes a few levels deep and no deeper
-_short.maxstring = _short.maxother = _short.maxlong = 2 * LONGEST_QUOTE
+_short.maxstring = _short.maxother = _short.maxlong = 2 * MAX_QUOTE_CHARS
 TEXT = "{text}"
 LINE_START = r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
 
@@ -123,7 +123,7 @@ def _text(value: object, name: str) -> str:
 def quoted(value: object) -> str:
     """A value as a message can repeat it: short, on one line."""
     text = _short.repr(value)
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+    return text if len(text) <= MAX_QUOTE_CHARS else f"{text[:MAX_QUOTE_CHARS]}…"
 
 
 def require_question(messages: Sequence[Message]) -> None:

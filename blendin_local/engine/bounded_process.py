@@ -25,8 +25,8 @@ from typing import IO
 import psutil
 
 POLL_S = 0.02
-LARGEST_ANSWER = 2**28  # bytes
-LARGEST_LOG = 2**24  # bytes that the child may write to stderr
+MAX_ANSWER_BYTES = 2**28
+MAX_LOG_BYTES = 2**24  # bytes that the child may write to stderr
 LOG_TAIL = 2000  # bytes of it that an error quotes
 MIB = 2**20
 _LENGTH = struct.Struct(">Q")
@@ -84,7 +84,7 @@ class BoundedProcess:
 
     def _receive(self, source: IO[bytes]) -> None:
         with source:
-            while (answer := _read_frame(source, LARGEST_ANSWER)) is not None:
+            while (answer := _read_frame(source, MAX_ANSWER_BYTES)) is not None:
                 self._answers.put(answer)
         self._answers.put(None)
 
@@ -174,7 +174,7 @@ def _limit(memory: int) -> None:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
         return
-    for name, wanted in (("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", LARGEST_LOG)):
+    for name, wanted in (("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", MAX_LOG_BYTES)):
         try:
             _, most = resource.getrlimit(getattr(resource, name))
             value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)

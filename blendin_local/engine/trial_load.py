@@ -37,10 +37,10 @@ MODEL, VOCABULARY = "model", "vocabulary"
 SPARE_BYTES = 2**30  # beside the file
 CPU_S, CPU_BYTES_PER_S = 12, 2**24  # an endless loop ends after so long, a second more for so many bytes
 WALL_S, WALL_BYTES_PER_S = 120, 2**22  # a slow disk is waited for
-MOST_THREADS = 4  # each reserves address space
+MAX_THREADS = 4  # each reserves address space
 CTX_SIZE = 64
 TEXT = "Hello, world"
-LONGEST_MESSAGE = 1000
+MAX_MESSAGE_CHARS = 1000
 DAMAGED = "the file is damaged, or llama.cpp cannot run it; fetch it again from a place you trust"
 
 
@@ -120,7 +120,7 @@ def _reason(error: BoundedProcessError) -> str:
 
 def _one_line(text: str) -> str:
     """What llama.cpp says, which may quote the file, as a line to be shown."""
-    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_MESSAGE]
+    return "".join(c if c.isprintable() else " " for c in text)[:MAX_MESSAGE_CHARS]
 
 
 def _answer(request: bytes) -> bytes:
@@ -151,7 +151,7 @@ def _load(path: Path, settings: ModelSettings) -> None:
         vocabulary = model.vocabulary
         _ = vocabulary.fallback_ids, vocabulary.control_strings, model.chat_template
         ids = vocabulary.tokenize_prompt([Span(TEXT, trusted=True), Span(TEXT, trusted=False)]) or [0]
-        with closing(Context(model, CTX_SIZE, min(MOST_THREADS, usable_threads()))) as context:
+        with closing(Context(model, CTX_SIZE, min(MAX_THREADS, usable_threads()))) as context:
             [sequence] = context.sequences
             sequence.begin(ids[: CTX_SIZE - 1])
             [logits] = context.predict([sequence])

@@ -24,7 +24,7 @@ from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models.entries import HubSource
 from blendin_local.models.grammar import is_relative_path
 from blendin_local.models.quantizations import choose
-from blendin_local.models.schema import LARGEST_SIZE
+from blendin_local.models.schema import MAX_FILE_BYTES
 
 REQUEST_TIMEOUT_S = 20.0
 PING_TIMEOUT_S = 4.0
@@ -102,7 +102,7 @@ class Hub:
 
         with self.hub_errors(source, name), self._connection_errors(source), self.http_errors(source):
             found = self._library.get_hf_file_metadata(url, timeout=REQUEST_TIMEOUT_S, endpoint=self.endpoint)
-        if not found.etag or not found.size or not 0 < found.size <= LARGEST_SIZE:
+        if not found.etag or not found.size or not 0 < found.size <= MAX_FILE_BYTES:
             raise FetchError(
                 f"the Hub does not report the size and etag of {source.repo}/{name}",
                 "try again later, and check for a login page or a proxy on the network",

@@ -29,7 +29,7 @@ from blendin_local.settings import (
 Table = Mapping[str, Any]
 Kind = tuple[str, Callable[[object], bool]]
 VERSION = 1
-LARGEST_SIZE = 2**50  # bytes of a file
+MAX_FILE_BYTES = 2**50
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -64,7 +64,7 @@ REPO_AND_QUANT = _text("user/repo or user/repo:QUANT", grammar.is_repo_and_quant
 QUANT = _text("the name of a quantization", grammar.is_quant)
 REVISION = _text("a branch, tag or commit", grammar.is_revision)
 WHOLE: Kind = ("a whole number of at most 64 bits", lambda value: _whole(value, -(2**63), 2**63 - 1))
-SIZE: Kind = ("a number of bytes", lambda value: _whole(value, 0, LARGEST_SIZE))
+SIZE: Kind = ("a number of bytes", lambda value: _whole(value, 0, MAX_FILE_BYTES))
 NUMBER: Kind = ("a number", _number)
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
 STOPS: Kind = (

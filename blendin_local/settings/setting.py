@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 DIGITS = re.compile(r"[+-]?[0-9]{1,100}")
 SWITCH_WORDS: Mapping[str, bool] = {"on": True, "off": False, "true": True, "false": False}
-LONGEST_QUOTE = 40  # characters of a wrong value that are repeated in a message
+MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a message
 _KEY = "blendin_local.setting"
 
 
@@ -380,10 +380,10 @@ def _shown(value: float) -> str:
 
 
 def _quoted(value: object) -> str:
-    if isinstance(value, int) and abs(value) > 10**LONGEST_QUOTE:
+    if isinstance(value, int) and abs(value) > 10**MAX_QUOTE_CHARS:
         return "a number of more than 30 digits"
     text = repr(value)
-    return text if len(text) <= LONGEST_QUOTE + 2 else f"{text[:LONGEST_QUOTE]}..."
+    return text if len(text) <= MAX_QUOTE_CHARS + 2 else f"{text[:MAX_QUOTE_CHARS]}..."
 
 
 def _split(text: str, name: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 from blendin_local.testing.scripted import SILENT, Script, ScriptedRole, play, random_script, spoken
 
 P = ParamSpec("P")
-MOST_QUESTIONS = 1000  # of one step; nudging-words, which asks most, has 17
+MAX_QUESTIONS = 1000  # per step; nudging-words needs the most, 17
 STEPS = 12
 MASS_ERROR = 1e-6  # float32 softmax
 HELPER = {b"b": 0.8, b"a": 0.1}
@@ -159,7 +159,7 @@ def _watching(method: Method, watched: list[WatchedStep]) -> Method:
         try:
             ask = next(making)
             while True:
-                require(len(asked) < MOST_QUESTIONS, f"a step has asked {MOST_QUESTIONS} questions")
+                require(len(asked) < MAX_QUESTIONS, f"a step has asked {MAX_QUESTIONS} questions")
                 prediction = yield ask
                 asked.append((ask, prediction))
                 ask = making.send(prediction)

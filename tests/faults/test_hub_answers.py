@@ -23,7 +23,7 @@ from tests.models.raw_server import endless, head, raw_server
 CONTENT = b"GGUF" + random.Random(7).randbytes(50_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 REPO, NAME = "user/toy-GGUF", "toy-Q4_K_M.gguf"
-MOST_SECONDS = 8.0
+MAX_SECONDS = 8.0
 PORTAL = "<html><title>Wi-Fi login \u2013 é 模</title>Please pay</html>"
 STATUSES = [
     201,
@@ -274,7 +274,7 @@ def outcome(reference, store):
         problem = f"{type(error).__name__}: {error}"[:300]
     else:
         problem = None if path.read_bytes() == CONTENT else "another file was installed"
-    if time.monotonic() - begun > MOST_SECONDS:
+    if time.monotonic() - begun > MAX_SECONDS:
         problem = f"it took {time.monotonic() - begun:.0f} s"
     if store.root.exists():
         left = sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file())

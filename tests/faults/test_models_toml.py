@@ -20,7 +20,7 @@ from blendin_local.models.store import Store
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.paths import MAX_TEXT_BYTES
 
-MOST_SECONDS = 10.0
+MAX_SECONDS = 10.0
 WHOLE = """
 version = 1
 [models.one]
@@ -277,7 +277,7 @@ def outcome(file, draw, store):
         problem = f"{type(error).__name__}: {error}"[:300]
     else:
         problem = next(filter(None, problems(registry, store)), None)
-    return "too slow" if time.monotonic() - begun > MOST_SECONDS else problem
+    return "too slow" if time.monotonic() - begun > MAX_SECONDS else problem
 
 
 @pytest.mark.slow
@@ -367,7 +367,7 @@ def test_what_is_no_file_of_names(ledger, alone, kind, tmp_path):
 
             reader = threading.Thread(target=read, daemon=True)
             reader.start()
-            reader.join(MOST_SECONDS)
+            reader.join(MAX_SECONDS)
             problem = found[0] if found else f"still reading after {time.monotonic() - begun:.0f} s"
             trials.record(f"{kind} {'named' if explicit else 'found'}", problem)
         names = tmp_path / "names.toml"

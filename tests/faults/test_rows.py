@@ -16,7 +16,7 @@ from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.jobs.batch.rows import InvalidRow, Row, interpret
 from tests.jobs.batches import DEFAULTS, lines, run, scan
 
-LONGEST_SAID = 400
+MAX_MESSAGE_CHARS = 400
 DEEP = json.loads("[" * 150 + "]" * 150)
 NUMBERS = (0, 1, -1, 2, 7, 10**30, -(10**30), 10**400, 0.0, -0.0, 0.5, 1.0, 1.5, -3.5, 1e308, 5e-324)
 TEXTS = (
@@ -113,7 +113,7 @@ def problem_of(found: Row | InvalidRow) -> str | None:
     if isinstance(found, Row):
         return None
     message = found.message
-    if not message or "\n" in message or len(message) > LONGEST_SAID:
+    if not message or "\n" in message or len(message) > MAX_MESSAGE_CHARS:
         return f"it is refused with {message[:50]!r}"
     try:
         json.dumps([message, found.id], ensure_ascii=False).encode()

@@ -4,7 +4,7 @@ import socket
 import threading
 from contextlib import contextmanager, suppress
 
-MOST_SENT = 2**28  # what an endless answer sends where nobody stops it
+MAX_SENT_BYTES = 2**28  # what an endless answer sends where nobody stops it
 
 
 class RawServer:
@@ -41,7 +41,7 @@ class RawServer:
                     return
                 head += data
             self.requests.append(head.split(b"\r\n")[0].decode("latin-1"))
-            limit = self.sent + MOST_SENT
+            limit = self.sent + MAX_SENT_BYTES
             for piece in self.answer(head):
                 connection.sendall(piece)
                 self.sent += len(piece)

@@ -29,8 +29,8 @@ MODULE = "blendin_local.engine.chat_template.worker"
 MEMORY = 448 * 2**20  # bytes; Python and Jinja take 20 MB of it
 TIME_LIMIT_S = 4.0  # of one prompt
 START_S = 60.0  # on a machine that is very busy
-LONGEST_SOURCE = 1_000_000  # characters; the longest that are in use have 30,000
-LONGEST_PROMPT = 4_000_000  # characters
+MAX_SOURCE_CHARS = 1_000_000  # the longest template in use has about 30,000
+MAX_PROMPT_CHARS = 4_000_000
 
 
 class TemplateRaisedError(Exception):
@@ -83,15 +83,15 @@ class Renderer:
             PairError: It ran too long, took too much memory or ended the child.
             KeyboardInterrupt: `should_stop` became true.
         """
-        if len(rendering.source) > LONGEST_SOURCE:
-            raise unusable(f"it has {len(rendering.source):,} characters, more than {LONGEST_SOURCE:,}")
+        if len(rendering.source) > MAX_SOURCE_CHARS:
+            raise unusable(f"it has {len(rendering.source):,} characters, more than {MAX_SOURCE_CHARS:,}")
         request = json.dumps(
             {
                 "source": rendering.source,
                 "date": rendering.date,
                 "variables": dict(rendering.variables),
                 "conversations": [list(map(dict, messages)) for messages in conversations],
-                "most": LONGEST_PROMPT,
+                "max_chars": MAX_PROMPT_CHARS,
                 "seconds": seconds,
             }
         ).encode()

@@ -27,7 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blendin_local.engine.bounded_process import serve
 
-LONGEST_REASON = 300  # characters of a template's own error that are shown
+MAX_REASON_CHARS = 300  # characters of a template's own error that are shown
 
 
 class TooLongError(Exception):
@@ -73,7 +73,7 @@ def to_json(
 
 def raise_exception(message: object) -> None:
     """How a template refuses a conversation."""
-    raise ValueError(str(message)[:LONGEST_REASON])
+    raise ValueError(str(message)[:MAX_REASON_CHARS])
 
 
 @lru_cache(maxsize=4)
@@ -93,8 +93,8 @@ def render(asked: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> s
     for part in stream:
         parts.append(part)
         size += len(part)
-        if size > asked["most"]:
-            raise TooLongError(f"it writes more than {asked['most']:,} characters")
+        if size > asked["max_chars"]:
+            raise TooLongError(f"it writes more than {asked['max_chars']:,} characters")
     return "".join(parts)
 
 
@@ -102,7 +102,7 @@ def reason(error: BaseException) -> str:
     """What went wrong, in one line that a terminal can show."""
     if isinstance(error, RecursionError):
         return "it nests too deep"
-    text = str(error)[:LONGEST_REASON]
+    text = str(error)[:MAX_REASON_CHARS]
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line or type(error).__name__
 
@@ -129,9 +129,9 @@ def bound_cpu(seconds: float) -> None:
     try:
         import resource  # noqa: PLC0415 - Windows has none
 
-        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_CPU)
         limit = int(time.process_time() + seconds) + 2
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, hard_limit))
     except (ImportError, OSError, ValueError):
         return
 

@@ -22,7 +22,7 @@ SUBJECTS = (
     *("rain", "bread", "the moon", "a bicycle", "honey", "a lighthouse", "chess", "a river"),
     *("winter", "a violin", "sleep", "salt", "an engine", "a garden", "trade", "glass"),
 )
-LEAST_ROWS = 2
+MIN_ROWS = 2
 CTX_SIZE = 256
 
 
@@ -47,7 +47,7 @@ def measure_parallel(
         with Pair(_with_parallel(setup, parallel)) as pair:
             loads.append(pair.load_ms / 1000)
             _answer_all(pair, _requests(parallel, 2, blend))  # warm up
-            rows = _requests(max(parallel, LEAST_ROWS), workload.row_tokens, blend)
+            rows = _requests(max(parallel, MIN_ROWS), workload.row_tokens, blend)
             speeds[parallel] = Measurement(tuple(_answer_all(pair, rows) for _ in range(workload.rounds)))
     one = speeds[workload.parallel[0]]
     return {n: ParallelMeasurements(speed, ratio(speed, one)) for n, speed in speeds.items()}, loads

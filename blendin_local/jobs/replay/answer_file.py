@@ -19,7 +19,7 @@ from blendin_local.jobs.replay.stored_answer import StoredAnswer, answer_from_js
 from blendin_local.paths import read_bytes
 
 NEWEST_TRACE = 2
-LARGEST_TRACE = 2**32
+MAX_TRACE_BYTES = 2**32
 HOW = "write one with blendin run --trace FILE"
 NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -50,7 +50,7 @@ def read_answers(path: Path) -> AnswerFile:
         UsageError: It cannot be read, holds no answers, or a line is not what it should be.
     """
     try:
-        data = read_bytes(path, LARGEST_TRACE)
+        data = read_bytes(path, MAX_TRACE_BYTES)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
     lines, truncated = _lines(path, data)

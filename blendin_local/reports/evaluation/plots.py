@@ -16,7 +16,7 @@ from blendin_local.reports.paper.cell_grid import PaperTable
 from blendin_local.reports.plots.charts import Bin, Dot, Estimate, bars, heatmap, reliability, scatter
 from blendin_local.views.evaluation.tables import benchmark_pairs, cells_of, section_title, title_of
 
-MOST_SERIES = 6
+MAX_SERIES = 6
 
 
 def score_plot(report: Report) -> str:
@@ -36,7 +36,7 @@ def _shown(report: Report) -> list[str]:
     """The methods; those with settings of their own too where that makes few enough."""
     variants = report.plan.variants
     plain = [name for name, variant in variants.items() if not variant["settings"]]
-    return list(variants) if len(variants) <= MOST_SERIES or not plain else plain
+    return list(variants) if len(variants) <= MAX_SERIES or not plain else plain
 
 
 def _title(report: Report) -> str:

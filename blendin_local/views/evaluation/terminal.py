@@ -24,8 +24,8 @@ from blendin_local.views.evaluation.tables import (
     summary_table,
 )
 
-MOST_COLUMNS = 4
-WIDTH, GAP, LEAST_NAME = 80, 2, 7
+MAX_COLUMNS = 4
+WIDTH, GAP, MIN_NAME_WIDTH = 80, 2, 7
 
 
 def report_tables(report: Report) -> Iterator[RenderableType]:
@@ -48,8 +48,8 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
 
 def _in_parts(table: ReportTable) -> Iterator[ReportTable]:
     """A table too wide for 80 columns as several, each with the names of its rows."""
-    for first in range(1, len(table.head), MOST_COLUMNS):
-        kept = slice(first, first + MOST_COLUMNS)
+    for first in range(1, len(table.head), MAX_COLUMNS):
+        kept = slice(first, first + MAX_COLUMNS)
         rows = tuple((row[0], *row[kept]) for row in table.rows)
         yield ReportTable(
             table.title if first == 1 else "", (table.head[0], *table.head[kept]), rows, table.notes
@@ -71,7 +71,7 @@ def _drawn(table: ReportTable) -> RenderableType:
     )
     least = [_least(table, i) for i in range(1, len(table.head))]
     left = WIDTH - sum(least) - GAP * len(least) - 2
-    fits = left >= LEAST_NAME  # then names fold, and numbers do not
+    fits = left >= MIN_NAME_WIDTH  # then names fold, and numbers do not
     drawn.add_column(table.head[0], overflow="fold", max_width=left if fits else None)
     for name, width in zip(table.head[1:], least, strict=True):
         drawn.add_column(name, justify="right", overflow="fold", min_width=width if fits else None)

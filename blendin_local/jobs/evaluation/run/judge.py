@@ -31,7 +31,7 @@ KEY_VARIABLE = "BLENDIN_JUDGE_KEY"
 AT_ONCE = 4
 TIMEOUT_S = 120.0
 MAX_TOKENS = 300
-LONGEST_REPLY = 4000  # characters of a reply that are kept
+MAX_REPLY_CHARS = 4000  # the rest of a reply is not stored
 
 
 class JudgeError(Exception):
@@ -144,7 +144,7 @@ def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: KeptAnswer) -> di
         return {**line, "score": None, "error": str(error)}
     score = rubric.read(reply)
     why = "" if score is not None else "its reply holds no verdict"
-    return {**line, "score": score, "error": why, "reply": reply[:LONGEST_REPLY]}
+    return {**line, "score": score, "error": why, "reply": reply[:MAX_REPLY_CHARS]}
 
 
 def read_judged(path: Path, answers: Mapping[str, KeptAnswer]) -> dict[str, float | None]:
