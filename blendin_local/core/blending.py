@@ -12,11 +12,18 @@ from operator import itemgetter
 
 from blendin_local.core.candidates import Distribution
 
-TINY = 1e-38  # about the smallest probability that float32 logits give
+TINY = 1e-38  # about the smallest normal float32: avoids division by a probability of 0
 
 
 def likeliest(distribution: Distribution) -> bytes:
-    """T = argmax_s P(s); the smaller byte string among equals. Raises ValueError if there is none."""
+    """The most probable candidate: argmax_s P(s); among equals the smallest byte string.
+
+    Args:
+        distribution: P, probabilities by byte string.
+
+    Raises:
+        ValueError: `distribution` is empty.
+    """
     return min(_peaks(distribution))
 
 
@@ -32,17 +39,16 @@ def auto_alpha(
     agreement_bonus: float,
     confidences: tuple[float, float] | None = None,
 ) -> float:
-    """Equation 3: how far the guide is trusted beside the base.
+    """Equation 3: the guide's weight in the blend.
 
     alpha = clip(max g / (max b + max g) + lambda * b(t_g), 0, 1)
 
     Args:
-        base: b, the base's candidates.
-        guide: g, the guide's candidates; t_g is the likeliest of them.
-        agreement_bonus: lambda, the reward for a guide whose choice the base holds possible.
-        confidences: What stands for max b and max g, where these are not to be trusted as they are. The
-            second term is not one of the paper's confidences but support in the distribution that equation 4
-            blends, so it stays b(t_g).
+        base: b, the base's candidates: probabilities in [0, 1] by byte string.
+        guide: g, the guide's candidates, likewise; t_g is the likeliest of them.
+        agreement_bonus: lambda, not negative: the weight of the base's probability for the guide's choice.
+        confidences: Replacements for max b and max g, such as calibrated probabilities. They do not replace
+            b(t_g), which is not a confidence but a probability in the distribution that equation 4 blends.
 
     Returns:
         A number in [0, 1]; 0.5 where neither model has a candidate.
@@ -58,11 +64,12 @@ def auto_alpha(
 def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution:
     """Equation 4: the weighted average over the union of both candidate lists, normalised.
 
-    P(s) = (alpha * g(s) + (1 - alpha) * b(s)) / Z, missing probabilities being 0
+    P(s) = (alpha * g(s) + (1 - alpha) * b(s)) / Z, where a missing probability is 0 and Z is the sum of
+    the numerator over all s
 
     Args:
-        base: b.
-        guide: g.
+        base: b, probabilities by byte string.
+        guide: g, likewise.
         alpha: The guide's weight in [0, 1].
 
     Returns:
@@ -73,29 +80,38 @@ def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution
 
 
 def steer(base: Distribution, guide: Distribution, untuned: Distribution) -> Distribution:
-    """Proxy tuning: the base, moved as tuning moved the small model.
+    """Proxy tuning: the base, shifted by the log ratio of the tuned to the untuned small model.
 
-    log P(s) = log b(s) + log g(s) - log a(s) - log Z, for every s of b
+    log P(s) = log b(s) + log g(s) - log a(s) - log Z (natural logarithms), for every s of b
 
     Args:
-        base: b.
-        guide: g, the tuned small model.
-        untuned: a, the same small model untuned. Where g or a has no s, b(s) stays as it is.
+        base: b, probabilities by byte string.
+        guide: g, the tuned small model's, likewise.
+        untuned: a, the same model's before tuning. Where g or a lacks s, P(s) = b(s) / Z. A g(s) or a(s)
+            of 0 counts as `TINY`.
 
     Returns:
         Probabilities that sum to 1, largest first; empty if no candidate has weight.
     """
-    known = guide.keys() & untuned.keys()
-    shifts = {s: max(guide[s], TINY) / max(untuned[s], TINY) for s in known}
-    return _normalised({s: b * shifts.get(s, 1.0) for s, b in base.items()})
+    shared = guide.keys() & untuned.keys()
+    ratios = {s: max(guide[s], TINY) / max(untuned[s], TINY) for s in shared}
+    return _normalised({s: b * ratios.get(s, 1.0) for s, b in base.items()})
 
 
 def _normalised(weights: Mapping[bytes, float]) -> Distribution:
-    """Divided by their sum, largest first; what has no weight drops out."""
+    """The weights divided by their sum, largest first; candidates of weight 0 are left out."""
     total = sum(weights.values())
     return {s: w / total for s, w in sorted(weights.items(), key=itemgetter(1), reverse=True) if w > 0}
 
 
 def greedy(blended: Distribution, base: Distribution) -> bytes:
-    """Equation 5: argmax_s P(s); ties go to the larger b(s), then to the smaller byte string."""
+    """Equation 5: argmax_s P(s); ties go to the larger b(s), then to the smaller byte string.
+
+    Args:
+        blended: P, the result of `blend` or `steer`.
+        base: b, the base's candidates; a missing probability is 0.
+
+    Raises:
+        ValueError: `blended` is empty.
+    """
     return min(_peaks(blended), key=lambda s: (-base.get(s, 0.0), s))

@@ -17,19 +17,20 @@ TAILS = (0.025, 0.975)
 def bootstrap_means(
     values: ArrayLike, weights: ArrayLike, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Bootstrap copies of `sum(w * x) / sum(w)`: n of the n pairs (x, w) are drawn with replacement.
+    """Bootstrap replicates of the weighted mean sum_i w_i x_i / sum_i w_i.
 
-    That is a draw of how often each *distinct* pair comes, one multinomial per copy. So the order of the
-    pairs does not matter, and scores of 0 or 1 cost two columns, however many there are. It is the
-    distribution of scipy.stats.bootstrap, which draws n columns and depends on their order.
+    Each replicate draws n of the n pairs (x, w) with replacement. It is drawn as one multinomial: how often
+    each *distinct* pair occurs. So the order of the pairs does not matter, and scores of 0 or 1 with equal
+    weights need two columns for any n. The distribution is that of scipy.stats.bootstrap, which draws n
+    columns and depends on their order.
 
     Args:
-        values: x, shape (n,).
-        weights: w, shape (n,), not negative. For a ratio of sums `sum(a) / sum(b)`, x is a / b and w is b.
-        generator: Draws the copies; the same seed gives the same copies.
+        values: x, in any unit. Shape (n,), n >= 1.
+        weights: w, not negative. Shape (n,). For a ratio of sums `sum(a) / sum(b)`, x is a / b and w is b.
+        generator: Source of randomness; the same seed gives the same replicates.
 
     Returns:
-        Shape (RESAMPLES,). A copy whose weights are all 0 is 0.
+        Means in the unit of x. Shape (RESAMPLES,). A replicate whose weights are all 0 has mean 0.
     """
     pairs = np.column_stack([np.asarray(values, dtype=np.float64), np.asarray(weights, dtype=np.float64)])
     distinct, counts = np.unique(pairs, axis=0, return_counts=True)

@@ -10,17 +10,18 @@ equal byte strings alone never pairs such tokens. Crediting every candidate with
 on texts that begin with it is wrong too: a one-letter candidate would win every greedy step. So each text of
 the other model counts once:
 
-- A token in both vocabularies stays itself.
+- A token in both vocabularies is unchanged.
 - A token that the base lacks counts for its *prefix token*, the longest token of the base that it begins
   with, if the base proposes that one (`merge_onto_prefixes`); otherwise it stays a candidate, as with
-  `bytes`. Prefix tokens are computed once per pair. The sums are exact, over the whole vocabulary.
-- A candidate of the base that the other model lacks is several tokens there. The other model is asked what
-  follows its first tokens, and the probability that continues to the candidate moves to it
-  (`resolve_splits`). Each question costs an evaluation, so only few and likely prefixes of likely
-  candidates are followed. What is not followed stays where it was.
+  `bytes`. Prefix tokens are computed once per pair. The sums are exact: they cover the whole vocabulary.
+- A candidate of the base that is several tokens of the other model: the other model predicts what follows
+  the first of these tokens, and the probability that continues to the candidate moves to it
+  (`resolve_splits`). Each prediction costs an evaluation, so only a few likely prefixes of likely candidates
+  are evaluated. The mass of the others stays with the prefix.
 
-Mass only moves; nothing counts twice. Where no token begins with another, the result equals that of `bytes`.
-Only the other model is projected, never the base: it is the base that is steered (section 4.2 of the paper).
+Mass is only moved, so nothing counts twice. If no token is a prefix of another, the result equals that of
+`bytes`. Only the other model is projected, because the base is the model that is steered (section 4.2 of the
+paper).
 Sources: the design's rule "Bytes"; Vieira et al. 2024 and Phan et al. 2024 for exact byte-level
 probabilities.
 """
@@ -45,12 +46,12 @@ IdsByPrefix = Mapping[bytes, NDArray[np.intp]]
 
 @dataclass(frozen=True, slots=True)
 class SplitLimits:
-    """Which splits are followed.
+    """Which split candidates `resolve_splits` resolves.
 
     Attributes:
-        max_questions: Questions per step, at most.
-        min_prefix_p: Least probability of a prefix, under the other model.
-        min_candidate_p: Least probability, under the base, of a candidate that the prefix may become.
+        max_questions: Maximum number of extra predictions per step.
+        min_prefix_p: Minimum probability in [0, 1] of a prefix, under the other model.
+        min_candidate_p: Minimum probability in [0, 1], under the base, of a candidate that continues the prefix.
     """
 
     max_questions: int = 2
@@ -59,7 +60,20 @@ class SplitLimits:
 
 
 def project(other: Prediction, role: Role, base: Prediction, settings: BlendSettings) -> Projection:
-    """Project the prediction `other` of `role` onto the base's tokens, as `settings.bridge` says."""
+    """Project another model's prediction onto the base's tokens with the bridge of the settings.
+
+    Args:
+        other: The other model's prediction for this step.
+        role: The other model's role.
+        base: The base's prediction for the same step.
+        settings: `bridge` is used: `bytes` returns the candidates unchanged.
+
+    Yields:
+        Requests for predictions of the other model after further text.
+
+    Returns:
+        Probabilities by byte string, largest first. They sum to at most 1.
+    """
     if settings.bridge == "bytes":
         return other.candidates
     return (yield from resolve_splits(merge_onto_prefixes(other, base), other, role, base))
@@ -68,7 +82,7 @@ def project(other: Prediction, role: Role, base: Prediction, settings: BlendSett
 def prefix_token(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
     """The longest proper prefix of `piece` that is a token and ends at a character; None if there is none.
 
-    A prefix that ends inside a character would be completed to a character that nobody proposed.
+    A prefix that ends inside a UTF-8 character could be completed to a character that no model proposed.
     """
     for n in range(len(piece) - 1, 0, -1):
         if piece[:n] in ids and piece[n] & 0xC0 != 0x80:
@@ -77,7 +91,7 @@ def prefix_token(piece: bytes, ids: Mapping[bytes, int]) -> bytes | None:
 
 
 def ids_by_prefix(base: TokenTable, other: TokenTable) -> IdsByPrefix:
-    """For each prefix token in the base's vocabulary, the ids of the other's tokens that count for it."""
+    """For each prefix token in the base's vocabulary, the ids of the other's tokens that are added to it."""
     if base not in other.ids_by_prefix:
         found: dict[bytes, list[int]] = {}
         for piece, token in other.ids.items():
@@ -88,13 +102,16 @@ def ids_by_prefix(base: TokenTable, other: TokenTable) -> IdsByPrefix:
 
 
 def merge_onto_prefixes(other: Prediction, base: Prediction) -> Distribution:
-    """Count tokens that the base lacks for their prefix tokens among the base's candidates.
+    """Add the mass of tokens that the base lacks to their prefix tokens among the base's candidates.
 
-    g'(s) = g(s) + sum of P_g(t) over tokens t with prefix token s, for every candidate s of b; t itself
-    drops out
+    g'(s) = g(s) + sum of P_g(t) over tokens t with prefix token s, for every candidate s of b; t is removed
+
+    Args:
+        other: The other model's prediction: g, its candidates, and P_g, its full softmax.
+        base: The base's prediction: b, its candidates.
 
     Returns:
-        g', largest first.
+        g', probabilities by byte string, largest first.
     """
     merged = {s: p for s, p in other.candidates.items() if _counts_for(s, base) == s}
     by_prefix = ids_by_prefix(base.table, other.table)
@@ -107,19 +124,25 @@ def merge_onto_prefixes(other: Prediction, base: Prediction) -> Distribution:
 def resolve_splits(
     merged: Distribution, other: Prediction, role: Role, base: Prediction, limits: SplitLimits | None = None
 ) -> Projection:
-    """Move mass from prefixes to the base's candidates that the other model continues them to.
+    """Move mass from prefixes to the base's candidates with which the other model continues them.
 
-    g'(s) += P_g(p) * P_g(begins with r | p), g'(p) -= as much, for candidates s = pr that the other model
-    lacks
+    m = P_g(p) * P_g(next token begins with r | p); g'(s) = g(s) + m and g'(p) = g(p) - m, for candidates
+    s = pr of the base that are no token of the other model. m never exceeds g(p), so that g' >= 0.
 
-    Where one such candidate begins with another, the longer one gets the mass that continues to it.
+    If one such candidate is a prefix of another, the longer one gets the mass that continues to it.
 
     Args:
-        merged: The result of `merge_onto_prefixes`.
-        other: The other model's prediction here.
+        merged: g, the result of `merge_onto_prefixes`.
+        other: The other model's prediction for this step: P_g, its full softmax.
         role: The other model's role.
-        base: The base's prediction here.
-        limits: Which splits are followed.
+        base: The base's prediction for the same step.
+        limits: Which candidates are resolved; None for the defaults of `SplitLimits`.
+
+    Yields:
+        Requests for predictions of the other model after p.
+
+    Returns:
+        g', probabilities by byte string, largest first.
     """
     limits = limits or SplitLimits()
     lacking = [
@@ -157,7 +180,7 @@ def _move(masses: dict[bytes, float], source: bytes, target: bytes, mass: float)
 
 
 def _counts_for(piece: bytes, base: Prediction) -> bytes:
-    """The candidate for which `merge_onto_prefixes` counted a token."""
+    """The candidate to which `merge_onto_prefixes` added a token's mass."""
     prefix = None if piece in base.table.ids else prefix_token(piece, base.table.ids)
     return prefix if prefix is not None and prefix in base.candidates else piece
 
@@ -170,7 +193,7 @@ def _prefixes(text: bytes, targets: Iterable[bytes], following: Prediction) -> l
 
 
 def _shares(text: bytes, targets: Iterable[bytes], following: Prediction) -> dict[bytes, float]:
-    """For each target the probability that the next token after `text` reaches it but no longer target."""
+    """For each target the probability that the token after `text` reaches it, but no longer target."""
     shares: dict[bytes, float] = {}
     for s in sorted(targets, key=len, reverse=True):
         beyond = sum(share for longer, share in shares.items() if longer.startswith(s))

@@ -1,10 +1,12 @@
 """Whether a model's confidence can be trusted, and the temperature that would correct it.
 
-Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the places of a text.
-Not here: one place (`core.token_scores`), reading (`decode.scoring`), which places count (`jobs.check`).
+Here: reliability bins, expected calibration error, `fit_temperature`: arrays over the positions of a text.
+Not here: one position (`core.token_scores`), scoring a text (`decode.scoring`), which positions are used
+(`jobs.check`).
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: ECE (eq. 3) and
 temperature scaling, one number T fitted by minimum negative log-likelihood. In b = 1/T the loss is convex:
-its slope is the mean, over places, of the expected minus the actual logit, its bend the mean variance.
+its first derivative is the mean, over positions, of the expected minus the actual logit, and its second the
+mean variance of the logit.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ class CalibrationData:
     """Token scores as arrays: n scores, m inverse temperatures; symbols as in `TemperatureProfile`.
 
     Attributes:
-        hits: Whether the likeliest token was the right one. Shape (n,).
-        gap: Shape (n,).
-        log_sum: L. Shape (n, m).
-        slope: L'. Shape (n, m).
-        bend: L''. Shape (n, m).
+        hits: Whether the likeliest token was the actual one. Shape (n,).
+        gap: Largest logit minus the actual token's, in nats, at least 0. Shape (n,).
+        log_sum: L, in nats. Shape (n, m).
+        slope: L', the first derivative. Shape (n, m).
+        bend: L'', the second derivative. Shape (n, m).
     """
 
     hits: NDArray[np.bool_]
@@ -44,27 +46,31 @@ class CalibrationData:
 
     @classmethod
     def of(cls, scores: Iterable[TokenScore]) -> CalibrationData:
-        """Those places that were read with `temperature_profile`."""
-        known = [
+        """The scores that have a `temperature_profile`, as arrays."""
+        profiled = [
             (score.top_is_token, score.temperature_profile)
             for score in scores
             if score.temperature_profile is not None
         ]
-        tempers = [temperature_profile for _, temperature_profile in known]
-        shape = (len(known), len(INVERSE_TEMPERATURES))
+        profiles = [profile for _, profile in profiled]
+        shape = (len(profiled), len(INVERSE_TEMPERATURES))
         return cls(
-            np.array([hit for hit, _ in known], dtype=bool),
-            np.array([t.gap for t in tempers], dtype=float),
-            np.array([t.log_sum for t in tempers], dtype=float).reshape(shape),
-            np.array([t.slope for t in tempers], dtype=float).reshape(shape),
-            np.array([t.bend for t in tempers], dtype=float).reshape(shape),
+            np.array([hit for hit, _ in profiled], dtype=bool),
+            np.array([t.gap for t in profiles], dtype=float),
+            np.array([t.log_sum for t in profiles], dtype=float).reshape(shape),
+            np.array([t.slope for t in profiles], dtype=float).reshape(shape),
+            np.array([t.bend for t in profiles], dtype=float).reshape(shape),
         )
 
     def __len__(self) -> int:
         return len(self.hits)
 
     def log_sum_at(self, b: float) -> Floats:
-        """L(b), shape (n,): the polynomial of degree 5 through value, slope and bend on both sides of b."""
+        """L(b), shape (n,): quintic Hermite interpolation from L, L' and L'' at the grid points around b.
+
+        Args:
+            b: Inverse temperature 1/T, within `INVERSE_TEMPERATURES`.
+        """
         i, t, h = _between(b)
         ends = [(f[:, i], f[:, i + 1]) for f in (self.log_sum, self.slope * h, self.bend * h * h)]
         (v0, v1), (s0, s1), (c0, c1) = ends
@@ -75,7 +81,11 @@ class CalibrationData:
         return value
 
     def slope_at(self, b: float) -> Floats:
-        """L'(b), shape (n,): the cubic through slope and bend on both sides of b."""
+        """L'(b), shape (n,): cubic Hermite interpolation from L' and L'' at the grid points around b.
+
+        Args:
+            b: Inverse temperature 1/T, within `INVERSE_TEMPERATURES`.
+        """
         i, t, h = _between(b)
         s0, s1, c0, c1 = self.slope[:, i], self.slope[:, i + 1], self.bend[:, i] * h, self.bend[:, i + 1] * h
         u = 1 - t
@@ -92,12 +102,12 @@ class CalibrationData:
         return float((self.gap / temperature + self.log_sum_at(1 / temperature)).mean())
 
     def where(self, chosen: NDArray[np.bool_]) -> CalibrationData:
-        """Some of the places."""
+        """The positions where `chosen`, shape (n,), is true."""
         return CalibrationData(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def _between(b: float) -> tuple[int, float, float]:
-    """The grid interval around b: its index, b's score in it (0 to 1), and its length."""
+    """The grid interval around b: its index, b's relative position in it (0 to 1), and its length."""
     grid = INVERSE_TEMPERATURES
     i = int(np.clip(np.searchsorted(grid, b, side="right") - 1, 0, len(grid) - 2))
     length = float(grid[i + 1] - grid[i])
@@ -106,15 +116,16 @@ def _between(b: float) -> tuple[int, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Places of like confidence.
+    """Positions of similar confidence.
 
     Attributes:
-        low: Where the bin begins.
-        high: Where it ends.
-        count: How many places.
-        confidence: Their mean confidence; the bin's middle where there are none.
-        accuracy: The share that was right; 0 where there are none.
-        spread: Sum of p (1 - p) over the scores: the variance of the number of hits, were p true.
+        low: Lower bound of the confidence, included.
+        high: Upper bound, excluded except for the last bin.
+        count: Number of positions.
+        confidence: Their mean confidence; the middle of the bin if it is empty.
+        accuracy: The share of positions where the likeliest token was the actual one; 0 if the bin is empty.
+        spread: Sum of p (1 - p) over the positions: the variance of the number of hits if each confidence p
+            were the true probability of a hit.
     """
 
     low: float
@@ -128,16 +139,19 @@ class ReliabilityBin:
 def reliability_bins(
     confidence: Floats, hits: NDArray[np.bool_], n_bins: int = N_BINS
 ) -> list[ReliabilityBin]:
-    """Sort places into bins of equal width by confidence.
+    """Sort positions into bins of equal width by confidence.
 
     Args:
         confidence: Top-1 probabilities in [0, 1]. Shape (n,).
-        hits: Whether the likeliest token was right. Shape (n,).
-        n_bins: How many bins.
+        hits: Whether the likeliest token was the actual one. Shape (n,).
+        n_bins: Number of bins.
+
+    Returns:
+        All bins in ascending order, empty ones included.
     """
-    score = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    indices = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     parts = (np.ones_like(confidence), confidence, hits, confidence * (1 - confidence))
-    sums = [np.bincount(score, weights=part, minlength=n_bins).tolist() for part in parts]
+    sums = [np.bincount(indices, weights=part, minlength=n_bins).tolist() for part in parts]
     return [
         ReliabilityBin(
             low=i / n_bins,
@@ -152,17 +166,23 @@ def reliability_bins(
 
 
 def expected_calibration_error(bins: Iterable[ReliabilityBin]) -> float:
-    """ECE = sum_b n_b / n * |accuracy_b - confidence_b|; 0 where there are no places."""
+    """ECE (eq. 3 of the source): sum_b n_b / n * |accuracy_b - confidence_b|, in [0, 1].
+
+    n_b is the count of bin b, n the sum of all n_b. Returns 0 if all bins are empty.
+    """
     filled = [b for b in bins if b.count]
     total = sum(b.count for b in filled)
     return sum(b.count * abs(b.accuracy - b.confidence) for b in filled) / total if total else 0.0
 
 
 def chance_calibration_error(bins: Iterable[ReliabilityBin]) -> float:
-    """The ECE that a perfectly calibrated model would show on as many places, by chance alone.
+    """The ECE expected by chance from a perfectly calibrated model with the same confidences.
 
-    A bin's hits would vary with variance `spread`; the mean distance of a normal number from its mean is
-    sqrt(2 / pi) standard deviations: sum_b sqrt(2 / pi * spread_b) / n.
+    sum_b sqrt(2 / pi * spread_b) / n
+
+    The number of hits in bin b then has variance `spread_b`, and the mean absolute deviation of a normal
+    variable is sqrt(2 / pi) standard deviations. n is the number of positions in all bins. Returns 0 if all
+    bins are empty.
     """
     filled = [b for b in bins if b.count]
     total = sum(b.count for b in filled)
@@ -174,12 +194,12 @@ class TemperatureFit:
     """The temperature of minimum negative log-likelihood.
 
     Attributes:
-        temperature: Above 1: the model is too sure of itself; below 1: not sure enough.
-        low: Lower end of its 95 % interval.
+        temperature: Above 1: the model is overconfident; below 1: underconfident.
+        low: Lower end of its 95 % confidence interval.
         high: Upper end.
-        loss: Mean negative log-likelihood per token there, in nats.
+        loss: Mean negative log-likelihood per token at `temperature`, in nats.
         loss_before: The same at temperature 1.
-        at_edge: Whether the minimum lies outside the range that was measured, so that its end is given.
+        at_edge: Whether the minimum lies outside the measured range; `temperature` is then the nearer end.
     """
 
     temperature: float
@@ -191,13 +211,17 @@ class TemperatureFit:
 
 
 def fit_temperature(data: CalibrationData) -> TemperatureFit | None:
-    """Fit one number by minimum negative log-likelihood.
+    """Fit the temperature T = 1/b by minimum mean negative log-likelihood, in nats per token.
 
-    The slope of the mean loss in b is bisected. The interval is the sandwich estimate: with g_i the slope and
-    h the mean bend at the minimum, the standard error of b is sqrt(mean g_i^2 / n) / h.
+    b = argmin_b mean_i (b * gap_i + L_i(b)), by bisection of the derivative. The interval is the sandwich
+    estimate: with g_i = gap_i + L_i'(b) and h = mean_i L_i''(b), the standard error of b is
+    sqrt(mean_i g_i^2 / n) / h, and the interval's ends are those of b +- 1.96 standard errors.
+
+    Args:
+        data: n token scores.
 
     Returns:
-        None where there are no places.
+        The fit; None if `data` is empty.
     """
     if not len(data):
         return None

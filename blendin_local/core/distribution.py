@@ -1,4 +1,4 @@
-"""One model's next-token distribution, read only as far as somebody asks.
+"""One model's next-token distribution, computed only as far as it is used.
 
 Here: `Prediction` (softmax, top-1, top-k candidates), `silent_mass`, and the selection of the largest of many
 numbers.
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from blendin_local.core.candidates import Distribution, TokenTable
 from blendin_local.errors import PairError
 
-SAFE_LOGIT = 60  # e^60 times any vocabulary is far from the ends of float32: no shift is needed
+SAFE_LOGIT = 60  # the sum of e^60 over any vocabulary is within float32, so no shift is needed
 COLUMN = 64  # numbers per column in `largest`
-NO_SUGGESTION_MASS = 0.5  # of a distribution on silent tokens; above it a model makes no suggestion
+NO_SUGGESTION_MASS = 0.5  # a model makes no suggestion if its silent mass exceeds this
 
 
 def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Indices of the k largest values, largest first, the smaller index first among equals.
 
-    The array is read as a table of columns. The k-th largest of the columns' maxima is a lower bound of the
-    k-th largest value, so only columns that reach it are searched: one fast pass over everything, where a
-    partition of the whole takes ten times as long.
+    The array is treated as a table of columns. The k-th largest column maximum is a lower bound of the k-th
+    largest value, so only columns that reach it are searched. This is about ten times as fast as a partition
+    of the whole array.
 
     Args:
         values: Shape (n,).
@@ -51,13 +51,18 @@ def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
 def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -> float:
     """The share of a distribution that lies on silent tokens: their weight over that of all, `total`.
 
-    Such tokens have no bytes and do not end the answer: control tokens. They drop out of the candidates;
-    where they have the weight, what is left is what the model would hardly say.
+    sum over silent i of w_i / total
+
+    Silent tokens are control tokens: they have no bytes and do not end the answer, so they are no candidates.
+    If they have most of the mass, the model considers the remaining candidates unlikely.
 
     Args:
-        weights: Shape (n_vocab,), not negative.
-        table: The bytes behind the ids, same length.
-        total: Their sum, above 0; it need not be 1.
+        weights: w, unnormalised probabilities, not negative. Shape (n_vocab,).
+        table: The bytes of each id; its length is n_vocab.
+        total: The sum of the weights, above 0; it need not be 1.
+
+    Returns:
+        A share in [0, 1].
     """
     return float(weights[table.silent_ids].sum()) / total
 
@@ -65,12 +70,16 @@ def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -
 class Prediction:
     """A model's distribution over its next token after some text.
 
-    The top-1 probability costs one pass over the logits. The candidate list is made when first read.
+    P(i) = exp(z_i) / sum_j exp(z_j), the full softmax (eq. 1). The top-1 probability costs one pass over the
+    logits. The candidate list is computed when first read.
 
     Args:
-        logits: Shape (n_vocab,), natural units; read at once, never kept.
-        table: The bytes behind the ids, same length.
-        top_k: Length of the candidate list.
+        logits: z, natural logarithms of unnormalised probabilities. Shape (n_vocab,); copied, never kept.
+        table: The bytes of each id; its length is n_vocab.
+        top_k: Maximum length of the candidate list.
+
+    Raises:
+        PairError: A logit is NaN or infinite, or all are minus infinity.
     """
 
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
@@ -88,18 +97,18 @@ class Prediction:
 
     @cached_property
     def silent(self) -> bool:
-        """Whether the model makes no suggestion: more than half of its weight is on silent tokens."""
+        """Whether the model makes no suggestion: more than half of its probability is on silent tokens."""
         if self.top_p >= 1 - NO_SUGGESTION_MASS:
             return False
         return silent_mass(self._weights, self.table, self._total) > NO_SUGGESTION_MASS
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
-        """The likeliest id that can be a candidate, where a control token is likelier still."""
+        """The likeliest id that can be a candidate; used if a silent token is likelier."""
         return int(np.where(self.table.speakable, logits, -np.inf).argmax())
 
     @cached_property
     def _pooled(self) -> NDArray[np.float32]:
-        """The weights by candidate: those of one byte string on its head, those of all ends on the first."""
+        """The weights with ids of equal bytes summed on one id, and all end tokens on the first."""
         return self.table.pool(self._weights.copy())
 
     @cached_property
@@ -115,7 +124,7 @@ class Prediction:
     def candidates(self) -> Distribution:
         """The k likeliest candidates, largest first, with probabilities from the full softmax (eq. 1, 2).
 
-        Ids with the same bytes are summed and all ends pooled, so the head may outweigh `top_p`.
+        Ids with the same bytes are summed and all ends pooled, so the first may be larger than `top_p`.
         """
         return self._ranked[0]
 
@@ -125,27 +134,30 @@ class Prediction:
         return None if token is None else float(self._pooled[token]) / self._total
 
     def mass(self, ids: NDArray[np.intp]) -> float:
-        """The summed probability of these tokens under the full softmax; twins count at their heads."""
+        """The summed probability of these ids; of ids with equal bytes, only the first holds their sum."""
         return float(self._pooled[ids].sum()) / self._total
 
     def confidence(self, temperature: float) -> float:
         """The likeliest candidate's probability at another temperature: max_s P_T(s), P_T = softmax(z / T).
 
         Args:
-            temperature: T > 0; 1 gives the likeliest of `candidates`, more gives less confidence.
+            temperature: T > 0; 1 gives the probability of the first of `candidates`, more a smaller one.
+
+        Returns:
+            A probability in (0, 1].
         """
         tempered = (self._weights / self._weights.max()) ** np.float32(1 / temperature)
         total = float(tempered.sum())
         return float(self.table.pool(tempered).max()) / total
 
     def id_of(self, piece: bytes) -> int | None:
-        """The token id by which this model itself would say `piece` here, None if it did not propose it."""
+        """The model's token id for `piece`, None if `piece` is not among the candidates computed so far."""
         if piece == self.top:
             return self.top_id
         return self._ranked[1].get(piece) if "_ranked" in self.__dict__ else None
 
     def best(self) -> bytes:
-        """The likeliest token's bytes: what this model alone would say."""
+        """The likeliest token's bytes, as in greedy decoding."""
         return self.top
 
     def distribution(self) -> Distribution:

@@ -1,13 +1,16 @@
 """The methods: rules that turn what the models predict into the options for the next candidate.
 
-Here: one generator per method and step. It yields what it asks (`Ask`), receives the prediction, and returns
-a `Decision`. A new method is a new function with a line in `METHODS`.
-Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), how vocabularies meet
+Here: one generator per method and step. It yields requests for predictions (`Ask`), receives each prediction,
+and returns a `Decision`. A new method is a new function with a line in `METHODS`.
+Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), mapping between vocabularies
 (`core.bridge`).
-Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14), and what it compares itself with. Silent
-mass is a rule of this program: a base that makes no suggestion counts as uncertain, and where the guide makes
-none, the base's own choice stays, as if nobody had been asked. Where neither does, it is the base's likeliest
-candidate.
+Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14) and the methods that it compares with. The
+rule for silent mass is this program's: a base that makes no suggestion counts as uncertain; where the guide
+makes none, the base decides alone, even if it makes none either.
+
+Symbols: P_b(w) and P_g(w) are the probabilities that the base and the guide give token w, under the full
+softmax; u = max_w P_b(w); tau is the threshold; t_g is the guide's top candidate; b and g are the lists of
+candidates with their probabilities. All of these are plain probabilities in [0, 1], not logarithms.
 """
 
 from __future__ import annotations
@@ -44,17 +47,17 @@ def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
 
 
 def _is_certain(b: Prediction, settings: BlendSettings) -> bool:
-    """Whether the base decides alone: u >= tau, and it makes a suggestion."""
+    """Whether the base decides alone: u >= tau, and the base makes a suggestion."""
     return b.top_p >= settings.threshold and not b.silent
 
 
 def _own_choice(b: Prediction) -> Decision:
-    """The base is sure, or left alone: its own top candidate, also when sampling."""
+    """The base decides alone: its top candidate, even when sampling."""
     return Decision(certain(b.top), base=b)
 
 
 def _kept(b: Prediction, g: Prediction) -> Decision:
-    """The guide was asked, and the base's own choice stays: a blend with alpha 0, also when sampling."""
+    """The guide was asked but the base's top candidate is kept: alpha 0, even when sampling."""
     return Decision(certain(b.top), base=b, guide=g, alpha=0.0)
 
 
@@ -73,9 +76,9 @@ def nudging(settings: BlendSettings, _: AnswerState) -> MethodSteps:
 
 
 def capped(settings: BlendSettings, state: AnswerState) -> MethodSteps:
-    """Intervention capping, section 3.3 and table 3: NUDGING, but no more once asked / steps > cap.
+    """Intervention capping, section 3.3 and table 3: NUDGING, but the guide is not asked while asked / steps > cap.
 
-    The share is that of the answer so far, so guidance comes back when the base has spoken long enough.
+    Both counts are of the answer so far, so the guide is asked again once the base has decided enough steps.
     """
     b = yield Ask("base")
     if _is_certain(b, settings) or state.asked > settings.cap * state.steps:
@@ -95,9 +98,9 @@ def more_confident(b: Prediction, g: Prediction, _: BlendSettings) -> bool:
 
 
 def filtered(*filters: Filter) -> Method:
-    """Discrete filtering, appendix A.3: NUDGING, but a suggestion must pass every filter.
+    """Discrete filtering, appendix A.3: NUDGING, but the guide's candidate must pass every filter.
 
-    One that does not is rejected: the base's own choice stays, and the step counts as asked.
+    If it fails one, the base's top candidate is kept, and the step still counts as asked.
     """
 
     def method(settings: BlendSettings, _: AnswerState) -> MethodSteps:
@@ -112,14 +115,15 @@ def filtered(*filters: Filter) -> Method:
 
 
 def nudging_words(settings: BlendSettings, state: AnswerState) -> MethodSteps:
-    """NUDGING as its authors ran it (Fei et al. 2025): hand-over by words, and only the guide's END ends.
+    """NUDGING as its authors ran it (Fei et al. 2025): the models alternate by words; only the guide ends.
 
-    Where the base is unsure (or would end), the guide drafts 16 tokens. Its first word is taken; each further
-    one unless the base takes over: its top token begins that word, or u >= tau. The base then goes on until
-    it is unsure. If the guide ends inside its draft, all of it is taken unchecked, and the answer ends. Each
-    word is one step. A last word that the draft may have cut is left out, unless it is the only one. The
-    guide drafts greedily at any temperature. Left out: the authors' guards against repetition, which the loop
-    guard stands for, and the base's chunks of 16 tokens, which only saved them calls.
+    Where the base is unsure (u < tau) or would end the answer, the guide drafts 16 tokens, greedily at any
+    temperature. Each word of the draft is one step. The first is accepted, and each further one until the
+    base takes over: u >= tau, or the base's top token begins that word. The base then continues until it is
+    unsure. If the draft contains the guide's END, all of it is accepted unchecked and the answer ends. A last
+    word that the draft may have cut short is dropped unless it is the only one. Differences from the authors'
+    code: the loop guard replaces their checks for repetition, and the base does not decode in chunks of 16
+    tokens, which only saved API calls.
     """
     b = yield Ask("base")
     draft = state.draft
@@ -136,9 +140,9 @@ def nudging_words(settings: BlendSettings, state: AnswerState) -> MethodSteps:
 
 
 def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
-    """The words that the guide would say greedily from here, END last if it comes that far; never empty.
+    """The words that the guide decodes greedily, with END last if it is reached; never empty.
 
-    Where it makes no suggestion the draft is over, its last word as whole as it will be.
+    If the guide makes no suggestion, the draft ends there and its last word is kept.
     """
     text = b""
     for _ in range(LOOK_AHEAD - 1):
@@ -193,12 +197,12 @@ def blendin(settings: BlendSettings, _: AnswerState) -> MethodSteps:
 
 
 def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
-    """Confidence-based ensembling, which section 4.2 sets against BlendIn: a blend at every step.
+    """Confidence-based ensembling, the baseline of section 4.2: a blend at every step.
 
-    P(s) = w * g(s) + (1 - w) * b(s), w = max g / (max b + max g): eq. 3 and 4 without gate and agreement
-    bonus. The paper cites Lakshminarayanan et al. 2017 for it. Their deep ensembles average networks of one
-    kind, trained from different starts, with equal weights; that confidence weighs is how the paper describes
-    the idea. A number for alpha is not read, for then nothing here would be about confidence.
+    P(s) = (w * g(s) + (1 - w) * b(s)) / Z, w = max g / (max b + max g): eq. 3 and 4 without gate and
+    agreement bonus. The paper cites Lakshminarayanan et al. 2017, whose deep ensembles average networks of one
+    architecture, trained from different initial weights, with equal weights. Weighting by confidence is the
+    paper's description. A number for alpha is ignored, because the weight would no longer be a confidence.
     """
     b = yield Ask("base")
     g = yield Ask("guide")
@@ -214,12 +218,12 @@ def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     a is the untuned model: the guide before it was tuned, so log g - log a is what tuning changed. This
     is also the implicit value function of Liu et al. 2024 (integrated value guidance) applied to single
     tokens; their search over chunks with a second, trained value function is not implemented.
-    Exact: each probability is looked up under the full softmax, whichever string is considered. Over one
-    shared vocabulary the result is therefore the sum of the three models' logits.
-    Approximate: only the base's and the guide's top-k candidates are considered, as far as the base has a
-    token for them, and Z is the sum over these. Across vocabularies strings meet through the bridge.
-    Where the guide or the untuned model lacks a string, the base's probability stays. It also stays
-    everywhere when one of the two makes no suggestion.
+    Exact: each probability is from the full softmax, also outside a model's top-k. With one shared vocabulary
+    the result is therefore the softmax of base + guide - untuned logits over the strings considered.
+    Approximate: only the base's and the guide's top-k candidates are considered, if the base has a token for
+    them, and Z is the sum over these. Between different vocabularies the bridge maps probabilities.
+    A string that the guide or the untuned model lacks keeps the base's probability before normalisation. If
+    either model makes no suggestion, the base's distribution is used unchanged.
     """
     b = yield Ask("base")
     g = yield Ask("guide")
@@ -231,16 +235,16 @@ def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     pieces = {**b.candidates, **guided}
     steered = steer(
         *(
-            _probabilities(pieces, model, known)
-            for model, known in ((b, b.candidates), (g, guided), (a, untuned))
+            _probabilities(pieces, model, listed)
+            for model, listed in ((b, b.candidates), (g, guided), (a, untuned))
         )
     )
     return Decision(Mixture(steered, b.candidates), base=b, guide=g, untuned=a)
 
 
-def _probabilities(pieces: Mapping[bytes, float], model: Prediction, known: Distribution) -> Distribution:
-    """The probability of every piece: as it was known, else as the model's full softmax has it."""
-    found = {s: known.get(s) or model.probability(s) for s in pieces}
+def _probabilities(pieces: Mapping[bytes, float], model: Prediction, listed: Distribution) -> Distribution:
+    """The probability of every piece: from `listed`, else from the model's full softmax."""
+    found = {s: listed.get(s) or model.probability(s) for s in pieces}
     return {s: p for s, p in found.items() if p is not None}
 
 
@@ -263,10 +267,10 @@ ROLES: Mapping[str, tuple[Role, ...]] = {
     "guide": ("guide",),
     "proxy": ("base", "guide", "untuned"),
 }
-"""The models a method needs, where these are not base and guide."""
+"""The models that a method needs, if not base and guide."""
 
 UNGATED = ("ensemble", "proxy")
-"""The methods that ask at every step by what they are, however sure the base is."""
+"""The methods that ask the guide at every step, however confident the base is."""
 
 
 def roles_of(method: str) -> tuple[Role, ...]:

@@ -14,36 +14,60 @@ from blendin_local.settings import SamplingSettings
 
 
 def keep_top_k(options: Distribution, k: int) -> Distribution:
-    """The k largest; all of them for k = 0."""
+    """Top-k: the k most probable options; all of them for k = 0.
+
+    Args:
+        options: Probabilities by byte string, largest first; they need not sum to 1.
+        k: Not negative.
+    """
     return dict(list(options.items())[:k]) if k else options
 
 
 def keep_top_p(options: Distribution, mass: float) -> Distribution:
-    """The smallest head whose share of the total reaches `mass`; never empty."""
-    wanted = mass * sum(options.values())
+    """Top-p (nucleus): the shortest prefix of the list with sum P >= mass * total; never empty.
+
+    Args:
+        options: P, probabilities by byte string, largest first, not empty; `total` is their sum.
+        mass: p in [0, 1]; 1 keeps all.
+    """
+    target = mass * sum(options.values())
     kept: dict[bytes, float] = {}
     reached = 0.0
     for piece, p in options.items():
         kept[piece] = p
         reached += p
-        if reached >= wanted and mass < 1:
+        if reached >= target and mass < 1:
             break
     return kept
 
 
 def keep_min_p(options: Distribution, share: float) -> Distribution:
-    """Those with at least `share` of the largest probability."""
+    """Min-p: the options with P(s) >= share * max P.
+
+    Args:
+        options: P, probabilities by byte string, not empty.
+        share: In [0, 1]; 0 keeps all.
+
+    Raises:
+        ValueError: `options` is empty.
+    """
     floor = share * max(options.values())
     return {piece: p for piece, p in options.items() if p >= floor}
 
 
 def sample(options: Distribution, settings: SamplingSettings, rng: np.random.Generator) -> bytes:
-    """Draw s with probability proportional to P(s)^(1/T) among what the filters keep.
+    """Draw s with probability P(s)^(1/T) / sum_t P(t)^(1/T) among the options that the filters keep.
 
     Args:
-        options: P, largest first, not empty; it need not sum to 1.
+        options: P, probabilities above 0 by byte string, largest first, not empty; they need not sum to 1.
         settings: The filters and the temperature T > 0.
-        rng: Advanced by one number.
+        rng: One number is drawn from it.
+
+    Returns:
+        The drawn byte string; empty for END.
+
+    Raises:
+        ValueError: `options` is empty.
     """
     kept = keep_min_p(keep_top_p(keep_top_k(options, settings.top_k), settings.top_p), settings.min_p)
     logprobs = np.log(np.fromiter(kept.values(), np.float64, len(kept)))
