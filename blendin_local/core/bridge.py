@@ -51,7 +51,7 @@ class SplitLimits:
     Attributes:
         max_questions: Maximum number of extra predictions per step.
         min_prefix_p: Minimum probability in [0, 1] of a prefix, under the other model.
-        min_candidate_p: Minimum probability in [0, 1], under the base, of a candidate that continues the prefix.
+        min_candidate_p: Minimum probability in [0, 1], under the base, of a candidate beyond the prefix.
     """
 
     max_questions: int = 2

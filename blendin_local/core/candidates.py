@@ -32,53 +32,55 @@ class TokenTable:
         speakable: Per id, whether it can be a candidate: it has bytes, or it ends the answer. Shape (n,).
         silent_ids: The others: ids without bytes that do not end the answer. Shape (s,).
         end_ids: Ids pooled into END. Shape (e,).
-        twin_ids: Ids whose bytes an earlier-ranked id already has. Shape (t,).
-        twin_heads: For each of `twin_ids` the id that stands for its bytes. Shape (t,).
+        duplicate_ids: Ids with the same bytes as an id that comes before them. Shape (t,).
+        canonical_ids: For each of `duplicate_ids` the one id that represents its bytes. Shape (t,).
     """
 
     pieces: Sequence[bytes]
     speakable: NDArray[np.bool_]
     silent_ids: NDArray[np.intp]
     end_ids: NDArray[np.intp]
-    twin_ids: NDArray[np.intp]
-    twin_heads: NDArray[np.intp]
+    duplicate_ids: NDArray[np.intp]
+    canonical_ids: NDArray[np.intp]
 
     @classmethod
     def build(
         cls, pieces: Sequence[bytes], end_ids: Collection[int], fallback_ids: Collection[int] = ()
     ) -> TokenTable:
-        """Sort out END, silent tokens and twins.
+        """Sort out END, silent tokens and ids with equal bytes.
 
         Args:
             pieces: The bytes of every id, empty where a token has none.
             end_ids: Every end-of-generation id.
-            fallback_ids: Byte-fallback ids, which never stand for bytes that a normal token has too.
+            fallback_ids: Byte-fallback ids; a normal token with the same bytes represents them.
         """
         ends = set(end_ids)
-        own_pieces = [END if i in ends else piece for i, piece in enumerate(pieces)]
-        heads: dict[bytes, int] = {}
-        twins: list[tuple[int, int]] = []
+        piece_of_id = [END if i in ends else piece for i, piece in enumerate(pieces)]
+        canonical: dict[bytes, int] = {}
+        duplicates: list[tuple[int, int]] = []
         late = set(fallback_ids)
         order = [i for i in range(len(pieces)) if i not in late] + sorted(late)
         for i in order:
-            piece = own_pieces[i]
-            if piece and heads.setdefault(piece, i) != i:
-                twins.append((i, heads[piece]))
-        pairs = np.array(twins, dtype=np.intp).reshape(-1, 2)
-        speakable = np.fromiter((bool(piece) for piece in own_pieces), np.bool_, len(own_pieces))
+            piece = piece_of_id[i]
+            if piece and canonical.setdefault(piece, i) != i:
+                duplicates.append((i, canonical[piece]))
+        pairs = np.array(duplicates, dtype=np.intp).reshape(-1, 2)
+        speakable = np.fromiter((bool(piece) for piece in piece_of_id), np.bool_, len(piece_of_id))
         end_array = np.array(sorted(ends), dtype=np.intp)
         speakable[end_array] = True
-        return cls(own_pieces, speakable, np.flatnonzero(~speakable), end_array, pairs[:, 0], pairs[:, 1])
+        return cls(piece_of_id, speakable, np.flatnonzero(~speakable), end_array, pairs[:, 0], pairs[:, 1])
 
     def __len__(self) -> int:
         return len(self.pieces)
 
     @cached_property
     def ids(self) -> Mapping[bytes, int]:
-        """The id of each candidate. Made when first read, by what looks beyond candidate lists."""
-        heads = np.flatnonzero(self.speakable)
-        heads = np.setdiff1d(heads, np.concatenate([self.twin_ids, self.end_ids[1:]]), assume_unique=True)
-        return {self.pieces[i]: i for i in heads.tolist()}
+        """The id of each candidate. Built when first read, since candidate lists do not need it."""
+        usable = np.flatnonzero(self.speakable)
+        usable = np.setdiff1d(
+            usable, np.concatenate([self.duplicate_ids, self.end_ids[1:]]), assume_unique=True
+        )
+        return {self.pieces[i]: i for i in usable.tolist()}
 
     @cached_property
     def _in_order(self) -> tuple[list[bytes], NDArray[np.intp]]:
@@ -94,19 +96,19 @@ class TokenTable:
 
     @cached_property
     def ids_by_prefix(self) -> dict[TokenTable, Mapping[bytes, NDArray[np.intp]]]:
-        """What `core.bridge` has found out about other vocabularies; kept because it takes a while."""
+        """Results of `core.bridge.ids_by_prefix` for other vocabularies, cached because they take long."""
         return {}
 
     def pool(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move the weight of twins to their heads and of all ends to the first, in place; silence the rest.
+        """Sum the weights of ids with equal bytes, and of all end ids, on one id each, in place.
 
-        The sum over speakable ids stays what it was.
+        Silent ids get weight 0. The sum over speakable ids is unchanged.
 
         Returns:
             The same array.
         """
-        np.add.at(weights, self.twin_heads, weights[self.twin_ids])
-        weights[self.twin_ids] = 0
+        np.add.at(weights, self.canonical_ids, weights[self.duplicate_ids])
+        weights[self.duplicate_ids] = 0
         if len(self.end_ids):
             end_weight = weights[self.end_ids].sum()
             weights[self.end_ids] = 0

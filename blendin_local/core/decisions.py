@@ -22,7 +22,7 @@ ROLES: tuple[Role, ...] = ("base", "guide", "untuned")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What does `role` predict here, or further on: after the answer so far and then the bytes `after`?"""
+    """A request for the prediction of `role` after the answer so far followed by the bytes `after`."""
 
     role: Role
     after: bytes = b""
@@ -72,7 +72,7 @@ class Decision:
         guide: The guide's prediction, None where it was not asked.
         alpha: The guide's weight, None where there was no blend.
         untuned: The third model's prediction, None where it was not asked.
-        draft: What the guide wants to say after this step, in pieces; see `AnswerState.draft`.
+        draft: The guide's draft of the text after this step, in pieces; see `AnswerState.draft`.
     """
 
     options: Options
@@ -104,10 +104,11 @@ class Decision:
         return "kept" if piece == self.base.top else "changed"
 
     def proposer(self, piece: bytes) -> Role:
-        """The model that put more weight behind `piece`: it finishes its characters and owns its END.
+        """The model with the larger weighted probability of `piece`.
 
-        A piece that is no token of either was said by whoever had the larger weight. A guide that makes no
-        suggestion proposed nothing.
+        That model completes unfinished characters of the piece, and its token is used if the piece is END. If
+        the piece is a token of neither, it is the model with the larger alpha. A guide that makes no
+        suggestion is never the proposer.
         """
         if self.base is None:
             return "guide"
@@ -124,9 +125,9 @@ class AnswerState:
     """What a method may know of the answer so far.
 
     Attributes:
-        steps: Steps already made.
-        asked: Those at which the guide was consulted.
-        draft: What the guide wanted to say next when the last step was decided, in pieces.
+        steps: Number of steps decided so far.
+        asked: The number of these at which the guide was asked.
+        draft: The rest of the guide's draft after the last step, in pieces; empty without a draft.
     """
 
     steps: int = 0

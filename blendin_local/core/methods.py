@@ -2,8 +2,8 @@
 
 Here: one generator per method and step. It yields requests for predictions (`Ask`), receives each prediction,
 and returns a `Decision`. A new method is a new function with a line in `METHODS`.
-Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), mapping between vocabularies
-(`core.bridge`).
+Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), the mapping between
+vocabularies (`core.bridge`).
 Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14) and the methods that it compares with. The
 rule for silent mass is this program's: a base that makes no suggestion counts as uncertain; where the guide
 makes none, the base decides alone, even if it makes none either.
@@ -76,7 +76,7 @@ def nudging(settings: BlendSettings, _: AnswerState) -> MethodSteps:
 
 
 def capped(settings: BlendSettings, state: AnswerState) -> MethodSteps:
-    """Intervention capping, section 3.3 and table 3: NUDGING, but the guide is not asked while asked / steps > cap.
+    """Intervention capping, section 3.3 and table 3: NUDGING, without the guide while asked / steps > cap.
 
     Both counts are of the answer so far, so the guide is asked again once the base has decided enough steps.
     """
@@ -200,9 +200,9 @@ def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     """Confidence-based ensembling, the baseline of section 4.2: a blend at every step.
 
     P(s) = (w * g(s) + (1 - w) * b(s)) / Z, w = max g / (max b + max g): eq. 3 and 4 without gate and
-    agreement bonus. The paper cites Lakshminarayanan et al. 2017, whose deep ensembles average networks of one
-    architecture, trained from different initial weights, with equal weights. Weighting by confidence is the
-    paper's description. A number for alpha is ignored, because the weight would no longer be a confidence.
+    agreement bonus. The paper cites Lakshminarayanan et al. 2017, whose deep ensembles average networks of
+    one architecture, trained from different initial weights, all weighted equally. Weighting by confidence is
+    the paper's description. A number for alpha is ignored: the weight would no longer be a confidence.
     """
     b = yield Ask("base")
     g = yield Ask("guide")

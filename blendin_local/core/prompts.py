@@ -4,8 +4,8 @@ Here: `Message`, conversations (of messages, or of dicts as in OpenAI's chat for
 section `[templates.NAME]` of models.toml as a value.
 Not here: the guide's Jinja template (`engine.chat_template.template`), which templates exist
 (`models.registry`).
-Plain text has no control tokens: only its own lines (`Question:`) say where a turn begins. A line of a
-message that reads like one of them is indented, so that no text opens or ends a turn.
+Plain text has no control tokens: only the template's lines (`Question:`) mark where a turn begins. A line of
+a message that looks like one is indented, so that no message can open or end a turn.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Message:
     """One turn of a conversation.
 
     Raises:
-        UsageError: Nobody of that name speaks in a conversation, or the text is none.
+        UsageError: The role is unknown, or the text is not a string.
     """
 
     speaker: Speaker
@@ -134,7 +134,7 @@ def require_question(messages: Sequence[Message]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PlainTemplate:
-    """A plain-text prompt for a base model; `{text}` stands for the turn's own text.
+    """A plain-text prompt for a base model; `{text}` is replaced with the turn's text.
 
     Attributes:
         name: Its name in models.toml.
@@ -155,15 +155,15 @@ class PlainTemplate:
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt for the answer to the last message.
 
-        Earlier turns come out the same whatever follows them, so a longer conversation begins with the
-        text of the shorter one and a warm context can be kept.
+        Earlier turns are rendered the same whatever follows them, so a longer conversation begins with the
+        text of the shorter one and the cached context can be reused.
         """
         parts = {"system": self.system, "user": self.user, "assistant": self.assistant}
         turns = (parts[m.speaker].replace(TEXT, self.indented(m.text)) for m in messages)
         return self.preamble + "".join(turns)
 
     def indented(self, text: str) -> str:
-        """A message with one more space before lines that begin, after spaces, like the template's own."""
+        """The message with one more space before each line that begins like a line of the template."""
         lines = _own_lines(self)
         return lines.sub(r" \g<0>", text) if lines else text
 

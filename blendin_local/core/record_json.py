@@ -1,4 +1,4 @@
-"""The records of an answer as JSON, there and back.
+"""The records of an answer to JSON and back.
 
 Here: `completion_to_json`, `step_to_json` and `step_from_json`.
 Not here: the records (`core.records`), files of them (`jobs.replay.answer_file`).
@@ -168,7 +168,7 @@ def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:
     return None if record is None else Candidate(_bytes(record["bytes"]), _probability(record["p"]))
 
 
-def _probability(value: Any) -> float:  # noqa: ANN401 - whatever JSON can say
+def _probability(value: Any) -> float:  # noqa: ANN401 - any JSON value
     p = float(value)
     if not 0 <= p <= 1 + ROUNDING:
         raise ValueError(f"{p} is no probability")

@@ -1,4 +1,4 @@
-"""What is said about an answer: `Step`, `Completion`, and folds over them.
+"""The records of an answer: `Step`, `Completion`, and summaries of them.
 
 Here: the records every surface reads (terminal, JSON, HTML, trace).
 Not here: how a step is decided (`core.methods`, `decode.respond`) or shown (`views`, `reports`).
@@ -29,7 +29,7 @@ FINISH_REASONS: Mapping[StoppedBy, FinishReason] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A byte string a model may say next, with its probability; empty bytes are END."""
+    """A candidate for the next bytes, with its probability; empty bytes are END."""
 
     bytes: bytes
     p: float
@@ -55,12 +55,12 @@ class SideQuery:
 
     Attributes:
         role: The model that was asked.
-        after: The bytes between the beginning of the step and the place it was asked about: half a character
-            that it was to finish, or nothing.
-        top: Its likeliest candidate there.
-        candidates: All of them, largest first, where they were wanted.
+        after: The bytes between the beginning of the step and the predicted position: an unfinished character
+            to complete, or nothing.
+        top: Its likeliest candidate at that position.
+        candidates: All of its candidates, largest first; None unless requested.
         confidence: Its top-1 probability at the temperature fitted for it, where there is one.
-        silent: Whether it made no suggestion: most of its weight was on tokens without bytes.
+        silent: Whether it made no suggestion: most of its probability was on tokens without bytes.
     """
 
     role: str
@@ -78,12 +78,12 @@ class Step:
     Attributes:
         i: Position in the answer, from 0.
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
-        source: `base` (the guide was not asked), `kept` (asked, the base's own first choice won),
-            `changed` (asked, another candidate won), `guide` (the guide alone speaks).
+        source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
+            `changed` (asked, another candidate won), `guide` (there is no base).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None where the base was not run.
         guide_top: The guide's likeliest candidate, None where the guide was not asked.
-        candidates: Heads of the distributions, where they were wanted.
+        candidates: The most probable candidates of each model; None unless requested.
         further: Further predictions needed for this step; usually none.
         untuned_top: The third model's likeliest candidate, None where it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without

@@ -1,7 +1,7 @@
 """Text rules of a prompt and an answer: whole characters, stop strings, endless repetition.
 
-Here: pure functions on bytes, and `StopStringBuffer`, which releases a growing answer as far as it is
-certain.
+Here: pure functions on bytes, and `StopStringBuffer`, which releases the part of a growing answer that can no
+longer change.
 Not here: the loop that applies them (`decode.respond`).
 Source: design rule "Whole characters".
 """
@@ -45,7 +45,7 @@ def require_text(text: str, name: str) -> str:
         name: What it is called in the message.
 
     Raises:
-        UsageError: It holds half a character; the message says where.
+        UsageError: It contains an unpaired surrogate; the message gives the position.
     """
     half = _HALF.search(text)
     if half is None:
@@ -87,20 +87,26 @@ def find_stop(text: bytes, start: int, stops: Sequence[bytes]) -> int | None:
     return min((at for at in found if at >= 0), default=None)
 
 
-def repeats(text: bytes, *, times: int = 3, least: int = 240, probe: int = 48) -> bool:
-    """Whether the end of `text` says one thing over and over.
+def repeats(text: bytes, *, times: int = 3, min_bytes: int = 240, probe: int = 48) -> bool:
+    """Whether `text` ends in a loop: its last max(min_bytes, times * period) bytes have some period.
 
-    True where the last max(least, times * period) bytes repeat with some period: a line said three
-    times, or a dash drawn for 240 bytes. Ordinary lists and tables differ from line to line.
+    Examples are a long line three times, or 240 bytes of dashes. The lines of ordinary lists and tables
+    differ.
+
+    Args:
+        text: The answer so far; only its last 8192 bytes are searched.
+        times: Minimum number of repetitions.
+        min_bytes: Minimum length of the repeating end.
+        probe: Number of last bytes whose earlier occurrence gives the period.
     """
-    if len(text) < least:
+    if len(text) < min_bytes:
         return False
     window = text[-8192:]
     earlier = window.rfind(window[-probe:], 0, len(window) - 1)
     if earlier < 0:
         return False
     period = len(window) - probe - earlier
-    length = max(least, times * period)
+    length = max(min_bytes, times * period)
     tail = window[-length:]
     return len(tail) == length and tail[period:] == tail[:-period]
 

@@ -17,22 +17,23 @@ HALVINGS = 2  # the coldest inverse temperature is this many halvings below the 
 LADDER = 3  # inverse temperatures per doubling
 DOUBLINGS = 4
 INVERSE_TEMPERATURES: NDArray[np.float64] = 2.0 ** (np.arange(LADDER * DOUBLINGS) / LADDER - HALVINGS)
-"""1/T at which every place is measured: 0.25, 0.31, 0.40, 0.5, ... 3.2. Shape (12,)."""
+"""1/T at which every position is measured: 0.25, 0.31, 0.40, 0.5, ... 3.2. Shape (12,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemperatureProfile:
-    """What is kept of a row of logits z so that its softmax is known at every temperature.
+    """A summary of a row of logits z from which probabilities at any temperature are interpolated.
 
-    With d_i = z_i - max z and L(b) = log sum_i exp(b * d_i), b = 1/T, a temperature changes only L: the
-    top probability is exp(-L), a token's is exp(b * d_i - L). L is smooth and convex; its value, slope (the
-    mean of d under the tempered softmax) and bend (the variance) at a few b fix it in between.
+    With d_i = z_i - max z and L(b) = log sum_i exp(b * d_i), b = 1/T, the probability of the likeliest token
+    is exp(-L(b)), that of token i is exp(b * d_i - L(b)). L is smooth and convex. It is interpolated from its
+    value, first derivative (the mean of d under the tempered softmax) and second derivative (the variance of
+    d) at a few b. All are natural logarithms.
 
     Attributes:
-        gap: max z minus the token's own logit, at least 0.
+        gap: max z minus the actual token's logit, at least 0.
         log_sum: L at `INVERSE_TEMPERATURES`. Shape (n,).
-        slope: L' there, at most 0. Shape (n,).
-        bend: L'' there, at least 0. Shape (n,).
+        slope: L' at the same b, at most 0. Shape (n,).
+        bend: L'' at the same b, at least 0. Shape (n,).
     """
 
     gap: float
@@ -50,8 +51,8 @@ class TokenScore:
         token_bytes: Its bytes; empty for control tokens.
         logprob: Natural logarithm of the probability that the model gave it, given all before it.
         top_p: The probability of the model's likeliest token.
-        top_is_token: Whether that token is the one that stands there.
-        temperature_profile: How these probabilities change with a temperature, where that was wanted.
+        top_is_token: Whether the likeliest token is the actual one.
+        temperature_profile: These probabilities at other temperatures; None if not requested.
     """
 
     start: int
@@ -96,7 +97,7 @@ def token_score(
     *,
     temperature_profile: bool = False,
 ) -> TokenScore:
-    """What a row of logits, shape (n_vocab,), says about the token that came next.
+    """Score the token that followed, given the row of logits of shape (n_vocab,) before it.
 
     Args:
         logits: Used at once, never kept.
@@ -125,8 +126,8 @@ def _temper(logits: NDArray[np.float32], token: int) -> TemperatureProfile:
     moments = np.empty((len(INVERSE_TEMPERATURES), 3))
     for first in range(LADDER):
         weights = np.exp(below * np.float32(INVERSE_TEMPERATURES[first]))
-        for place in range(first, len(INVERSE_TEMPERATURES), LADDER):
-            moments[place] = weights.sum(), weights @ below, weights @ squared
+        for i in range(first, len(INVERSE_TEMPERATURES), LADDER):
+            moments[i] = weights.sum(), weights @ below, weights @ squared
             np.multiply(weights, weights, out=weights)
     total = moments[:, 0]
     mean = moments[:, 1] / total

@@ -62,7 +62,7 @@ class Generation:
         return steps
 
     def stop(self, stopped_by: StoppedBy) -> None:
-        """End the answer here; its text so far is kept."""
+        """End the answer; its text so far is kept."""
         self.question, self._ending = None, Ending(self.text, stopped_by)
 
     def stop_full(self, error: ContextFullError) -> None:

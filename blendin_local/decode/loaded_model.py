@@ -31,18 +31,18 @@ from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
 
-def guide_template(path: Path, own: str | None, given: str | None) -> str:
+def guide_template(path: Path, embedded: str | None, override: str | None) -> str:
     """The chat template that a guide is prompted with.
 
     Args:
         path: The guide's file.
-        own: The template in it, None if it has none.
-        given: One that stands for it.
+        embedded: The template in the file, None if it has none.
+        override: A template to use instead, None for none.
 
     Raises:
         PairError: There is neither.
     """
-    text = given or own
+    text = override or embedded
     if text is None:
         raise PairError(
             f"{path} has no chat template, so it cannot be the guide",
@@ -55,8 +55,8 @@ class LoadedModel:
     """One loaded model with one context. Close it when done.
 
     Args:
-        header: What is known of the file without loading it.
-        settings: How it is run.
+        header: The header of the file, read without loading it.
+        settings: The settings it is run with.
         should_stop: Polled while weights are read.
         n_parallel: How many conversations its context has room for.
         governor: Chooses the threads where the settings leave them open.
@@ -134,8 +134,8 @@ class LoadedModel:
         """The chat template of this model, or one given instead.
 
         Args:
-            source: One given instead, None for the model's own.
-            thinking: Whether the model may think aloud.
+            source: A template to use instead, None for the model's.
+            thinking: Whether the template enables thinking, if it has such a switch.
             today: The date given to the template.
 
         Raises:
@@ -197,7 +197,7 @@ def _require_usable(header: Header) -> Header:
 
 
 def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1) -> MemoryEstimate:
-    """What a model with its context, which has room for so many conversations, will take."""
+    """The estimated memory of a model with a context for `n_parallel` conversations."""
     cells = context_size(header, settings) * n_parallel
     return estimate(
         header,

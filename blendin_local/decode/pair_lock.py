@@ -3,10 +3,10 @@
 Here: `PairLock`, which every use of a pair's models goes through, and `Lease`, one answer's right to the
 sequences.
 Not here: what an answer does with its lease (`decode.stream`, `decode.scheduler`, `decode.scoring`).
-Source: the design's rule "Whose turn it is". A lease ends with its answer, when nobody refers to it any
-more, or when its own thread begins another answer: an answer left early must not block the next one. It is
-never taken from a thread that may still continue. llama.cpp would free memory that another thread is
-evaluating, so closing asks that thread to stop, and waits.
+Source: the design's rule "Whose turn it is". A lease ends with its answer, when the last reference to it is
+dropped, or when the same thread begins another answer: an abandoned answer must not block the next one. It is
+never taken from a thread that may still continue. Closing frees memory that another thread may be using in an
+evaluation, so it asks that thread to stop, and waits.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ class PairLock:
             return lease
 
     def _require_free(self) -> None:
-        before, here = self._current(), threading.current_thread()
-        if any(use.lease and use.thread is here for use in self._uses):
+        before, this_thread = self._current(), threading.current_thread()
+        if any(use.lease and use.thread is this_thread for use in self._uses):
             raise PairError(
                 "this pair is in the middle of an answer, which this call comes from",
                 "ask after that answer, or open a second pair",
             )
-        if before is not None and before.thread is not here and before.thread.is_alive():
+        if before is not None and before.thread is not this_thread and before.thread.is_alive():
             raise PairError(
                 "another thread is making an answer with this pair",
                 "wait until that answer is finished or closed, or open a pair for each thread",
@@ -153,7 +153,7 @@ class PairLock:
             yield item
 
     def close(self) -> None:
-        """Grant no more leases, and wait until nobody uses the models.
+        """Grant no more leases, and wait until no thread uses the models.
 
         Raises:
             PairError: The call comes from inside an answer; nothing is closed.

@@ -29,7 +29,7 @@ class Request:
 
     Attributes:
         key: The caller's own identifier.
-        messages: A question, or messages of which the last asks for the answer; as in `Pair.stream`.
+        messages: A question, or messages whose last is to be answered; as in `Pair.stream`.
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
         answer: Limits and stop strings; those of the base's template are added.

@@ -2,7 +2,7 @@
 
 Here: `respond`. It yields a `Question` for every prediction it needs and receives the `Prediction`; it yields
 every `Step` it has decided; it returns an `Ending`.
-Not here: who answers the questions (`decode.driver`), what a method wants to know (`core.methods`).
+Not here: making the predictions (`decode.driver`), which ones a method needs (`core.methods`).
 """
 
 from __future__ import annotations
@@ -97,12 +97,12 @@ def ask(role: Role, text: bytes) -> PredictionGenerator:
 
 
 def consult(method: MethodSteps, text: bytes) -> Generator[Exchange, Prediction | None, Decision]:
-    """Let a method ask what it needs about the place after `text`, and return what it decides."""
+    """Run a method with the predictions that it requests after `text`, and return its decision."""
     try:
-        wanted = next(method)
+        request = next(method)
         while True:
-            prediction = yield from ask(wanted.role, text + wanted.after)
-            wanted = method.send(prediction)
+            prediction = yield from ask(request.role, text + request.after)
+            request = method.send(prediction)
     except StopIteration as finished:
         decision: Decision = finished.value
         return decision

@@ -48,11 +48,11 @@ class RoleContext:
     def begin(self, prompt: Sequence[Span], top_k: int, *, fresh: bool = False) -> None:
         """Start a new answer.
 
-        The prompt of the last answer is taken as it is. One that goes on from it and its answer only adds
-        tokens: the answer keeps those it was made of. Any other is tokenized whole; of what is read, one that
-        goes on from the same conversation keeps all that is the same. Prompts are the same where they have
-        the same text and may hold control tokens in the same positions: text that spells a conversation is
-        not one.
+        The same prompt as last time is reused as it is. If the prompt continues the last prompt and its
+        answer, only the new part is tokenized, and the answer keeps the tokens it was generated from. Any
+        other prompt is tokenized whole; if it continues the same conversation, the common prefix stays in the
+        context. Two prompts are the same where they have the same text and allow control tokens in the same
+        positions: user text that looks like a rendered conversation is not one.
 
         Args:
             prompt: The rendered prompt.

@@ -6,7 +6,7 @@ that ends frees its slot for the next request.
 Not here: how an answer is made (`decode.respond`), which tokens share a batch (`engine.context`).
 
 A prompt is read one prefill chunk per round, in the batches in which other answers decode. A long prompt
-thus delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
+delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
 prompts alone.
 """
 

@@ -24,10 +24,10 @@ def score_text(
 ) -> Iterator[TokenScore]:
     """Every token of a text with what the model predicted for it.
 
-    The first token is only known where the vocabulary puts a BOS before it: nothing predicts it else.
+    The first token is scored only if the vocabulary puts a BOS before it: otherwise nothing predicts it.
 
     Args:
-        role_context: The model's; a conversation in it begins anew afterwards.
+        role_context: The model's; a conversation in it starts over afterwards.
         spans: The text.
         temperature_profile: Whether to measure other temperatures too
             (`core.token_scores.TemperatureProfile`).
@@ -60,12 +60,12 @@ def score_options(
     """Log P(option | prompt) = sum_j log p(t_j | prompt, t_1 .. t_j-1) for each option, the prompt read once.
 
     After plain text an option gets a space before it, unless the text ends in white space; spaces and tabs at
-    the end of the text count as the option's own. Both are tokenized together, and the tokens after the
-    text's are scored. Where the two would share a token the text keeps its own, as in an answer, and the
-    option is tokenized after it. After a chat template, which is trusted, an option stands as it is.
+    the end of the text count as part of the option. Both are tokenized together, and the tokens after the
+    text's are scored. If the two would share a token, the text is tokenized alone, as before an answer, and
+    the option after it. After a chat template, which ends where the answer begins, an option is unchanged.
 
     Args:
-        role_context: The model's; a conversation in it begins anew afterwards.
+        role_context: The model's; a conversation in it starts over afterwards.
         prompt: The rendered prompt.
         options: Texts that could follow.
         should_stop: Polled during evaluations.

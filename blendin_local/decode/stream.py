@@ -21,14 +21,14 @@ from blendin_local.decode.stats import GenerationStats
 class AnswerStream:
     """The steps of one answer as they are decided; iterate once, then read `completion`.
 
-    It may be left early: the models are in step again at the next answer. Another answer of the same pair
-    ends this one: to go on with it raises `PairError`. One that has not begun yet begins in its turn.
+    Iteration may stop early: the next answer brings the models back in step. Another answer of the same pair
+    ends this one, and continuing it raises `PairError`. An answer that has not begun is not affected.
 
     Args:
         request: What is to be answered.
         slot: The role contexts of one conversation.
         should_stop: Polled between steps and during long evaluations.
-        lock: Those of the role contexts' pair.
+        lock: The lock of the role contexts' pair.
 
     Attributes:
         settings: What the answer was asked for with, the seed and the template's stop strings filled in.

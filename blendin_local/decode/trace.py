@@ -34,7 +34,7 @@ class TracePolicy:
 
     @classmethod
     def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
-        """What deciding again needs, where that is wanted."""
+        """The evidence that deciding again needs, if the settings request it."""
         if not answer.evidence:
             return cls()
         fitted: dict[Role, float | None] = {"base": blend.base_temperature, "guide": blend.guide_temperature}
