@@ -50,7 +50,7 @@ class TokenTable:
         """Sort out END, silent tokens and ids with equal bytes.
 
         Args:
-            pieces: The bytes of every id, empty where a token has none.
+            pieces: The bytes of every id, empty if a token has none.
             end_ids: Every end-of-generation id.
             fallback_ids: Byte-fallback ids; a normal token with the same bytes represents them.
         """

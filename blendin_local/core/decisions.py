@@ -68,10 +68,10 @@ class Decision:
 
     Attributes:
         options: What to pick from.
-        base: The base's prediction, None where it was not run.
-        guide: The guide's prediction, None where it was not asked.
-        alpha: The guide's weight, None where there was no blend.
-        untuned: The third model's prediction, None where it was not asked.
+        base: The base's prediction, None if it was not run.
+        guide: The guide's prediction, None if it was not asked.
+        alpha: The guide's weight, None if there was no blend.
+        untuned: The third model's prediction, None if it was not asked.
         draft: The guide's draft of the text after this step, in pieces; see `AnswerState.draft`.
     """
 

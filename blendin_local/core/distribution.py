@@ -49,7 +49,7 @@ def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
 
 
 def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -> float:
-    """The share of a distribution that lies on silent tokens: their weight over that of all, `total`.
+    """The share of a distribution on silent tokens: their weight over that of all, `total`.
 
     sum over silent i of w_i / total
 

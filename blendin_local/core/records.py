@@ -36,13 +36,13 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """The bytes as text, U+FFFD where they are half a character."""
+        """The bytes as text, with U+FFFD for an incomplete character."""
         return self.bytes.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateLists:
-    """The head of each distribution at one step, largest first; None where a model was not asked."""
+    """The head of each distribution at one step, largest first; None if a model was not asked."""
 
     base: tuple[Candidate, ...] | None
     guide: tuple[Candidate, ...] | None
@@ -81,11 +81,11 @@ class Step:
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
             `changed` (asked, another candidate won), `guide` (there is no base).
         alpha: The guide's weight at an asked step, None elsewhere.
-        base_top: The base's likeliest candidate, None where the base was not run.
-        guide_top: The guide's likeliest candidate, None where the guide was not asked.
+        base_top: The base's likeliest candidate, None if the base was not run.
+        guide_top: The guide's likeliest candidate, None if the guide was not asked.
         candidates: The most probable candidates of each model; None unless requested.
         further: Further predictions needed for this step; usually none.
-        untuned_top: The third model's likeliest candidate, None where it was not asked.
+        untuned_top: The third model's likeliest candidate, None if it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.
     """
@@ -245,8 +245,8 @@ class Completion:
 def _answer_html() -> Any:  # noqa: ANN401 - a module
     """The module that renders answers, imported by name when it is first needed.
 
-    It lies above this one, so no import statement may name it. It is the one exception to the layers, made so
-    that a record can show itself (docs/architecture.md).
+    It belongs to a higher layer, so no import statement may name it. This is the one exception to the layers,
+    so that a notebook can display a record (docs/architecture.md).
     """
     return importlib.import_module("blendin_local.reports.answer_html")
 

@@ -35,17 +35,17 @@ def split_characters(data: bytes) -> tuple[bytes, bytes]:
 
 
 def require_text(text: str, name: str) -> str:
-    """A text that is whole characters; the one rule for everything that comes in.
+    """Return `text` if it consists of whole characters; the one check for all input.
 
-    Half a character (a lone surrogate) is what Python makes of a byte that is no UTF-8, and what JSON can
-    spell. It is refused rather than repaired: a model is never asked something else than what was given.
+    A lone surrogate, half of a character, is how Python represents a byte that is not UTF-8; JSON can also
+    contain one. It is refused rather than replaced, so that a model never gets another text than the given.
 
     Args:
-        text: What came in.
-        name: What it is called in the message.
+        text: The input.
+        name: The name of the input, for the message.
 
     Raises:
-        UsageError: It contains an unpaired surrogate; the message gives the position.
+        UsageError: It contains a lone surrogate; the message gives the position.
     """
     half = _HALF.search(text)
     if half is None:
