@@ -31,7 +31,7 @@ class BatchSlice:
 
 
 class TokenBatch:
-    """Room for `capacity` tokens, each with position, sequence and whether its logits are wanted."""
+    """Room for `capacity` tokens, each with position, sequence and whether its logits are needed."""
 
     def __init__(self, capacity: int) -> None:
         self._api = library().api

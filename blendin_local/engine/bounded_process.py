@@ -126,7 +126,7 @@ class BoundedProcess:
         try:
             _write_frame(self._process.stdin, request)
         except (OSError, ValueError):
-            return  # it has ended: the other pipe says so too
+            return  # the process has ended, which the other pipe reports too
 
     def _require_bounds(self, deadline: float) -> None:
         if monotonic() > deadline:
@@ -134,7 +134,7 @@ class BoundedProcess:
         try:
             used = psutil.Process(self._process.pid).memory_info().rss
         except psutil.Error:
-            return  # it has ended: the pipe says so
+            return  # the process has ended, which the pipe reports
         if used > self._memory:
             raise ProcessMemoryError(f"it took more than {self._memory // MIB} MiB")
 
@@ -174,23 +174,23 @@ def _limit(memory: int) -> None:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
         return
-    for name, wanted in (("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", MAX_LOG_BYTES)):
+    for name, limit in (("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", MAX_LOG_BYTES)):
         try:
-            _, most = resource.getrlimit(getattr(resource, name))
-            value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-            resource.setrlimit(getattr(resource, name), (value, most))
+            _, hard_limit = resource.getrlimit(getattr(resource, name))
+            value = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
+            resource.setrlimit(getattr(resource, name), (value, hard_limit))
         except (OSError, ValueError):
             continue  # macOS refuses some of them
 
 
-def _read_frame(source: IO[bytes], most: int) -> bytes | None:
-    """What the other side wrote; None at the end, or where it is not what was agreed."""
+def _read_frame(source: IO[bytes], max_bytes: int) -> bytes | None:
+    """The body of the next frame; None at the end of the stream, or if the frame is invalid."""
     try:
         head = source.read(_LENGTH.size)
         if len(head) < _LENGTH.size:
             return None
         size: int = _LENGTH.unpack(head)[0]
-        body = source.read(size) if size <= most else b""
+        body = source.read(size) if size <= max_bytes else b""
     except (OSError, ValueError):
         return None
     return body if len(body) == size else None

@@ -19,16 +19,16 @@ _NO_ARGUMENTS = ctypes.CFUNCTYPE(ctypes.c_bool)  # C's callers clear up: a calle
 
 
 class StopCallback:
-    """A function for C without arguments, which tells yes or no, and keeps what is raised meanwhile.
+    """A C function without arguments that returns a bool and stores exceptions raised by `answer`.
 
     Args:
         kind: The ctypes type that llama.cpp expects.
-        answer: See below.
-        stop_value: The answer that has llama.cpp break off; it is given from the first exception on.
+        answer: The attribute's first value.
+        stop_value: The value that makes llama.cpp stop; returned after the first exception.
 
     Attributes:
-        answer: Answers it; it may be replaced between calls.
-        function: What llama.cpp is to call; it must be referenced for as long.
+        answer: Computes the returned value; it may be replaced between calls.
+        function: The function for llama.cpp; keep a reference to it while llama.cpp may call it.
     """
 
     def __init__(self, kind: Any, answer: Callable[[], bool], *, stop_value: bool) -> None:

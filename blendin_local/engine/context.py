@@ -49,8 +49,8 @@ class Context:
         model: The model; it must be closed after this context.
         ctx_size: Tokens per conversation.
         threads: Threads for every evaluation.
-        n_parallel: How many conversations.
-        governor: Chooses the threads anew before each evaluation; None keeps to `threads`.
+        n_parallel: Number of conversations.
+        governor: Chooses the number of threads before each evaluation; None for always `threads`.
 
     Raises:
         LoadError: llama.cpp could not allocate it.
@@ -115,7 +115,7 @@ class Context:
         return handle
 
     def use_threads(self, threads: int) -> None:
-        """Evaluate with so many threads from now on, single tokens and batches alike."""
+        """Set the number of threads for later evaluations of single tokens and batches."""
         if threads != self.threads:
             self._api.llama_set_n_threads(self.handle, threads, threads)
             self.threads = threads
@@ -150,7 +150,7 @@ class Context:
     ) -> dict[TokenSequence, NDArray[np.float32]]:
         """Evaluate one batch of what the sequences have not read yet.
 
-        Answers come before prompts, of which each gets at most a prefill chunk into the batch.
+        Tokens of answers come first; each prompt then adds at most one prefill chunk to the batch.
 
         Returns:
             As `predict`, for the sequences that have read everything now; the others need further calls.
@@ -301,17 +301,17 @@ class Context:
         self._abort.raise_again()
 
     def _checkpoint(self, sequence: TokenSequence) -> None:
-        """Keep a checkpoint before a sequence's last token, where its memory wants one."""
+        """Keep a checkpoint before a sequence's last token, if its memory needs one."""
         if sequence.n_valid == len(sequence.ids) - 1 and self.rewinder.wants_checkpoint(
             sequence.seq_id, sequence.n_valid
         ):
             self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
 
-    def _set_abort_polling(self, wanted: bool) -> None:
+    def _set_abort_polling(self, enabled: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""
-        if wanted != self._abort_polling:
-            self._api.llama_set_abort_callback(self.handle, self._callbacks[wanted], None)
-            self._abort_polling = wanted
+        if enabled != self._abort_polling:
+            self._api.llama_set_abort_callback(self.handle, self._callbacks[enabled], None)
+            self._abort_polling = enabled
 
     def _undo(self, slices: Sequence[BatchSlice]) -> None:
         """Remove what a failed decode may have left behind."""
@@ -333,7 +333,7 @@ class Context:
 
     def _logits(self, row: int) -> NDArray[np.float32]:
         first = self._api.llama_get_logits_ith(self.handle, row)
-        assert first, "logits are asked for only where the batch wanted them"
+        assert first, "logits are read only where the batch requested them"
         floats: Any = self._row.from_address(ctypes.addressof(first.contents))
         logits: NDArray[np.float32] = np.frombuffer(floats, dtype=np.float32)
         return logits

@@ -21,7 +21,9 @@ from blendin_local.errors import LoadError
 
 VERSION = "0.3.36"
 INSTALL = f"install it with: pip install llama-cpp-python=={VERSION} (it compiles; gcc and cmake are needed)"
-LIBRARY = "LLAMA_CPP_LIB_PATH"  # a folder whose libraries llama-cpp-python takes instead of its own
+LIBRARY = (
+    "LLAMA_CPP_LIB_PATH"  # a folder with libraries that llama-cpp-python loads instead of those it ships
+)
 _LEVEL_AND_TEXT = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p)  # a third argument is left unread
 DEBUG_LEVEL, ERROR_LEVEL = 1, 4  # ggml.h: 1 debug, 2 info, 3 warn, 4 error, 5 continuation
 STRUCT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -67,8 +69,8 @@ EXTRA_BYTES = 4096  # for fields that a newer library may have added
 class Llama:
     """The low-level bindings, with llama.cpp's log kept off the terminal.
 
-    Nothing of Python runs when a line is logged, unless somebody listens: what a signal handler raised there
-    would be lost (`engine.callbacks`). A dict keeps the first line of each level.
+    No Python code runs when a line is logged, unless a listener is set: an exception raised there by a signal
+    handler would be lost (`engine.callbacks`). A dict keeps the first line of each level.
 
     Attributes:
         api: The module `llama_cpp`.
@@ -89,9 +91,9 @@ class Llama:
         api.llama_backend_init()
 
     def _detach(self) -> None:
-        """Have llama.cpp log nowhere: what it says after Python has ended must not call Python.
+        """Discard llama.cpp's log: a line logged after Python has ended must not call Python.
 
-        A function of its own that only returns true stands in, since without one it writes to stderr.
+        Without a callback llama.cpp writes to stderr, so one of its functions that only returns true is set.
         """
         self.api.llama_log_set(ctypes.cast(self.api.llama_supports_mmap, self.api.llama_log_callback), None)
 
@@ -119,9 +121,9 @@ class Llama:
             raise error
 
     def reason(self, otherwise: str) -> str:
-        """Why the last call failed, in llama.cpp's own words.
+        """Why the last call failed, from llama.cpp's log.
 
-        The first line names the cause; what follows it says only who gave up because of it.
+        The first line names the cause; later lines only report that the callers failed too.
         """
         line = self._first.get(ERROR_LEVEL, b"").decode("utf-8", "replace").strip()
         return _plain(line) if line else otherwise
@@ -139,8 +141,8 @@ def library() -> Llama:
 
     Raises:
         LoadError: It is not installed, cannot be loaded, or is another version than this program was
-            written for: its structs are passed by value, so a different layout would corrupt memory. A
-            library that stands for the package's own is held to the same.
+            written for: its structs are passed by value, so a different layout would corrupt memory. The
+            same holds for a library that replaces the package's.
     """
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would start a debugger to print a trace
     folder = os.environ.get(LIBRARY)

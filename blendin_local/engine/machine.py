@@ -31,7 +31,7 @@ def physical_cores() -> int:
 
 
 def affinity() -> int | None:
-    """Number of processors this process may run on; None where the system has no CPU affinity."""
+    """Number of processors this process may run on; None if the system has no CPU affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return None

@@ -60,7 +60,7 @@ def estimate(
         header: The model.
         ctx_size: Tokens of context over all sequences.
         kv_type: Number format of the KV cache.
-        n_outputs: Most tokens of one call whose logits are wanted.
+        n_outputs: Maximum number of tokens per call whose logits are needed.
         n_ubatch: Tokens evaluated at once.
         n_sequences: Conversations sharing the context.
         flash_attention: Without it the scores of every head are written out.

@@ -57,7 +57,7 @@ class Model:
         try:
             self._require_decoder()
             self.vocabulary = Vocabulary(self.handle)
-        except BaseException:  # Ctrl-C too: a large vocabulary takes a while
+        except BaseException:  # Ctrl-C too: reading a large vocabulary takes seconds
             self.close()
             raise
 
@@ -109,7 +109,7 @@ class Model:
 
     @property
     def n_sliding_window(self) -> int:
-        """Length of the sliding window, 0 where there is none."""
+        """Length of the sliding window, 0 if there is none."""
         return int(self._api.llama_model_n_swa(self.handle))
 
     @property

@@ -55,7 +55,7 @@ class Rewinder(Protocol):
 
 
 class TailRewinder:
-    """Plain attention, and sliding windows whose cache keeps every position: any tail comes off exactly."""
+    """Plain attention, and sliding windows with a cache of every position: any suffix can be removed."""
 
     notice = ""
     can_copy = True

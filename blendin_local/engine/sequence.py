@@ -69,16 +69,14 @@ class TokenSequence:
     Args:
         seq_id: Its number in the context.
         tokenizer: The model's.
-        reuse_step: How much of a prompt can be kept for another: multiples of so many tokens. A sequence
-            alone in its
-            context keeps whole prefill chunks, so that its bits are those of a fresh one; among others, where
-            the
-            shapes of batches vary anyway, it keeps all that is the same.
+        reuse_step: The prefix kept for the next prompt is a multiple of this many tokens. A sequence alone in
+            its context keeps whole prefill chunks, so that its logits equal those of a fresh context. With
+            several sequences, where the shapes of batches vary anyway, the whole common prefix is kept.
 
     Attributes:
-        ids: What the model is to have read: the prompt's tokens, then the answer's.
-        n_prompt: How many of `ids` are the prompt; they never change while the answer grows.
-        text: The answer as these ids say it.
+        ids: The tokens of the prompt, then of the answer.
+        n_prompt: Number of `ids` that are the prompt; these never change while the answer grows.
+        text: The bytes of the answer's ids.
         n_cached: Tokens in the KV cache.
         n_valid: How many of those, from the left, are still `ids`; the rest must be rewound.
         counter: What was evaluated in this sequence.
@@ -175,10 +173,10 @@ class TokenSequence:
         self._ends.append(len(self.text))
 
     def sync_text(self, text: bytes) -> None:
-        """Bring the answer to `text`, part of which came from elsewhere.
+        """Change the answer to `text`, parts of which another model may have written.
 
-        Tokens are made anew from the last safe boundary before the first difference; of those that were
-        there, the longest common prefix stays.
+        The text is tokenized again from the last safe boundary before the first difference. The longest
+        common prefix of the old and new tokens is kept.
 
         Args:
             text: The whole answer so far, valid UTF-8.

@@ -32,14 +32,13 @@ TRIAL_SHARE = 1 / 40  # of the time, at most, for trials
 
 @dataclass(frozen=True, slots=True)
 class CpuTimes:
-    """What the clocks say, all in seconds since some beginning.
+    """Readings of the clocks, all in seconds since a fixed but arbitrary time.
 
     Attributes:
         at: Wall clock.
         own: CPU time of this process.
         idle: Idle time of the processors it may run on, together.
-        counted: Time of any kind that the system has counted for them; it stands still where the system does
-            not tell.
+        counted: Total time that the system reports for them, of any kind; constant if it reports none.
     """
 
     at: float
@@ -52,7 +51,7 @@ def read_cpu_times() -> CpuTimes:
     """The clocks of this machine."""
     try:
         processors = psutil.cpu_times(percpu=True)
-    except (OSError, NotImplementedError):  # Android and some containers do not tell
+    except (OSError, NotImplementedError):  # Android and some containers do not report it
         processors = []
     if hasattr(os, "sched_getaffinity"):
         allowed = os.sched_getaffinity(0)
@@ -62,7 +61,7 @@ def read_cpu_times() -> CpuTimes:
 
 
 def free_cores(before: CpuTimes, after: CpuTimes) -> float | None:
-    """Cores that others left to this process between two readings; None where the system does not tell."""
+    """Cores that were free for this process between two readings; None if the system reports none."""
     seconds = after.at - before.at
     if seconds <= 0 or after.counted - before.counted < seconds / 2:
         return None
@@ -73,41 +72,41 @@ class ThreadGovernor:
     """The thread count of the moment, for all contexts of a process.
 
     Args:
-        most: Threads on an idle machine; never exceeded.
+        max_threads: Number of threads on an idle machine; never exceeded.
         read: The clocks of the machine.
         clock: The wall clock alone, which costs nothing to read.
 
     Attributes:
-        threads: The count chosen last, 1 to `most`.
+        threads: The count chosen last, 1 to `max_threads`.
     """
 
     def __init__(
         self,
-        most: int,
+        max_threads: int,
         read: Callable[[], CpuTimes] = read_cpu_times,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self.threads = self.most = most
+        self.threads = self.max_threads = max_threads
         self._read, self._clock = read, clock
         self._last = read()
-        self._wanted = most
+        self._target = max_threads
         self._changed_at = self._last.at
         self._trial_began: float | None = None
         self._patience_s = TRIAL_S
 
     def choose(self) -> int:
         """The count for the next evaluation; the machine is looked at once a window at most."""
-        if self.most > 1 and self._clock() - self._last.at >= WINDOW_S:
+        if self.max_threads > 1 and self._clock() - self._last.at >= WINDOW_S:
             before, self._last = self._last, self._read()
             left = free_cores(before, self._last)
             if left is not None:
-                self._update(max(1, min(self.most, int(left + SLACK))))
+                self._update(max(1, min(self.max_threads, int(left + SLACK))))
         return self.threads
 
-    def _update(self, wanted: int) -> None:
-        """Change where two windows in a row call for it, by the smaller of the two changes."""
-        low, high = sorted((self._wanted, wanted))
-        self._wanted = wanted
+    def _update(self, target: int) -> None:
+        """Change the number of threads if two windows in a row ask for it, by the smaller change."""
+        low, high = sorted((self._target, target))
+        self._target = target
         at = self._last.at
         if high < self.threads:
             self._end_trial(at)
@@ -116,8 +115,8 @@ class ThreadGovernor:
             self._change(low, at)
         elif self._trial_began is not None and low >= self.threads:
             self._trial_began, self._patience_s = None, TRIAL_S
-        elif self.threads < self.most and at - self._changed_at >= self._patience_s:
-            self._change(self.most, at)
+        elif self.threads < self.max_threads and at - self._changed_at >= self._patience_s:
+            self._change(self.max_threads, at)
             self._trial_began = at
 
     def _end_trial(self, at: float) -> None:

@@ -54,8 +54,8 @@ def identity(header: Header, settings: ModelSettings, what: str) -> str:
     """A name for a file's content, how it is to be run and what of it was tried.
 
     Args:
-        header: What the file says about itself.
-        settings: Those that change what llama.cpp does with it.
+        header: The metadata of the file.
+        settings: The settings that change how llama.cpp loads it.
         what: What is loaded.
 
     Raises:

@@ -35,7 +35,7 @@ from blendin_local.settings import ModelSettings
 MODULE = "blendin_local.engine.trial_load"
 MODEL, VOCABULARY = "model", "vocabulary"
 SPARE_BYTES = 2**30  # beside the file
-CPU_S, CPU_BYTES_PER_S = 12, 2**24  # an endless loop ends after so long, a second more for so many bytes
+CPU_S, CPU_BYTES_PER_S = 12, 2**24  # limits an endless loop: seconds, plus one per this many bytes
 WALL_S, WALL_BYTES_PER_S = 120, 2**22  # a slow disk is waited for
 MAX_THREADS = 4  # each reserves address space
 CTX_SIZE = 64
@@ -119,18 +119,18 @@ def _reason(error: BoundedProcessError) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What llama.cpp says, which may quote the file, as a line to be shown."""
+    """llama.cpp's message as one printable line; it may quote the file."""
     return "".join(c if c.isprintable() else " " for c in text)[:MAX_MESSAGE_CHARS]
 
 
 def _answer(request: bytes) -> bytes:
     """The child's side: load what is asked for; empty if all went well, else the refusal."""
-    wanted: dict[str, Any] = json.loads(request)
-    _limit(wanted["bytes"], wanted["cpu_s"])
-    settings = replace(ModelSettings(**wanted["settings"]), n_gpu_layers=0)
-    path = Path(wanted["path"])
+    trial: dict[str, Any] = json.loads(request)
+    _limit(trial["bytes"], trial["cpu_s"])
+    settings = replace(ModelSettings(**trial["settings"]), n_gpu_layers=0)
+    path = Path(trial["path"])
     try:
-        if wanted["what"] == VOCABULARY:
+        if trial["what"] == VOCABULARY:
             with open_vocabulary(path) as vocabulary:
                 vocabulary.tokenize_prompt([Span(TEXT, trusted=False)])
         else:
@@ -173,14 +173,16 @@ def _limit(size: int, cpu_s: int) -> None:
     except ImportError:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
-    wanted = {"RLIMIT_CPU": int(used.ru_utime + used.ru_stime) + cpu_s}
+    limits = {"RLIMIT_CPU": int(used.ru_utime + used.ru_stime) + cpu_s}
     if not library().api.llama_supports_gpu_offload():  # drivers reserve address space without end
-        wanted["RLIMIT_AS"] = size + psutil.Process().memory_info().vms
-    for name, value in wanted.items():
+        limits["RLIMIT_AS"] = size + psutil.Process().memory_info().vms
+    for name, value in limits.items():
         with suppress(OSError, ValueError, AttributeError):
             kind = getattr(resource, name)
-            most = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (value if most == resource.RLIM_INFINITY else min(value, most), most))
+            hard_limit = resource.getrlimit(kind)[1]
+            resource.setrlimit(
+                kind, (value if hard_limit == resource.RLIM_INFINITY else min(value, hard_limit), hard_limit)
+            )
 
 
 if __name__ == "__main__":

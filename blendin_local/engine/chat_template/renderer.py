@@ -3,8 +3,8 @@
 Here: `Renderer`, bounds and their failures; `renderer`, the one of this process.
 Not here: what the child does (`engine.chat_template.worker`), what a prompt is made of
 (`engine.chat_template.template`).
-Source: a template is a program out of somebody's file. Jinja's sandbox keeps it from files and processes, but
-not from using time and memory, in C code that nothing in the same process can interrupt.
+Source: a template is a program from an untrusted file. Jinja's sandbox denies it files and processes, but it
+can still use time and memory, in C code that cannot be interrupted from within the same process.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rendering:
 
 
 class Renderer:
-    """A child process for templates, begun when first needed and anew after one had to be ended."""
+    """A child process for templates, started when first needed and restarted after it was killed."""
 
     def __init__(self) -> None:
         self._child: BoundedProcess | None = None
@@ -147,7 +147,7 @@ def renderer() -> Renderer:
 
 
 def unusable(reason: str) -> PairError:
-    """What to tell of a template that cannot be used."""
+    """The error for a template that cannot be used."""
     return PairError(
         f"the guide's chat template cannot be used: {reason}",
         "give another with --guide-chat-template-file, or an exact prompt with --guide-prompt-file",

@@ -45,14 +45,14 @@ class _Masked:
 
     Attributes:
         turns: With a run of one private-use character, as long as the string, for each.
-        strings: What such a character stands for. Nothing the user or the template says has it.
+        strings: The string that each such character replaces. No text of the user or template has these.
     """
 
     turns: list[Turn]
     strings: Mapping[str, str]
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Cut a rendered prompt at the runs: what they stand for is not trusted."""
+        """Split a rendered prompt at the runs: the strings that they replace are not trusted."""
         runs = "|".join(f"{placeholder}{{{len(string)}}}" for placeholder, string in self.strings.items())
         for i, part in enumerate(re.split(f"({runs})", text)):
             yield Span(self.strings[part[0]], trusted=False) if i % 2 else Span(part, trusted=True)
@@ -103,7 +103,7 @@ class ChatTemplate:
 
         Raises:
             PairError: The template raised, ran too long, took too much memory, wrote too much, or leaves out
-                the system text wherever it stands.
+                the system text in every position.
             KeyboardInterrupt: `should_stop` became true.
         """
         deadline = monotonic() + TIME_LIMIT_S
@@ -125,8 +125,8 @@ class ChatTemplate:
     ) -> tuple[Span, ...]:
         """The prompt for these turns.
 
-        Rendered are the conversation, one of the same shape whose texts are numbers, which shows what the
-        template itself writes, and the conversation with its control strings out of the template's sight.
+        Three conversations are rendered: the given one; one of the same shape with numbers as texts, which
+        shows what the template itself writes; and the given one with its control strings replaced.
         """
         numbers = [{**turn, "content": _number(turn["content"])} for turn in turns]
         masked = self._mask(turns)
@@ -142,7 +142,7 @@ class ChatTemplate:
         return self._without_thought(self._distrust_copies(spans, shape))
 
     def _mask(self, turns: Sequence[Turn]) -> _Masked | None:
-        """Put a run of a private-use character for every control string in the turns; None where none is."""
+        """Put a run of a private-use character for every control string in the turns; None if none is."""
         controls, texts = self._vocabulary.controls, [turn["content"] for turn in turns]
         present = {string for text in texts for _, string in controls.find(text)}
         if not present:
@@ -173,13 +173,13 @@ class ChatTemplate:
     def _distrust_copies(self, spans: Sequence[Span], shape: str) -> tuple[Span, ...]:
         """Trust no control string that is written more often than for harmless text of the same shape.
 
-        A template can make one out of text in which there is none (`lower`, `replace`), or treat a text that
-        has one otherwise: then no place of that string is certain, and all stay text.
+        A template can produce one from text without any (`lower`, `replace`), or treat text that contains one
+        differently. Then no occurrence of that string is certain, and all are kept as text.
         """
         controls = self._vocabulary.controls
-        own = Counter(string for _, string in controls.find(shape))
+        expected = Counter(string for _, string in controls.find(shape))
         written = Counter(string for span in spans if span.trusted for _, string in controls.find(span.text))
-        doubtful = {string for string, n in written.items() if n > own[string]}
+        doubtful = {string for string, n in written.items() if n > expected[string]}
         if not doubtful:
             return joined(spans)
         found: list[Span] = []
@@ -216,7 +216,7 @@ def fold_system(turns: Sequence[Turn]) -> tuple[list[Turn], int | None]:
     """Put the system text at the head of the first user turn, for templates that know no system turn.
 
     Returns:
-        The turns, and which of them has it now; None where there is no system text or no user turn.
+        The turns, and which of them has it now; None if there is no system text or no user turn.
     """
     system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     rest = [turn for turn in turns if turn["role"] != "system"]

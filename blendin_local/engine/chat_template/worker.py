@@ -50,7 +50,7 @@ class GenerationBlock(Extension):
 
 
 def environment() -> ImmutableSandboxedEnvironment:
-    """A fresh environment for templates that nobody vouches for."""
+    """A fresh environment for untrusted templates."""
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension, GenerationBlock]
     )
@@ -119,13 +119,13 @@ def answer(request: bytes) -> bytes:
             results.append({"text": render(asked, messages)})
     except MemoryError:
         results = [{"error": "it takes too much memory", "exhausted": True}]
-    except Exception as error:  # noqa: BLE001 - whatever a template does
+    except Exception as error:  # noqa: BLE001 - a template may raise anything
         results.append({"error": reason(error)})
     return json.dumps(results, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def bound_cpu(seconds: float) -> None:
-    """Have the system end this process if it goes on for ever, even when its parent is gone."""
+    """Have the system end this process if it never returns, even if its parent has ended."""
     try:
         import resource  # noqa: PLC0415 - Windows has none
 

@@ -1,1 +1,1 @@
-"""What a GGUF file says about itself, read within bounds and without llama.cpp."""
+"""The metadata of a GGUF file, read within bounds and without llama.cpp."""

@@ -18,7 +18,7 @@ from blendin_local.errors import LoadError
 
 Interval = tuple[float, float]
 
-_MOST_LAYERS = 1024
+_MAX_LAYERS = 1024
 _COUNT: Interval = (0, 2**16)
 _WIDTH: Interval = (0, 2**24)
 _ANY: Interval = (-math.inf, math.inf)
@@ -26,7 +26,7 @@ _POSITIVE: Interval = (1e-30, 1e15)
 _EPSILON: Interval = (1e-30, 1)
 # under the architecture's name; of an array every entry
 _BOUNDS: dict[str, Interval] = {
-    "block_count": (1, _MOST_LAYERS),
+    "block_count": (1, _MAX_LAYERS),
     "context_length": (1, 2**31 - 1),
     "embedding_length": (1, 2**20),
     "feed_forward_length": _WIDTH,
@@ -61,10 +61,10 @@ _BOUNDS: dict[str, Interval] = {
 _PER_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
 _VOCABULARY = "tokenizer.ggml."
 _AS_LONG_AS_TOKENS = ("scores", "token_type")
-_MOST_TOKENS = 2**22
+_MAX_TOKENS = 2**22
 _NAMES = ("general.architecture", f"{_VOCABULARY}model", f"{_VOCABULARY}pre")
-_LONGEST_NAME = 256
-_LONGEST_TEXT = 2**20  # bytes of a text that is read or shown
+_MAX_NAME_BYTES = 256
+_MAX_TEXT_BYTES = 2**20  # bytes of a text that is read or shown
 
 
 def require_bounds(file: GgufFile) -> None:
@@ -90,9 +90,9 @@ def _texts(file: GgufFile) -> Iterator[tuple[str, str]]:
     for key, entry in file.entries.items():
         read = key.startswith("general.") or key in {"tokenizer.chat_template", *_NAMES}
         size = file.text_bytes(key) if read and not entry.array else 0
-        most = _LONGEST_NAME if key in _NAMES else _LONGEST_TEXT
-        if size > most:
-            yield key, f"a text of {size:,} bytes, more than {most:,}"
+        limit = _MAX_NAME_BYTES if key in _NAMES else _MAX_TEXT_BYTES
+        if size > limit:
+            yield key, f"a text of {size:,} bytes, more than {limit:,}"
 
 
 def _numbers(file: GgufFile, key: str, bounds: Interval) -> Iterator[tuple[str, str]]:
@@ -109,7 +109,7 @@ def _layers(file: GgufFile, prefix: str) -> Iterator[tuple[str, str]]:
     n_layers = _largest(file, prefix + "block_count")
     for suffix in _PER_LAYER:
         length = file.length(prefix + suffix)
-        if 1 < length < n_layers or length > _MOST_LAYERS:
+        if 1 < length < n_layers or length > _MAX_LAYERS:
             yield prefix + suffix, f"an array of {length:,} for {n_layers} layers"
     used, experts = (_largest(file, f"{prefix}expert_{name}") for name in ("used_count", "count"))
     if used > experts:
@@ -122,8 +122,8 @@ def _largest(file: GgufFile, key: str) -> float:
 
 def _vocabulary(file: GgufFile) -> Iterator[tuple[str, str]]:
     n_tokens = file.length(f"{_VOCABULARY}tokens")
-    if n_tokens > _MOST_TOKENS:
-        yield f"{_VOCABULARY}tokens", f"an array of {n_tokens:,}, more than {_MOST_TOKENS:,}"
+    if n_tokens > _MAX_TOKENS:
+        yield f"{_VOCABULARY}tokens", f"an array of {n_tokens:,}, more than {_MAX_TOKENS:,}"
     for name in _AS_LONG_AS_TOKENS:
         length = file.length(_VOCABULARY + name)
         if length not in {0, n_tokens}:

@@ -1,4 +1,4 @@
-"""What a model file says about itself: shape, vocabulary, memory kind, chat template.
+"""The metadata of a model file: shape, vocabulary, memory kind, chat template.
 
 Here: `Header`, `read_header`, and the checks that a file is a whole GGUF before llama.cpp is asked.
 Not here: the bytes of the file (`engine.gguf.reader`), which values make sense (`engine.gguf.bounds`), how
@@ -48,7 +48,7 @@ _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a GGUF file says about itself.
+    """The metadata of a GGUF file.
 
     Attributes:
         path: The file (of a split model its first part).
@@ -63,20 +63,20 @@ class Header:
         ctx_train: The context it was trained for, in tokens.
         n_embd: Length of an embedding.
         n_ff: Width of the feed-forward layer (the largest one).
-        n_heads: Attention heads (of the layer that has most).
-        kv_heads: Key-value heads of each layer; 0 where a layer keeps no keys and values.
+        n_heads: Number of attention heads (of the layer with the most).
+        kv_heads: Key-value heads of each layer; 0 if a layer keeps no keys and values.
         key_length: Length of one head's key.
         value_length: Length of one head's value.
         sliding_window: Tokens that windowed layers look back; 0 without such layers.
         state_bytes: Bytes of recurrent state of one sequence.
-        memory: What its layers remember, as far as the keys tell; `none` for encoders.
+        memory: The kind of memory that its layers have, judged by the keys; `none` for encoders.
         vocab_kind: `BPE`, `SPM`, `WPM`, ... or `none`.
         vocab_size: Number of tokens.
         chat_template: The Jinja template, or None.
         end_tokens: The tokens it declares as ends (llama.cpp may know more).
         n_parts: Files it is split into.
-        unusable: Why it cannot write text; empty where it can.
-        windowed: Whether each layer looks back only so far as its sliding window; empty where none does.
+        unusable: Why it cannot write text; empty if it can.
+        windowed: Whether each layer looks back only so far as its sliding window; empty if none does.
         repacked_bytes: Bytes of weights that llama.cpp copies into another layout, over all parts.
     """
 
@@ -146,10 +146,10 @@ def check_whole_file(path: Path) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """Read what a model file says about itself, without loading weights.
+    """Read the metadata of a model file, without loading weights.
 
     Args:
-        path: A GGUF file; of a split model its first part, whose other parts must lie next to it.
+        path: A GGUF file. For a split model, its first part; the other parts must be in the same folder.
 
     Raises:
         LoadError: It is missing, empty, a directory, not a GGUF, cut short, or a value in it cannot be.
@@ -207,8 +207,8 @@ def _why_unusable(header: Header) -> str:
 
 def _header(path: Path, file: GgufFile) -> Header:
     keys = Keys(file)
-    n_layers, n_embd = keys.own("block_count"), keys.own("embedding_length")
-    n_heads = keys.own("attention.head_count")
+    n_layers, n_embd = keys.arch_number("block_count"), keys.arch_number("embedding_length")
+    n_heads = keys.arch_number("attention.head_count")
     head_length = n_embd // n_heads if n_heads else 0
     kv_heads = layer_kv_heads(keys, n_layers, n_heads)
     kind = keys.text("tokenizer.ggml.model")
@@ -222,18 +222,18 @@ def _header(path: Path, file: GgufFile) -> Header:
         file_size=path.stat().st_size,
         weight_bytes=file.weight_bytes(),
         n_layers=n_layers,
-        ctx_train=keys.own("context_length"),
+        ctx_train=keys.arch_number("context_length"),
         n_embd=n_embd,
-        n_ff=keys.own("feed_forward_length"),
+        n_ff=keys.arch_number("feed_forward_length"),
         n_heads=n_heads,
         kv_heads=kv_heads,
-        key_length=keys.own("attention.key_length", head_length),
-        value_length=keys.own("attention.value_length", head_length),
-        sliding_window=keys.own("attention.sliding_window"),
+        key_length=keys.arch_number("attention.key_length", head_length),
+        value_length=keys.arch_number("attention.value_length", head_length),
+        sliding_window=keys.arch_number("attention.sliding_window"),
         state_bytes=layer_state_bytes(keys, n_layers, kv_heads),
         memory=memory_kind(keys, kv_heads),
         vocab_kind=VOCABULARIES.get(kind, "none" if kind in {"", "no_vocab", "none"} else kind),
-        vocab_size=file.length("tokenizer.ggml.tokens") or keys.own("vocab_size"),
+        vocab_size=file.length("tokenizer.ggml.tokens") or keys.arch_number("vocab_size"),
         chat_template=keys.text("tokenizer.chat_template") or None,
         end_tokens=_end_tokens(keys),
         n_parts=max(1, keys.number("split.count", 1)),

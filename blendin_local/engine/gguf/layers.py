@@ -1,4 +1,4 @@
-"""What the layers of a model keep of a text, as far as the keys of its header tell.
+"""The memory that the layers of a model need, judged by the keys of its header.
 
 Here: `Keys`, typed look-ups with defaults; heads, windows, recurrent state, and which weights are repacked.
 Not here: the record of it all (`engine.gguf.header`), what it takes in bytes (`engine.memory`).
@@ -17,14 +17,14 @@ MemoryGuess = Literal["plain", "sliding", "recurrent", "hybrid", "none"]
 
 ENCODERS = frozenset({"t5encoder", "clip", "gemma-embedding", "wavtokenizer-dec", "eurobert", "neo-bert"})
 RECURRENT_KEYS = ("ssm.conv_kernel", "ssm.state_size", "wkv.head_size", "shortconv.l_cache", "kda.head_dim")
-# every how many layers one has no window, where the file does not say; of others nothing smaller is assumed
+# One in this many layers has no window, if the file has no pattern. Other architectures: none has a window.
 WINDOW_PATTERNS = {
     "gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "gpt-oss": 2, "olmo2": 4, "exaone4": 4,
 }  # fmt: skip
 _Q4_0, _Q8_0, _Q2_K, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4 = 2, 8, 10, 12, 13, 14, 20, 39
 REPACKED_X86 = frozenset({_Q4_0, _Q2_K, _Q4_K, _IQ4_NL, _MXFP4})  # with AVX2 and AVX-512
 REPACKED_ARM = frozenset({_Q4_0, _Q8_0, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4})
-REPACKED_ROWS = 8  # a matrix has a multiple of so many
+REPACKED_ROWS = 8  # only matrices with a multiple of this many rows are repacked
 
 
 class Keys:
@@ -35,7 +35,7 @@ class Keys:
         self.architecture = self.text("general.architecture") or "unknown"
 
     def text(self, key: str) -> str:
-        """The text under a key; empty where there is none."""
+        """The text under a key; empty if there is none."""
         value = self.file.value(key)
         return value if isinstance(value, str) else ""
 
@@ -44,25 +44,25 @@ class Keys:
         value = self.file.value(key)
         return int(value) if isinstance(value, (int, float)) else default
 
-    def own(self, key: str, default: int = 0) -> int:
+    def arch_number(self, key: str, default: int = 0) -> int:
         """A number under the architecture's prefix; of a per-layer array the largest."""
         values = self.file.numbers(f"{self.architecture}.{key}")
         return max(values) if values else default
 
     def per_layer(self, key: str, n_layers: int, default: int) -> tuple[int, ...]:
-        """A number of each layer; where the file has one, it is everyone's."""
+        """A number for each layer; a single number in the file applies to all layers."""
         values = self.file.numbers(f"{self.architecture}.{key}") or (default,)
         return values[:n_layers] if len(values) > 1 else values * n_layers
 
 
 def _recurrent(keys: Keys) -> bool:
-    return any(keys.own(key) for key in RECURRENT_KEYS)
+    return any(keys.arch_number(key) for key in RECURRENT_KEYS)
 
 
 def layer_kv_heads(keys: Keys, n_layers: int, n_heads: int) -> tuple[int, ...]:
     """Key-value heads of each layer; the layers between full attention ones keep a recurrent state."""
     heads = keys.per_layer("attention.head_count_kv", n_layers, n_heads)
-    interval = keys.own("full_attention_interval")
+    interval = keys.arch_number("full_attention_interval")
     if interval > 1 and _recurrent(keys):
         return tuple(n if (i + 1) % interval == 0 else 0 for i, n in enumerate(heads))
     return heads
@@ -70,10 +70,12 @@ def layer_kv_heads(keys: Keys, n_layers: int, n_heads: int) -> tuple[int, ...]:
 
 def layer_state_bytes(keys: Keys, n_layers: int, kv_heads: tuple[int, ...]) -> int:
     """Bytes of recurrent state in float32, by the shapes of Mamba; other kinds keep states of that order."""
-    inner, state = keys.own("ssm.inner_size"), keys.own("ssm.state_size")
-    convolution = max(0, keys.own("ssm.conv_kernel") - 1) * (inner + 2 * keys.own("ssm.group_count") * state)
-    short = max(0, keys.own("shortconv.l_cache") - 1) * keys.own("embedding_length")
-    head = keys.own("wkv.head_size") * keys.own("embedding_length")
+    inner, state = keys.arch_number("ssm.inner_size"), keys.arch_number("ssm.state_size")
+    convolution = max(0, keys.arch_number("ssm.conv_kernel") - 1) * (
+        inner + 2 * keys.arch_number("ssm.group_count") * state
+    )
+    short = max(0, keys.arch_number("shortconv.l_cache") - 1) * keys.arch_number("embedding_length")
+    head = keys.arch_number("wkv.head_size") * keys.arch_number("embedding_length")
     layers = sum(1 for n in kv_heads if n == 0) or n_layers
     return 4 * layers * (convolution + inner * state + short + head)
 
@@ -85,18 +87,18 @@ def memory_kind(keys: Keys, kv_heads: tuple[int, ...]) -> MemoryGuess:
         return "none"
     if _recurrent(keys):
         return "hybrid" if any(kv_heads) else "recurrent"
-    return "sliding" if keys.own("attention.sliding_window") else "plain"
+    return "sliding" if keys.arch_number("attention.sliding_window") else "plain"
 
 
 def windowed_layers(keys: Keys, n_layers: int) -> tuple[bool, ...]:
-    """Whether each layer has a sliding window; empty where none has."""
+    """Whether each layer has a sliding window; empty if none has."""
     name = f"{keys.architecture}.attention.sliding_window_pattern"
-    said = keys.file.numbers(name) or ()
-    if not keys.own("attention.sliding_window"):
+    pattern = keys.file.numbers(name) or ()
+    if not keys.arch_number("attention.sliding_window"):
         return ()
-    if len(said) > 1:
-        return tuple(bool(n) for n in said[:n_layers])
-    period = said[0] if said else WINDOW_PATTERNS.get(keys.architecture, 0)
+    if len(pattern) > 1:
+        return tuple(bool(n) for n in pattern[:n_layers])
+    period = pattern[0] if pattern else WINDOW_PATTERNS.get(keys.architecture, 0)
     return tuple((i + 1) % period != 0 for i in range(n_layers)) if period > 1 else ()
 
 

@@ -33,20 +33,20 @@ TENSOR_TYPES = {
     34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
 }  # fmt: skip
 _VERSIONS = (2, 3)
-_HEADER_BYTES = (2**24, 2**28)  # what is read at first, and the most
-_MOST_KEYS = 2**16
-_MOST_TENSORS = 2**20
+_HEADER_BYTES = (2**24, 2**28)  # bytes read at first, and the maximum
+_MAX_KEYS = 2**16
+_MAX_TENSORS = 2**20
 _KEY_BYTES = 2**16 - 1
 _TENSOR_NAME_BYTES = 63  # GGML_MAX_NAME, with its final zero
-_MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
-_MOST_WEIGHTS = 2**48  # of one tensor
+_MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
+_MAX_WEIGHTS = 2**48  # of one tensor
 _DEFAULT_ALIGNMENT = 32
 _SHOWN = 80  # characters of a name in a message
-_MOST_NUMBERS = 4096  # per-layer arrays are short; longer ones belong to the vocabulary
+_MAX_NUMBERS = 4096  # per-layer arrays are short; longer ones belong to the vocabulary
 
 
 class Entry(NamedTuple):
-    """Where a value lies: its type, or that of an array's entries, how many there are, where the first is."""
+    """Location of a value: its type, or that of an array's entries, their number, the offset of the first."""
 
     kind: int
     n: int
@@ -64,11 +64,11 @@ class Tensor(NamedTuple):
 
 
 class _DamagedError(Exception):
-    """The header says something that cannot be."""
+    """The header contains an impossible value."""
 
 
 class _TooShortError(Exception):
-    """The header goes on after the bytes that were read."""
+    """The header continues after the bytes that were read."""
 
 
 class GgufFile:
@@ -81,7 +81,7 @@ class GgufFile:
         least_size: The size a whole file has at least.
 
     Raises:
-        LoadError: The file is no GGUF, cut short, or its header says what cannot be.
+        LoadError: The file is no GGUF, cut short, or its header has an impossible value.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,13 +100,13 @@ class GgufFile:
             ) from error
 
     def _read(self) -> None:
-        for most in _HEADER_BYTES:
+        for max_bytes in _HEADER_BYTES:
             with self.path.open("rb") as file:
-                self._data = file.read(most)
+                self._data = file.read(max_bytes)
             try:
                 self._walk()
             except (_TooShortError, struct.error, OverflowError):
-                if len(self._data) < most or most == _HEADER_BYTES[-1]:
+                if len(self._data) < max_bytes or max_bytes == _HEADER_BYTES[-1]:
                     raise
             else:
                 return
@@ -115,8 +115,8 @@ class GgufFile:
         version, n_tensors, n_keys = self._unpack("4xIQQ", 0)
         if version not in _VERSIONS:
             raise _DamagedError(f"its version is {version}, and only {_VERSIONS} are known")
-        _require("the number of keys", n_keys, _MOST_KEYS)
-        _require("the number of tensors", n_tensors, _MOST_TENSORS)
+        _require("the number of keys", n_keys, _MAX_KEYS)
+        _require("the number of tensors", n_tensors, _MAX_TENSORS)
         self.entries: dict[str, Entry] = {}
         position = 24
         for _ in range(n_keys):
@@ -130,10 +130,10 @@ class GgufFile:
     def _unpack(self, layout: str, position: int) -> tuple[int, ...]:
         return struct.unpack_from("<" + layout, self._data, position)
 
-    def _text(self, position: int, most: int, what: str) -> tuple[str, int]:
+    def _text(self, position: int, max_bytes: int, what: str) -> tuple[str, int]:
         """A string and where it ends."""
         [length] = self._unpack("Q", position)
-        _require(f"the length of {what}", length, most)
+        _require(f"the length of {what}", length, max_bytes)
         position += 8
         if position + length > len(self._data):
             raise _TooShortError
@@ -188,7 +188,7 @@ class GgufFile:
                 raise _DamagedError(f"the tensor {shown(name)} comes twice")
             names.add(name)
             [n_dimensions] = self._unpack("I", position)
-            _require(f"the number of dimensions of {shown(name)}", n_dimensions, _MOST_DIMENSIONS)
+            _require(f"the number of dimensions of {shown(name)}", n_dimensions, _MAX_DIMENSIONS)
             *shape, kind, offset = self._unpack("Q" * n_dimensions + "IQ", position + 4)
             position += 4 + 8 * n_dimensions + 12
             if offset != self._end:
@@ -209,7 +209,7 @@ class GgufFile:
         self._data = b""
 
     def value(self, key: str) -> Value | None:
-        """The single value under `key`; None where the key is absent or holds an array."""
+        """The single value under `key`; None if the key is absent or holds an array."""
         entry = self.entries.get(key)
         if entry is None or entry.array:
             return None
@@ -218,25 +218,25 @@ class GgufFile:
         return self._unpack(_SCALARS[entry.kind], entry.position)[0]
 
     def numbers(self, key: str) -> tuple[int, ...] | None:
-        """The whole numbers under `key`, be it one or a short array; None where there are none."""
+        """The integers under `key`, a single one or a short array; None if there are none."""
         return None if (found := self.raw_numbers(key)) is None else tuple(map(int, found))
 
     def raw_numbers(self, key: str) -> tuple[int | float, ...] | None:
-        """The numbers under `key` as they are; None where there are none, or more than layers can have."""
+        """The numbers under `key` as they are; None if there are none, or more than layers can have."""
         entry = self.entries.get(key)
-        if entry is None or entry.kind == _STRING or entry.n > _MOST_NUMBERS:
+        if entry is None or entry.kind == _STRING or entry.n > _MAX_NUMBERS:
             return None
         return self._unpack(_SCALARS[entry.kind] * entry.n, entry.position)
 
     def text_bytes(self, key: str) -> int:
-        """Length of the single text under `key`; 0 where there is none."""
+        """Length of the single text under `key`; 0 if there is none."""
         entry = self.entries.get(key)
         if entry is None or entry.array or entry.kind != _STRING:
             return 0
         return self._unpack("Q", entry.position)[0]
 
     def length(self, key: str) -> int:
-        """How many entries the array under `key` has; 0 where there is none."""
+        """How many entries the array under `key` has; 0 if there is none."""
         entry = self.entries.get(key)
         return entry.n if entry is not None and entry.array else 0
 
@@ -245,14 +245,14 @@ class GgufFile:
         entry = self.entries.get(key)
         if entry is None or not entry.array or entry.kind != _STRING:
             return ()
-        wanted = {position: "" for position in positions if 0 <= position < entry.n}
+        texts = {position: "" for position in positions if 0 <= position < entry.n}
         at = entry.position
-        for i in range(max(wanted, default=-1) + 1):
+        for i in range(max(texts, default=-1) + 1):
             [length] = self._unpack("Q", at)
-            if i in wanted:
-                wanted[i] = self._data[at + 8 : at + 8 + length].decode("utf-8", "replace")
+            if i in texts:
+                texts[i] = self._data[at + 8 : at + 8 + length].decode("utf-8", "replace")
             at += 8 + length
-        return tuple(wanted.values())
+        return tuple(texts.values())
 
     def parameters(self) -> int:
         """Number of weights."""
@@ -264,7 +264,7 @@ class GgufFile:
 
 
 def shown(text: str) -> str:
-    """A name of a file for a message: one line, however long it is and whatever is in it."""
+    """A name from a file as one line of a message, shortened and with control characters escaped."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
@@ -272,7 +272,7 @@ def _size(name: str, shape: Sequence[int], kind: int) -> int:
     """Bytes of a tensor; its rows are whole blocks."""
     if kind not in TENSOR_TYPES:
         raise _DamagedError(f"the tensor {shown(name)} has the unknown type {kind}")
-    if any(not 0 < length <= _MOST_WEIGHTS for length in shape) or math.prod(shape) > _MOST_WEIGHTS:
+    if any(not 0 < length <= _MAX_WEIGHTS for length in shape) or math.prod(shape) > _MAX_WEIGHTS:
         raise _DamagedError(f"the tensor {shown(name)} has the shape {tuple(shape)}")
     block, size = TENSOR_TYPES[kind]
     if shape and shape[0] % block:
@@ -286,6 +286,6 @@ def _padded(length: int, alignment: int) -> int:
     return -(-length // alignment) * alignment
 
 
-def _require(what: str, found: int, most: int) -> None:
-    if found > most:
-        raise _DamagedError(f"{what} is {found:,}, more than {most:,}")
+def _require(what: str, found: int, limit: int) -> None:
+    if found > limit:
+        raise _DamagedError(f"{what} is {found:,}, more than {limit:,}")
