@@ -1,4 +1,4 @@
-"""What models.toml says, as values: models and their sources, pairs, defaults.
+"""The contents of models.toml as values: models and their sources, pairs, defaults.
 
 Here: the frozen records that the rest of the program reads.
 Not here: files and their merging (`models.registry`), which keys exist (`models.schema`).
@@ -29,7 +29,7 @@ class PackagePart:
         package: The package's name.
         version: Its exact version.
         member: The piece's path inside the wheel.
-        size: Bytes of the wheel, for a true progress bar; 0 where not known.
+        size: Bytes of the wheel, for a true progress bar; 0 if not known.
     """
 
     package: str
@@ -40,7 +40,7 @@ class PackagePart:
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """A file whose pieces, joined in order, come inside packages."""
+    """A file whose pieces are distributed inside packages; joined in order, they are the file."""
 
     file: str
     parts: tuple[PackagePart, ...]
@@ -52,8 +52,8 @@ class HubSource:
 
     Attributes:
         repo: `user/repo`.
-        file: The file inside it; empty where `quant` chooses.
-        quant: The wanted quantization; empty for the default.
+        file: The file inside it; empty if `quant` chooses.
+        quant: The quantization to use; empty for the default.
         revision: Branch, tag or commit; empty for the main branch.
     """
 
@@ -78,12 +78,12 @@ class ModelEntry:
         role: `base` (pre-trained only), `instruct`, or `any`.
         license: Name of the licence.
         notice: One line shown when the file is fetched.
-        size: Bytes of the whole file; 0 where not known.
-        sha256: Its checksum; empty where not known.
+        size: Bytes of the whole file; 0 if not known.
+        sha256: Its checksum; empty if not known.
         template: Name of the plain-text template to prompt it with as a base; empty for the default.
         chat_template: A file with a Jinja template to use instead of the model's own.
-        think: Whether a guide that can think aloud does so.
-        trusted: False where a models.toml of the working directory says where the file comes from.
+        think: Whether a guide with a thinking mode uses it.
+        trusted: False if the file's source is from a models.toml of the working directory.
     """
 
     name: str
@@ -112,9 +112,9 @@ class PairEntry:
         about: One line for people.
         base_template: Name of the base's plain-text template.
         untuned: Reference of the third model, which method `proxy` needs.
-        system: Instructions before every question; None where it does not say.
+        system: Instructions before every question; None if not given.
         settings: The values it gives to settings, by their keys in models.toml.
-        trusted: False where a models.toml of the working directory names the models.
+        trusted: False if a models.toml of the working directory names the models.
     """
 
     name: str
@@ -141,12 +141,12 @@ class PairEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """The section `[defaults]`: what is used where neither the command line nor a pair says otherwise.
+    """The section `[defaults]`: values used if neither the command line nor the pair gives one.
 
     Attributes:
         pair: The pair that is used where none is named.
         template: The base's plain-text template.
-        system: Instructions before every question; None where it does not say.
+        system: Instructions before every question; None if not given.
         settings: The values it gives to settings, by their keys in models.toml.
     """
 

@@ -1,6 +1,6 @@
 """Getting model files onto this machine.
 
-Here: `ensure_local`, which finds the files of references and downloads the missing ones if that is wanted;
+Here: `ensure_local`, which finds the files of references and downloads the missing ones if that is allowed;
 `fetch`, which downloads one file under a lock.
 Not here: the two kinds of download (`models.package_download`, `models.hub_download`), asking the user.
 """
@@ -33,7 +33,7 @@ def ensure_local(
     store: Store | None = None,
     distrusted: Path | None = None,
 ) -> dict[str, Path]:
-    """Return the local files of references, after downloading the missing ones if that is wanted.
+    """Return the local files of references, after downloading the missing ones if that is allowed.
 
     Args:
         references: What the user typed.
@@ -58,8 +58,8 @@ def ensure_local(
         resolve(name, registry, store=store, offline=offline, distrusted=distrusted) for name in references
     ]
     missing = [item for item in resolved if item.path is None]
-    wanted = (pull and all(item.trusted for item in missing)) or (ask is not None and ask(missing))
-    if missing and not wanted:
+    allowed = (pull and all(item.trusted for item in missing)) or (ask is not None and ask(missing))
+    if missing and not allowed:
         raise _missing_error(missing)
     paths = {item.reference: item.path for item in resolved if item.path is not None}
     for item in missing:

@@ -3,8 +3,8 @@
 Here: `Hub`, which returns the Hub's responses as values and raises its errors as one-line errors of ours.
 Not here: resuming and checking a download (`models.hub_download`), choosing a file (`models.quantizations`).
 Source: huggingface_hub; its token, endpoint, proxy and offline settings apply. It is imported on first use,
-and only its public names are used. Its own downloads cannot be resumed by a later run (since 1.18), hence
-`models.hub_download`.
+and only its public names are used. Its own downloads cannot be resumed by a later run (since 1.18), so
+`models.hub_download` does them.
 """
 
 from __future__ import annotations

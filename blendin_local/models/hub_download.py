@@ -163,9 +163,9 @@ def _part_name(file: HubFile, number: int) -> str:
 
 def _remove_stale(part_dir: Path, files: Sequence[HubFile]) -> None:
     """Remove parts of files that have changed on the Hub since."""
-    wanted = {_part_name(file, number) for number, file in enumerate(files)}
+    current = {_part_name(file, number) for number, file in enumerate(files)}
     for path in part_dir.iterdir():
-        if path.is_file() and path.name not in wanted:
+        if path.is_file() and path.name not in current:
             path.unlink()
 
 

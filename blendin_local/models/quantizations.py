@@ -1,6 +1,6 @@
 """Choosing one model file in a repository by its quantization.
 
-Here: what the names of GGUF files tell: quantization, split parts, projectors; `choose`.
+Here: what can be read from the names of GGUF files: quantization, split parts, projectors; `choose`.
 Not here: listing a repository (`models.hub`), the content of a file (`engine.gguf.header`).
 """
 
@@ -63,7 +63,7 @@ def choose(names: Iterable[str], quant: str, where: str) -> str:
 
     Args:
         names: All files of the repository.
-        quant: The wanted quantization; empty for the default.
+        quant: The quantization to use; empty for the default.
         where: The repository, for messages.
 
     Returns:
@@ -79,9 +79,9 @@ def choose(names: Iterable[str], quant: str, where: str) -> str:
         )
     if not quant:
         return min(models, key=_rank)
-    wanted = quant.upper()
+    requested = quant.upper()
     for name in models:
-        if wanted in {quantization_of(name), PurePosixPath(name).name.upper()}:
+        if requested in {quantization_of(name), PurePosixPath(name).name.upper()}:
             return name
     raise ModelNotFoundError(f"{where} has no file of quantization {quant}", f"available: {_choices(models)}")
 

@@ -98,18 +98,19 @@ def load_registry(
 
     Raises:
         UsageError: A file is missing, is not TOML, has an unknown key or a wrong value, or the one of the
-            working directory changes what others say and nobody can be asked.
+            working directory changes values of other files and nobody can be asked.
     """
     files = list(_files(explicit, os.environ if env is None else env, cwd))
     contents = [(file, read_file(file.path)) for file in reversed(files)]
     merged = _merge(contents)
     local = next((file.path for file in files if not file.trusted), None)
     if local is not None:
-        own = _merge([(file, content) for file, content in contents if file.trusted])
-        overridden = find_overrides(merged.tables, own.tables)
+        trusted = _merge([(file, content) for file, content in contents if file.trusted])
+        overridden = find_overrides(merged.tables, trusted.tables)
         if overridden and not confirm(local, overridden, accept):
             kept = (
-                content if file.trusted else keep_new_names(content, own.tables) for file, content in contents
+                content if file.trusted else keep_new_names(content, trusted.tables)
+                for file, content in contents
             )
             merged = _merge(list(zip(reversed(files), kept, strict=True)))
     return merged.registry(tuple(file.path for file in files), local)
@@ -142,18 +143,18 @@ def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> I
         if file not in seen:
             seen.add(file)
             yield RegistryFile(file)
-    own = (user_file().resolve(), shipped_file().resolve())
+    standard_files = (user_file().resolve(), shipped_file().resolve())
     local = _in_directory(cwd)
-    if local is not None and local not in seen.union(own):
+    if local is not None and local not in seen.union(standard_files):
         yield RegistryFile(local, trusted=False)
-    for path in own:
+    for path in standard_files:
         if is_file(path) and path not in seen:  # False too where the directory may not be entered
             seen.add(path)
             yield RegistryFile(path)
 
 
 def _in_directory(cwd: Path | None) -> Path | None:
-    """The models.toml of the working directory, of whatever kind it is; None where there is none."""
+    """The models.toml of the working directory, also if it is not a regular file; None if missing."""
     try:
         path = (cwd or Path.cwd()) / FILE_NAME
         return path.resolve() if path.is_symlink() or path.exists() else None
@@ -201,8 +202,8 @@ class _Merged:
             self.origins.pop(("models", name, key), None)
 
     def trusted(self, section: str, name: str, keys: tuple[str, ...]) -> bool:
-        wanted = ((section, name, key) for key in keys)
-        return all(self.origins[at].trusted for at in wanted if at in self.origins)
+        origin_keys = ((section, name, key) for key in keys)
+        return all(self.origins[at].trusted for at in origin_keys if at in self.origins)
 
     def registry(self, files: tuple[Path, ...], untrusted: Path | None) -> Registry:
         of = {section: self._section(section) for section in SECTIONS}

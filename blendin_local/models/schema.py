@@ -34,8 +34,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
-def _text(said: str, fits: Callable[[str], bool]) -> Kind:
-    return said, lambda value: isinstance(value, str) and fits(value)
+def _text(description: str, fits: Callable[[str], bool]) -> Kind:
+    return description, lambda value: isinstance(value, str) and fits(value)
 
 
 def _whole(value: object, low: int, high: int) -> bool:
@@ -179,7 +179,7 @@ PART_KEYS: Mapping[str, Kind] = {
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """The names most like `name`, best first; empty where none is near."""
+    """The names most like `name`, best first; empty if none is near."""
     folded = {candidate.lower(): candidate for candidate in names}
     return [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=count, cutoff=0.5)]
 

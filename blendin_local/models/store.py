@@ -67,7 +67,7 @@ class Store:
         return self.root / "models"
 
     def inside(self, path: Path) -> Path:
-        """Return the path unchanged if it lies in the store after all symbolic links are resolved.
+        """Return the path unchanged if it is in the store after all symbolic links are resolved.
 
         Raises:
             FetchError: It leads outside the store.

@@ -80,7 +80,7 @@ class Pair:
         self.close()
 
     def close(self) -> None:
-        """Free the models, once nobody uses them; calling it twice is harmless.
+        """Free the models once no thread uses them; calling it twice is harmless.
 
         Raises:
             PairError: The call comes from inside an answer of this pair.
@@ -135,8 +135,8 @@ class Pair:
         """Answer, step by step.
 
         Args:
-            conversation: A question, or messages of which the last asks for the answer: `Message` or dicts as
-                in OpenAI's chat format. What it shares with the conversation before is not read again.
+            conversation: A question, or messages whose last is to be answered: `Message` or dicts as in
+                OpenAI's chat format. The prefix shared with the previous conversation is not evaluated again.
             system: Instructions, put before a question given as text.
             blend: Method, threshold, alpha.
             sampling: Temperature and its companions; the default is greedy.
@@ -190,7 +190,7 @@ class Pair:
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer many requests, `PairSetup.n_parallel` at a time in shared batches.
 
-        With one sequence each answer is that of `respond` on a fresh pair, whatever ran before.
+        With one sequence each answer is that of `respond` on a fresh pair, regardless of earlier answers.
 
         Args:
             requests: Taken one by one, as sequences become free.
@@ -295,15 +295,17 @@ class Pair:
         roles = roles_of(method)
         missing = [role for role in roles if role not in self._models]
         if missing:
-            wanted = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
+            needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
             raise PairError(
-                f"method {method} needs {wanted}, and none was opened", f"name one with --{missing[0]}"
+                f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
             )
         return roles
 
     def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
-        own = self.setup.template.stop if "base" in roles else ()
-        return replace(answer, stop=(*answer.stop, *(stop for stop in own if stop not in answer.stop)))
+        template_stops = self.setup.template.stop if "base" in roles else ()
+        return replace(
+            answer, stop=(*answer.stop, *(stop for stop in template_stops if stop not in answer.stop))
+        )
 
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""
@@ -326,11 +328,11 @@ class Pair:
     def _signature(
         self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
     ) -> dict[str, Any]:
-        own = "guide" in prompts and "guide" not in self.setup.exact_prompts
+        is_rendered = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
             **signature(self._models, prompts, settings),
             **self.setup.prompt_facts(),
-            "guide_template": self._chat_template().digest if own else None,
+            "guide_template": self._chat_template().digest if is_rendered else None,
             "n_parallel": self.setup.n_parallel,
             "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }

@@ -54,9 +54,9 @@ HINTS: Mapping[Role, str] = {
 
 @dataclass(frozen=True)
 class PairSpec:
-    """Which pair, and with what settings; None and empty mean: not said.
+    """Which pair, and with what settings; None and empty values mean: not given.
 
-    Settings that are not said come from the pair in models.toml, then its `[defaults]`, then the built-in
+    Settings that are not given come from the pair in models.toml, then its `[defaults]`, then the built-in
     defaults of `blendin_local.settings`.
 
     Attributes:
@@ -69,7 +69,7 @@ class PairSpec:
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a thinking guide may think.
         system: Instructions before every question.
-        date: The date that a chat template is told; None is today.
+        date: The date for a chat template that inserts one; None for today.
         base_settings: How llama.cpp runs the base: `ModelSettings`, or some of its fields, which then win
             over those of models.toml (a count of None means `auto`).
         guide_settings: Likewise the guide.
@@ -112,13 +112,13 @@ def _silent_downloads() -> Iterator[Callable[[Resolved], Progress]]:
 
 @dataclass(frozen=True)
 class Interaction:
-    """What a person may be asked or told while models are found; by default nothing.
+    """Callbacks to the user while models are resolved and downloaded; by default none.
 
     Attributes:
-        accept: Decides on what a models.toml of the working directory changes; None: nobody can be asked.
-        confirm_download: Is asked once about all missing files; None: nobody can be asked.
+        accept: Decides whether a models.toml of the working directory may change values; None refuses.
+        confirm_download: Called once with all missing files; None refuses.
         downloads: A context around all downloads; makes the progress listener of each.
-        note: Is told in a sentence what a user may want to know.
+        note: Called with each notice for the user, a sentence.
     """
 
     accept: Accept | None = None
@@ -164,7 +164,7 @@ class ResolvedPair:
         return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.references))
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
-        """The same with the date of an earlier run, None where there was none, unless the spec names one."""
+        """The same with the date of an earlier run, None if there was none, unless the spec names one."""
         if date is None or self.spec.date is not None:
             return self
         return replace(self, setup=replace(self.setup, date=date))
@@ -227,22 +227,22 @@ def resolve_pair(
 def locate_files(
     resolved: ResolvedPair, roles: Collection[Role] | None = None, interaction: Interaction = NO_INTERACTION
 ) -> dict[Role, Path]:
-    """The model files of these roles, downloaded where the spec or the person asked says so.
+    """The model files of these roles, downloaded if the spec or the user allows it.
 
     Args:
         resolved: The pair.
-        roles: The roles wanted; None for all.
-        interaction: What a person may be asked or told.
+        roles: The roles to resolve; None for all.
+        interaction: Callbacks to the user.
 
     Raises:
         ModelNotFoundError: A file is not here and was not to be fetched.
         FetchError: It could not be fetched.
     """
     spec = resolved.spec
-    wanted = {role: name for role, name in resolved.references.items() if roles is None or role in roles}
+    references = {role: name for role, name in resolved.references.items() if roles is None or role in roles}
     with interaction.downloads() as progress:
         paths = ensure_local(
-            list(wanted.values()),
+            list(references.values()),
             resolved.registry,
             pull=spec.pull,
             offline=spec.offline,
@@ -251,7 +251,7 @@ def locate_files(
             note=interaction.note,
             distrusted=resolved.registry.distrusted(resolved.pair_name),
         )
-    return {role: paths[reference] for role, reference in wanted.items()}
+    return {role: paths[reference] for role, reference in references.items()}
 
 
 class PairFields(TypedDict, total=False):
@@ -313,7 +313,7 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
 def _configured(
     keys: Mapping[str, Setting], sections: Sequence[PairEntry | Defaults | None]
 ) -> dict[str, Any]:
-    """The fields that models.toml sets, out of these keys; an earlier section wins."""
+    """The fields among these keys that models.toml sets; an earlier section takes precedence."""
     values: dict[str, Any] = {}
     for section in reversed(sections):
         values |= section.settings if section else {}
@@ -323,7 +323,7 @@ def _configured(
 def _settings(
     table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
 ) -> SettingsClass:
-    """Settings out of what models.toml says and what was asked for, which wins.
+    """Settings from models.toml and the request; the request takes precedence.
 
     Raises:
         UsageError: A field does not exist or has a wrong value.
@@ -370,8 +370,8 @@ def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Ro
 def _template(
     spec: PairSpec, entry: PairEntry | None, base: ModelEntry | None, registry: Registry
 ) -> PlainTemplate:
-    own = entry.base_template if entry else None
-    name = spec.base_template or own or (base.template if base else "") or registry.defaults.template
+    of_pair = entry.base_template if entry else None
+    name = spec.base_template or of_pair or (base.template if base else "") or registry.defaults.template
     if name not in registry.templates:
         raise UsageError(f"there is no template {name!r}", f"choose one of {', '.join(registry.templates)}")
     return registry.templates[name]

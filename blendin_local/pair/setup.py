@@ -31,11 +31,11 @@ class PairSetup:
         base_settings: How llama.cpp runs the base.
         guide_settings: How it runs the guide.
         guide_template: A Jinja chat template instead of the one in the guide's file.
-        thinking: Whether a guide that can think aloud may do so.
-        exact_prompts: Prompts that stand for rendered ones, by role.
+        thinking: Whether a guide with a thinking mode may use it.
+        exact_prompts: Prompts used instead of rendered ones, by role.
         n_parallel: How many answers `Pair.answer_all` may make at once; each has a whole context.
-        date: What a guide's template that asks for the date is told. A pair keeps the one it was opened with,
-            so that a conversation goes on after midnight as it began.
+        date: The date for a guide's template that inserts one. A pair keeps the date it was opened with, so
+            that the prompt of a conversation does not change at midnight.
         untuned: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
             run like the guide and reads the base's prompt, having been trained on no other.
     """
@@ -57,12 +57,12 @@ class PairSetup:
 
     def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
         """The same with these files, and as many answers at once as are named."""
-        wanted = self.n_parallel if n_parallel is None else n_parallel
+        n_parallel = self.n_parallel if n_parallel is None else n_parallel
         base, guide, untuned = (paths.get(role) for role in ("base", "guide", "untuned"))
-        return replace(self, base=base, guide=guide, untuned=untuned, n_parallel=wanted)
+        return replace(self, base=base, guide=guide, untuned=untuned, n_parallel=n_parallel)
 
     def prompt_facts(self) -> dict[str, Any]:
-        """What decides the prompts of a conversation, but for the guide's template; exact ones as sha256."""
+        """What decides the prompts of a conversation, except the guide's template; exact ones as sha256."""
         return {
             "template": {**asdict(self.template), "stop": list(self.template.stop)},
             "exact_prompts": {

@@ -1,7 +1,7 @@
 """The settings of the program: one table that every surface is derived from.
 
 Here: the public names of `settings.table` (the settings with their defaults) and `settings.setting` (what the
-table says about one setting).
+table states about one setting).
 """
 
 from __future__ import annotations

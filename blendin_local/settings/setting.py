@@ -1,4 +1,4 @@
-"""What the table says about one setting, and how a value of it is written and checked.
+"""The description of one setting, and how its values are parsed, written and checked.
 
 Here: `setting`, which declares a field of a settings class; `Setting`, the declaration as every surface reads
 it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation); and
@@ -75,8 +75,8 @@ def setting(
         low: Smallest allowed number.
         high: Largest allowed number.
         name: What users call it, with hyphens; empty for the field's own name.
-        words: Words that stand for values a number cannot give, such as `auto` for None. The first one that
-            stands for a value is shown for it.
+        words: Words for values that are no numbers, such as `auto` for None. If several words mean the same
+            value, the first is shown.
         flags: More flags of the command line besides `--NAME`.
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
@@ -116,8 +116,8 @@ class Setting:
         help: The sentence that help shows.
         low: Smallest allowed number.
         high: Largest allowed number.
-        words: Words that stand for values.
-        flags: Its flags on the command line; empty where it has none.
+        words: Words that mean values.
+        flags: Its flags on the command line; empty if it has none.
         env: Its environment variable, or empty.
         names: Its name on each surface; `Excluded` where it is not offered.
         role_flags: Whether each of the two models can have its own.
@@ -141,7 +141,7 @@ class Setting:
     of_pair: bool
 
     def on(self, surface: Surface) -> str | None:
-        """Its name on a surface, None where it is not offered there."""
+        """Its name on a surface, None if it is not offered there."""
         name = self.names[surface]
         return None if isinstance(name, Excluded) else name
 
@@ -158,7 +158,7 @@ class Setting:
 
     @property
     def shown_words(self) -> tuple[str, ...]:
-        """The words that stand for values, but for numbers of old (`--seed -1`)."""
+        """The words that mean values, except old spellings that are numbers (`--seed -1`)."""
         return tuple(word for word in self.words if not word.startswith("-"))
 
     @property
@@ -233,11 +233,11 @@ class Setting:
                 return int(text)
         except ValueError:
             pass
-        wanted = " or ".join(["a whole number" if whole else "a number", *self.shown_words])
-        raise UsageError(f"{name} is {_quoted(text)}", f"give {wanted}")
+        allowed = " or ".join(["a whole number" if whole else "a number", *self.shown_words])
+        raise UsageError(f"{name} is {_quoted(text)}", f"give {allowed}")
 
     def from_file(self, value: object) -> Any:  # noqa: ANN401 - settings have many types
-        """A value out of models.toml or JSON, whose kind was checked: words and lists as their meaning."""
+        """A value from models.toml or JSON whose type was checked; words and lists are converted."""
         if isinstance(value, str) and value in self.words:
             return self.words[value]
         return tuple(value) if isinstance(value, list) else value
@@ -330,13 +330,13 @@ def check_settings(settings: Any) -> None:  # noqa: ANN401 - any settings class
 
 
 def to_settings(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
-    """Fields of settings out of named values; None means not set."""
+    """Fields of settings from named values; None means not set."""
     given = {name: value for name, value in values.items() if name in known and value is not None}
     return {known[name].field: known[name].from_file(value) for name, value in given.items()}
 
 
 def require_types(table: type, values: Mapping[str, Any]) -> None:
-    """Raise TypeError unless values out of a file have the types that a settings class has.
+    """Raise TypeError unless values from a file have the types that a settings class has.
 
     Args:
         table: A settings class.

@@ -1,13 +1,13 @@
-"""The table of settings: every default of the program stands here, once.
+"""The table of settings: the one place with every default of the program.
 
-Here: frozen dataclasses whose fields say everything about a setting: name, type, default, interval, help,
+Here: frozen dataclasses whose fields describe a setting completely: name, type, default, interval, help,
 flags, environment variable, and its name on each surface. A new setting is one new field.
 Not here: how a field is declared and read (`settings.setting`), where a value came from (`pair.resolve`).
 Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
 
-A setting is called the same everywhere, unless it says otherwise: `--agreement-bonus`, `agreement_bonus` in
-models.toml and in rows, `/set agreement-bonus`, `--sweep agreement-bonus=0,0.1`. Where a surface does not
-offer a setting, `Excluded` gives the reason.
+A setting has the same name everywhere, unless its field gives another: `--agreement-bonus`,
+`agreement_bonus` in models.toml and in rows, `/set agreement-bonus`, `--sweep agreement-bonus=0,0.1`. Where
+a surface does not offer a setting, `Excluded` gives the reason.
 """
 # ruff: noqa: RUF009 - `setting` declares a field, as `dataclasses.field` does
 
@@ -290,16 +290,16 @@ class CheckSettings:
     """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
 
     Attributes:
-        n_prompts: Prompts asked where nobody said how many.
-        max_tokens: Most steps of each answer.
+        n_prompts: Number of prompts, if the user gives none.
+        max_tokens: Maximum number of steps per answer.
         excessive_rate: Intervention rate above which guidance tends to hurt.
-        idle_changed_rate: Changed rate at or below which the base alone says the same.
-        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone says the same.
+        idle_changed_rate: Changed rate at or below which the base alone answers the same.
+        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone answers the same.
         guide_wins: Share of differing asked steps at which the guide's choice must win for that.
         template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
             prompt; below it the template is hardly the one it was trained with.
         runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
-            by the guide, from which the guide is said never to end its answers.
+            by the guide, from which the report states that the guide never ends its answers.
         calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
     """
 
