@@ -55,7 +55,7 @@ class Offload:
 
     Attributes:
         reference: The model.
-        layers: Its layers; 0 where its file is not here.
+        layers: Its layers; 0 if its file is not here.
         offloaded: Layers that would be offloaded.
         note: Why, or what prevents it.
     """
@@ -72,14 +72,14 @@ class Diagnosis:
 
     Attributes:
         versions: Of this program, Python, the system and the libraries.
-        build: The installed llama.cpp; None where it cannot be imported.
+        build: The installed llama.cpp; None if it cannot be imported.
         machine: Cores and memory as this process sees them.
         paths: Where things are, or would be.
         disk_free: Bytes free where models are kept.
-        network: Whether the hub answers; None where that was not tried.
+        network: Whether the hub answers; None if that was not tried.
         pair: Name of the pair that was looked at; empty for none.
         offload: Per model of the pair what would be offloaded.
-        gpu_command: What makes llama.cpp use this machine's GPU; empty where there is none to use.
+        gpu_command: What makes llama.cpp use this machine's GPU; empty if there is none to use.
         findings: What is worth a warning.
     """
 
@@ -162,7 +162,7 @@ def build_findings(build: Build, processor: str) -> list[Finding]:
 
 
 def unreadable(store: Store) -> str:
-    """Why the fetched models cannot be listed; empty where they can, or where there are none yet."""
+    """Why the fetched models cannot be listed; empty if they can, or where there are none yet."""
     try:
         store.files()
     except OSError as error:
@@ -171,7 +171,7 @@ def unreadable(store: Store) -> str:
 
 
 def gpu_command(build: Build | None, system: str, processor: str, which: Callable[[str], str | None]) -> str:
-    """The command that installs llama.cpp for this machine's GPU; empty where it has one or none is found."""
+    """The command that installs llama.cpp for this machine's GPU; empty if it has one or none is found."""
     if build is not None and build.gpu_offload:
         return ""
     if system == "Darwin" and processor in ARM:
@@ -188,7 +188,7 @@ def gpu_command(build: Build | None, system: str, processor: str, which: Callabl
 
 
 def reinstall() -> str:
-    """The command that builds llama-cpp-python anew; without these options pip takes its cached build."""
+    """The command that rebuilds llama-cpp-python; without these options pip uses its cached build."""
     return f"{sys.executable} -m pip install --force-reinstall --no-cache-dir llama-cpp-python=={VERSION}"
 
 
@@ -227,7 +227,7 @@ def _paths(store: Store) -> dict[str, str]:
 
 
 def _disk_free(place: Path) -> int:
-    """Bytes free where models are kept; 0 where the system does not tell."""
+    """Bytes free where models are kept; 0 if the system does not report it."""
     try:
         return shutil.disk_usage(_existing(place)).free
     except OSError:

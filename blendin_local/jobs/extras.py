@@ -1,7 +1,7 @@
 """What only some jobs need and an extra installs.
 
 Here: `require_extra`.
-Not here: which job needs what (the job's package says it when it is imported).
+Not here: which job needs what (the job's package calls it on import).
 """
 
 from __future__ import annotations

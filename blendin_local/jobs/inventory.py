@@ -31,12 +31,12 @@ class ModelRow:
     Attributes:
         reference: What to type for it.
         here: Whether its file is on this machine.
-        path: The file; None where it is not here.
-        size: Bytes on disk, or of the file to fetch; 0 where not known.
-        quantization: By its name; empty where that does not tell.
+        path: The file; None if it is not here.
+        size: Bytes on disk, or of the file to fetch; 0 if not known.
+        quantization: According to the file name; empty if that has none.
         role: `base`, `instruct` or `any`.
         about: One line for people.
-        license: Name of the licence; empty where not known.
+        license: Name of the licence; empty if not known.
         pairs: Pairs that use it.
     """
 
@@ -53,19 +53,19 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What `show` tells about one model.
+    """What `show` prints about one model.
 
     Attributes:
         reference: What was asked for.
         entry: Its entry of models.toml, if it has one.
-        path: Its file; None where it is not here.
-        source: Where it can be fetched; empty where it cannot.
-        command: What fetches it; empty where nothing can.
-        header: What the file says about itself; None where it is not here.
+        path: Its file; None if it is not here.
+        source: Where it can be fetched; empty if it cannot.
+        command: The command that downloads it; empty if none can.
+        header: The metadata of the file; None if the file is not on this machine.
         ctx_size: The context for which memory was estimated.
         memory: That estimate.
         pairs: Pairs that use it.
-        origins: For each value of the entry the file that says it.
+        origins: For each value of the entry the file that it comes from.
     """
 
     reference: str

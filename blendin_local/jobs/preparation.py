@@ -29,7 +29,7 @@ MEMORY_SHARE = 0.5  # of the memory that the weights leave free
 
 
 def settle(spec: PairSpec, interaction: Interaction, on_note: Callable[[str], None]) -> ResolvedPair:
-    """Resolve a spec, and tell which pair was taken where none was named."""
+    """Resolve a spec, and note which pair is used if none was named."""
     resolved = resolve_pair(spec, accept=interaction.accept)
     if resolved.is_default:
         on_note(default_pair_note(resolved))
@@ -53,18 +53,18 @@ def require_name(spec: PairSpec, name: str) -> None:
         raise UsageError("two models without a name cannot be written", "give the pair one with --name")
 
 
-def choose_n_parallel(setup: PairSetup, wanted: int | None, n_rows: int) -> int:
+def choose_n_parallel(setup: PairSetup, requested: int | None, n_rows: int) -> int:
     """How many rows to answer at once.
 
     Args:
         setup: The pair with its files.
-        wanted: What the user asked for; None chooses by memory and cores, and 1 where answers must be
+        requested: The user's number; None chooses by memory and cores, and 1 where answers must be
             reproducible: in shared batches an answer depends on what else is in them.
         n_rows: How many rows are left.
     """
-    if wanted is None and any(settings.reproducible for _, settings in setup.files().values()):
+    if requested is None and any(settings.reproducible for _, settings in setup.files().values()):
         return 1
-    return max(1, min(wanted or n_parallel_for(setup.files(), n_rows), MAX_PARALLEL, n_rows))
+    return max(1, min(requested or n_parallel_for(setup.files(), n_rows), MAX_PARALLEL, n_rows))
 
 
 def n_parallel_for(files: Mapping[Role, tuple[Path, ModelSettings]], n_rows: int) -> int:

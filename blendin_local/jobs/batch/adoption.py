@@ -4,7 +4,7 @@ Here: `find_adoptable`, which compares the settings in answers with those of thi
 what it found; `first_answer_date`.
 Not here: the question to the user (`job`), the manifest (`batch`).
 An answer's line has its signature (`Pair`): models, method, thresholds, sampling. It does not have its
-prompt: only the id says which row it answers.
+prompt: only the id identifies the row that it answers.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AdoptableAnswers:
         return self.answered + self.failed
 
     def describe(self) -> Iterator[str]:
-        """Lines that say what is there, which settings this run has, and in what the two differ."""
+        """Lines with the existing answers, the settings of this run, and the differences between the two."""
         paths, settings = self.paths, self.identity.settings
         yield f"{paths.answers}: {_rows(self.answered)} answered, {self.failed} in {paths.errors.name}"
         if self.torn:
@@ -122,13 +122,13 @@ def find_adoptable(scan: Scan, paths: BatchPaths, identity: Identity) -> Adoptab
 
 
 def first_answer_date(answers: Path) -> date | None:
-    """The date that the chat template got for the first answer; None if no answer says."""
+    """The date that the chat template got for the first answer; None if no answer has one."""
     try:
         with open(answers, "rb") as file:
             line = json.loads(file.readline())
         return date.fromisoformat(record_of(line)["signature"]["date"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None  # no file, or not our answer: `find_adoptable` says what is wrong with it
+        return None  # no file, or not an answer of ours: `find_adoptable` reports the error
 
 
 def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> Iterator[tuple[str, str]]:
@@ -142,14 +142,14 @@ def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> I
 
 
 def _differences(signature: Mapping[str, Any], request: Request, identity: Identity) -> list[str]:
-    """In what an answer differs from one of this run; what only one of them says does not count."""
+    """How an answer's signature differs from this run's; keys that only one of them has do not count."""
     sampling, answer = asdict(request.sampling), {**asdict(request.answer), "stop": list(request.answer.stop)}
     if request.sampling.seed is None:
         sampling.pop("seed")  # it was drawn at random
     stop = (signature.get("answer") or {}).get("stop")
     if isinstance(stop, list) and stop[: len(answer["stop"])] == answer["stop"]:
         answer.pop("stop")  # those of the template follow
-    wanted = {
+    expected = {
         "blend": {**asdict(request.blend), "alpha": request.blend.alpha_name},
         "sampling": sampling,
         "answer": answer,
@@ -158,8 +158,8 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
     }
     if isinstance(models := signature.get("models"), Mapping):
         signature = {**signature, "models": by_current_role(models)}
-    was = _common(signature, wanted)
-    return [difference.removeprefix(".") for difference in differences_of("", was, _common(wanted, was))]
+    was = _common(signature, expected)
+    return [difference.removeprefix(".") for difference in differences_of("", was, _common(expected, was))]
 
 
 def _model(identity: Identity, role: str) -> dict[str, Any]:

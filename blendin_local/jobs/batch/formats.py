@@ -70,13 +70,13 @@ def answer_line(row: Row, completion: Completion, *, with_steps: bool) -> dict[s
 
 
 def _choices(row: Row, record: dict[str, Any]) -> dict[str, Any]:
-    """The fields that OpenAI's clients read; they are taken out of the record."""
+    """The fields that OpenAI's clients read; they are removed from the record."""
     usage = record.pop("usage")
     prompt = usage["base_prompt_tokens"] or usage["guide_prompt_tokens"]
     text = record.pop("text")
-    said = {"message": {"role": "assistant", "content": text}} if row.form == "chat" else {"text": text}
+    choice = {"message": {"role": "assistant", "content": text}} if row.form == "chat" else {"text": text}
     return {
-        "choices": [{"index": 0, **said, "logprobs": None, "finish_reason": record.pop("finish_reason")}],
+        "choices": [{"index": 0, **choice, "logprobs": None, "finish_reason": record.pop("finish_reason")}],
         "usage": {
             "prompt_tokens": prompt,
             "completion_tokens": usage["completion_steps"],

@@ -35,12 +35,12 @@ MAX_SHOWN_NAME = 60  # characters of a column's name in a message
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as it stands in the file.
+    """A row as it is in the file.
 
     Attributes:
         line: The line it begins on, from 1.
-        values: Its fields by name; empty where it could not be read.
-        error: Why it could not be read; empty where it could.
+        values: Its fields by name; empty if it could not be read.
+        error: Why it could not be read; empty if it could.
     """
 
     line: int
@@ -148,13 +148,13 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 def _prompt_column(header: list[str], field: str | None) -> str:
     if field is None and len(header) == 1:
         return header[0]
-    wanted = field or "prompt"
-    if wanted not in header:
+    column = field or "prompt"
+    if column not in header:
         raise UsageError(
-            f"there is no column {wanted!r}; the columns are {', '.join(map(plain_name, header)) or 'none'}",
+            f"there is no column {column!r}; the columns are {', '.join(map(plain_name, header)) or 'none'}",
             "name the column of the prompt with --field",
         )
-    return wanted
+    return column
 
 
 def plain_name(name: str) -> str:

@@ -98,7 +98,7 @@ class BatchSpec:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a batch has come to.
+    """The result of a batch.
 
     Attributes:
         paths: Its files.
@@ -133,7 +133,7 @@ class BatchResult:
 
 
 def refuse(question: str) -> bool:
-    """The default of `confirm`: nobody can be asked.
+    """The default of `confirm`: the user cannot be asked.
 
     Raises:
         UsageError: Always.
@@ -158,10 +158,10 @@ def run_batch(
         spec: What to do.
         on_progress: Called when answering begins, after each row, and at times in between.
         on_note: Called with a sentence that a user may want to know.
-        should_stop: Polled. Once it is true, unfinished rows are dropped and the result says `stopped`.
+        should_stop: Polled. Once it is true, unfinished rows are dropped and `stopped` is true in the result.
         confirm: Called with a question, for `adopt` after lines that describe what is there; whether to go
             ahead. By default it raises `UsageError`.
-        interaction: What a person may be asked while the models are found.
+        interaction: Callbacks to the user while models are resolved and downloaded.
 
     Raises:
         UsageError: The rows, the files or the settings are wrong; nothing was answered.
@@ -250,7 +250,7 @@ class _Job:
             raise UsageError("cancelled: nothing was changed")
 
     def first_date(self) -> date | None:
-        """The date of the first run: in its manifest or, where that is to be written anew, in its answers."""
+        """The date of the first run: from its manifest or, if that is to be rewritten, from its answers."""
         try:
             found = first_run_date(self.paths.manifest)
         except DamagedManifestError:

@@ -2,8 +2,8 @@
 
 Here: `AppendOnlyFile`, which one process alone appends to; `read_back`, `encode`, `replace_file`,
 `cannot_write`.
-Not here: what the lines say (`formats`), which rows they stand for (`progress`).
-The lock is on the file itself, so it holds whatever the file is called and whatever else is removed. Lines
+Not here: the content of the lines (`formats`), which rows they belong to (`progress`).
+The lock is on the file itself, so it still holds if the file is renamed or other files are removed. Lines
 are appended, never written at an offset: a file that is truncated meanwhile gets no hole. Each line is one
 write and one fsync, so a crash leaves at most one incomplete line, the last. Before each line the path must
 still lead to the file, and the file must be as it was written; at the end all its bytes are compared.
@@ -194,7 +194,7 @@ class AppendOnlyFile:
         raise UsageError(f"{self.path} keeps being replaced", "stop what replaces it, or choose another -o")
 
     def _locked(self, fd: int) -> bool:
-        """Lock it; close it and return False if the path has come to lead to another file."""
+        """Lock it; close it and return False if the path now leads to another file."""
         try:
             if not try_lock(fd):
                 raise UsageError(
@@ -267,9 +267,9 @@ class AppendOnlyFile:
     def _require_same_file(self, size: int) -> None:
         """Raise `WriteError` unless the path leads to our file, of this size."""
         if not is_same_file(self._fd, self.path):
-            there = os.path.lexists(self.path)
+            exists = os.path.lexists(self.path)
             raise self._changed_by_others(
-                "was replaced by another file" if there else "was removed or renamed"
+                "was replaced by another file" if exists else "was removed or renamed"
             )
         found = os.fstat(self._fd).st_size
         if found != size:

@@ -1,7 +1,7 @@
 """Which rows a run selects, which of them are finished, and how far it is.
 
 Here: `Shard` and `BatchOptions`, what a run does; `BatchProgress`, how far it is; `FinishedRows`, read from
-the files: a row stands once, in the answers or in the errors, and anything else is refused, never skipped.
+the files: a row must occur once, in the answers or in the errors; anything else is an error.
 Not here: the run (`batch`), reading and writing lines (`jsonl_file`).
 """
 
@@ -78,7 +78,7 @@ class BatchProgress:
     """How far a batch is.
 
     Attributes:
-        wanted: Rows that this run selects.
+        wanted: Number of rows that this run selects.
         answered: Of these, rows with an answer, including those of earlier runs.
         failed: Of these, rows in the file of errors.
         finished_now: Rows that this run finished.

@@ -1,7 +1,7 @@
 """What becomes of the files of an earlier run: resumed, refused or removed.
 
 Here: `manifest_to_resume`, `drop_failed_rows`, `remove_results`.
-Not here: the run (`batch`), what a manifest says (`manifest`), answers that have none (`adoption`).
+Not here: the run (`batch`), the content of a manifest (`manifest`), answers without one (`adoption`).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _size(path: Path) -> int:
 
 
 def refuse_unknown_answers(paths: BatchPaths) -> None:
-    """Raise `UsageError` if there are answers without a manifest that says how they were made."""
+    """Raise `UsageError` if there are answers without a manifest of how they were made."""
     for path in (paths.answers, paths.errors):
         if _size(path):
             raise UsageError(

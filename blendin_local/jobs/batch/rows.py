@@ -1,6 +1,6 @@
 """What a row asks for.
 
-Here: `interpret`, which turns a raw row into a `Row`, or into an `InvalidRow` that says what is wrong.
+Here: `interpret`, which turns a raw row into a `Row`, or into an `InvalidRow` with the reason.
 Not here: files and their formats (`input_file`), ids that are used twice (`scan`).
 Sources: the batch format of OpenAI's API (`custom_id, method, url, body`), read as vLLM and others read it.
 """

@@ -45,9 +45,9 @@ class IdIndex:
 
     def row_of(self, key: str) -> int | None:
         """The first row with this id, from 0."""
-        wanted = np.uint64(hash_id(key))
-        at = int(np.searchsorted(self._hashes, wanted))
-        found = at < len(self._hashes) and self._hashes[at] == wanted
+        key_hash = np.uint64(hash_id(key))
+        at = int(np.searchsorted(self._hashes, key_hash))
+        found = at < len(self._hashes) and self._hashes[at] == key_hash
         return int(self._rows[at]) if found else None
 
     def repeated_hashes(self) -> frozenset[int]:

@@ -42,7 +42,7 @@ class MeasurementChange:
 
     @property
     def kind(self) -> ChangeKind:
-        """Better or worse where no trial of one lies among those of the other, else noise."""
+        """Better or worse if the trials of the two do not overlap, else noise."""
         apart = max(self.old.trials) < min(self.new.trials) or max(self.new.trials) < min(self.old.trials)
         if not apart or NOT_RATED & set(self.path):
             return "noise"

@@ -104,12 +104,12 @@ def run_bench(
     Args:
         spec: What to measure.
         on_progress: Called when a part or a round of it begins.
-        on_note: Is told in a sentence what a user may want to know.
+        on_note: Called with each notice for the user, a sentence.
         should_stop: Polled when a part or a round of it begins.
-        interaction: What a person may be asked or told while models are found.
+        interaction: Callbacks to the user while models are resolved and downloaded.
 
     Returns:
-        The measurements; None where it was stopped: half a benchmark means nothing.
+        The measurements; None if it was stopped: half a benchmark means nothing.
 
     Raises:
         UsageError: The pair or its settings are not right.
@@ -164,9 +164,9 @@ def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchRe
     return replace(report, verdict=verdict(report))
 
 
-def thread_counts(most: int) -> tuple[int, ...]:
-    """1, 2, 4, ... and the most."""
-    return (*(2**i for i in range(most.bit_length()) if 2**i < most), most)
+def thread_counts(max_threads: int) -> tuple[int, ...]:
+    """The powers of 2 below `max_threads`, and `max_threads`."""
+    return (*(2**i for i in range(max_threads.bit_length()) if 2**i < max_threads), max_threads)
 
 
 def _rounds(begin: OnProgress, part: str, workload: Workload) -> Callable[[int], None]:
@@ -188,7 +188,7 @@ def _memory(bench: ResolvedBench) -> tuple[dict[str, int], float]:
 
     `ours` is what it holds beyond llama.cpp's parts.
     """
-    blend = replace(_blend_for(bench), threshold=1.0)  # so that both models have worked
+    blend = replace(_blend_for(bench), threshold=1.0)  # so that both models are evaluated
     with Pair(bench.setup) as pair:
         pair.respond("Hello", blend=blend, answer=AnswerSettings(max_tokens=4))
         parts = pair.memory_bytes()

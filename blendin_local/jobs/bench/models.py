@@ -4,7 +4,7 @@ Here: `measure_model`.
 Not here: the pair (`methods`), answers made together (`parallel`).
 Everything goes through `engine.context`, as in an answer: prompts are read in its chunks, and every token
 evaluated has its logits computed and read. Several tokens at once are one each of several conversations; the
-cost of a draft of so many tokens is about the same.
+cost of verifying a draft of as many tokens is about the same.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def measure_model(
     Args:
         path: Its file.
         settings: How it is run.
-        workload: How much is measured.
-        counts: Counts of threads, the most last.
+        workload: Sizes of the measurements.
+        counts: Numbers of threads in ascending order.
         on_round: Called with the number of each round that begins.
     """
     require_loadable([(read_header(path), settings)], Store.default().trial_cache)
@@ -79,10 +79,10 @@ def measure_model(
 def _measure(
     model: Model, workload: Workload, counts: Sequence[int], on_round: Callable[[int], None]
 ) -> _Trials:
-    most = counts[-1]
+    max_threads = counts[-1]
     ids = _tokens(model, workload.prompt_tokens + workload.decode_tokens * len(counts) + workload.rounds + 2)
-    solo = Context(model, len(ids), most)
-    several = Context(model, SEQUENCE_TOKENS, most, max(workload.at_once))
+    solo = Context(model, len(ids), max_threads)
+    several = Context(model, SEQUENCE_TOKENS, max_threads, max(workload.at_once))
     vocabulary = model.vocabulary
     table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
     trials = _Trials()
@@ -96,7 +96,7 @@ def _measure(
                 solo.use_threads(n)
                 speed = _decode_one_by_one(solo, ids[: workload.decode_tokens])
                 trials.decode.setdefault(n, []).append(speed)
-            solo.use_threads(most)
+            solo.use_threads(max_threads)
             trials.list_ms.append(_list_ms(solo, table))
             for n, cost in _costs(several, ids, workload).items():
                 trials.at_once.setdefault(n, []).append(cost)
@@ -155,7 +155,7 @@ def _costs(context: Context, ids: list[int], workload: Workload) -> dict[int, fl
 
 
 def _seconds(context: Context, sequences: Sequence[TokenSequence], ids: list[int]) -> float:
-    """Seconds of one evaluation in which each sequence goes on by a token: the median of a few."""
+    """Seconds of one evaluation that adds one token to each sequence: the median of a few."""
     context.predict(sequences)
     times = []
     for token in ids:

@@ -50,7 +50,7 @@ class Measurement:
 
     @property
     def median(self) -> float:
-        """The middle trial; 0 where there is none."""
+        """The middle trial; 0 if there is none."""
         return median(self.trials) if self.trials else 0.0
 
     @property
@@ -76,7 +76,7 @@ class ModelMeasurements:
         file: Its name.
         prefill: Tokens/s of a prompt, on all threads.
         decode: Tokens/s one by one, for each count of threads.
-        at_once: Time of evaluating so many tokens together, beside the time of one.
+        at_once: By number of tokens evaluated together, the time relative to one token.
         list_ms: Milliseconds of making one candidate list.
     """
 
@@ -137,7 +137,7 @@ class BenchReport:
         rows: Answers made together, by their number.
         load_s: Seconds to load the pair.
         memory: Bytes: `weights`, `kv_cache`, `compute` as estimated, `resident`, and `ours`: the rest of it.
-        cores_left: Cores that other programs left on average; None where the system does not on_round.
+        cores_left: Cores that other programs left on average; None if the system does not on_round.
         seconds: How long it all took.
     """
 

@@ -14,8 +14,8 @@ from blendin_local.jobs.bench.report import BenchReport, Measurement
 EQUAL_WITHIN = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
 WORTHWHILE_SPEEDUP = 1.15  # times the tokens of one: below it more rows are not worth their memory
 CHEAP_SHARE = 0.8  # of the base's own speed: a pair that keeps as much has a cheap guide
-UNSTEADY_SPREAD = 0.1  # a typical spread above it tells of other programs
-BUSY_CORES = 0.25  # cores in use by others that are worth a word
+UNSTEADY_SPREAD = 0.1  # a typical spread above it suggests that other programs are running
+BUSY_CORES = 0.25  # cores in use by other programs, from which the report mentions it
 
 
 def best_threads(decode: dict[int, Measurement]) -> int:
@@ -35,11 +35,11 @@ def _threads(bench: BenchReport) -> str:
     best = set(counts.values())
     if len(best) == 1:
         [n] = best
-        said = f"{n} thread is best" if n == 1 else f"{n} threads are best"
+        advice = f"{n} thread is best" if n == 1 else f"{n} threads are best"
     else:
-        said = "best threads: " + ", ".join(f"{n} for the {role}" for role, n in counts.items())
-    most = bench.machine["threads"]
-    return said + (" (what auto takes on an idle machine)" if best == {most} else " (give it with -t)")
+        advice = "best threads: " + ", ".join(f"{n} for the {role}" for role, n in counts.items())
+    n_cores = bench.machine["threads"]
+    return advice + (" (what auto takes on an idle machine)" if best == {n_cores} else " (give it with -t)")
 
 
 def _rows(bench: BenchReport) -> str:
@@ -76,7 +76,7 @@ def typical_spread(bench: BenchReport) -> float:
 
 
 def doubts(bench: BenchReport) -> str:
-    """Why the measurements may be too low; empty where nothing speaks against them."""
+    """Why the measurements may be too low; empty if there is no reason."""
     reasons = []
     if bench.cores_left is not None:
         taken = (bench.machine["affinity"] or bench.machine["cores"]) - bench.cores_left

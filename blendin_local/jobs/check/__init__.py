@@ -1,1 +1,1 @@
-"""Is this pair any good: what its files say, how it answers, how far its confidence can be trusted."""
+"""Is this pair any good: its files, its answers, the calibration of its confidence."""

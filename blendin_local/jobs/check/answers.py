@@ -1,9 +1,9 @@
-"""How a pair answers: rates with intervals, and what the guide says where it is asked.
+"""How a pair answers: rates with intervals, and the guide's choices where it is asked.
 
 Here: `AnswerStatistics` and `answer_statistics`, a fold over completions whose steps kept their candidates.
 Not here: making the answers (`jobs.check.measure`), what the figures mean (`jobs.check.verdicts`).
 Source: the paper's intervention rate (section 3.2), overlap of the guide's choice with the base's top 50
-(figure 4) and with its top-p 0.9 (appendix A.1). The paper tokenizes the guide's choice anew and ranks its
+(figure 4) and with its top-p 0.9 (appendix A.1). The paper tokenizes the guide's choice again and ranks its
 first token; here the choice is looked up as a byte string, as the blend does.
 """
 
@@ -40,10 +40,10 @@ class RankStatistics:
 
     Attributes:
         positions: How many asked positions.
-        in_top: For 10, 50 and 100 the share of positions where it is among that many.
-        in_nucleus: The share where it is in the base's top-p 0.9, as far as 100 candidates tell.
-        mean_rank: Mean of its rank, from 1, where it is among the kept candidates; None where it never is.
-        median_rank: Median over all asked positions; None where it lies beyond the kept candidates.
+        in_top: For 10, 50 and 100 the share of positions where it is among that many top candidates.
+        in_nucleus: The share where it is in the base's top-p 0.9, judged by 100 candidates.
+        mean_rank: Mean of its rank, from 1, where it is among the kept candidates; None if it never is.
+        median_rank: Median over all asked positions; None if it lies beyond the kept candidates.
         agree: The share where both models' first choices are the same.
         guide_wins: Of the positions where they differ, the share at which the guide's was taken.
         base_wins: Likewise the base's; at the others a third candidate won.
@@ -69,8 +69,8 @@ class AnswerStatistics:
         steps: Steps of all answers.
         intervention_rate: Asked over all steps.
         changed_rate: Changed over all steps.
-        ranks: The guide's choice among the base's; None where it was never asked.
-        alpha_mean: Mean of alpha at asked steps; None where there was no blend.
+        ranks: The guide's choice among the base's; None if it was never asked.
+        alpha_mean: Mean of alpha at asked steps; None if there was no blend.
         alpha_counts: Asked steps by alpha in ten equal bins from 0 to 1.
         ended_by: Answers by what ended them.
         seconds: Wall-clock time of all answers together.
@@ -173,18 +173,18 @@ def rank_statistics(asked: Sequence[Step]) -> RankStatistics | None:
         mean_rank=fmean(found) if found else None,
         median_rank=float(middle) if np.isfinite(middle) else None,
         agree=1 - len(differ) / len(known),
-        guide_wins=_share([said.startswith(g) and bool(g) == bool(said) for said, _, g in differ]),
-        base_wins=_share([said.startswith(b) and bool(b) == bool(said) for said, b, _ in differ]),
+        guide_wins=_share([decided.startswith(g) and bool(g) == bool(decided) for decided, _, g in differ]),
+        base_wins=_share([decided.startswith(b) and bool(b) == bool(decided) for decided, b, _ in differ]),
     )
 
 
 def rank_of(piece: bytes, listed: Sequence[Candidate]) -> int | None:
-    """The rank of a candidate in a list, from 1; None where it is not in it."""
+    """The rank of a candidate in a list, from 1; None if it is not in it."""
     return next((i for i, candidate in enumerate(listed, 1) if candidate.bytes == piece), None)
 
 
 def nucleus(listed: Sequence[Candidate], mass: float = NUCLEUS) -> set[bytes]:
-    """The smallest head of a list, largest first, whose mass reaches `mass`; all of it if it never does."""
+    """The shortest prefix of a list, largest first, whose sum reaches `mass`; the whole list if none does."""
     before = np.cumsum([0.0, *(candidate.p for candidate in listed)])
     head = takewhile(lambda pair: pair[0] < mass, zip(before.tolist(), listed, strict=False))
     return {candidate.bytes for _, candidate in head}

@@ -77,7 +77,7 @@ class RoleCalibration:
         bits_per_byte: Negative log-likelihood of the text; comparable across vocabularies.
         everywhere: Over all positions.
         uncertain: Over positions where the base is below the threshold, for the guide those of them where a
-            token of its own begins; None where there are none.
+            token of its own begins; None if there are none.
     """
 
     fit: TemperatureFit
@@ -104,7 +104,7 @@ def calibrate(
         on_passage: Called after each passage with the number that were read.
 
     Returns:
-        What each model showed; empty where no passage fits.
+        What each model showed; empty if no passage fits.
 
     Raises:
         StoppedError: `should_stop` became true.

@@ -1,4 +1,4 @@
-"""What two files say about a pair, in seconds and without weights.
+"""A description of a pair from its two files, in seconds and without weights.
 
 Here: `describe_pair`: vocabularies, ends, templates, contexts, memory, and a class of speed.
 Not here: anything that needs a prediction (`jobs.check.answers`, `jobs.check.calibration`).
@@ -76,7 +76,7 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True)
 class VocabularyOverlap:
-    """How far two vocabularies say the same byte strings.
+    """How far two vocabularies have the same byte strings.
 
     Attributes:
         base_pieces: Different byte strings of the base's tokens, ends and control tokens left out.
@@ -170,7 +170,7 @@ def describe_pair(
 
 
 def emittable_pieces(vocabulary: Vocabulary) -> set[bytes]:
-    """The byte strings that a model can say."""
+    """The byte strings that a model can produce."""
     return {piece for i, piece in enumerate(vocabulary.pieces) if piece and i not in vocabulary.end_ids}
 
 
@@ -202,7 +202,7 @@ def overlap(pieces: Mapping[Role, set[bytes]], used: Mapping[Role, Sequence[byte
 
 def speed_class(weight_bytes: int) -> str:
     """A word for how much is read from memory for every token."""
-    return next((name for most, name in SPEED_CLASSES if weight_bytes < most * GIB), "very large")
+    return next((name for limit, name in SPEED_CLASSES if weight_bytes < limit * GIB), "very large")
 
 
 def _template(role: Role, header: Header, setup: PairSetup) -> str:

@@ -32,8 +32,8 @@ class CheckSpec:
         prompts: A file of prompts in any form that a batch reads; None for those that ship with the program.
         prompt_field: The field or column of the prompt; None finds it.
         skip_invalid: Whether invalid rows are left out instead of refused.
-        limit: Most prompts to answer; None takes `settings.n_prompts`.
-        files_only: Whether to stop at what the files say; no weights are loaded.
+        limit: Maximum number of prompts to answer; None takes `settings.n_prompts`.
+        files_only: Whether to describe the files only; no weights are loaded.
         n_parallel: How many prompts are answered at once; None chooses by memory and cores.
         settings: Where verdicts begin.
         seed: Of the resampling behind the intervals.
@@ -63,15 +63,15 @@ def run_check(
     Args:
         spec: What to check.
         on_progress: Called after each answer and each passage of the reference text.
-        on_note: Is told in a sentence what a user may want to know, such as each invalid row.
+        on_note: Called with each notice for the user, a sentence, such as each invalid row.
         should_stop: Polled. What was measured until then is returned with `complete` False and no verdict.
-        interaction: What a person may be asked or told while models are found.
+        interaction: Callbacks to the user while models are resolved and downloaded.
 
     Raises:
         UsageError: The pair, the settings or the prompts are not right.
         ModelNotFoundError: A model is not here and was not to be downloaded.
         LoadError: A model cannot be loaded.
-        KeyboardInterrupt: It was stopped before the files had been read, so that there is nothing to return.
+        KeyboardInterrupt: It was stopped before the files were read, so there is nothing to return.
     """
     refuse_exact_prompts(spec.pair, "question")
     resolved = settle(replace(spec.pair, every_model=True), interaction, on_note)

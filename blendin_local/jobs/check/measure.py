@@ -90,7 +90,7 @@ class ResolvedCheck:
 
 
 def describe_files(check: ResolvedCheck, should_stop: Callable[[], bool] = lambda: False) -> CheckReport:
-    """What the files alone say, no weights loaded; `should_stop` is polled while unknown files are tried."""
+    """The description from the files alone; `should_stop` is polled during trial loads of unknown files."""
     began = monotonic()
     description = describe_pair(check.setup, check.passages, should_stop)
     return CheckReport(
@@ -110,7 +110,7 @@ def measure(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = lambda _: None,
 ) -> CheckReport:
-    """Continue from what the files say: answer the prompts, read the text, judge.
+    """Continue after the description of the files: answer the prompts, score the text, judge.
 
     Args:
         check: What to measure.
@@ -180,12 +180,12 @@ def template_probability(
 ) -> float | None:
     """How likely the guide finds the fixed words after the question in its own prompt.
 
-    exp of the mean log-probability over the last trusted stretch of the prompt, its first token left out:
-    that one ends the question, and where a question ends nobody can know. A guide that is prompted as it
+    exp(mean_j log p(t_j)) over the tokens of the last trusted span of the prompt, without its first token:
+    that one ends the question, and the end of a question cannot be predicted. A guide that is prompted as it
     was trained has seen these words thousands of times.
 
     Returns:
-        None where the template puts nothing after the question, or no prompt fits.
+        None if the template puts nothing after the question, or no prompt fits.
     """
     logprobs: list[float] = []
     for request in requests:

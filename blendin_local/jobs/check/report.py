@@ -32,10 +32,10 @@ class CheckReport:
         references: What the user called the models, by role.
         pair_name: The pair of models.toml, empty if two models were named.
         signature: Versions, files and settings that the answers were made with; empty without answers.
-        description: What the files say.
-        answers: What the answers showed; None where none were made.
-        template_p: See `CheckSettings.template_p`; None where it was not measured.
-        calibration: What each model showed on the reference text; empty where it was not read.
+        description: The pair as described by its files.
+        answers: Statistics of the answers; None if none were made.
+        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        calibration: What each model showed on the reference text; empty if it was not read.
         verdicts: What it all means; empty for a check that was stopped.
         remarks: Further sentences.
         complete: Whether everything that was asked for was measured; False for a check that was stopped.

@@ -2,8 +2,8 @@
 
 Here: `judge`: a pure function from figures to verdicts; several may hold.
 Not here: the figures (`jobs.check.answers`, `jobs.check.calibration`), thresholds (`settings.CheckSettings`).
-Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). All else follows from
-what can be known without reference answers; each rule says so.
+Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). The other rules
+use only what can be measured without reference answers; each gives its reason.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def judge(
     """All verdicts that hold; `healthy` where none of the others does and the pair was asked.
 
     Args:
-        description: What the files say.
-        answers: What the answers showed; None where none were made.
-        template_p: See `CheckSettings.template_p`; None where it was not measured.
+        description: The pair as described by its files.
+        answers: Statistics of the answers; None if none were made.
+        template_p: See `CheckSettings.template_p`; None if it was not measured.
         limits: Where each verdict begins.
     """
     found = list(_template(description, answers, template_p, limits))
@@ -162,16 +162,17 @@ def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) 
 
 
 def _confidence(role: Role, found: RoleCalibration, limits: CheckSettings) -> Iterator[str]:
-    fit, there = found.fit, found.uncertain
+    fit, uncertain = found.fit, found.uncertain
     if fit.at_edge:
         yield f"the {role}'s temperature lies outside the range that was searched; it is not to be trusted"
-    elif there is not None and there.error - there.chance > limits.calibration_gap:
-        tendency = "too sure of itself" if there.confidence > there.accuracy else "not sure enough"
-        sure, right = percent(there.confidence), percent(there.accuracy)
+    elif uncertain is not None and uncertain.error - uncertain.chance > limits.calibration_gap:
+        tendency = "too sure of itself" if uncertain.confidence > uncertain.accuracy else "not sure enough"
+        sure, right = percent(uncertain.confidence), percent(uncertain.accuracy)
         yield (
             f"where the base is uncertain the {role} is {tendency}: {sure} sure on average, right {right} of "
-            f"the time (calibration error {there.error:.3f}, of which {there.chance:.3f} may be chance; "
-            f"{there.error_tempered:.3f} at the fitted temperature)"
+            f"the time (calibration error {uncertain.error:.3f}, "
+            f"of which {uncertain.chance:.3f} may be chance; "
+            f"{uncertain.error_tempered:.3f} at the fitted temperature)"
         )
 
 

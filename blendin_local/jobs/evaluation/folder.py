@@ -58,7 +58,7 @@ class Folder:
         return self.root / f"report.{ending}"
 
     def make(self, path: Path) -> Path:
-        """A path whose directory is there.
+        """A path whose directory exists.
 
         Raises:
             WriteError: It cannot be made.

@@ -63,9 +63,9 @@ def run_eval(
     Args:
         spec: What is evaluated.
         on_progress: Called when a cell begins, and after each row.
-        on_note: Is told in a sentence what a user may want to know.
+        on_note: Called with each notice for the user, a sentence.
         should_stop: Polled. Rows that are not finished then are asked again by the next run.
-        interaction: What a person may be asked or told while models are found.
+        interaction: Callbacks to the user while models are resolved and downloaded.
 
     Raises:
         UsageError: A name or a setting is wrong, or the folder was started with others.
@@ -156,7 +156,7 @@ def _keep_checks(folder: Folder, plan: EvalPlan, files: Sequence[Path]) -> EvalP
 def _have_judged(
     judge: Judge, folder: Folder, plan: EvalPlan, on_note: OnNote, should_stop: Callable[[], bool]
 ) -> bool:
-    """A verdict on every answer that a judge is asked about; False where it was stopped."""
+    """A verdict on every answer that a judge is asked about; False if it was stopped."""
     cells = [cell for cell in plan.cells if cell[1] in RUBRICS]
     for number, cell in enumerate(cells, 1):
         on_note(f"judging {' · '.join(cell)} ({number} of {len(cells)})")

@@ -1,6 +1,6 @@
 """Files that hold stored answers: a trace, the object of `run --json`, lines of a batch.
 
-Here: `read_answers`, which says what is wrong with a file and where.
+Here: `read_answers`, whose errors name the file, the line and the reason.
 Not here: what a record means (`stored_answer`).
 """
 
@@ -138,7 +138,7 @@ def _checked(record: Mapping[str, Any], i: int) -> Step:
 
 
 def _answer(path: Path, line: _Line) -> StoredAnswer:
-    """An answer that stands on one line: of `run --json`, or of a batch in either form."""
+    """An answer on one line: of `run --json`, or of a batch in either form."""
     outer = line.record
     record = outer["response"].get("body") if isinstance(outer.get("response"), dict) else outer
     if not isinstance(record, dict) or "signature" not in record:

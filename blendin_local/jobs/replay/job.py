@@ -56,7 +56,7 @@ def run_replay(
     Args:
         spec: Which answers, and how.
         on_progress: Called after each answer.
-        on_note: Is told in a sentence what a user may want to know, such as a line that was left out.
+        on_note: Called with each notice for the user, a sentence, such as a line that was left out.
         should_stop: Polled between answers. A stopped replay returns those it has, with `stopped` True.
 
     Raises:

@@ -1,6 +1,6 @@
 """Predictions from a record: they answer the questions of `respond` where no model runs.
 
-Here: `RecordedPrediction`, a prediction as far as it was kept; `RecordedPredictions`, all those of an answer.
+Here: `RecordedPrediction`, the recorded part of a prediction; `RecordedPredictions`, all those of an answer.
 Not here: the questions (`decode.respond`), the decisions (`replayed_answer`).
 """
 
@@ -24,7 +24,7 @@ STOPPED: Mapping[StoppedBy | None, str] = {
 
 
 class NotRecordedError(Exception):
-    """A prediction that is needed is not in the record; the message says why."""
+    """A prediction that is needed is not in the record; the message gives the reason."""
 
 
 class RecordedPrediction(Prediction):
@@ -32,9 +32,9 @@ class RecordedPrediction(Prediction):
 
     Args:
         top: The likeliest candidate.
-        candidates: All of them, None where they were not kept.
+        candidates: All of them, None if they were not kept.
         why_not: Why they were not kept; empty to use the likeliest alone, where nothing is decided by it.
-        confidences: By temperature, as far as they were kept.
+        confidences: By temperature, if they were recorded.
         silent: Whether it made no suggestion.
     """
 
@@ -69,7 +69,7 @@ class RecordedPrediction(Prediction):
             raise NotRecordedError(f"a confidence at temperature {temperature:g} was not kept here")
         return kept
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a live prediction knows
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of `Prediction`
         if name.startswith("__"):
             raise AttributeError(name)
         raise NotRecordedError("a record does not keep what this setting needs of the whole vocabulary")

@@ -2,11 +2,11 @@
 
 Here: `replay_answer` and its result, `ReplayedAnswer`.
 Not here: the rules (`core.methods`, `decode.respond`: the code that made the answer runs again), predictions
-out of the record (`recorded_predictions`).
+from the record (`recorded_predictions`).
 
 What is known is exact: as long as the same bytes win, a run with the new settings would have asked the same
-questions and received the same predictions. At the first other winner the texts diverge, and what the models
-would have said after it is unknown; likewise where the new settings ask what was not asked then. A sampled
+questions and received the same predictions. At the first other winner the texts diverge, and the models'
+predictions after it are unknown; likewise where the new settings ask what was not asked then. A sampled
 answer (temperature above 0) is sampled again with the same random numbers, one for each step.
 """
 
@@ -34,7 +34,7 @@ class ReplayedAnswer:
         stored: The stored answer.
         blend: The settings now.
         outcome: `same`: every step, and the end; `differs`: another candidate wins at `step`;
-            `unknown`: the record does not say enough to decide it.
+            `unknown`: the record does not have what is needed to decide it.
         step: The first step that differs or is unknown; for `same` the number of steps.
         steps: The steps as they are decided now, a differing one included (END is no step).
         before: At a difference: the step as recorded, with all lists that were kept.
@@ -60,7 +60,7 @@ class ReplayedAnswer:
 
     @property
     def unknown(self) -> int:
-        """Steps of the record that say nothing about the new settings: those after the last decided."""
+        """Number of recorded steps that are unknown under the new settings: those after the last decided."""
         decided = self.step + 1 if self.outcome == "differs" else self.step
         return max(0, len(self.stored.steps) - decided)
 

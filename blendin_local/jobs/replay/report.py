@@ -69,7 +69,7 @@ class ReplayReport:
 
 
 def blend_to_json(blend: BlendSettings) -> dict[str, Any]:
-    """Settings as they stand in a signature."""
+    """Settings as they are in a signature."""
     return {**asdict(blend), "alpha": blend.alpha_name}
 
 

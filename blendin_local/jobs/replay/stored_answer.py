@@ -26,7 +26,7 @@ class StoredAnswer:
         name: What it is called: its row's id, or the file.
         steps: Every step.
         end: The decision for END, if that ended it.
-        stopped_by: Why it ended; None where the record is cut off before its end.
+        stopped_by: Why it ended; None if the record is cut off before its end.
         blend: The settings it was decided with.
         sampling: How candidates were picked, with the seed.
         answer: When it had to end.
@@ -64,13 +64,13 @@ def answer_from_json(
     *,
     whole_lists: bool = False,
 ) -> StoredAnswer:
-    """An answer out of its parts.
+    """An answer made from its parts.
 
     Args:
         name: What it is called.
         signature: Of the completion.
         steps: Its steps.
-        ending: The completion's JSON, or None where the record is cut off before it.
+        ending: The completion's JSON, or None if the record is cut off before it.
         whole_lists: As in `StoredAnswer`.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Settings of a pair chosen on a validation set: which trials, how they are run, what they say."""
+"""Settings of a pair chosen on a validation set: the trials, how they are run, their results."""

@@ -100,12 +100,12 @@ def run_tune(
     Args:
         spec: What to tune.
         on_progress: Called when a trial begins and after each of its answers.
-        on_note: Is told in a sentence what a user may want to know.
+        on_note: Called with each notice for the user, a sentence.
         should_stop: Polled. A search that is stopped returns a report with `finished` False.
-        interaction: What a person may be asked or told while models are found.
+        interaction: Callbacks to the user while models are resolved and downloaded.
 
     Returns:
-        The report, which also stands in `report.json` in the directory; None where the search was stopped
+        The report, which is also in `report.json` in the directory; None if the search was stopped
         before its first trial was finished.
 
     Raises:
@@ -184,7 +184,7 @@ def _search(
     on_progress: Callable[[TuneProgress], None],
     should_stop: Callable[[], bool],
 ) -> TuneReport | None:
-    """Run the trials that are left, on a pair with its files; None where not even the first was finished."""
+    """Run the trials that are left, on a pair with its files; None if not even the first was finished."""
     default = default_of(resolved.blend)
     calibrated = _calibrated(default)
     trials: dict[BlendSettings, Trial] = {}

@@ -1,4 +1,4 @@
-"""What the trials say: each one against the defaults, and which settings to keep.
+"""The results of the trials: each one against the defaults, and which settings to keep.
 
 Here: `judge`; `TuneReport` with its JSON and its summary; `keep_settings`, which writes the chosen settings
 into the user's models.toml.
@@ -43,7 +43,7 @@ class TuneReport:
         conclusion: What that means.
         chosen: The settings to keep.
         target_rate: The intervention rate that was asked for, if any.
-        finished: Whether every trial was run; False where the search was stopped.
+        finished: Whether every trial was run; False if the search was stopped.
         notes: What was left out.
         references: What the user called the models, by role.
         pair_name: The pair of models.toml, empty if two models were named.

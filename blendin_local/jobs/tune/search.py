@@ -81,9 +81,8 @@ def _best(outcomes: Mapping[BlendSettings, Outcome]) -> BlendSettings:
 def target_rate_search(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> Search:
     """A threshold at which the guide is asked at a given share of the steps.
 
-    One run tells for any other threshold at how many of *its own* steps the base is below it. But the answers
-    change where the guide is asked more or less often. So each guess is run, and narrows the interval for the
-    next.
+    One run shows how many of *its* steps would be below any other threshold. But the answers change if the
+    guide is asked more or less often. So each guess is run, and its rate narrows the interval for the next.
 
     Args:
         settings: All but the threshold; its own threshold is the first guess.
@@ -105,7 +104,7 @@ def target_rate_search(settings: BlendSettings, rate: float, tolerance: float = 
 
 
 def _threshold_for(rate: float, top1_probs: Sequence[float]) -> float:
-    """The threshold below which this share of the top-1 probabilities lies: halfway between two of them."""
+    """The threshold below which this share of the top-1 probabilities is: halfway between two of them."""
     below = min(round(rate * len(top1_probs)), len(top1_probs) - 1)
     if not top1_probs:
         return DEFAULT_THRESHOLD

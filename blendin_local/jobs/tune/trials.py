@@ -145,7 +145,7 @@ class TrialRunner:
             on_progress: Called before the first answer and after each, unless all are on disk.
 
         Returns:
-            The trial, or None where it was stopped; what was answered is kept.
+            The trial, or None if it was stopped; finished answers are kept.
         """
         scan = replace(self._scan, defaults=replace(self._defaults, blend=blend))
         paths = BatchPaths.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
@@ -202,7 +202,7 @@ def run_search(
 
     Args:
         searches: One after another.
-        run: Runs a trial; None where it was stopped.
+        run: Runs a trial; None if it was stopped.
         trials: Filled with every trial in order.
 
     Returns:

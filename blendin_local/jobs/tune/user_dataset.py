@@ -80,13 +80,13 @@ def is_number(text: str) -> bool:
 
 def score(item: Item, answer: str) -> Verdict:
     """`right`: 1 or 0 by the item's rule."""
-    wanted: Sequence[str] = item.reference["answers"]
+    accepted: Sequence[str] = item.reference["answers"]
     if item.reference["rule"] == BY_NUMBER:
         number = read_number(answer)
-        right = number is not None and any(number == _decimal(one) for one in wanted)
+        right = number is not None and any(number == _decimal(one) for one in accepted)
         return Verdict({"right": float(right)}, None if number is None else str(number))
-    said = _words(cut_run_on(answer))
-    found = next((one for one in wanted if f" {_words(one)} " in f" {said} "), None)
+    words = _words(cut_run_on(answer))
+    found = next((one for one in accepted if f" {_words(one)} " in f" {words} "), None)
     return Verdict({"right": float(found is not None)}, found)
 
 

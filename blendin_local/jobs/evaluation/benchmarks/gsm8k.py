@@ -28,7 +28,7 @@ def item(row: DataRow, seed: int) -> Item | LeftOut:
 
 
 def score(item: Item, answer: str) -> Verdict:
-    """`accuracy`: the number read is the right one; `strict`: it also stands after `####`."""
+    """`accuracy`: the number read is correct; `strict`: it also follows `####`."""
     gold = Decimal(item.reference["number"])
     number, marked = read_number(answer), read_marked_number(answer)
     scores = {"accuracy": float(number == gold), "strict": float(marked == gold)}

@@ -63,7 +63,7 @@ class DataRow:
         return tuple(value)
 
     def error(self, what: str) -> UsageError:
-        """The error that says what is wrong with this row."""
+        """An error about this row."""
         return UsageError(
             f"{self.path}, line {self.line}: {what}", "correct the row, or download the file again"
         )

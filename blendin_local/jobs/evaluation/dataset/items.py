@@ -131,7 +131,7 @@ class Benchmark:
 
     @property
     def main_figure(self) -> str:
-        """The figure that stands for the benchmark in a table."""
+        """The figure that represents the benchmark in a table."""
         return next(iter(self.parts))
 
 
@@ -148,8 +148,9 @@ def shuffled(n: int, seed: int, key: str) -> list[int]:
 def subset(items: Sequence[Item], n: int, seed: int = SEED) -> list[Item]:
     """`n` of the items, drawn by seed, each stratum in proportion, in their old order.
 
-    Within its stratum of m items, the r-th drawn item stands at `(r + 1/2) / m`; the n items that stand first
-    are taken. So a smaller subset is always part of a larger one, and the file's order has no influence.
+    Within its stratum of m items, the r-th drawn item has the position `(r + 1/2) / m`; the n items with
+    the lowest positions are taken. So a smaller subset is always part of a larger one, and the order of the
+    file has no influence.
     """
     strata: dict[str, list[Item]] = defaultdict(list)
     for item in sorted(items, key=lambda item: rank(seed, item.key)):

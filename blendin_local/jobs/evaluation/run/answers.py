@@ -21,11 +21,11 @@ class KeptAnswer:
     """One kept answer.
 
     Attributes:
-        text: The answer; empty where the row failed.
-        stopped_by: Whose end it was, or `failed` where there is no answer.
+        text: The answer; empty if the row failed.
+        stopped_by: What ended the answer, or `failed` if there is none.
         steps: Steps of the answer.
         asked: Steps at which the guide was consulted.
-        changed: Of these, steps whose outcome is not the base's own.
+        changed: Of these, steps whose result is not the base's top candidate.
     """
 
     text: str
@@ -82,7 +82,7 @@ def read_answers(path: Path) -> dict[str, KeptAnswer]:
 
 
 def read_times(path: Path) -> dict[str, Any]:
-    """Seconds and state of the runs that wrote a file of answers; empty where that is not known."""
+    """Seconds and state of the runs that wrote a file of answers; empty if that is not known."""
     try:
         manifest = json.loads(manifest_of(path).read_bytes())
         return {"state": manifest["state"], "seconds": manifest["times"]["seconds"]}
@@ -91,7 +91,7 @@ def read_times(path: Path) -> dict[str, Any]:
 
 
 def read_signature(path: Path) -> dict[str, Any]:
-    """How the first answer of a file was made: files, versions, settings; empty where there is none."""
+    """How the first answer of a file was made: files, versions, settings; empty if there is none."""
     try:
         with path.open("rb") as file:
             signature: dict[str, Any] = json.loads(file.readline())["signature"]

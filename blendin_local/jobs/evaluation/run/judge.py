@@ -108,7 +108,7 @@ def judge_answers(
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Ask for a verdict on every answer that has none yet; each is kept as a line.
+    """Ask for a verdict on every answer that has none yet; each is written as a line.
 
     Args:
         judge: The endpoint.
@@ -121,12 +121,12 @@ def judge_answers(
     Returns:
         Whether all of them were asked.
     """
-    known = {key for key, score in read_judged(path, answers).items() if score is not None}
-    wanted = [item for item in items if item.key in answers and item.key not in known]
+    judged = {key for key, score in read_judged(path, answers).items() if score is not None}
+    pending = [item for item in items if item.key in answers and item.key not in judged]
     with AppendOnlyFile.locked(path) as file:
         file.read(lambda line: line["custom_id"])
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            waiting: Iterator[Item] = iter(wanted)
+            waiting: Iterator[Item] = iter(pending)
             while batch := list(islice(waiting, AT_ONCE)):
                 if should_stop():
                     return False
@@ -148,7 +148,7 @@ def _verdict(judge: Judge, rubric: Rubric, item: Item, answer: KeptAnswer) -> di
 
 
 def read_judged(path: Path, answers: Mapping[str, KeptAnswer]) -> dict[str, float | None]:
-    """The kept verdicts on these answers: a score, or None where the judge failed; the last one counts."""
+    """The kept verdicts on these answers: a score, or None if the judge failed; the last one counts."""
     found: dict[str, float | None] = {}
 
     def take(line: Mapping[str, Any]) -> None:

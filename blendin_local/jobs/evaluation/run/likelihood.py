@@ -1,7 +1,7 @@
 """Options scored by log-likelihood, without generating an answer: the base alone and the guide alone.
 
-Here: `score_options`, which keeps the log-probabilities; `option_verdict`, what they are worth.
-Not here: the log-probabilities (`Pair.option_logprobs`), what they say about options (`scorers.likelihood`).
+Here: `score_options`, which stores the log-probabilities; `option_verdict`, the score of an item.
+Not here: the log-probabilities (`Pair.option_logprobs`), their meaning for options (`scorers.likelihood`).
 The prompt is the benchmark's own: system line and question. Option texts are scored after the question alone,
 letters after the question with its lettered options.
 """
@@ -91,7 +91,7 @@ def _scores(pair: OptionScorer, role: Role, benchmark: Benchmark, item: Item) ->
 
 
 def read_option_scores(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The option scores of a file by item; empty where there is no file."""
+    """The option scores of a file by item; empty if there is no file."""
     found: dict[str, Mapping[str, Any]] = {}
 
     def take(line: Mapping[str, Any]) -> None:

@@ -94,7 +94,7 @@ def _left(entrant: Entrant, task: Task, variant: Variant, folder: Folder) -> int
 
 
 def rows_kept(path: Path) -> int:
-    """Number of lines in a file; 0 where there is none."""
+    """Number of lines in a file; 0 if there is none."""
     try:
         return path.read_bytes().count(b"\n")
     except OSError:

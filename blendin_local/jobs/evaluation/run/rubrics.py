@@ -58,7 +58,7 @@ class Rubric:
 
     Attributes:
         prompt: From an item and an answer to the judge's prompt.
-        read: From its reply to a score, None where it holds no verdict.
+        read: From its reply to a score, None if it holds no verdict.
         scale: Lowest and highest score.
     """
 
@@ -68,7 +68,7 @@ class Rubric:
 
 
 def yes_or_no(reply: str) -> float | None:
-    """1 for yes, 0 for no: the first of the two words, unless both stand in the reply's first line."""
+    """1 for yes, 0 for no: the first of the two words, unless both are in the reply's first line."""
     first = next((line for line in reply.splitlines() if line.strip()), "")
     found = {word.lower() for word in re.findall(r"\b(yes|no)\b", first, re.IGNORECASE)}
     return {"yes": 1.0, "no": 0.0}[found.pop()] if len(found) == 1 else None

@@ -98,7 +98,7 @@ def _loader(
     n_rows: int,
     open_pair: Callable[[PairSetup], AbstractContextManager[PairProtocol]],
 ) -> LoadPair:
-    """Loads the entrant's models at its first call; `n_rows` is the most that could be answered at once."""
+    """Loads the entrant's models at its first call; at most `n_rows` are answered at once."""
     loaded: list[PairProtocol] = []
 
     def load() -> PairProtocol:
@@ -123,7 +123,7 @@ class _Run:
     counter: RowCounter
 
     def finish(self, task: Task) -> bool:
-        """Every method on one benchmark, then its options; False where it was stopped."""
+        """Every method on one benchmark, then its options; False if it was stopped."""
         for variant in self.entrant.variants:
             self.counter.begin(self.entrant, task, variant.name)
             self._answer(task, variant)
@@ -153,7 +153,7 @@ class _Run:
                 batch.answer(self.load(), self.should_stop, self.counter.count)
 
     def _score_options(self, task: Task) -> bool:
-        """The log-likelihoods of a benchmark's options; False where it was stopped."""
+        """The log-likelihoods of a benchmark's options; False if it was stopped."""
         benchmark = task.benchmark
         for role in self.entrant.likelihood_roles if benchmark.likelihood else ():
             self.counter.begin(self.entrant, task, f"likelihood of the {role}")

@@ -30,8 +30,8 @@ class Cell:
     Attributes:
         wanted: Number of questions.
         answered: Items with an answer.
-        failed: Items without one, for a reason of their own.
-        main: The figure that stands for the cell.
+        failed: Items without one because their row failed.
+        main: The figure that represents the cell.
         figures: Name to value with interval.
         comparisons: Baseline to figure to comparison.
         intervention_rate: Asked steps over all steps.
@@ -107,7 +107,7 @@ class KeptCell:
     Attributes:
         answers: By item.
         verdicts: Of the scorer, by item.
-        judged: Of a judge, by item; None where it failed to give one.
+        judged: Of a judge, by item; None if it failed to give one.
     """
 
     answers: Mapping[str, KeptAnswer]
@@ -235,11 +235,11 @@ def make_likelihood_cell(
     lines: Mapping[str, Mapping[str, Any]],
     seed: int,
 ) -> LikelihoodCell:
-    """What the likelihoods of one model's options come to."""
+    """The cell of one model's option likelihoods on one benchmark."""
     verdicts = {
         item.key: option_verdict(benchmark, item, lines[item.key]) for item in items if item.key in lines
     }
-    wanted = FIGURES[benchmark.likelihood]
+    figure_names = FIGURES[benchmark.likelihood]
     return LikelihoodCell(
         *names,
         wanted=len(items),
@@ -247,7 +247,7 @@ def make_likelihood_cell(
         failed=sum("error" in lines[key] for key in verdicts),
         figures={
             name: mean_interval([verdict.scores[name] for verdict in verdicts.values()], seed)
-            for name in wanted
+            for name in figure_names
         }
         if verdicts
         else {},

@@ -1,4 +1,4 @@
-"""What `blendin check` found out about a pair, as far as a report shows it.
+"""The results of `blendin check` for a pair that a report shows.
 
 Here: `read_check`, and `CheckFacts`, kept with the pair in the plan.
 Not here: the check (`jobs.check`), how it is drawn (`reports.paper`).
@@ -25,7 +25,7 @@ class CheckFacts:
     """What a report shows of a check's record.
 
     Attributes:
-        pair: The pair of models.toml, empty where models were named.
+        pair: The pair of models.toml, empty if models were named.
         files: The models' files by role.
         facts: `top_50`, the share of asked steps at which the guide's choice is among the base's 50
             likeliest; `calibration`, for each role calibration error, temperature, bits per byte and bins.
@@ -63,9 +63,9 @@ def read_check(path: Path) -> CheckFacts:
 
 
 def facts_of(checks: Sequence[CheckFacts], pair: str, files: Mapping[str, str]) -> dict[str, Any] | None:
-    """The latest check of a pair, known by its name or by its models' files; None where there is none."""
-    own = [check for check in checks if check.pair == pair or check.files == files]
-    return own[-1].facts if own else None
+    """The latest check of a pair, known by its name or by its models' files; None if there is none."""
+    matching = [check for check in checks if check.pair == pair or check.files == files]
+    return matching[-1].facts if matching else None
 
 
 def _calibration(found: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, and the histogram of what was read out of answers.
+Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, and the histogram of the parsed answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the test tells the two apart at 5 %."""
+        """Whether the difference is significant at 5 %."""
         return self.p < 0.05
 
 
@@ -67,7 +67,7 @@ def figures(benchmark: Benchmark, verdicts: Verdicts, seed: int = SEED) -> dict[
 def compare(
     benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts, seed: int = SEED
 ) -> Comparison | None:
-    """How far `figure` of `a` lies above that of `b`, over the items both have; None where it has none."""
+    """How far `figure` of `a` lies above that of `b`, over the items both have; None if it has none."""
     found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
     if not found:
         return None

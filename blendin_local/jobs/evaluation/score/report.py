@@ -60,17 +60,17 @@ class Report:
 
     @property
     def title(self) -> str:
-        """What it is about; a run that was cut short says so here."""
+        """The title; marks a run that was cut short."""
         pairs = list(dict.fromkeys(cell.pair for cell in self.cells))
         what = f"Evaluation of {', '.join(pairs)}" if len(pairs) <= 3 else f"Evaluation of {len(pairs)} pairs"
         if self.complete:
             return what
         had = sum(cell.answered + cell.failed for cell in self.cells)
-        wanted = sum(cell.wanted for cell in self.cells)
-        return f"{what}, CUT SHORT: {had} of {wanted} answers" if had < wanted else f"{what}, CUT SHORT"
+        expected = sum(cell.wanted for cell in self.cells)
+        return f"{what}, CUT SHORT: {had} of {expected} answers" if had < expected else f"{what}, CUT SHORT"
 
     def cell(self, pair: str, benchmark: str, variant: str) -> Cell | None:
-        """One cell; None where the evaluation does not have it."""
+        """One cell; None if the evaluation does not have it."""
         names = (pair, benchmark, variant)
         return next((c for c in self.cells if (c.pair, c.benchmark, c.variant) == names), None)
 

@@ -73,7 +73,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """How much one series lies above another on the same items.
+    """How much one series is above another on the same items.
 
     Attributes:
         value: Mean of `a - b`.
@@ -170,11 +170,11 @@ def wilson(k: int, n: int) -> Interval:
 def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> PairedDifference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
-    The interval is the percentile interval of the bootstrap. The p-value counts how often a copy lies as far
-    from the difference as the difference lies from 0: `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`.
+    The interval is the percentile interval of the bootstrap. The p-value counts how often a replicate
+    d* is at least as far from the difference d as d is from 0: `(1 + #{|d* - d| >= |d|}) / (1 + resamples)`.
 
     Args:
-        groups: The differences, each group resampled for itself.
+        groups: The differences, each group resampled separately.
         seed: Seed of the bootstrap.
         binary: Whether they come from scores that are right or wrong. If then all d in a group are the same,
             where a bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still
@@ -203,7 +203,7 @@ def mcnemar(b: int, c: int) -> McNemarResult:
 def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:
     """Pearson's r of paired values, with the two-sided p-value of "no linear relation".
 
-    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None where r has no
+    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None if r has no
     meaning: fewer than three points, or a side that never varies.
     """
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)

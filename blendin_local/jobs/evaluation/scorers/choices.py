@@ -27,7 +27,7 @@ from typing import NamedTuple
 from blendin_local.jobs.evaluation.scorers.texts import ANSWER, cut_run_on, plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may stand before and after a letter
+OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may come before and after a letter
 
 
 class Rules(NamedTuple):

@@ -49,9 +49,9 @@ def variants(answer: str) -> list[str]:
     return list(dict.fromkeys(found + [text.replace("*", "") for text in found]))
 
 
-def compare(count: int, relation: str, wanted: int) -> bool:
-    """`at least` or `less than`, the only two relations there are."""
-    return count < wanted if relation == "less than" else count >= wanted
+def compare(count: int, relation: str, threshold: int) -> bool:
+    """`at least` or `less than`, the only two relations in the data set."""
+    return count < threshold if relation == "less than" else count >= threshold
 
 
 def _found(pattern: str, text: str) -> int:

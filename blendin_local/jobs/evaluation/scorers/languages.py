@@ -15,7 +15,7 @@ from langdetect.lang_detect_exception import LangDetectException
 
 @cache
 def detect(text: str) -> str | None:
-    """The ISO 639-1 code of a text's language, or None where nothing in it tells (only digits, say)."""
+    """The ISO 639-1 code of a text's language, or None if it cannot be detected (digits only, say)."""
     detector = _factory().create()
     detector.append(text)
     try:

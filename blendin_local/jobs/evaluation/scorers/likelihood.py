@@ -1,4 +1,4 @@
-"""Options read by log-likelihood: which texts are scored, and what the numbers say.
+"""Options scored by log-likelihood: which texts are scored, and what the numbers mean.
 
 Here: pure functions on given log-probabilities: accuracy, accuracy per byte, TruthfulQA's MC1 and MC2.
 Not here: where the log-probabilities come from (`Pair.option_logprobs`).

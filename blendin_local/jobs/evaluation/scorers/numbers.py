@@ -33,7 +33,7 @@ def read_number(answer: str) -> Decimal | None:
 
 
 def read_marked_number(answer: str) -> Decimal | None:
-    """The number after the first `####`, the form of the data's own solutions; None where it is missing."""
+    """The number after the first `####`, the form of the data's own solutions; None if it is missing."""
     hit = MARKED.search(cut_run_on(answer))
     return _value(hit) if hit else None
 

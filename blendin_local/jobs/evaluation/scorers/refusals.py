@@ -80,5 +80,5 @@ def _says_no(text: str) -> bool:
 
 
 def refusal_word(refused: bool | None) -> str | None:
-    """What was read out of an answer, as a word: `refused`, `complied` or None."""
+    """The parsed answer as a word: `refused`, `complied` or None."""
     return None if refused is None else "refused" if refused else "complied"

@@ -1,6 +1,6 @@
 """What several scorers do to an answer before they read it.
 
-Here: `cut_run_on`, the answer without the questions that a model which never stops goes on to ask itself;
+Here: `cut_run_on`, the answer without further questions that a model which does not stop asks itself;
 `plain_quotes`, straight quotation marks.
 Not here: stop strings, which end an answer while it is generated (`core.text`).
 """

@@ -62,8 +62,8 @@ def make_entrants(
 
     Args:
         spec: What is evaluated.
-        interaction: What a person may be asked or told while models are found.
-        on_note: Is told which pair was taken where none was named, and which settings have new names.
+        interaction: Callbacks to the user while models are resolved and downloaded.
+        on_note: Called with notices: the pair used if none was named, and settings that have new names.
 
     Raises:
         UsageError: A name or a setting is wrong.
@@ -126,8 +126,10 @@ class _Maker:
 
     def _settle(self, pair: PairSpec, method: str) -> ResolvedPair:
         """The pair with every model that is named, with the date on which the evaluation was started."""
-        wanted = replace(pair, blend={**pair.blend, "method": method}, every_model=True)
-        return settle(wanted, self.interaction, self.on_note).dated(_start_date(Folder(Path(self.spec.out))))
+        method_spec = replace(pair, blend={**pair.blend, "method": method}, every_model=True)
+        return settle(method_spec, self.interaction, self.on_note).dated(
+            _start_date(Folder(Path(self.spec.out)))
+        )
 
     def _locate(self, resolved: ResolvedPair, roles: Set[Role]) -> dict[Role, Path]:
         """The files; a guide that cannot be prompted is refused here, before anything runs."""

@@ -93,7 +93,7 @@ def _by_numbers(name: str) -> list[str | float]:
 def benchmark_facts(
     benchmark: Benchmark, max_tokens: int, n_items: int, sha256: str, left_out: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What a report says of a benchmark; `left_out` counts rows that cannot be scored, by reason."""
+    """The facts about a benchmark for a report; `left_out` counts rows that cannot be scored, by reason."""
     words = ("title", "about", "source", "licence", "system", "likelihood", "in_paper")
     return {
         **{name: getattr(benchmark, name) for name in words},
@@ -106,7 +106,7 @@ def benchmark_facts(
 
 
 def read_plan(folder: Folder) -> EvalPlan | None:
-    """The plan of earlier runs, None where there is none.
+    """The plan of earlier runs, None if there is none.
 
     Raises:
         UsageError: The file is something else.

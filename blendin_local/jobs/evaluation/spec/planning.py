@@ -68,7 +68,7 @@ def _protocol(spec: EvalSpec) -> dict[str, Any]:
 
 
 def _pairs(entrants: Sequence[Entrant]) -> dict[str, Any]:
-    """What a report says of each pair; an aligned model stands among the models of its pair."""
+    """The facts about each pair for a report; an aligned model is one of the models of its pair."""
     pairs: dict[str, Any] = {}
     for entrant in entrants:
         aligned = any(variant.name == ALIGNED for variant in entrant.variants)

@@ -92,12 +92,12 @@ def _named(word: str) -> Variant:
 
 def _swept(sweep: str) -> list[Variant]:
     key, equals, values = sweep.partition("=")
-    wanted = [value for value in values.split(",") if value.strip()]
-    if not equals or not wanted:
+    texts = [value for value in values.split(",") if value.strip()]
+    if not equals or not texts:
         raise UsageError(
             f"--sweep is {sweep!r}", "give a setting and its values, as in threshold=0.3,0.4,0.5"
         )
-    return [_variant(SWEPT, {key.strip(): value}) for value in wanted]
+    return [_variant(SWEPT, {key.strip(): value}) for value in texts]
 
 
 def _variant(method: str, texts: Mapping[str, str]) -> Variant:
@@ -105,7 +105,7 @@ def _variant(method: str, texts: Mapping[str, str]) -> Variant:
     inside = ",".join(f"{key}={text.strip()}" for key, text in texts.items())
     variant = Variant(f"{method}[{inside}]" if inside else method, method, settings)
     if CALIBRATED_ALPHA not in settings.values():  # which needs the pair's own temperatures
-        variant.blend(BlendSettings())  # says at once where a value is out of its interval
+        variant.blend(BlendSettings())  # raises UsageError for a value outside its interval
     return variant
 
 
