@@ -44,8 +44,8 @@ COMMANDS = (
 """In the order of `blendin --help`."""
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         print_data(f"blendin {__version__}")
         raise typer.Exit
 
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _print_stop(error: BaseException | None) -> None:
-    """Print what the user stopped, where an error in the chain says it; typer makes an exit of Ctrl-C."""
+    """Print what was interrupted, if an error in the chain names it; typer turns Ctrl-C into an exit."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     if error is not None and str(error):

@@ -27,7 +27,7 @@ def render_html(prompts: Mapping[str, str], completion: Completion) -> str:
 
     Args:
         prompts: Rendered prompt by role; shown below the answer.
-        completion: The answer; its steps' candidates are shown as far as they were kept.
+        completion: The answer; its steps' candidates are shown if they were recorded.
     """
     parts = list(_parts(completion))
     return render(
@@ -44,7 +44,7 @@ def render_html(prompts: Mapping[str, str], completion: Completion) -> str:
 
 
 def render_fragment(completion: Completion) -> str:
-    """The answer as a fragment to stand inside another page: marks, and candidates as tooltips.
+    """The answer as a fragment for another page: marks, and candidates as tooltips.
 
     It has inline styles only, so it cannot change the page around it. It inherits font and text colour, so it
     follows a notebook's theme; it is as tall as the answer, and needs no script. An `iframe` would isolate

@@ -32,7 +32,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.tests["numeric"] = is_numeric
-    # `tojson` writes <, > and & as escapes, so that no text ends the script element it stands in.
+    # `tojson` writes <, > and & as escapes, so that no text ends the script element that contains it.
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment
 

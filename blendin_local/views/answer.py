@@ -30,7 +30,7 @@ class StopText:
     """A reason to stop, in words.
 
     Attributes:
-        clause: What follows "the answer is", and stands alone in a footer.
+        clause: What follows "the answer is"; also used alone in a footer.
         noun: A label in a list of counts.
         short: At most six characters, for a column of a table.
     """
@@ -52,7 +52,7 @@ STOP_TEXTS: Mapping[StoppedBy, StopText] = {
 
 
 def top1_prob(step: Step) -> float | None:
-    """Top-1 probability of the base, or of the guide where it answers alone; None where neither is known."""
+    """Top-1 probability of the base, or of the guide where it answers alone; None if neither is known."""
     leading = step.base_top or step.guide_top
     return None if leading is None else leading.p
 
@@ -65,13 +65,13 @@ def style_of(step: Step, view: View = "source") -> str:
     if view == "plain" or p is None:
         return "none"
     bands = ((0.8, "prob.high"), (0.4, "prob.medium"), (0.1, "prob.low"), (0.0, "prob.lowest"))
-    return next(style for least, style in bands if p >= least)
+    return next(style for min_p, style in bands if p >= min_p)
 
 
 def styled_step(step: Step, text: str, view: View = "source") -> Text:
     """The part of the answer that a step added, marked by where it came from.
 
-    Line breaks and the white space around a word are not marked: an underline there says nothing. A step of
+    Line breaks and the white space around a word are not marked: an underline there has no meaning. A step of
     spaces or tabs alone is marked.
     """
     safe = escape_controls(text)
@@ -123,9 +123,9 @@ class AnswerPrinter:
 
 def percent(share: float, digits: int = 1) -> str:
     """A share in per cent, such as `22.5 %`; `<0.1 %` for what would round to zero."""
-    least = 10.0**-digits
-    if 0 < share * 100 < least / 2:
-        return f"<{least:.{digits}f} %"
+    smallest = 10.0**-digits
+    if 0 < share * 100 < smallest / 2:
+        return f"<{smallest:.{digits}f} %"
     return f"{share * 100:.{digits}f} %"
 
 
@@ -135,7 +135,7 @@ def counted(number: int, word: str) -> str:
 
 
 def steps_per_second(completion: Completion) -> float | None:
-    """Steps per second of generation; None where no time was measured."""
+    """Steps per second of generation; None if no time was measured."""
     milliseconds = completion.timings.generation_ms
     return 1000 * len(completion.steps) / milliseconds if milliseconds > 0 and completion.steps else None
 

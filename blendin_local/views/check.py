@@ -76,8 +76,8 @@ def _models(check: CheckReport) -> RenderableType:
 
 def _alpha(counts: Sequence[int]) -> RenderableType:
     """The distribution of alpha from 0 to 1 as a row of blocks."""
-    most = max(counts) or 1
-    row = "".join(BLOCKS[-(-n * (len(BLOCKS) - 1) // most)] * 2 for n in counts)
+    peak = max(counts) or 1
+    row = "".join(BLOCKS[-(-n * (len(BLOCKS) - 1) // peak)] * 2 for n in counts)
     return Group(
         Text("alpha at asked steps", style="heading"), Text.assemble(("0 ", "faint"), row, (" 1", "faint"))
     )

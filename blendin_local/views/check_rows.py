@@ -39,7 +39,7 @@ def title(check: CheckReport) -> str:
 
 
 def model_rows(model: ModelDescription) -> Rows:
-    """What the file of a model says."""
+    """Rows about the file of a model."""
     size = f"{model.parameters / 1e6:.0f} M" if model.parameters < 1e9 else f"{model.parameters / 1e9:.1f} B"
     context = f"{model.ctx_size:,} used, {model.ctx_train:,} trained"
     return [
@@ -87,7 +87,7 @@ def _failed(answers: AnswerStatistics) -> str:
 
 
 def rank_rows(answers: AnswerStatistics) -> Rows:
-    """Where the guide's first choice stands among the base's candidates at asked steps."""
+    """The rank of the guide's top candidate among the base's candidates at asked steps."""
     ranks = answers.ranks
     if ranks is None:
         return []

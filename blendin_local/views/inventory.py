@@ -75,7 +75,7 @@ class ListingView:
 
 
 def facts_view(facts: ModelFacts, *, origin: bool = False) -> RenderableType:
-    """What `show` says about a model."""
+    """What `show` prints about a model."""
     entry, header = facts.entry, facts.header
     rows = [
         ("about", entry.about if entry else ""),
@@ -117,7 +117,7 @@ def _window(header: Header) -> str:
 
 
 def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
-    """What `show` says about a pair, above its two models."""
+    """What `show` prints about a pair, above its two models."""
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("untuned", pair.untuned)] if pair.untuned else []
     values = {"base_template": pair.base_template, "system": pair.system, **pair.settings}

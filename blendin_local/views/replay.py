@@ -103,7 +103,7 @@ def _sentence(one: ReplayedAnswer) -> str:
 
 
 def _unusable(one: ReplayedAnswer) -> str:
-    """How much of the recording says nothing about the new settings."""
+    """How much of the recording is unknown under the new settings."""
     if not one.unknown:
         return "It is the last recorded step."
     steps = counted(one.unknown, "recorded step")

@@ -18,7 +18,7 @@ STDOUT = "standard output"
 
 
 def close_stdout() -> None:
-    """Send stdout to the null device once nobody reads it or it is full, so that the flush at exit works."""
+    """Send stdout to the null device once it has no reader or is full, so that the flush at exit works."""
     with suppress(OSError):  # a stream without a file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -34,7 +34,7 @@ def naming_stdout() -> Iterator[None]:
 
 
 def write_utf8(stream: IO[str], text: str) -> None:
-    """Write text to a pipe or file as UTF-8, whatever the locale, and flush it."""
+    """Write text to a pipe or file as UTF-8, in any locale, and flush it."""
     raw = getattr(stream, "buffer", None)
     if raw is None:
         stream.write(text)

@@ -140,7 +140,7 @@ def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
 
 
 def make_consoles(color: ColorChoice = "auto") -> Consoles:
-    """The consoles of stdout and stderr. The program goes on if stderr is closed or full."""
+    """The consoles of stdout and stderr. The program continues if stderr is closed or full."""
     return Consoles(make_console(sys.stdout, color), make_console(lasting_stderr(), color))
 
 

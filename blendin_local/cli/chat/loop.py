@@ -1,6 +1,6 @@
 """`blendin chat`: read, answer, repeat.
 
-Here: the loop. A failure of one turn, foreseen or not, is one line, and the chat goes on.
+Here: the loop. A failure of one turn, expected or not, prints one line, and the chat continues.
 Not here: answering (`cli.chat.answer`), input (`cli.chat.reader`), commands (`cli.chat.commands`).
 """
 
@@ -23,7 +23,7 @@ from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.views.answer import error_line
 
-MAX_READ_FAILURES = 5  # in a row: then nobody is there any more
+MAX_READ_FAILURES = 5  # in a row; then the input is taken to be closed
 
 
 def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: Reader | None = None) -> None:

@@ -44,7 +44,7 @@ class PlainReader:
 
     Args:
         stream: Where they come from.
-        prompts: Where a person is prompted; None where nobody is there.
+        prompts: Where the user is prompted; None without a terminal.
     """
 
     def __init__(self, stream: IO[str], prompts: IO[str] | None = None) -> None:
@@ -114,7 +114,7 @@ class TerminalReader:
 def read_message(read_line: Callable[[str], str | None]) -> str | None:
     '''Read a line, or everything between two `"""` as one message.
 
-    A block is never a command: one that begins with a slash gets the second slash that says so.
+    A block is never a command: one that begins with a slash gets the second slash that escapes it.
     '''
     first = read_line(PROMPT)
     if first is None or not first.lstrip().startswith(BLOCK):
@@ -167,7 +167,7 @@ def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndText
 
 
 class _BestEffortHistory(FileHistory):
-    """Lines kept in a file as far as that can be: a full disk or a half character ends no conversation."""
+    """Lines kept in a file if possible: a full disk or a lone surrogate does not end the chat."""
 
     def store_string(self, string: str) -> None:
         """Append a line; a byte that is no text becomes U+FFFD, to be corrected in the line brought back."""

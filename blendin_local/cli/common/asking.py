@@ -57,22 +57,22 @@ def confirmation(err: Console, *, yes: bool) -> Callable[[str], bool]:
 
 
 def acceptance(err: Console, *, yes: bool = False) -> Accept | None:
-    """Decides on what a models.toml of the working directory changes; None if nobody can be asked."""
+    """A callback to accept changes by a models.toml of the working directory; None without a terminal."""
     if yes:
         return lambda _: True
     if not can_ask(err):
         return None
 
     def accept(changes: Overrides) -> bool:
-        wanted = ask(f"{changes}. Use what it says?", err)
-        if not wanted:
+        accepted = ask(f"{changes}. Use what it says?", err)
+        if not accepted:
             err.print("its changes are not used; its new names are", style="footer")
-        return wanted
+        return accepted
 
     return accept
 
 
 def fetch_text(item: Resolved) -> str:
-    """A sentence about a file that a models.toml of the working directory wants to download."""
+    """A sentence about a file that would be downloaded because of a models.toml of the working directory."""
     source = source_text(item.source) or "nothing"
     return escape_controls(f"{item.reference}: {item.distrusted} wants to fetch {source}")

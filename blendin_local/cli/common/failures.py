@@ -1,4 +1,4 @@
-"""Any exception as an error of our tree: failures of the system are told apart from bugs.
+"""Any exception as an error of our tree: failures of the system are distinguished from bugs.
 
 Here: `as_error`, used wherever an error becomes a message; `cannot_write`.
 Not here: the errors (`blendin_local.errors`), how a message is printed (`views.answer`,

@@ -30,7 +30,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(command)
-    def spread(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
+    def spread(**values: Any) -> None:  # noqa: ANN401 - options of any type
         built = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()

@@ -101,7 +101,7 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
     """
 
     def fill(group: type[Group]) -> type[Group]:
-        own = inspect.get_annotations(group)
+        declared = inspect.get_annotations(group)
         made: dict[str, Any] = {}
         for each in settings_on("cli", table).values():
             made[option_name(each)] = _option(each, each.flags, panel, each.help_text, each.env)
@@ -111,7 +111,7 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
                 made[option_name(each, role)] = _option(each, flags, panel, f"{each.flags[0]} of the {role}.")
         for name in made:
             setattr(group, name, None)
-        group.__annotations__ = made | own
+        group.__annotations__ = made | declared
         group.table = table
         return dataclass(frozen=True)(group)
 
@@ -208,7 +208,7 @@ class AnswerOptions(SettingOptions):
     ] = None
 
     def system_text(self) -> str | None:
-        """The system text, from the option or its file; None where neither was given."""
+        """The system text, from the option or its file; None if neither was given."""
         if self.system is not None:
             return without_surrogates(self.system, "--system")
         return read_text(self.system_file)

@@ -1,7 +1,7 @@
 """What a command writes: data on stdout; notes and errors on stderr.
 
 Here: `print_data`, `print_json`, `print_note`, `print_error`. In a pipe or a file, data are written unchanged
-as UTF-8 whatever the locale; on a terminal, control characters are escaped.
+as UTF-8 in any locale; on a terminal, control characters are escaped.
 Not here: what is made for reading (`views`, on the consoles of `views.theme`), progress
 (`cli.common.progress`).
 """

@@ -1,7 +1,7 @@
-"""Progress on stderr, and what is said when a run is stopped; the same for every verb that takes long.
+"""Progress on stderr, and the message when a run is stopped; the same for all long-running commands.
 
 Here: `show_progress`, a bar on a terminal and a line every few seconds elsewhere; `batch_progress`, the same
-for rows; `print_stopped`, which says how to resume; `duration` and `row_count`.
+for rows; `print_stopped`, which prints how to resume; `duration` and `row_count`.
 Not here: what is counted (`jobs.batch.progress`, `jobs.evaluation`), downloads (`cli.common.downloads`).
 """
 
@@ -161,7 +161,7 @@ def print_stopped(err: Console, kept: str, *, without: Collection[str] = ()) -> 
     """Say what a stopped run has kept and how to resume it, also where `--quiet` was given.
 
     Args:
-        err: Where it is said.
+        err: Where it is printed.
         kept: What is on disk: `3 of 150 rows are finished`.
         without: Options of the command that the next run must not repeat.
     """

@@ -1,6 +1,6 @@
 """A pair opened for a command: options to a spec, missing files downloaded, progress shown.
 
-Here: `pair_spec`, what the options ask for; `interaction`, what the user at the terminal is asked and told;
+Here: `pair_spec`, what the options ask for; `interaction`, the callbacks to the user at the terminal;
 `settle`, which resolves the spec; `open_session` and `Session`, which answers with the command's settings.
 Not here: options (`cli.common.options`), what a spec means (`pair.resolve`).
 """
@@ -94,7 +94,7 @@ def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
 
 
 def interaction(err: Console) -> Interaction:
-    """What the user at this terminal is asked and told."""
+    """The callbacks to the user at this terminal."""
 
     @contextmanager
     def downloads() -> Iterator[Callable[[Resolved], Progress]]:
@@ -118,7 +118,7 @@ def settle(options: SessionOptions, err: Console, *, every_model: bool = False) 
 
     Args:
         options: Those of the command line.
-        err: Where it is said which pair is used if none was named.
+        err: Where the pair is printed that is used if none was named.
         every_model: As in `PairSpec`.
     """
     resolved = resolve_pair(pair_spec(options, every_model=every_model), accept=acceptance(err))

@@ -90,8 +90,8 @@ def evaluate(command: EvalCommand) -> None:
     """Run the evaluation and report.
 
     Raises:
-        UsageError: Something is not right with names, settings or the folder.
-        typer.Exit: A signal stopped it; the report of what there is was written.
+        UsageError: A name or a setting is invalid, or the folder cannot be used.
+        typer.Exit: A signal stopped it; the report of the finished rows was written.
     """
     err = make_console(lasting_stderr())
     err.quiet = command.report.quiet

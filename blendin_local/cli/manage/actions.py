@@ -34,7 +34,7 @@ from blendin_local.views.theme import make_consoles
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """How much `show` tells."""
+    """How much `show` prints."""
 
     ctx_size: int | None = None
     origin: bool = False

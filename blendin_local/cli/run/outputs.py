@@ -271,5 +271,5 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
     try:
         yield stream
     finally:
-        with suppress(OSError):  # every line was flushed: what cannot be written has been told
+        with suppress(OSError):  # every line was flushed, so a write error has been reported already
             stream.close()

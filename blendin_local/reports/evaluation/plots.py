@@ -78,7 +78,7 @@ def _scatter(table: PaperTable, name: str, label: str, found: Sequence[Mapping[s
 
 
 def _trend(dots: Sequence[Dot]) -> tuple[float, float] | None:
-    """The least-squares line; None where it has no meaning."""
+    """The least-squares line; None if it has no meaning."""
     n = len(dots)
     mean_x, mean_y = sum(d.x for d in dots) / n, sum(d.y for d in dots) / n
     spread = sum((d.x - mean_x) ** 2 for d in dots)

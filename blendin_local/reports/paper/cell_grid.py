@@ -65,7 +65,7 @@ class CellGrid:
         return str(known.get("title", benchmark))
 
     def score(self, pair: str, benchmark: str, variant: str) -> str:
-        """The score as it stands in a table."""
+        """The score as it is written in a table."""
         cell = self.get(pair, benchmark, variant)
         return MISSING if cell is None or cell.score is None else f"{cell.score.value:.2f}"
 

@@ -1,6 +1,6 @@
 """The paper's figures 2, 3 and 4 with our cells, and the calibration of the pairs' models.
 
-Here: a function for each figure; None where our runs do not fill it.
+Here: a function for each figure; None if our runs do not fill it.
 Not here: tables (`tables`), how a figure is drawn (`reports.evaluation.plots`).
 """
 
@@ -121,6 +121,6 @@ def calibration(grid: CellGrid) -> PaperTable | None:
 
 
 def _correlation(points: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Pearson's r and its p as they stand in a table."""
+    """Pearson's r and its p as they are written in a table."""
     line = pearson([point["x"] for point in points], [point["y"] for point in points])
     return (f"{line.r:+.2f}", f"{line.p:.3f}") if line else (MISSING, MISSING)

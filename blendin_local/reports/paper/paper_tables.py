@@ -1,4 +1,4 @@
-"""The paper's tables and figures, filled with our cells as far as they go.
+"""The paper's tables and figures, filled with our cells where we have them.
 
 Here: `paper_tables`, without those that our runs do not fill; `report_table`, one of them as words.
 Not here: the tables and figures one by one (`tables`, `figures`), how they are drawn

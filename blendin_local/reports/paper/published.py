@@ -1,4 +1,4 @@
-"""The paper's own numbers, to stand beside ours.
+"""The paper's numbers, shown beside ours.
 
 Here: `paper_numbers`, the file `paper.json`, transcribed from the paper's tables and figure 2.
 Not here: how they are shown (`tables`, `figures`). They are the authors' measurements; nothing is scored by

@@ -1,6 +1,6 @@
 """The paper's tables 1, 2, 3, 5 and 6 with our cells, its own rows apart.
 
-Here: a function for each table; None where our runs do not fill it.
+Here: a function for each table; None if our runs do not fill it.
 Not here: figures (`figures`), the paper's numbers (`published`).
 """
 
@@ -161,8 +161,8 @@ def _sweep(grid: CellGrid, setting: str) -> list[Row]:
         return []
     rows = []
     for pair, facts in grid.plan.pairs.items():
-        own = {setting_name(facts["blend"][FIELDS[setting]]): SWEPT}
-        for value, name in sorted({**values, **own}.items(), key=_by_number):
+        default = {setting_name(facts["blend"][FIELDS[setting]]): SWEPT}
+        for value, name in sorted({**values, **default}.items(), key=_by_number):
             scores = (grid.score(pair, b, name) for b in grid.plan.benchmarks)
             rows.append((setting, value, pair, *scores))
     return rows

@@ -21,7 +21,7 @@ CHAR_WIDTH = 6.7  # mean, pixels
 N_COLOURS = 6
 LEGEND_LINE = 18.0  # pixels
 WIDTH, HEIGHT = 520.0, 340.0  # pixels
-TICKS = 6  # at most, but for ranges whose ends are ticks themselves
+TICKS = 6  # at most, except for ranges whose ends are ticks themselves
 Point = tuple[float, float]
 
 
@@ -152,7 +152,7 @@ def svg_plot(
     height: float = HEIGHT,
     legend: Sequence[str] = (),
 ) -> Markup:
-    """The whole picture: an SVG element that stands on a page or in a file of its own.
+    """The whole picture: an SVG element for a page or a file of its own.
 
     This is the one place where SVG that was put together here is declared to be markup: every text in it went
     through `escape`.
@@ -205,7 +205,7 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def text(x: float, y: float, content: str, kind: str, *, anchor: str = "start", more: str = "") -> str:
-    """Escaped text of a class; `more` is a further attribute, as it stands."""
+    """Escaped text of a class; `more` is a further attribute, inserted unchanged."""
     return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}"{more}>{escape(content)}</text>'
 
 

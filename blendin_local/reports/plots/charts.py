@@ -265,7 +265,7 @@ def scatter(
 
 
 def _within(frame: Frame, slope: float, intercept: float) -> list[tuple[float, float]]:
-    """The range of x on which a line is inside the frame; empty where it never is."""
+    """The range of x on which a line is inside the frame; empty if it never is."""
     low, high = frame.x.low, frame.x.high
     if slope:
         ends = sorted((bound - intercept) / slope for bound in (frame.y.low, frame.y.high))

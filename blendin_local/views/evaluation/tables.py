@@ -103,7 +103,7 @@ def p_value(p: float) -> str:
 
 
 def difference(found: Comparison | None, *, wide: bool) -> str:
-    """`+0.12 p .003`, with its interval where there is room; `*` marks what the test tells apart."""
+    """`+0.12 p .003`, with its interval if it fits; `*` marks a significant difference."""
     if found is None:
         return MISSING
     d, mark = found.difference, "*" if found.clear else ""
@@ -146,12 +146,12 @@ def _had(cell: Cell) -> int:
 
 def figures_table(report: Report, benchmark: str, pair: str, *, wide: bool = True) -> ReportTable | None:
     """All figures of a benchmark that has several."""
-    tell = interval if wide else brief
+    write = interval if wide else brief
     cells = cells_of(report, benchmark, pair)
     names = list(dict.fromkeys(name for cell in cells for name in cell.figures))
     if len(names) < 2:
         return None
-    rows = tuple((cell.variant, *(tell(cell.figures.get(name)) for name in names)) for cell in cells)
+    rows = tuple((cell.variant, *(write(cell.figures.get(name)) for name in names)) for cell in cells)
     return ReportTable("All figures", ("method", *map(in_words, names)), rows)
 
 
@@ -233,7 +233,7 @@ def _small(report: Report, pair: str) -> bool:
 
 
 def judge_table(report: Report, benchmark: str, pair: str) -> ReportTable | None:
-    """What the judge says; its failures are no wrong answers."""
+    """The judge's scores; answers that it failed to rate do not count as wrong."""
     cells = [cell for cell in cells_of(report, benchmark, pair) if cell.judge]
     if not cells:
         return None

@@ -69,18 +69,18 @@ def _drawn(table: ReportTable) -> RenderableType:
         padding=(0, 1, 0, 0),
         header_style="faint",
     )
-    least = [_least(table, i) for i in range(1, len(table.head))]
-    left = WIDTH - sum(least) - GAP * len(least) - 2
-    fits = left >= MIN_NAME_WIDTH  # then names fold, and numbers do not
+    min_widths = [_min_width(table, i) for i in range(1, len(table.head))]
+    left = WIDTH - sum(min_widths) - GAP * len(min_widths) - 2
+    fits = left >= MIN_NAME_WIDTH  # if so, names are folded and numbers are not
     drawn.add_column(table.head[0], overflow="fold", max_width=left if fits else None)
-    for name, width in zip(table.head[1:], least, strict=True):
+    for name, width in zip(table.head[1:], min_widths, strict=True):
         drawn.add_column(name, justify="right", overflow="fold", min_width=width if fits else None)
     for row in table.rows:
         drawn.add_row(*row)
     return drawn
 
 
-def _least(table: ReportTable, column: int) -> int:
+def _min_width(table: ReportTable, column: int) -> int:
     """The width at which no cell of a column is folded, and no word of its name."""
     words = [row[column] for row in table.rows] + table.head[column].split()
     return max(map(len, words))
