@@ -1,4 +1,4 @@
-"""Laws of a vocabulary and of a context, for whoever implements a sequence, a rewinder or an engine.
+"""Laws of a vocabulary and of a context, for implementations of a sequence, a rewinder or an engine.
 
 Here: `check_engine`, and the two halves of it, `check_tokenizer` and `check_rewind`.
 Not here: how much is evaluated again after a rewind, which is a matter of the kind of memory;
@@ -81,7 +81,7 @@ def check_engine(
         tolerance: Largest difference between two logits that count as equal.
 
     Raises:
-        AssertionError: A law is broken; the message says which and where.
+        AssertionError: A law is broken; the message names it and the position.
 
     Example:
         >>> check_engine(lambda: Context(model, 1024, threads=1), model.vocabulary)
@@ -101,24 +101,25 @@ def check_tokenizer(tokenizer: Tokenizer, text: str, cuts: Sequence[int] | None 
     Args:
         tokenizer: The vocabulary.
         text: Any text.
-        cuts: Offsets in characters at which the answer is told; every third by default.
+        cuts: Offsets in characters at which the answer is extended; every third by default.
 
     Raises:
         AssertionError: The tokens are not the text's bytes, a boundary is none, or the tokens of a text that
             grew in pieces (or was cut and grew again) are not those of the whole.
     """
     whole = tokenizer.tokenize_following(text)
-    said = b"".join(tokenizer.pieces[token] for token in whole)
-    require(said == text.encode(), f"the tokens of {text!r} say {said!r}")
+    joined_pieces = b"".join(tokenizer.pieces[token] for token in whole)
+    require(joined_pieces == text.encode(), f"the tokens of {text!r} are {joined_pieces!r}")
     _check_boundaries(tokenizer, text, whole)
     sequence = TokenSequence(0, tokenizer)
     sequence.begin([])
     for cut in [*(range(1, len(text), 3) if cuts is None else cuts), len(text), len(text) // 2, len(text)]:
         sequence.sync_text(text[:cut].encode())
-        wanted = tokenizer.tokenize_following(text[:cut])
+        expected = tokenizer.tokenize_following(text[:cut])
         require(
-            sequence.ids == wanted,
-            f"windowed tokenization: {text[:cut]!r} came in pieces as {sequence.ids}, at once it is {wanted}",
+            sequence.ids == expected,
+            f"windowed tokenization: {text[:cut]!r} came in pieces as {sequence.ids}, "
+            f"at once it is {expected}",
         )
 
 
@@ -157,7 +158,7 @@ def check_rewind(
         What each rewind left and cost.
 
     Raises:
-        AssertionError: The logits differ, or the sequence does not hold what it says.
+        AssertionError: The logits differ, or the sequence's attributes are inconsistent.
     """
     ids = list(ids)
     if expected is None:

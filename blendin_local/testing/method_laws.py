@@ -1,7 +1,7 @@
 """Laws that every method keeps, checked on scripted models.
 
 Here: `check_method` and the laws it checks, one function each.
-Not here: what a method is to choose (its own tests say that), the scripted models (`testing.scripted`).
+Not here: what a method should choose (its own tests check that), the scripted models (`testing.scripted`).
 Source: design rules "Gate", "Blend", "END" and "Whole characters".
 """
 
@@ -40,8 +40,8 @@ class WatchedStep:
     asked: tuple[tuple[Ask, Prediction], ...]
     decision: Decision
 
-    def heard(self, role: Role) -> Prediction | None:
-        """What `role` said about this step, None if it was not asked about it."""
+    def prediction_of(self, role: Role) -> Prediction | None:
+        """The prediction of `role` for this step, None if it was not asked for one."""
         return next((p for ask, p in self.asked if ask == Ask(role)), None)
 
 
@@ -60,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Case:
-    """What the laws are told about the method under test."""
+    """The facts about the method under test that the laws need."""
 
     method: Method
     roles: tuple[Role, ...]
@@ -106,7 +106,7 @@ def check_method(
         seed: The first of these.
 
     Raises:
-        AssertionError: A law is broken; the message says which, and on which models.
+        AssertionError: A law is broken; the message names it and the models.
 
     Example:
         >>> from blendin_local.core.methods import METHODS
@@ -222,10 +222,10 @@ def the_options_are_a_distribution(step: WatchedStep) -> None:
     )
     total = sum(spread.values())
     lists = [sum(prediction.candidates.values()) for _, prediction in step.asked]
-    least = min([1.0, *lists])
+    min_sum = min([1.0, *lists])
     require(
-        least - MASS_ERROR <= total <= 1 + MASS_ERROR,
-        f"the probabilities sum to {total:.6f}, which is not between {least:.6f} and 1",
+        min_sum - MASS_ERROR <= total <= 1 + MASS_ERROR,
+        f"the probabilities sum to {total:.6f}, which is not between {min_sum:.6f} and 1",
     )
 
 
@@ -242,7 +242,10 @@ def the_decision_says_who_was_asked(step: WatchedStep) -> None:
     """It holds the predictions it was made with, for the records and the rates."""
     for role in ROLES:
         held = getattr(step.decision, role)
-        require(held is step.heard(role), f"the decision's {role} is not the prediction that was asked for")
+        require(
+            held is step.prediction_of(role),
+            f"the decision's {role} is not the prediction that was asked for",
+        )
     alpha = step.decision.alpha
     require(alpha is None or 0 <= alpha <= 1, f"alpha is {alpha}")
 
@@ -277,13 +280,13 @@ def answers_are_independent(case: Case, run: Run, others: Sequence[Script]) -> N
 
 
 def unanimous_models_are_obeyed(case: Case) -> None:
-    """Where all models say the same, that is the answer, whether they are sure or not."""
+    """If all models predict the same text, it is the answer, whether they are sure or not."""
     for p in (0.3, 0.9):
         run = case.run([spoken([b"One", b" day", b"."], p)] * 3)
-        said = b"".join(step.bytes for step in run.steps)
+        answer = b"".join(step.bytes for step in run.steps)
         require(
-            said == b"One day.",
-            f"all say b'One day.' with {p}, the answer is {said!r}",
+            answer == b"One day.",
+            f"all say b'One day.' with {p}, the answer is {answer!r}",
         )
 
 
@@ -296,7 +299,7 @@ def the_end_ends(case: Case) -> None:
 
 
 def the_gate_holds(case: Case) -> None:
-    """A gated method asks nobody beside the base where the base is sure, and asks at a first step where not.
+    """A gated method asks only the base where the base is sure, and asks the guide at a first step where not.
 
     One without a gate asks at every step. A base that makes no suggestion is never sure.
     """
@@ -310,10 +313,10 @@ def the_gate_holds(case: Case) -> None:
             ("without a suggestion", {b"a": min(threshold + 0.01, 0.4), SILENT: 0.55}, False),
         ):
             run = tried.run([_everywhere(base), _everywhere(HELPER), _everywhere(HELPER)], limit=3)
-            asked = [step.heard("guide") is not None for step in run.watched]
-            wanted = all(asked) if not case.gated else (not any(asked) if sure else asked[0])
+            asked = [step.prediction_of("guide") is not None for step in run.watched]
+            as_required = all(asked) if not case.gated else (not any(asked) if sure else asked[0])
             require(
-                wanted,
+                as_required,
                 f"with the base {name} (threshold {threshold:g}) the guide was asked at "
                 f"{sum(asked)} of {len(asked)} steps by one {'with' if case.gated else 'without'} a gate",
             )

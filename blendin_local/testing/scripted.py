@@ -39,8 +39,8 @@ WORDS: Mapping[Role, tuple[bytes, ...]] = {
 def predict(probabilities: Mapping[bytes, float], top_k: int = 100) -> Prediction:
     """A prediction over these candidates.
 
-    What is left of 1 lies on a silent token, unless that would make the model silent: what is more than that
-    lies on a thousand words that nobody says.
+    The rest of the probability goes to a silent token, up to the share that would make the model silent, and
+    beyond that to a thousand filler words that no test uses.
 
     Args:
         probabilities: By candidate; `END` and `SILENT` may be among them.
@@ -59,7 +59,7 @@ def predict(probabilities: Mapping[bytes, float], top_k: int = 100) -> Predictio
 
 @lru_cache(maxsize=1000)
 def _table(pieces: tuple[bytes, ...]) -> TokenTable:
-    """A vocabulary of these pieces, an END, a silent token and the words that nobody says."""
+    """A vocabulary of these pieces, an END, a silent token and the filler words."""
     fillers = [b"~%d" % i for i in range(FILLERS)]
     return TokenTable.build([*pieces, b"<end>", b"", *fillers], end_ids=[len(pieces)])
 
@@ -88,21 +88,21 @@ def always(**words: float) -> Script:
 
 
 def spoken(pieces: Sequence[bytes], p: float) -> Script:
-    """A model that says these pieces one after another, each with probability p, then ends."""
+    """A model that predicts these pieces one after another, each with probability p, then ends."""
 
     def script(text: bytes) -> Mapping[bytes, float]:
-        said = b""
+        produced = b""
         for piece in pieces:
-            if said == text:
+            if produced == text:
                 return {piece: p}
-            said += piece
+            produced += piece
         return {END: p}
 
     return script
 
 
 def random_script(seed: int, role: Role = "base", silence: float = 0.0) -> Script:
-    """A model of one of three vocabularies, whose masses after a text are random, but always the same.
+    """A model of one of three vocabularies, whose probabilities after a text are random but reproducible.
 
     Args:
         seed: Another seed is another model.

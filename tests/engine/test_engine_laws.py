@@ -34,7 +34,7 @@ def test_a_vocabulary_that_changes_the_text_is_found(model):
     """Its tokens say something else than what was tokenized."""
     lower = lambda text: model.vocabulary.tokenize_following(text.upper())  # noqa: E731
 
-    with pytest.raises(AssertionError, match=r"the tokens of 'hello.* say b'HELLO"):
+    with pytest.raises(AssertionError, match=r"the tokens of 'hello.* are b'HELLO"):
         check_tokenizer(Broken(model.vocabulary, tokenize_following=lower), TEXT)
 
 
