@@ -147,7 +147,7 @@ def read_manifest(path: Path) -> Mapping[str, Any] | None:
     if not _is_whole(value):
         raise DamagedManifestError(
             f"{path} is not a whole manifest of blendin batch",
-            "choose another -o, or write it anew with --adopt (which first shows what is there)",
+            "choose another -o, or write a new one with --adopt, which first shows what is there",
         )
     if value["version"] != VERSION:
         raise UsageError(
