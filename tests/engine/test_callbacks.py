@@ -194,7 +194,7 @@ def test_a_load_that_was_stopped_says_that_it_was_you(tmp_path, monkeypatch, cap
 
 BENCH_IN_A_CHILD = """
 import os, signal, sys, threading
-from blendin_local.jobs.bench import run
+from blendin_local.jobs.bench import job
 from blendin_local.cli import app as cli
 
 delay = float(sys.argv.pop())
@@ -203,7 +203,7 @@ def soon(*_):
     threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     return measure(*_)
 
-measure, run.run_bench = run.run_bench, soon
+measure, job.measure = job.measure, soon
 cli.main()
 """
 
