@@ -50,16 +50,16 @@ class Patch:
                 old = file.read()
                 file.truncate(self.cut)
                 return old
-            file.seek(self.place)
+            file.seek(self.position)
             old = file.read(len(self.new))
-            file.seek(self.place)
+            file.seek(self.position)
             file.write(self.new)
         return old
 
     def undo(self, path: Path, old: bytes) -> None:
         """Put back what was there."""
         with path.open("r+b") as file:
-            file.seek(self.place if self.cut is None else self.cut)
+            file.seek(self.position if self.cut is None else self.cut)
             file.write(old)
 
 
@@ -109,7 +109,7 @@ class Mutator:
         key = self._random.choice([k for k, e in self._entries.items() if not e.array and e.kind in PACKED])
         entry = self._entries[key]
         shown, new = self._packed(entry.kind)
-        return Patch(f"{key} = {shown}", entry.place, new)
+        return Patch(f"{key} = {shown}", entry.position, new)
 
     def _array_value(self) -> Patch:
         arrays = [k for k, e in self._entries.items() if e.array and e.kind in PACKED and e.n]
@@ -119,13 +119,13 @@ class Mutator:
         entry = self._entries[key]
         shown, new = self._packed(entry.kind)
         at = self._random.randrange(entry.n)
-        return Patch(f"{key}[{at}] = {shown}", entry.place + at * len(new), new)
+        return Patch(f"{key}[{at}] = {shown}", entry.position + at * len(new), new)
 
     def _kind(self) -> Patch:
         key = self._random.choice(list(self._entries))
         entry = self._entries[key]
         kind = self._random.choice((*range(13), 13, 255, 2**31))
-        place = entry.place - (16 if entry.array else 4)
+        place = entry.position - (16 if entry.array else 4)
         return Patch(f"type of {key} = {kind}", place, struct.pack("<I", kind))
 
     def _cut(self) -> Patch:
@@ -172,7 +172,7 @@ class Mutator:
 
     def _tokens(self) -> list[tuple[int, bytes]]:
         entry = self._entries["tokenizer.ggml.tokens"]
-        at, found = entry.place, []
+        at, found = entry.position, []
         for _ in range(entry.n):
             [size] = struct.unpack_from("<Q", self._head, at)
             found.append((at + 8, self._head[at + 8 : at + 8 + size]))
@@ -183,7 +183,7 @@ class Mutator:
         """An array or a text that says it is longer or shorter than it is."""
         key = self._random.choice([k for k, e in self._entries.items() if e.array or e.kind == 8])
         entry = self._entries[key]
-        place = entry.place - 8 if entry.array else entry.place
+        place = entry.position - 8 if entry.array else entry.position
         [length] = struct.unpack_from("<Q", self._head, place)
         number = self._random.choice((*WHOLE, length + 1, max(0, length - 1), 10**8))
         return Patch(f"length of {key} = {number}", place, struct.pack("<Q", number))
