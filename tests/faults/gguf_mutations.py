@@ -50,16 +50,16 @@ class Patch:
                 old = file.read()
                 file.truncate(self.cut)
                 return old
-            file.seek(self.position)
+            file.seek(self.place)
             old = file.read(len(self.new))
-            file.seek(self.position)
+            file.seek(self.place)
             file.write(self.new)
         return old
 
     def undo(self, path: Path, old: bytes) -> None:
         """Put back what was there."""
         with path.open("r+b") as file:
-            file.seek(self.position if self.cut is None else self.cut)
+            file.seek(self.place if self.cut is None else self.cut)
             file.write(old)
 
 
