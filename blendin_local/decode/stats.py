@@ -34,8 +34,9 @@ class GenerationStats:
         self._first_step_s = 0.0
 
     def note(self, step: Step) -> None:
-        """A step was decided."""
-        self._first_step_s = self._first_step_s or perf_counter() - self._started
+        """A step was decided, or repeated from the start of the answer."""
+        if len(self._steps) == len(self._request.answer_start):
+            self._first_step_s = perf_counter() - self._started
         self._steps.append(step)
 
     def close(self, ending: Ending) -> Completion:

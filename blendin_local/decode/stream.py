@@ -80,7 +80,7 @@ class AnswerStream:
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text that may be shown: a stop string that may be beginning is held back."""
-        hold = StopStringBuffer(self.settings.answer.stop)
+        hold = StopStringBuffer(self.settings.answer.stop, len(self._request.answer_start))
         for step in self:
             yield from hold.feed(step)
         yield from hold.flush()
