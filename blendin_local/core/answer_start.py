@@ -1,7 +1,7 @@
-"""How an answer begins where it is not left to the models: with a given text, or with steps of an earlier answer.
+"""How an answer begins if not with the models: with a given text, or with steps of an earlier answer.
 
-Here: `start_steps` (a text), `fork` (an earlier answer up to a step, another candidate in its place), and what
-`respond` must know of such steps.
+Here: `start_steps` (a text), `fork` (an earlier answer up to a step, then another candidate), and what `respond`
+must know of such steps.
 Not here: how the models continue them (`decode.respond`), how their text enters a context (`decode.request`).
 """
 
@@ -34,7 +34,9 @@ def start_steps(start: AnswerStart) -> tuple[Step, ...]:
         if not step.bytes:
             raise UsageError(f"step {i} of the answer's start is empty", "leave out END and all that follows")
         if i < len(start) - 1 and not is_whole(step.bytes):
-            raise UsageError(f"step {i} of the answer's start ends inside a character", "give whole characters")
+            raise UsageError(
+                f"step {i} of the answer's start ends inside a character", "give whole characters"
+            )
     return tuple(start)
 
 

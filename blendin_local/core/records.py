@@ -79,8 +79,8 @@ class Step:
         i: Position in the answer, from 0.
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
-            `changed` (asked, another candidate won), `guide` (there is no base); `chosen` (the user chose this
-            candidate) and `given` (text that the answer was begun with).
+            `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (the user chose it),
+            `given` (text that the answer was begun with).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None if the base was not run.
         guide_top: The guide's likeliest candidate, None if the guide was not asked.

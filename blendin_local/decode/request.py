@@ -48,9 +48,9 @@ class Request:
 class GenerationSettings:
     """All settings of one answer."""
 
-    blend: BlendSettings
-    sampling: SamplingSettings
-    answer: AnswerSettings
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,7 @@ def start_request(
     resume = any(step.source != "given" for step in request.answer_start)
     for role, prompt in request.prompts.items():
         role_context = role_contexts[role]
-        role_context.begin(
-            prompt, request.settings.blend.top_k, start=start, resume=resume, fresh=fresh
-        )
+        role_context.begin(prompt, request.settings.blend.top_k, start=start, resume=resume, fresh=fresh)
         n_tokens = len(role_context.sequence.ids)
         if n_tokens >= role_context.context.ctx_size:
             raise ContextFullError(n_prompt=n_tokens, n_ctx=role_context.context.ctx_size, role=role)

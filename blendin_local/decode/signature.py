@@ -6,8 +6,8 @@ Not here: what a pair adds, such as its templates and its date (`pair`).
 
 from __future__ import annotations
 
-import platform
 import hashlib
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -56,4 +56,8 @@ def signature(
 def _start_facts(start: Sequence[Step]) -> dict[str, Any]:
     """What later steps depend on: the text, and how many steps asked the guide."""
     text = b"".join(step.bytes for step in start)
-    return {"steps": len(start), "asked": state_after(start).asked, "sha256": hashlib.sha256(text).hexdigest()}
+    return {
+        "steps": len(start),
+        "asked": state_after(start).asked,
+        "sha256": hashlib.sha256(text).hexdigest(),
+    }

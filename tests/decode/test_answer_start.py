@@ -176,7 +176,9 @@ def test_models_go_on_from_a_fork_as_they_did(pair):
     """On every kind of memory: what was evaluated after the fork is forgotten, and nothing else."""
     first = pair.respond(QUESTION, **FIRM, answer=LIMITS)
     for i in (0, 5, len(first.steps) - 1):
-        forked = pair.respond(QUESTION, **FIRM, answer=LIMITS, answer_start=fork(first, i, first.steps[i].bytes))
+        forked = pair.respond(
+            QUESTION, **FIRM, answer=LIMITS, answer_start=fork(first, i, first.steps[i].bytes)
+        )
         assert forked.text == first.text
         assert forked.n_start == i + 1
         assert forked.signature["answer_start"]["steps"] == i + 1
