@@ -192,7 +192,7 @@ def test_a_folder_that_two_programs_share_is_listed_once(home, gguf, monkeypatch
 
 
 def test_folders_that_are_missing_closed_or_no_folders_are_passed_over(home, gguf):
-    """A machine without these programs has no models of theirs; a file in a folder's place is no error."""
+    """A machine without these programs has no such models, a file in a folder's place is no error."""
     assert other_models() == []
     (home / ".ollama").mkdir()
     (home / ".ollama" / "models").write_text("a file")
