@@ -35,8 +35,11 @@ from blendin_local.settings.table import (
     CheckSettings,
     FlashAttention,
     KvType,
+    MarkChoice,
     ModelSettings,
     SamplingSettings,
+    TerminalSettings,
+    ThemeChoice,
 )
 
 __all__ = [
@@ -58,10 +61,13 @@ __all__ = [
     "Excluded",
     "FlashAttention",
     "KvType",
+    "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
     "Setting",
     "Surface",
+    "TerminalSettings",
+    "ThemeChoice",
     "require_between",
     "require_count",
     "require_types",

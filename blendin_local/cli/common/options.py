@@ -24,6 +24,7 @@ from blendin_local.settings import (
     ModelSettings,
     SamplingSettings,
     Setting,
+    TerminalSettings,
     settings_on,
 )
 
@@ -214,6 +215,20 @@ class AnswerOptions(SettingOptions):
         return read_text(self.system_file)
 
 
+@options_of(TerminalSettings, "Screen")
+class TerminalOptions(SettingOptions):
+    """How a person's terminal shows an answer."""
+
+    color: Annotated[
+        ColorChoice,
+        typer.Option(
+            "--color",
+            rich_help_panel="Screen",
+            help="Use colour: auto, on (also in a pipe) or off.",
+        ),
+    ] = "auto"
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is shown and what is written."""
@@ -231,7 +246,6 @@ class OutputOptions:
         Path | None,
         _output("--svg", help="Write a picture of the marked answer to this SVG file."),
     ] = None
-    color: Annotated[ColorChoice, _output("--color", help="Colour: auto, on or off.")] = "auto"
     quiet: Annotated[bool, _output("--quiet", "-q", help="Print nothing but the answer.")] = False
     verbose: Annotated[
         bool, _output("--verbose", "-v", help="Also print llama.cpp's log and both prompts.")
