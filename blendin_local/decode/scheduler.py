@@ -291,6 +291,21 @@ class Scheduler(Generic[Item]):
                 if active not in answered and role != "base" and not role_context.sequence.in_prompt
             }
 
+    def reserve(self) -> int:
+        """Take a free slot for something that is no answer, until `release`: the one used longest ago."""
+        number = min(self.free, key=lambda free: (self._last_used[free], free))
+        self.free.remove(number)
+        return number
+
+    def release(self, number: int) -> None:
+        """Give a reserved slot back."""
+        self.free.append(number)
+
+    def fail(self, error: BlendinError) -> None:
+        """End all active answers with an error."""
+        for active in self.active:
+            active.error = active.error or error
+
     def stop(self) -> None:
         """End all active answers."""
         for active in self.active:
