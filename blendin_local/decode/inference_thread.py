@@ -1,12 +1,12 @@
 """One thread that drives the models for requests which come and go while it runs.
 
-Here: `InferenceThread`, a queue of bounded length before a scheduler that never ends; `Listener`, what a request
-is told; `Submission`, how it is cancelled.
+Here: `InferenceThread`, a queue of bounded length before a scheduler that never ends; `Listener`, what a
+request is told; `Submission`, how it is cancelled.
 Not here: how answers share batches (`decode.scheduler`), HTTP (`server`).
 
-All calls into llama.cpp come from this thread. Others submit prepared requests, and their listeners are called in
-this thread between two evaluations: they must hand over what they get and return at once. Requests join and leave
-between rounds, so a cancelled one frees its slot within one round.
+All calls into llama.cpp come from this thread. Others submit prepared requests, and their listeners are called
+in this thread between two evaluations: they must hand over what they get and return at once. Requests join and
+leave between rounds, so a cancelled one frees its slot within one round.
 """
 
 from __future__ import annotations
@@ -210,9 +210,7 @@ class InferenceThread:
         except StoppedError:
             self._scheduler.stop()
             self._end_tasks(ServiceStoppedError())
-        except (
-            BlendinError
-        ) as error:  # a batch that failed: of none of its answers is it known how it goes on
+        except BlendinError as error:  # of no answer in the batch is it known how it goes on
             self._scheduler.fail(error)
         with self._change:
             self._rounds += 1
