@@ -4,9 +4,9 @@ Here: `InferenceThread`, a queue of bounded length before a scheduler that never
 request is told; `Submission`, how it is cancelled.
 Not here: how answers share batches (`decode.scheduler`), HTTP (`server`).
 
-All calls into llama.cpp come from this thread. Others submit prepared requests, and their listeners are called
-in this thread between two evaluations: they must hand over what they get and return at once. Requests join and
-leave between rounds, so a cancelled one frees its slot within one round.
+All calls into llama.cpp come from this thread. Others submit prepared requests, and their listeners are
+called in this thread between two evaluations: they must hand over what they get and return at once. Requests
+join and leave between rounds, so a cancelled one frees its slot within one round.
 """
 
 from __future__ import annotations
