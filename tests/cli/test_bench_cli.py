@@ -10,8 +10,8 @@ from blendin_local.cli.app import build_app
 from blendin_local.cli.common.options import RuntimeOptions
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import settings_facts
-from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.bench.compare import compare
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
@@ -107,7 +107,7 @@ def test_threads_belong_to_a_reproducible_batch_only():
 
     def facts(**settings):
         opened = resolve_pair(PairSpec(base_settings=settings, guide_settings=settings), load_registry())
-        defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(), "", ())
+        defaults = RequestDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(), "", ())
         return settings_facts(opened.setup, defaults)["base"]
 
     assert facts(threads=1) == facts(threads=2)

@@ -15,13 +15,14 @@ from blendin_local.jobs.batch.batch import Batch
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
-from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
+from blendin_local.jobs.batch.rows import InvalidRow
 from blendin_local.jobs.batch.scan import Scan, scan_rows
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
 
-DEFAULTS = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings())
+DEFAULTS = RequestDefaults(BlendSettings(), SamplingSettings(), AnswerSettings())
 
 
 @dataclass
@@ -88,7 +89,7 @@ def questions(n: int, text: str = "question") -> list[dict[str, str]]:
 
 
 def scan(
-    path: Path, field_name: str | None = None, defaults: RowDefaults = DEFAULTS
+    path: Path, field_name: str | None = None, defaults: RequestDefaults = DEFAULTS
 ) -> tuple[Scan, list[InvalidRow]]:
     faults: list[InvalidRow] = []
     return scan_rows(path, field_name, defaults, faults.append), faults

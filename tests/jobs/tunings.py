@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.batch.rows import RowDefaults
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.jobs.tune.search import Search
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
@@ -85,7 +85,7 @@ def trial_runner(folder: Path, n: int = 60) -> TrialRunner:
     """Trials on `n` questions in `folder`/trials."""
     path = questions(folder, n)
     benchmark = user_dataset(path)
-    defaults = RowDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
+    defaults = RequestDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
     provenance = Provenance(
         {}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {}
     )

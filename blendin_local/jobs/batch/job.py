@@ -28,7 +28,7 @@ from blendin_local.jobs.batch.manifest import (
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress, FinishedRows, Shard
 from blendin_local.jobs.batch.resume import remove_results
-from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
+from blendin_local.jobs.batch.rows import InvalidRow
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.preparation import (
     choose_n_parallel,
@@ -38,6 +38,7 @@ from blendin_local.jobs.preparation import (
     suppress_stop,
     versions,
 )
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import (
     NO_INTERACTION,
@@ -214,7 +215,7 @@ class _Job:
     def scan(self, resolved: ResolvedPair) -> Scan:
         """Read every row; all that is wrong is reported before anything is loaded."""
         source, skip = self.paths.source, self.spec.skip_invalid
-        defaults = RowDefaults(
+        defaults = RequestDefaults(
             resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
         )
 

@@ -23,7 +23,7 @@ from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
 from blendin_local.jobs.batch.jsonl_file import replace_file
-from blendin_local.jobs.batch.rows import RowDefaults
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import ModelSettings
@@ -68,7 +68,7 @@ def model_facts(
     }
 
 
-def settings_facts(setup: PairSetup, defaults: RowDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
+def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that the answers depend on; `more` are those of the batch itself."""
     blend = asdict(defaults.blend)
     return {

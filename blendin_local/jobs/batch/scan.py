@@ -20,7 +20,8 @@ from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.files import retry_open
 from blendin_local.jobs.batch.input_file import plain_name, read_raw
-from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults, interpret
+from blendin_local.jobs.batch.rows import InvalidRow, Row, interpret
+from blendin_local.jobs.request_values import RequestDefaults
 
 MAX_UNUSED = 12  # names of unused fields that are kept
 
@@ -77,7 +78,7 @@ class Scan:
 
     source: Path
     prompt_field: str | None
-    defaults: RowDefaults
+    defaults: RequestDefaults
     sha256: str
     size: int
     size_mtime: tuple[int, int]
@@ -168,7 +169,7 @@ class _Collector:
 def scan_rows(
     source: Path,
     field_name: str | None,
-    defaults: RowDefaults,
+    defaults: RequestDefaults,
     on_invalid: Callable[[InvalidRow], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
@@ -215,7 +216,7 @@ def scan_rows(
 
 
 def _duplicates(
-    source: Path, field_name: str | None, defaults: RowDefaults, repeated_hashes: frozenset[int]
+    source: Path, field_name: str | None, defaults: RequestDefaults, repeated_hashes: frozenset[int]
 ) -> Iterator[InvalidRow]:
     """Rows whose id an earlier row has; a further pass, only if hashes are equal."""
     if not repeated_hashes:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.batch.rows import InvalidRow, Row, RowDefaults
+from blendin_local.jobs.batch.rows import InvalidRow, Row
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.check.built_in_texts import built_in_prompts, reference_passages
 from blendin_local.jobs.check.description import ROLES
 from blendin_local.jobs.check.measure import OnProgress, ResolvedCheck, describe_files, measure
 from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.preparation import choose_n_parallel, refuse_exact_prompts, settle, suppress_stop
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair, Request
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
 from blendin_local.settings import CheckSettings
@@ -106,7 +107,7 @@ def _requests(spec: CheckSpec, resolved: ResolvedPair, on_note: Callable[[str], 
         max_tokens=spec.pair.answer.get("max_tokens", spec.settings.max_tokens),
         top_logprobs=resolved.blend.top_k,
     )
-    defaults = RowDefaults(resolved.blend, resolved.sampling, answer, resolved.system)
+    defaults = RequestDefaults(resolved.blend, resolved.sampling, answer, resolved.system)
 
     def on_invalid(row: InvalidRow) -> None:
         if not spec.skip_invalid:

@@ -20,7 +20,6 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
 from blendin_local.jobs.preparation import (
@@ -31,6 +30,7 @@ from blendin_local.jobs.preparation import (
     suppress_stop,
     versions,
 )
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.jobs.tune.report import TuneReport, judge
 from blendin_local.jobs.tune.search import (
     DEFAULT_THRESHOLD,
@@ -173,7 +173,7 @@ def _runner(
         settings=lambda own: settings_facts(resolved.setup, own, data=benchmark.name),
         facts={"versions": versions()},
     )
-    defaults = RowDefaults(resolved.blend, resolved.sampling, answer, system)
+    defaults = RequestDefaults(resolved.blend, resolved.sampling, answer, system)
     return TrialRunner(Path(spec.out), benchmark, items, defaults, provenance)
 
 

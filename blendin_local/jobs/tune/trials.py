@@ -20,11 +20,11 @@ from blendin_local.jobs.batch.jsonl_file import encode, replace_file
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
-from blendin_local.jobs.batch.rows import RowDefaults
 from blendin_local.jobs.batch.scan import Scan, scan_rows
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.score.figures import figures
 from blendin_local.jobs.evaluation.score.statistics import Interval
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.jobs.tune.search import Search
 from blendin_local.settings import BlendSettings
 
@@ -80,7 +80,7 @@ class Provenance:
     """
 
     models: Mapping[str, Any]
-    settings: Callable[[RowDefaults], Mapping[str, Any]]
+    settings: Callable[[RequestDefaults], Mapping[str, Any]]
     facts: Mapping[str, Any]
 
 
@@ -104,7 +104,7 @@ class TrialRunner:
         folder: Path,
         benchmark: Benchmark,
         items: Sequence[Item],
-        defaults: RowDefaults,
+        defaults: RequestDefaults,
         provenance: Provenance,
     ) -> None:
         self.folder, self.benchmark, self.items = folder, benchmark, items

@@ -18,7 +18,7 @@ from blendin_local.jobs.batch.batch import Batch, BatchPair
 from blendin_local.jobs.batch.manifest import Identity, settings_facts
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions
-from blendin_local.jobs.batch.rows import InvalidRow, RowDefaults
+from blendin_local.jobs.batch.rows import InvalidRow
 from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionScorer, score_options
@@ -27,6 +27,7 @@ from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
 from blendin_local.jobs.preparation import choose_n_parallel
+from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import PairSetup
 from blendin_local.settings import AnswerSettings, SamplingSettings
 
@@ -136,7 +137,7 @@ class _Run:
         entrant, options, benchmark = self.entrant, self.config.options, task.benchmark
         source = self.folder.items(benchmark.name)
         out = self.folder.make(self.folder.answers(entrant.pair, benchmark.name, variant.name))
-        defaults = RowDefaults(
+        defaults = RequestDefaults(
             variant.blend(entrant.resolved.blend),
             SamplingSettings(),  # greedy
             AnswerSettings(task.max_tokens, entrant.stop),

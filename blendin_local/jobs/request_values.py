@@ -1,0 +1,148 @@
+"""The fields of a request that came as JSON: what a row of a batch and a request to a server have in common.
+
+Here: `RequestDefaults`, and functions that read single fields and the settings among them.
+Not here: the form of a row (`jobs.batch.rows`), the form of a request over HTTP (`server.bodies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from blendin_local.core.methods import METHODS
+from blendin_local.core.prompts import quoted
+from blendin_local.core.text import require_text
+from blendin_local.decode.request import GenerationSettings
+from blendin_local.errors import UsageError
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    Setting,
+    settings_on,
+)
+
+BLEND = settings_on("row", BlendSettings)
+SAMPLING = settings_on("row", SamplingSettings)
+ANSWER = settings_on("row", AnswerSettings)
+SETTINGS = frozenset({"system", *BLEND, *SAMPLING, *ANSWER})
+
+
+@dataclass(frozen=True)
+class RequestDefaults:
+    """Settings of requests that set nothing themselves.
+
+    Attributes:
+        blend: Method, threshold, alpha.
+        sampling: Temperature and other sampling settings.
+        answer: Limits and stop strings.
+        system: System prompt of requests that have none.
+        methods: The methods that the named models allow.
+    """
+
+    blend: BlendSettings
+    sampling: SamplingSettings
+    answer: AnswerSettings
+    system: str = ""
+    methods: tuple[str, ...] = tuple(METHODS)
+
+
+def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> GenerationSettings:
+    """The settings of one answer: those that a request gives, and the defaults; null means not given.
+
+    Raises:
+        UsageError: A value is wrong, or the method needs a model that was not named.
+    """
+    return GenerationSettings(
+        _blend(values, defaults),
+        replace(defaults.sampling, **_given(values, SAMPLING)),
+        replace(defaults.answer, **_given(values, ANSWER)),
+    )
+
+
+def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSettings:
+    given = _given(values, BLEND)
+    method = given.get("method", defaults.blend.method)
+    if not isinstance(method, str) or method not in METHODS:
+        raise UsageError(f"there is no method {quoted(method)}: choose one of {', '.join(METHODS)}")
+    if method not in defaults.methods:
+        raise UsageError(f"method {method} needs a model that was not named")
+    return replace(defaults.blend, **given)
+
+
+def _given(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """The fields of settings that a row sets; null means not set."""
+    return {
+        setting.field: _value(setting, name, values[name])
+        for name, setting in known.items()
+        if values.get(name) is not None
+    }
+
+
+def _value(setting: Setting, name: str, value: object) -> Any:  # noqa: ANN401 - settings have many types
+    if isinstance(value, str) and setting.kind in {"number", "count"} and value in setting.words:
+        return setting.words[value]
+    match setting.kind:
+        case "number":
+            return number_of(name, value)
+        case "count":
+            return whole_number_of(name, value)
+        case "texts":
+            return texts_of(name, value)
+        case "switch":
+            return switch_of(name, value)
+    return value if setting.kind == "choice" or name == "method" else characters_of(name, value)
+
+
+def texts_of(name: str, value: object) -> tuple[str, ...]:
+    """A text or a list of texts."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise UsageError(f"{name} is neither a text nor a list of texts")
+    return tuple(characters_of(name, text) for text in texts)
+
+
+def switch_of(name: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is {quoted(value)}, not true or false")
+    return value
+
+
+def number_of(name: str, value: object) -> float:
+    """A number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{name} is {quoted(value)}, not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise UsageError(f"{name} is too large a number") from None
+
+
+def whole_number_of(name: str, value: object) -> int:
+    """A whole number; 3.0 is one."""
+    number = number_of(name, value)
+    if not number.is_integer():
+        raise UsageError(f"{name} is {quoted(value)}, not a whole number")
+    return value if isinstance(value, int) else int(number)
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """A text, perhaps an empty one; None for null."""
+    return None if value is None else characters_of(name, value)
+
+
+def text_of(name: str, value: object) -> str:
+    """A text with more than white space."""
+    text = characters_of(name, value)
+    if not text.strip():
+        raise UsageError(f"{name} is empty")
+    return text
+
+
+def characters_of(name: str, value: object) -> str:
+    """A text of whole characters."""
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is not a text")
+    return require_text(value, name)

@@ -1,0 +1,252 @@
+"""Answers in the form that OpenAI's clients read, with where each token comes from.
+
+Here: pure functions from records to JSON objects, for chat and for texts, whole and in chunks.
+Not here: what is asked (`server.bodies`), when a chunk is sent (`server.streaming`).
+Sources: OpenAI's API reference; llama-server for `timings`.
+
+The probabilities are those of the distribution that a token was drawn from, before temperature and its
+companions: the blend where the guide was asked, the base's where it was not. A token that was completed to a
+whole character has the probability of the candidate that began it. `blend` is ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.server.service import Shown
+from blendin_local.views.answer_tables import winner
+
+LOWEST = -9999.0  # what OpenAI's API has for a probability of zero, or none that is known
+
+
+@dataclass
+class Choice:
+    """One answer of a reply, as far as it got.
+
+    Attributes:
+        index: Its number.
+        shown: Its steps with their texts.
+        completion: The whole answer, once it has ended.
+    """
+
+    index: int
+    shown: list[Shown] = field(default_factory=list)
+    completion: Completion | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that was added."""
+        return "".join(each.text for each in self.shown)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What all parts of a reply have in common.
+
+    Attributes:
+        id: Its id.
+        created: Seconds since 1970.
+        model: The model's id.
+        top_logprobs: How many alternatives to send; None for no probabilities.
+    """
+
+    id: str
+    created: int
+    model: str
+    top_logprobs: int | None = None
+
+    def chat(self, choices: Sequence[Choice]) -> dict[str, Any]:
+        """A whole chat completion."""
+        objects = [
+            {
+                "index": choice.index,
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "logprobs": self._logprobs(choice.shown),
+                "finish_reason": _finish_reason(choice),
+                "blend": blend_of(choice.shown),
+            }
+            for choice in choices
+        ]
+        return self._object("chat.completion", objects) | _sums(choices)
+
+    def chat_chunk(self, index: int, shown: Sequence[Shown], finish: str | None = None) -> dict[str, Any]:
+        """A part of a streamed chat completion: new text, or the end."""
+        delta = {"content": "".join(each.text for each in shown)} if shown else {}
+        choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": self._logprobs(shown)}
+        if shown:
+            choice["blend"] = blend_of(shown)
+        return self._object("chat.completion.chunk", [{**choice, "finish_reason": finish}])
+
+    def chat_start(self, index: int) -> dict[str, Any]:
+        """The first part of a streamed chat completion: whose message it is."""
+        delta = {"role": "assistant", "content": ""}
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+        return self._object("chat.completion.chunk", [choice])
+
+    def text(self, choices: Sequence[dict[str, Any]], ended: Sequence[Choice]) -> dict[str, Any]:
+        """A whole completion of texts."""
+        return self._object("text_completion", choices) | _sums(ended)
+
+    def text_choice(self, choice: Choice) -> dict[str, Any]:
+        """One answer of a completion of texts."""
+        return {
+            "index": choice.index,
+            "text": choice.text,
+            "logprobs": self.text_logprobs(choice.shown),
+            "finish_reason": _finish_reason(choice),
+            "blend": blend_of(choice.shown),
+        }
+
+    def text_chunk(
+        self, index: int, shown: Sequence[Shown], finish: str | None = None, offset: int = 0
+    ) -> dict[str, Any]:
+        """A part of a streamed completion of texts; `offset` is how many characters came before."""
+        choice = {
+            "index": index,
+            "text": "".join(each.text for each in shown),
+            "logprobs": self.text_logprobs(shown, offset),
+            "finish_reason": finish,
+            "blend": blend_of(shown),
+        }
+        return self._object("text_completion", [choice])
+
+    def usage_chunk(self, kind: str, choices: Sequence[Choice]) -> dict[str, Any]:
+        """The last part of a stream that was asked for its usage."""
+        return self._object(kind, []) | _sums(choices)
+
+    def _object(self, kind: str, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": list(choices),
+        }
+
+    def _logprobs(self, shown: Sequence[Shown]) -> dict[str, Any] | None:
+        """Probabilities in the form of chats."""
+        if self.top_logprobs is None or not shown:
+            return None
+        return {"content": [self._token(each) for each in shown], "refusal": None}
+
+    def _token(self, shown: Shown) -> dict[str, Any]:
+        tops = drawn_from(shown.step)[: self.top_logprobs]
+        return {
+            **_candidate(shown.step.bytes, logprob_of(shown.step)),
+            "top_logprobs": [_candidate(each.bytes, log(each.p)) for each in tops],
+            "blend": blend_of_step(shown.step),
+        }
+
+    def text_logprobs(self, shown: Sequence[Shown], offset: int = 0) -> dict[str, Any] | None:
+        """Probabilities in the older form of completions of texts."""
+        if self.top_logprobs is None:
+            return None
+        offsets = []
+        for each in shown:
+            offsets.append(offset)
+            offset += len(each.text)
+        return {
+            "tokens": [each.step.text for each in shown],
+            "token_logprobs": [logprob_of(each.step) for each in shown],
+            "top_logprobs": [
+                {top.text: log(top.p) for top in drawn_from(each.step)[: self.top_logprobs]} for each in shown
+            ],
+            "text_offset": offsets,
+        }
+
+
+def drawn_from(step: Step) -> Sequence[Candidate]:
+    """The most probable candidates of the distribution that a step was drawn from, largest first."""
+    lists = step.candidates
+    if lists is None:
+        return ()
+    return lists.blend or (lists.guide if step.source == "guide" else lists.base) or ()
+
+
+def logprob_of(step: Step) -> float:
+    """The natural logarithm of the probability of the candidate that became a step."""
+    candidates = drawn_from(step)
+    won = winner(step, candidates)
+    return log(next((each.p for each in candidates if each.bytes == won), 0.0))
+
+
+def log(p: float) -> float:
+    """The natural logarithm, of zero the lowest number in use."""
+    return math.log(p) if p > 0 else LOWEST
+
+
+def blend_of(shown: Sequence[Shown]) -> list[dict[str, Any]]:
+    """Where each token of a text comes from."""
+    return [{"text": each.text, **blend_of_step(each.step)} for each in shown]
+
+
+def blend_of_step(step: Step) -> dict[str, Any]:
+    """Where a step comes from, and what each model considered likeliest."""
+    return {
+        "step": step.i,
+        "source": step.source,
+        "alpha": step.alpha,
+        "base": _top(step.base_top),
+        "guide": _top(step.guide_top),
+    }
+
+
+def _top(candidate: Candidate | None) -> dict[str, Any] | None:
+    return None if candidate is None else {"token": candidate.text, "p": candidate.p}
+
+
+def _candidate(data: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": data.decode("utf-8", "replace"), "bytes": list(data), "logprob": logprob}
+
+
+def _finish_reason(choice: Choice) -> str | None:
+    return None if choice.completion is None else choice.completion.finish_reason
+
+
+def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
+    """Usage and timings of all answers of a reply."""
+    ended = [choice.completion for choice in choices if choice.completion is not None]
+    n_prompt = max((_n_prompt(each) for each in ended), default=0)
+    n_steps = sum(len(choice.shown) for choice in choices)
+    asked = sum(each.step.asked for choice in choices for each in choice.shown)
+    changed = sum(each.step.source == "changed" for choice in choices for each in choice.shown)
+    guide_tokens = sum(each.usage.guide_tokens_evaluated for each in ended)
+    usage = {
+        "prompt_tokens": n_prompt,
+        "completion_tokens": n_steps,
+        "total_tokens": n_prompt + n_steps,
+        "prompt_tokens_details": {"cached_tokens": min((_n_cached(each) for each in ended), default=0)},
+        "blend": {"steps": n_steps, "asked": asked, "changed": changed, "guide_tokens": guide_tokens},
+    }
+    return {"usage": usage, "timings": _timings(ended)} if ended else {"usage": usage}
+
+
+def _n_prompt(completion: Completion) -> int:
+    return completion.usage.base_prompt_tokens or completion.usage.guide_prompt_tokens
+
+
+def _n_cached(completion: Completion) -> int:
+    """Tokens of the prompt that did not have to be read."""
+    usage = completion.usage
+    evaluated = (
+        usage.base_tokens_evaluated if usage.base_prompt_tokens else usage.guide_tokens_evaluated
+    ) - max(0, len(completion.steps) - 1)
+    return max(0, _n_prompt(completion) - max(0, evaluated))
+
+
+def _timings(ended: Sequence[Completion]) -> dict[str, Any]:
+    """As llama-server reports them, in milliseconds."""
+    n_steps = sum(len(each.steps) for each in ended)
+    prompt_ms = sum(each.timings.prompt_ms for each in ended)
+    generation_ms = sum(each.timings.generation_ms for each in ended)
+    return {
+        "prompt_n": sum(map(_n_prompt, ended)),
+        "prompt_ms": round(prompt_ms, 3),
+        "predicted_n": n_steps,
+        "predicted_ms": round(generation_ms, 3),
+        "predicted_per_second": round(1000 * n_steps / generation_ms, 3) if generation_ms else None,
+    }

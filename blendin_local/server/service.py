@@ -1,0 +1,279 @@
+"""The pair behind a server, and what it does for a request.
+
+Here: `ServeSpec`, what is served and how; `Service`: names, defaults, prepared requests, kept answers, counts;
+`open_service`.
+Not here: HTTP (`server.application`), the thread that runs the models (`decode.inference_thread`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from blendin_local.core.answer_start import AnswerStart, fork
+from blendin_local.core.methods import Role
+from blendin_local.core.prompts import Message, quoted
+from blendin_local.core.records import Completion, Step
+from blendin_local.core.text import StopStringBuffer
+from blendin_local.decode.inference_thread import InferenceThread, Submission, Work
+from blendin_local.decode.request import PreparedRequest
+from blendin_local.errors import BlendinError, UsageError
+from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows
+from blendin_local.jobs.request_values import RequestDefaults
+from blendin_local.pair.pair import Pair
+from blendin_local.pair.resolve import (
+    NO_INTERACTION,
+    Interaction,
+    PairSpec,
+    ResolvedPair,
+    locate_files,
+    resolve_pair,
+)
+from blendin_local.server.bodies import ChatBody, Fork
+from blendin_local.server.counts import Counts
+
+MAX_WAITING = 64
+MAX_KEPT = 32
+MANY = 10_000  # requests that could come: the number of slots depends on cores and memory alone
+
+
+@dataclass(frozen=True)
+class ServeSpec:
+    """What is served, and how.
+
+    Attributes:
+        pair: Which pair, with the settings of requests that set none.
+        n_parallel: How many answers may be made at once; None chooses by cores and memory.
+        max_waiting: How many requests may wait beyond that.
+    """
+
+    pair: PairSpec = field(default_factory=PairSpec)
+    n_parallel: int | None = None
+    max_waiting: int = MAX_WAITING
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So many tokens of a role's prompt are read."""
+
+    role: Role
+    n_read: int
+    n_prompt: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A step, with the part of its text that is certainly answer."""
+
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The whole answer."""
+
+    completion: Completion
+
+
+Event = Progress | Shown | Finished
+
+
+class Service:
+    """A pair that answers requests.
+
+    Args:
+        pair: The open pair.
+        thread: The thread that runs it.
+        resolved: What it was opened for.
+
+    Attributes:
+        name: What clients call it.
+        defaults: Settings of requests that set none.
+        counts: What has been answered so far.
+    """
+
+    def __init__(self, pair: Pair, thread: InferenceThread, resolved: ResolvedPair) -> None:
+        self.pair = pair
+        self.thread = thread
+        self.resolved = resolved
+        self.name = resolved.pair_name or "pair"
+        self.defaults = RequestDefaults(
+            resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
+        )
+        self.counts = Counts()
+        self._kept: OrderedDict[str, Completion] = OrderedDict()
+
+    @property
+    def models(self) -> list[str]:
+        """The ids under which it answers: the pair, and the pair with each method it can use."""
+        return [self.name, *(f"{self.name}:{method}" for method in self.resolved.methods)]
+
+    def prepare(self, body: ChatBody) -> list[PreparedRequest]:
+        """The requests of a chat body, one for each choice; it renders templates, so call it in a thread."""
+        common = body.common
+        start = self._start(body.fork)
+        settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
+        return [
+            self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)
+        ]
+
+    def _start(self, wanted: Fork | None) -> AnswerStart:
+        if wanted is None:
+            return ""
+        kept = self.kept(wanted.answer_id)
+        if wanted.candidate is not None:
+            return fork(kept, wanted.step, wanted.candidate)
+        if not 0 <= wanted.step <= len(kept.steps):
+            raise UsageError(f"there is no step {wanted.step}", f"the answer has {len(kept.steps)} steps")
+        return kept.steps[: wanted.step]
+
+    def submit(self, jobs: Sequence[PreparedRequest | Work]) -> list[Answer]:
+        """Hand over requests that belong together; from the event loop's thread.
+
+        Raises:
+            QueueFullError: They are more than may wait.
+            ServiceStoppedError: The server is stopping.
+        """
+        answers = [Answer(job, self.counts) for job in jobs]
+        submissions = self.thread.submit_all([(answer.job, answer) for answer in answers])
+        for answer, submission in zip(answers, submissions, strict=True):
+            answer.submission = submission
+        return answers
+
+    def keep(self, answer_id: str, completion: Completion) -> None:
+        """Keep an answer in memory; the oldest gives way."""
+        self._kept[answer_id] = completion
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+
+    def kept(self, answer_id: str) -> Completion:
+        """An answer that was kept.
+
+        Raises:
+            UsageError: There is none of this id, or no longer.
+        """
+        if answer_id not in self._kept:
+            raise UsageError(
+                f"no answer {quoted(answer_id)} is kept",
+                f'send blend: {{"keep": true}} with a request; the last {MAX_KEPT} are kept',
+            )
+        return self._kept[answer_id]
+
+
+class Answer:
+    """One request in the hands of the inference thread, as the event loop sees it.
+
+    Args:
+        job: The request.
+        counts: What has been answered so far.
+
+    Attributes:
+        submission: How it is cancelled.
+    """
+
+    submission: Submission
+
+    def __init__(self, job: PreparedRequest | Work, counts: Counts) -> None:
+        self.job = job
+        self._counts = counts
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Progress | Step | Completion | BlendinError | None] = asyncio.Queue()
+
+    def progress(self, role: Role, n_read: int, n_prompt: int) -> None:
+        """Called in the inference thread."""
+        self._put(Progress(role, n_read, n_prompt))
+
+    def step(self, step: Step) -> None:
+        """Called in the inference thread."""
+        self._put(step)
+
+    def finished(self, result: Completion | BlendinError | None) -> None:
+        """Called in the inference thread."""
+        self._counts.note(result)
+        self._put(result)
+
+    def _put(self, item: Progress | Step | Completion | BlendinError | None) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    def cancel(self) -> None:
+        """End it within one step."""
+        self.submission.cancel()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What becomes of an answer, up to its end; the steps that a client has already are left out.
+
+        Raises:
+            BlendinError: There is no answer.
+        """
+        assert isinstance(self.job, PreparedRequest), "only answers have events"
+        n_known = n_known_steps(self.job.answer_start)
+        hold = StopStringBuffer(self.job.settings.answer.stop, len(self.job.answer_start))
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, Progress):
+                yield item
+                continue
+            if isinstance(item, BlendinError):
+                raise item
+            for step, text in hold.feed(item) if isinstance(item, Step) else hold.flush():
+                if step.i >= n_known:
+                    yield Shown(step, text)
+            if isinstance(item, Completion):
+                yield Finished(item)
+                return
+
+    async def wait(self) -> None:
+        """Wait for a task that is no answer; raises its error."""
+        result = await self._queue.get()
+        if isinstance(result, BlendinError):
+            raise result
+
+
+def n_known_steps(start: Sequence[Step]) -> int:
+    """How many steps at the start of an answer the client has: all but one that was chosen last."""
+    return len(start) - 1 if start and start[-1].source == "chosen" else len(start)
+
+
+def with_seed(settings: Any, i: int) -> Any:  # noqa: ANN401 - GenerationSettings
+    """The settings of the choice `i`: another seed for each."""
+    sampling = settings.sampling
+    if sampling.temperature == 0 or i == 0:
+        return settings
+    seed = secrets.randbits(32) if sampling.seed is None else sampling.seed + i
+    return replace(settings, sampling=replace(sampling, seed=seed))
+
+
+@contextmanager
+def open_service(
+    spec: ServeSpec,
+    *,
+    interaction: Interaction = NO_INTERACTION,
+    on_note: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Service]:
+    """Open the pair and start its thread; close both at the end of the block.
+
+    Raises:
+        BlendinError: As `open_pair`.
+    """
+    resolved = resolve_pair(replace(spec.pair, every_model=True), accept=interaction.accept)
+    setup = resolved.setup.with_files(locate_files(resolved, None, interaction))
+    n_parallel = choose_n_parallel(setup, spec.n_parallel, MANY)
+    on_note(f"serving {resolved.describe()}, {n_parallel} answers at once")
+    fresh = any(settings.reproducible for _, settings in setup.files().values())
+    with (
+        open_for_rows(replace(setup, n_parallel=n_parallel), should_stop) as pair,
+        pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
+    ):
+        yield Service(pair, thread, resolved)
+
+
+def question(text: str) -> tuple[Message, ...]:
+    """A text as a conversation."""
+    return (Message("user", text),)
