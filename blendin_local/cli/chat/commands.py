@@ -32,6 +32,8 @@ from blendin_local.errors import UsageError
 from blendin_local.paths import expand_user
 from blendin_local.views.answer import AnswerPrinter, View, counted, footer
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
+from blendin_local.views.legend import legend
+from blendin_local.views.theme import mark_kind
 from blendin_local.views.visible import escape_controls
 
 MAX_DIGITS = 10  # of a step's number
@@ -212,12 +214,16 @@ def _ab(chat: Chat, _: str) -> None:
 
 
 def _view(chat: Chat, name: str) -> None:
+    marks, width = mark_kind(chat.out), chat.err.width
+    if not name:
+        for each in VIEWS:
+            chat.err.print(Text(f"/view {each}", style="heading"), legend(each, marks, width), sep="\n")
+        return
     view = next((view for view in VIEWS if view == name), None)
     if view is None:
-        raise UsageError(
-            f"there is no view {name!r}" if name else "/view needs a name", f"one of {', '.join(VIEWS)}"
-        )
+        raise UsageError(f"there is no view {name!r}", f"one of {', '.join(VIEWS)}")
     chat.history.settings = replace(chat.history.settings, view=view)
+    chat.err.print(legend(view, marks, width))
     if chat.err.is_terminal and chat.history.completions:
         printer = AnswerPrinter(chat.err, view)
         for step in chat.history.completions[-1].steps:
@@ -252,7 +258,7 @@ def _stats(chat: Chat, _: str) -> None:
     if not answers:
         raise UsageError("there is no answer yet", "ask something first")
     chat.err.print(stats_table(answers))
-    chat.err.print(footer(answers[-1], chat.err.width))
+    chat.err.print(footer(answers[-1], chat.err.width, warn=False))
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -273,8 +279,8 @@ COMMANDS: Mapping[str, Command] = {
     "/tokens": Command("[asked|changed]", "list the steps of the last answer", _tokens, ("asked", "changed")),
     "/ab": Command("", "answer the last question with base, guide, nudging and blendin", _ab),
     "/view": Command(
-        "|".join(VIEWS),
-        "choose what the marks show: which model decided, the probability, or nothing",
+        f"[{'|'.join(VIEWS)}]",
+        "choose what the marks show: which model decided, the probability, or nothing; alone: explain them",
         _view,
         VIEWS,
     ),
