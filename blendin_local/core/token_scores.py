@@ -1,6 +1,7 @@
 """One token of a text, scored by a model.
 
-Here: `TokenScore` and `TemperatureProfile`, made from one row of logits; `OptionScore`.
+Here: `TokenScore` and `TemperatureProfile`, made from one row of logits; `OptionScore`; `TokenLogprob` with
+the likeliest tokens of a row.
 Not here: scoring a text (`decode.scoring`), statistics over scores (`core.calibration`).
 Source: softmax with a temperature, p_i(T) = exp(z_i / T) / sum_j exp(z_j / T); Guo et al. 2017, "On
 Calibration of Modern Neural Networks".
@@ -76,6 +77,39 @@ class OptionScore:
     logprob: float
     n_bytes: int
     n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token of a text with the likeliest ones at its place.
+
+    Attributes:
+        token: Its id.
+        logprob: Natural logarithm of its probability, given all before it; None where nothing predicts it.
+        top: The likeliest tokens with their log-probabilities, largest first.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+def token_logprob(logits: NDArray[np.float32], token: int | None, n_top: int) -> TokenLogprob:
+    """A token and the `n_top` likeliest ones, from a row of logits of shape (n_vocab,).
+
+    Args:
+        logits: Used at once, never kept.
+        token: The token that came; None for the likeliest one.
+        n_top: How many others to list; of equal ones the smallest id comes first.
+    """
+    total = log_sum_exp(logits)
+    token = int(logits.argmax()) if token is None else token
+    top: tuple[tuple[int, float], ...] = ()
+    if n_top:
+        head = np.argpartition(-logits, min(n_top, len(logits) - 1))[:n_top]
+        ordered = sorted((int(i) for i in head), key=lambda i: (-float(logits[i]), i))
+        top = tuple((i, float(logits[i]) - total) for i in ordered)
+    return TokenLogprob(token, float(logits[token]) - total, top)
 
 
 def log_sum_exp(logits: NDArray[np.float32]) -> float:

@@ -1,15 +1,23 @@
 """Log-probabilities of given text: of each token of a text, or of several options after a prompt.
 
-Here: `score_text`, and `score_options`, the request `loglikelihood` of EleutherAI's lm-evaluation-harness.
+Here: `score_text`; `score_ids`, for tokens; `score_options`, the request `loglikelihood` of EleutherAI's
+lm-evaluation-harness.
 Not here: writing an answer (`decode.respond`), the score of one token (`core.token_scores`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
-from blendin_local.core.token_scores import OptionScore, TokenScore, logprob_of, token_score
+from blendin_local.core.token_scores import (
+    OptionScore,
+    TokenLogprob,
+    TokenScore,
+    logprob_of,
+    token_logprob,
+    token_score,
+)
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
@@ -49,6 +57,47 @@ def score_text(
         piece = vocabulary.pieces[token]
         yield token_score(logits, token, start, piece, temperature_profile=temperature_profile)
         start += len(piece)
+
+
+def score_ids(
+    role_context: RoleContext,
+    ids: Sequence[int],
+    *,
+    n_top: int,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[TokenLogprob]:
+    """Every token with what the model predicted for it, then the token that it considers likeliest after
+    them.
+
+    Args:
+        role_context: The model's; a conversation in it starts over afterwards.
+        ids: The tokens, read as they are: no BOS is added. The first one is predicted by nothing.
+        n_top: How many of the likeliest tokens to list at each place.
+        should_stop: Polled during evaluations.
+
+    Yields:
+        `len(ids) + 1` tokens.
+
+    Raises:
+        UsageError: There are no tokens, or one is not in the vocabulary.
+        ContextFullError: They are more than the context holds.
+        StoppedError: `should_stop` became true.
+    """
+    n_tokens = role_context.context.model.vocabulary.n_tokens
+    unknown = next((token for token in ids if not 0 <= token < n_tokens), None)
+    if not ids or unknown is not None:
+        raise UsageError(
+            "there are no tokens to score" if unknown is None else f"there is no token {unknown}",
+            f"the model has tokens 0 to {n_tokens - 1}",
+        )
+    sequence = role_context.borrow()
+    sequence.begin(list(ids[:1]))
+    sequence.ids += ids[1:]
+    yield TokenLogprob(ids[0])
+    following = chain(ids[1:], [None])
+    rows = role_context.context.logits_after_prompt(sequence, should_stop)
+    for token, logits in zip(following, rows, strict=False):
+        yield token_logprob(logits, token, n_top)
 
 
 def score_options(

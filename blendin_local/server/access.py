@@ -1,13 +1,13 @@
 """Who may send requests, and how large they may be.
 
-Here: `AccessPolicy`, and `Access`, the outermost layer of the application, which refuses a request before any of
-its body is read.
+Here: `AccessPolicy`, and `Access`, the outermost layer of the application, which refuses a request before any
+of its body is read.
 Not here: what a request asks for (`server.bodies`).
 
-A server that listens on this machine can be reached by every page that a browser shows. Three things keep such
-pages out. A page whose host name was made to point here (DNS rebinding) sends that name as `Host`, which is not
-allowed. A page of another origin sends `Origin`, which is not allowed either. And it can send JSON only after a
-preflight request, which is refused.
+A server that listens on this machine can be reached by every page that a browser shows. Three things keep
+such pages out. A page whose host name was made to point here (DNS rebinding) sends that name as `Host`, which
+is not allowed. A page of another origin sends `Origin`, which is not allowed either. And it can send JSON
+only after a preflight request, which is refused.
 """
 
 from __future__ import annotations

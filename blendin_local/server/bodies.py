@@ -5,8 +5,8 @@ Not here: settings of an answer (`jobs.request_values`), the answer's form (`ser
 Sources: OpenAI's API reference, chat completions and (legacy) completions, as openai-python and
 lm-evaluation-harness send them.
 
-A field that is not known is ignored, as clients expect. A field of OpenAI's API that would change the answer, and
-is not done here, is an error that names it: ignoring it would give another answer than the one asked for.
+A field that is not known is ignored, as clients expect. A field of OpenAI's API that would change the answer,
+and is not done here, is an error that names it: ignoring it would give another answer than the one asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The pair behind a server, and what it does for a request.
 
-Here: `ServeSpec`, what is served and how; `Service`: names, defaults, prepared requests, kept answers, counts;
-`open_service`.
+Here: `ServeSpec`, what is served and how; `Service`: names, defaults, prepared requests, kept answers,
+counts; `open_service`.
 Not here: HTTP (`server.application`), the thread that runs the models (`decode.inference_thread`).
 """
 
@@ -119,9 +119,7 @@ class Service:
         common = body.common
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
-        return [
-            self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)
-        ]
+        return [self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)]
 
     def _start(self, wanted: Fork | None) -> AnswerStart:
         if wanted is None:
