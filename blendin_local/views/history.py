@@ -16,9 +16,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from blendin_local.core.percent import percent
 from blendin_local.core.records import shown_steps
 from blendin_local.history.records import Conversation, Listed, Opening, Turn
-from blendin_local.views.answer import AnswerPrinter, counted, percent
+from blendin_local.views.answer import AnswerPrinter, counted
 from blendin_local.views.streams import write_utf8
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label

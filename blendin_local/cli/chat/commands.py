@@ -89,8 +89,8 @@ COMMANDS: Mapping[str, Command] = {
     "/tokens": Command("[asked|changed]", "list the steps of the last answer", tokens, ("asked", "changed")),
     "/ab": Command("", "answer the last question with base, guide, nudging and blendin", ab),
     "/view": Command(
-        "|".join(VIEWS),
-        "choose what the marks show: which model decided, the probability, or nothing",
+        f"[{'|'.join(VIEWS)}]",
+        "choose what the marks show: which model decided, the probability, or nothing; alone: explain them",
         view,
         VIEWS,
     ),

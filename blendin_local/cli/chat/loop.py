@@ -24,6 +24,8 @@ from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.history.writer import HistoryWriter
 from blendin_local.views.answer import error_line
+from blendin_local.views.legend import legend
+from blendin_local.views.theme import MarkKind, mark_kind
 
 MAX_READ_FAILURES = 5  # in a row; then the input is taken to be closed
 
@@ -55,7 +57,7 @@ def chat(
     reader = reader or _reader(out, err, keep_lines=start.keep_lines)
     log = ChatLog(writer, running.history)
     if reader.interactive:
-        err.print(_welcome(marks=not err.is_dumb_terminal))
+        err.print(_welcome(mark_kind(out), err.width))
     failures = 0
     while not running.leaving and failures < MAX_READ_FAILURES:
         failures += 1
@@ -122,13 +124,7 @@ def _reader(out: Console, err: Console, *, keep_lines: bool) -> Reader:
     return TerminalReader(completions(), color=not out.no_color, keep_lines=keep_lines)
 
 
-def _welcome(*, marks: bool) -> Text:
-    """What the marks mean, where they can be shown, and the three keys worth knowing."""
-    legend = Text.assemble(
-        ("changed", "source.changed"),
-        " the guide decided · ",
-        ("kept", "source.kept"),
-        " it was asked, the base's choice stayed\n",
-    )
+def _welcome(marks: MarkKind, width: int) -> Text:
+    """What the marks mean, and the three keys worth knowing."""
     keys = Text("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", style="hint")
-    return legend.append_text(keys) if marks else keys
+    return Text("\n").join([legend("source", marks, width), keys])
