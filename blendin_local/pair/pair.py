@@ -15,7 +15,14 @@ from time import perf_counter
 from typing import Any, Unpack
 
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
+from blendin_local.core.prompts import (
+    Conversation,
+    Message,
+    OwnChatTemplate,
+    PlainTemplate,
+    as_messages,
+    require_question,
+)
 from blendin_local.core.records import Completion
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
@@ -110,20 +117,23 @@ class Pair:
     def _prompt(
         self, role: Role, messages: Sequence[Message], should_stop: Stop = lambda: False
     ) -> tuple[Span, ...]:
-        plain = role != "guide"  # the untuned model reads what the base reads
-        exact = self.setup.exact_prompts.get("base" if plain else "guide")
+        template = self.setup.template if role != "guide" else None  # the untuned model reads the base's
+        exact = self.setup.exact_prompts.get("base" if template else "guide")
         for message in messages:
             require_text(message.text, f"the text of the {message.speaker}")
         if exact is not None:
             return (Span(require_text(exact, "the exact prompt"), trusted=True),)
-        if plain:
-            return (Span(self.setup.template.render(messages), trusted=False),)
+        if isinstance(template, PlainTemplate):
+            return (Span(template.render(messages), trusted=False),)
         turns = [{"role": message.speaker, "content": message.text} for message in messages]
-        return self._chat_template().render(turns, should_stop)
+        return self._chat_template(role).render(turns, should_stop)
 
-    def _chat_template(self) -> ChatTemplate:
-        setup = self.setup
-        return self._models["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
+    def _chat_template(self, role: Role) -> ChatTemplate:
+        setup, own = self.setup, self.setup.template
+        source = setup.guide_template
+        if role == "base":
+            source = own.source if isinstance(own, OwnChatTemplate) else None
+        return self._models[role].chat_template(source, setup.thinking, setup.date, role)
 
     @checked_keywords
     def stream(
@@ -342,11 +352,13 @@ class Pair:
     def _signature(
         self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
     ) -> dict[str, Any]:
-        is_rendered = "guide" in prompts and "guide" not in self.setup.exact_prompts
+        rendered = set(prompts) - set(self.setup.exact_prompts)
+        own = isinstance(self.setup.template, OwnChatTemplate) and "base" in rendered
         return {
             **signature(self._models, prompts, settings),
             **self.setup.prompt_facts(),
-            "guide_template": self._chat_template().digest if is_rendered else None,
+            "guide_template": self._chat_template("guide").digest if "guide" in rendered else None,
+            **({"base_template": self._chat_template("base").digest} if own else {}),
             "n_parallel": self.setup.n_parallel,
             "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.prompts import CHAT, BaseTemplate, OwnChatTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
@@ -66,7 +66,7 @@ class PairSpec:
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
         untuned: Likewise the third model, which method `proxy` needs.
-        base_template: A plain-text template of models.toml.
+        base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a thinking guide may think.
@@ -200,6 +200,12 @@ def resolve_pair(
     references = _references(spec, entry, blend.method)
     base_entry = registry.models.get(references.get("base", ""))
     guide_entry = registry.models.get(references.get("guide", ""))
+    template = _template(spec, entry, base_entry, registry)
+    if "untuned" in references and isinstance(template, OwnChatTemplate):
+        raise UsageError(
+            "--base-template chat does not go with an untuned guide, which reads the base's plain text",
+            "choose a plain-text template, or leave the third model out",
+        )
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
         spec=spec,
@@ -208,7 +214,7 @@ def resolve_pair(
         setup=PairSetup(
             base=None,
             guide=None,
-            template=_template(spec, entry, base_entry, registry),
+            template=template,
             base_settings=_model_settings(spec.base_settings, sections, "base"),
             guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
             guide_template=spec.guide_template or _chat_template(guide_entry),
@@ -372,16 +378,19 @@ def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Ro
 
 def _template(
     spec: PairSpec, entry: PairEntry | None, base: ModelEntry | None, registry: Registry
-) -> PlainTemplate:
+) -> BaseTemplate:
     of_pair = entry.base_template if entry else None
     name = spec.base_template or of_pair or (base.template if base else "") or registry.defaults.template
+    if name == CHAT:
+        return OwnChatTemplate(source=_chat_template(base))
     if name not in registry.templates:
-        raise UsageError(f"there is no template {name!r}", f"choose one of {', '.join(registry.templates)}")
+        known = ", ".join([*registry.templates, f"{CHAT} (the base's own)"])
+        raise UsageError(f"there is no template {name!r}", f"choose one of {known}")
     return registry.templates[name]
 
 
-def _chat_template(guide: ModelEntry | None) -> str | None:
-    path = guide.chat_template if guide else None
+def _chat_template(model: ModelEntry | None) -> str | None:
+    path = model.chat_template if model else None
     return read_text(path) if path else None
 
 
