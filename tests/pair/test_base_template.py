@@ -1,4 +1,4 @@
-"""A base that is prompted with its own chat template, because the user asks for it, is prompted as a guide is."""
+"""A base that is to be prompted with its own chat template is prompted as a guide is."""
 
 from __future__ import annotations
 
