@@ -117,7 +117,7 @@ def test_a_models_toml_of_the_working_directory_has_no_say(home, toys, tmp_path)
 
 
 def test_a_chat_goes_on_where_it_was(home, toys):
-    """The same models, settings, system text and context size; the turns are in the prompt; new ones follow."""
+    """The same models, settings, system text and context size; the prompt has the turns."""
     chat(
         home,
         toys,
