@@ -30,7 +30,7 @@ from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
 from blendin_local.paths import expand_user
-from blendin_local.views.answer import AnswerPrinter, View, counted, footer
+from blendin_local.views.answer import AnswerPrinter, View, counted, footer, shown_steps
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
@@ -226,8 +226,8 @@ def _view(chat: Chat, name: str) -> None:
     chat.err.print(legend(view, marks, width))
     if chat.err.is_terminal and chat.history.completions:
         printer = AnswerPrinter(chat.err, view)
-        for step in chat.history.completions[-1].steps:
-            printer.feed(step, step.text)
+        for step, text in shown_steps(chat.history.completions[-1]):
+            printer.feed(step, text)
         printer.finish()
 
 
