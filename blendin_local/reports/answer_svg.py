@@ -1,7 +1,7 @@
 """A marked answer as an SVG picture (`blendin run --svg FILE`).
 
-Here: `render_svg`: what a terminal shows, exported by rich, in light and in dark colours; which ones are shown
-follows the theme of the viewer. Our format, `assets/terminal.svg`, names no web font, unlike rich's own.
+Here: `render_svg`: what a terminal shows, exported by rich, in light and dark colours; the theme of whoever
+looks at it decides. Our format of it, `assets/terminal.svg`, names no web font, unlike rich's own.
 Not here: the HTML page (`reports.answer_html`), which also holds the candidates.
 """
 
