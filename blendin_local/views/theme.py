@@ -171,10 +171,14 @@ def make_console(
 
 def dress(console: Console, theme: ThemeName, marks: MarkChoice) -> None:
     """Give a console other colours and marks, from the next text on."""
-    has_palette = console.color_system in {"256", "truecolor"}
-    console.push_theme(rich_theme(theme if has_palette else "mono"), inherit=False)
+    console.push_theme(rich_theme(theme if has_palette(console) else "mono"), inherit=False)
     if isinstance(console, SafeConsole):
         console.marks = _mark_kind(console, marks)
+
+
+def has_palette(console: Console) -> bool:
+    """Whether a console shows colours that are the same on every terminal, not just the sixteen."""
+    return console.color_system in {"256", "truecolor"}
 
 
 def _mark_kind(console: Console, marks: MarkChoice) -> MarkKind:
