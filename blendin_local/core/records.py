@@ -79,7 +79,7 @@ class Step:
         i: Position in the answer, from 0.
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
-            `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (the user chose it),
+            `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (by the user),
             `given` (text that the answer was begun with).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None if the base was not run.
