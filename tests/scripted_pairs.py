@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
 from blendin_local.cli.common.screen import open_consoles
+from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import ContextFullError, PairError
@@ -25,6 +27,7 @@ class ScriptedStream:
     should_stop: Callable[[], bool]
     pause_s: float = 0.0
     stopped_by: str = "guide_end"
+    signature: Mapping[str, Any] = field(default_factory=dict)
     _completion: Completion | None = None
 
     def shown(self) -> Iterator[tuple[Step, str]]:
@@ -37,7 +40,8 @@ class ScriptedStream:
             said.append(step)
             yield step, step.text
             time.sleep(self.pause_s)
-        self._completion = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+        made = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+        self._completion = replace(made, signature=self.signature)
 
     @property
     def completion(self) -> Completion:
@@ -58,6 +62,7 @@ class ScriptedPair:
     pause_s: float = 0.0
     missing: tuple[str, ...] = ()
     stopped_by: str = "guide_end"
+    seeds: int = 0
     asked: list[tuple[list[Message], BlendSettings]] = field(default_factory=list)
 
     def stream(
@@ -68,6 +73,7 @@ class ScriptedPair:
         blend: BlendSettings,
         sampling: SamplingSettings,
         answer: AnswerSettings,
+        answer_start: AnswerStart = (),
         should_stop: Callable[[], bool],
     ) -> ScriptedStream:
         if blend.method in self.missing:
@@ -84,7 +90,20 @@ class ScriptedPair:
         )
         steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
         steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
-        return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by)
+        start = start_steps(answer_start)
+        n = len(start)
+        steps = [*start, *([base_step(n, b" then")] if start else steps)]
+        signature = {
+            "messages": [(message.speaker, message.text) for message in conversation],
+            "blend": asdict(blend),
+            "sampling": asdict(sampling),
+            "answer": asdict(answer),
+            **({"answer_start": {"steps": n, "text": [step.bytes for step in start]}} if n else {}),
+        }
+        if sampling.temperature and sampling.seed is None:
+            self.seeds += 1
+            signature["seed"] = self.seeds
+        return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by, signature)
 
     def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
         return {"base": f"Q: {conversation[-1].text}\nA:", "guide": f"<|user|>{conversation[-1].text}<|end|>"}

@@ -97,6 +97,7 @@ def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = 
 ASCII_MARKS: Mapping[str, tuple[str, str]] = {
     "source.kept": ("_", "_"),
     "source.changed": ("[", "]"),
+    "source.chosen": ("<", ">"),
     "prob.medium": ("_", "_"),
     "prob.low": ("[", "]"),
     "prob.lowest": ("[[", "]]"),

@@ -120,6 +120,12 @@ def why_table(step: Step, limit: int = 10) -> RenderableType:
     return Group(why_headline(step), table)
 
 
+def numbered_candidates(step: Step) -> tuple[Candidate, ...]:
+    """The candidates by which a step can be forked, the first is number 1: the last column of `why_table`."""
+    lists = lists_of(step)
+    return lists.blend or lists.guide or lists.base or ()
+
+
 def candidate_cells(
     candidate: Candidate | None, won: bytes | None, shown: Callable[[float], str]
 ) -> tuple[Text, Text]:

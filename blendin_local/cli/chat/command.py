@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -25,7 +26,14 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
+    message: Annotated[str | None, typer.Argument(help="The first message.")] = None,
     *,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file", "-f", help="Put the text of this file before the first message; can be repeated."
+        ),
+    ] = None,
     models: ModelOptions,
     runtime: RuntimeOptions,
     blend: BlendOptions,
@@ -34,24 +42,22 @@ def chat(
     terminal: TerminalOptions,
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
-    from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.chat.first_message import (  # noqa: PLC0415 - `--help` must not wait for these
+        message_of_argument,
+        texts_of,
+    )
+    from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
+    from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
-    from blendin_local.cli.common.session import open_session  # noqa: PLC0415
 
+    first, files = message_of_argument(message), texts_of(file or ())
     answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = open_consoles(terminal, models.models_file)
     options = SessionOptions(models, runtime, blend, sampling, answer)
-    with ExitStack() as stack:
-        with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
-            opening = open_session(options, consoles.err, lambda: interrupt.requested, every_model=True)
-            session = stack.enter_context(opening)
+    with OpenedPair(options, consoles.err) as opened:
+        session = opened.session
         resolved = session.resolved
         settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
-        run_chat(
-            session.pair,
-            ChatStart(resolved.system, settings, session.methods),
-            consoles.out,
-            consoles.err,
-        )
+        start = ChatStart(resolved.system, settings, session.methods, first, files, opened)
+        run_chat(session.pair, start, consoles.out, consoles.err)
