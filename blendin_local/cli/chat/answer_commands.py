@@ -119,7 +119,7 @@ def back(chat: Chat, _: str) -> None:
     history.replaced.insert(0, turn)
     print_answer(chat, history.turns[-1])
     others = counted(len(history.replaced), "other answer")
-    chat.notice(f"The conversation goes on from this answer. /back again shows the next; there is {others}.")
+    chat.notice(f"The conversation goes on from this answer. {others} kept; /back shows the next one.")
 
 
 def undo(chat: Chat, _: str) -> None:

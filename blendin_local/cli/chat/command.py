@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
-    message: Annotated[str | None, typer.Argument(help="The first message.")] = None,
+    message: Annotated[list[str] | None, typer.Argument(help="The first message, in quotation marks.")] = None,
     *,
     file: Annotated[
         list[Path] | None,
@@ -43,7 +43,7 @@ def chat(
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
     from blendin_local.cli.chat.first_message import (  # noqa: PLC0415 - `--help` must not wait for these
-        message_of_argument,
+        message_of,
         texts_of,
     )
     from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
@@ -51,7 +51,7 @@ def chat(
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
 
-    first, files = message_of_argument(message), texts_of(file or ())
+    first, files = message_of(message or ()), texts_of(file or ())
     answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = open_consoles(terminal, models.models_file)
     options = SessionOptions(models, runtime, blend, sampling, answer)

@@ -1,11 +1,12 @@
 """What a chat begins with from the command line: files, and a first message.
 
-Here: `texts_of`, the files; `message_of_argument`; and `AfterFirst`, a reader that gives the message first.
+Here: `texts_of`, the files; `message_of`; and `AfterFirst`, a reader that gives the message first.
 Not here: other input (`cli.chat.reader`), the options (`cli.chat.command`).
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,23 +29,27 @@ def texts_of(paths: Sequence[Path]) -> str:
     return "\n\n".join(text.rstrip("\n") for text in texts if text and text.strip())
 
 
-def message_of_argument(argument: str | None) -> str:
+def message_of(arguments: Sequence[str]) -> str:
     """The first message, empty if none was given.
 
     Raises:
-        UsageError: It is the name of a file, which was surely not meant to be asked, or no text.
+        UsageError: It is the name of a file, which was surely not meant to be asked; it is not quoted; or it
+            is no text.
     """
-    if argument is None:
-        return ""
+    files = [argument for argument in arguments if _is_file(argument)]
+    if files:
+        options = " ".join(f"-f {shlex.quote(name)}" for name in files)
+        raise UsageError(f"{escape_controls(files[0])} is a file", f"put it into the conversation with {options}")
+    if len(arguments) > 1:
+        raise UsageError("the first message is more than one argument", "put it in quotation marks")
+    return without_surrogates(arguments[0], "the message") if arguments else ""
+
+
+def _is_file(name: str) -> bool:
     try:
-        is_file = Path(argument).is_file()
+        return Path(name).is_file()
     except (OSError, ValueError):  # too long for a name, or with a null in it
-        is_file = False
-    if is_file:
-        raise UsageError(
-            f"{escape_controls(argument)} is a file", f"put it into the conversation with -f {argument}"
-        )
-    return without_surrogates(argument, "the message")
+        return False
 
 
 class AfterFirst:

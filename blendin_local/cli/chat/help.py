@@ -20,7 +20,7 @@ KEYS: Mapping[str, str] = {
     "Enter": "send",
     "Alt+Enter": "start a new line",
     '"""': "open and close a block of lines",
-    "Ctrl-X Ctrl-E": "go on in $EDITOR",
+    "Ctrl-X Ctrl-E": "write the line in $EDITOR, then send it",
     "Ctrl-C": "stop an answer and keep it",
     "Ctrl-D": "leave",
     "//text": "send /text",
@@ -61,7 +61,7 @@ def print_rows(console: Console, rows: Mapping[str, str]) -> None:
             console.print(Padding(Text(text, style="hint"), (0, 0, 0, INDENT)))
         return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(min_width=24, max_width=28, overflow="fold")
+    table.add_column(min_width=26, max_width=28, overflow="fold")
     table.add_column(style="hint", overflow="fold")
     for name, text in rows.items():
         table.add_row(Text(f"  {name}"), Text(text))
