@@ -98,7 +98,7 @@ class ScriptedPair:
             "blend": asdict(blend),
             "sampling": asdict(sampling),
             "answer": asdict(answer),
-            **({"answer_start": {"steps": n, "text": [step.bytes for step in start]}} if n else {}),
+            **({"answer_start": {"steps": n, "text": [step.bytes.hex() for step in start]}} if n else {}),
         }
         if sampling.temperature and sampling.seed is None:
             self.seeds += 1

@@ -20,6 +20,7 @@ from blendin_local.core.prompts import Conversation, Message, as_messages, begun
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
+from blendin_local.decode.inference_thread import InferenceThread
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
@@ -169,11 +170,31 @@ class Pair:
         given = GenerationSettings(
             blend or defaults.blend, sampling or defaults.sampling, answer or defaults.answer
         )
+        given = with_keywords(given, settings)
+        request = self.prepare(conversation, given, system, answer_start, should_stop)
+        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+
+    def prepare(
+        self,
+        conversation: Conversation,
+        settings: GenerationSettings,
+        system: str | None = None,
+        answer_start: AnswerStart = "",
+        should_stop: Stop = lambda: False,
+    ) -> PreparedRequest:
+        """The request as an inference thread takes it; from any thread. Arguments and errors: `stream`."""
         system = self.setup.system if system is None else system
         with self._lock.using():
-            messages = as_messages(conversation, system)
-            task = self._task(messages, with_keywords(given, settings), should_stop, answer_start)
-        return AnswerStream(task, self._slots[0], should_stop, self._lock, self._executor)
+            return self._task(as_messages(conversation, system), settings, should_stop, answer_start)
+
+    def inference_thread(self, *, max_waiting: int = 64, fresh: bool = False) -> InferenceThread:
+        """A thread that answers requests as they come, `PairSetup.n_parallel` at a time; close it first.
+
+        Args:
+            max_waiting: How many requests may wait.
+            fresh: Whether no answer may depend on an earlier one.
+        """
+        return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
 
     @checked_keywords
     def respond(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blendin_local.cli.chat.answer import Chat
-from blendin_local.cli.chat.state import ChatSettings, Turn
+from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.cli.chat.step_commands import (
     candidate_named,
     decisions,
@@ -24,6 +24,7 @@ from blendin_local.core.answer_start import fork as fork_of
 from blendin_local.core.answer_start import start_steps
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
+from blendin_local.history.records import Turn
 from blendin_local.settings import SamplingSettings, settings_on
 from blendin_local.views.answer import STOP_TEXTS, counted
 from blendin_local.views.answer_tables import comparison_table, why_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,15 @@ from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
+    HistoryOptions,
     ModelOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
     TerminalOptions,
 )
+
+_conversation = partial(typer.Option, rich_help_panel="Conversation")
 
 
 def register(app: typer.Typer) -> None:
@@ -26,12 +30,24 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
-    message: Annotated[list[str] | None, typer.Argument(help="The first message, in quotation marks.")] = None,
+    message: Annotated[
+        list[str] | None, typer.Argument(help="The first message, in quotation marks.")
+    ] = None,
     *,
     file: Annotated[
         list[Path] | None,
         typer.Option(
             "--file", "-f", help="Put the text of this file before the first message; can be repeated."
+        ),
+    ] = None,
+    context: typer.Context,
+    again: Annotated[
+        bool, _conversation("--continue", help="Go on with the last conversation, its pair and settings.")
+    ] = False,
+    number: Annotated[
+        int | None,
+        _conversation(
+            "--conversation", metavar="ID", help="Go on with this conversation; blendin logs lists them."
         ),
     ] = None,
     models: ModelOptions,
@@ -40,24 +56,35 @@ def chat(
     sampling: SamplingOptions,
     answer: AnswerOptions,
     terminal: TerminalOptions,
+    history: HistoryOptions,
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
-    from blendin_local.cli.chat.first_message import (  # noqa: PLC0415 - `--help` must not wait for these
-        message_of,
-        texts_of,
-    )
+    from blendin_local.cli.chat import continuing  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.chat.first_message import message_of, texts_of  # noqa: PLC0415
     from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
     from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
+    from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
 
     first, files = message_of(message or ()), texts_of(file or ())
     answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = open_consoles(terminal, models.models_file)
     options = SessionOptions(models, runtime, blend, sampling, answer)
+    given = continuing.given_options(context)
+    earlier = continuing.find_conversation(number) if again or number is not None else None
+    if earlier is not None:
+        options = continuing.continued_options(options, earlier, given)
+    keeps = keeps_history(history, options.models.models_file)
     with OpenedPair(options, consoles.err) as opened:
         session = opened.session
         resolved = session.resolved
         settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
-        start = ChatStart(resolved.system, settings, session.methods, first, files, opened)
-        run_chat(session.pair, start, consoles.out, consoles.err)
+        start = ChatStart(resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps)
+        writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
+        if earlier is not None:
+            start = continuing.continued_start(start, options, earlier, given)
+            continuing.show_earlier(earlier, consoles)
+            if writer is not None:
+                writer.resume(earlier)
+        run_chat(session.pair, start, consoles.out, consoles.err, writer=writer)

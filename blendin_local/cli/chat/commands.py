@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import ab, back, clear, continue_answer, fork, retry, undo
-from blendin_local.cli.chat.file_commands import load_chat, save_chat
+from blendin_local.cli.chat.file_commands import load_chat, save_chat, save_chat_over
 from blendin_local.cli.chat.help import print_help, print_rows
 from blendin_local.cli.chat.setting_commands import set_value, show, system
 from blendin_local.cli.chat.settings import PAIR_NAMES, SETTABLE, did_you_mean
@@ -109,8 +109,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "/view": Command(
         LOOKING,
-        "|".join(VIEWS),
-        "choose what the marks show: which model decided, the probability, or nothing",
+        f"[{'|'.join(VIEWS)}]",
+        "choose what the marks show: which model decided, the probability, or nothing; alone: explain them",
         view,
         VIEWS,
     ),
@@ -127,7 +127,10 @@ COMMANDS: Mapping[str, Command] = {
         show,
         ("template",),
     ),
-    "/save": Command(KEEPING, "FILE", "save the conversation and its settings (JSON Lines)", save_chat),
+    "/save": Command(
+        KEEPING, "FILE", "save the conversation with its steps and settings (JSON Lines)", save_chat
+    ),
+    "/save!": Command(KEEPING, "FILE", "the same, also over a saved conversation", save_chat_over),
     "/load": Command(KEEPING, "FILE", "continue a saved conversation", load_chat),
     "/clear": Command(KEEPING, "", "forget the conversation but keep the system text", clear),
     "/help": Command(KEEPING, "[COMMAND]", "show this list, or one command (also /?)", _help),

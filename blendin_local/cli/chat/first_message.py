@@ -39,7 +39,9 @@ def message_of(arguments: Sequence[str]) -> str:
     files = [argument for argument in arguments if _is_file(argument)]
     if files:
         options = " ".join(f"-f {shlex.quote(name)}" for name in files)
-        raise UsageError(f"{escape_controls(files[0])} is a file", f"put it into the conversation with {options}")
+        raise UsageError(
+            f"{escape_controls(files[0])} is a file", f"put it into the conversation with {options}"
+        )
     if len(arguments) > 1:
         raise UsageError("the first message is more than one argument", "put it in quotation marks")
     return without_surrogates(arguments[0], "the message") if arguments else ""

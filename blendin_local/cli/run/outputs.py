@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -20,7 +19,7 @@ from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
 from blendin_local.core.prompts import Message, messages_to_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
-from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
@@ -37,7 +36,7 @@ class Sink(Protocol):
     """One place an answer is written to."""
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """The answer starts."""
         ...
@@ -59,7 +58,7 @@ class Screen:
         self._err = consoles.err
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """Nothing is shown before the answer."""
 
@@ -83,7 +82,7 @@ class JsonObject:
         self._messages: Sequence[Message] = ()
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """Remember the messages."""
         self._messages = messages
@@ -111,7 +110,7 @@ class JsonLines:
         self._written = 0
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """Write the first line."""
         start = {"type": "start", "version": TRACE_VERSION, "whole_lists": self._whole}
@@ -144,7 +143,7 @@ class Page:
         self._messages: Sequence[Message] = ()
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """Remember prompts and messages."""
         del signature
@@ -226,7 +225,7 @@ class Outputs:
             yield cls(_stdout_sink(options, consoles), consoles.err, files, lines)
 
     def begin(
-        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message]
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
         """Begin every sink."""
         self._kept = signature["answer"]["top_logprobs"]
@@ -245,9 +244,7 @@ class Outputs:
             WriteError: A sink could not be written; the others are complete.
         """
         self._send_to_trace("finish", completion)
-        steps = tuple(shortened(step, self._kept) for step in completion.steps)
-        end = completion.end and shortened(completion.end, self._kept)
-        self._send("finish", replace(completion, steps=steps, end=end))
+        self._send("finish", with_shortened_steps(completion, self._kept))
         destinations = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
         if failures := [each.failure for each in destinations if each.failure]:
             raise failures[0]
