@@ -5,6 +5,7 @@ Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +17,7 @@ from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.errors import ContextFullError, PairError
+from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
 
@@ -112,8 +113,29 @@ class ScriptedPair:
         return {"base": "base.gguf, context 1000", "guide": "guide.gguf, context 1000", "template": "qa"}
 
 
+class ScriptedOpener:
+    """A pair whose context size can be set to any number but 13."""
+
+    def __init__(self, pair: ScriptedPair) -> None:
+        self.pair = pair
+
+    def values(self) -> Mapping[str, str]:
+        return {"ctx-size": str(self.pair.n_ctx), "base-template": "qa"}
+
+    def change(self, name: str, text: str) -> ScriptedPair:
+        if text == "13":
+            raise LoadError("no context of 13 tokens", "try another --ctx-size")
+        self.pair = replace(self.pair, n_ctx=int(text))
+        return self.pair
+
+
 if __name__ == "__main__":
     consoles = open_consoles()
-    start = ChatStart(settings=ChatSettings(terminal=consoles.settings))
-    chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
+    scripted = ScriptedPair(pause_s=0.02)
+    start = ChatStart(
+        settings=ChatSettings(terminal=consoles.settings),
+        message=" ".join(sys.argv[1:]),
+        opener=ScriptedOpener(scripted),
+    )
+    chat(scripted, start, consoles.out, consoles.err)
     consoles.err.print("left")
