@@ -22,6 +22,7 @@ from blendin_local.cli.common.options import ModelOptions, SessionOptions
 from blendin_local.cli.common.printing import print_note
 from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
+from blendin_local.core.prompts import Message, as_messages
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.jobs.preparation import default_pair_note
 from blendin_local.models.references import Resolved
@@ -55,6 +56,10 @@ class Session:
             answer=self.answer,
             should_stop=should_stop,
         )
+
+    def messages(self, question: str) -> list[Message]:
+        """The conversation that is answered; empty if only exact prompts are."""
+        return as_messages(question, self.resolved.system) if question.strip() else []
 
     def keeping_evidence(self) -> Session:
         """The same, with answers that can be replayed."""
