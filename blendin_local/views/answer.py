@@ -1,6 +1,6 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, `shown_decisions`, the append-only `AnswerPrinter`, `footer` with its warning, `STOP_TEXTS`.
+Here: `styled_step`, `shown_decisions`, `footer` with its warning, `STOP_TEXTS`.
 Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 All are pure functions from records to rich texts, except the printer, which writes.
 """
