@@ -284,7 +284,7 @@ def test_a_saved_chat_can_be_loaded(seen, tmp_path):
     ]
     assert other.pair.asked[-1][1] == BlendSettings(threshold=0.25)
     assert other.chat.history.settings == seen.chat.history.settings
-    other(f"/save {file}")
+    other(f"/save! {file}")
 
 
 def test_save_replaces_no_other_file(seen, tmp_path):
@@ -417,8 +417,8 @@ def _stopping(stream):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("/sa", ["/save"]),
-        ("/s", ["/system", "/set", "/show", "/save", "/stats"]),
+        ("/sa", ["/save", "/save!"]),
+        ("/s", ["/system", "/set", "/show", "/save", "/save!", "/stats"]),
         ("/set te", ["temp"]),
         ("a /s", []),
     ],

@@ -12,11 +12,12 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer, Turn
+from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import dress_consoles
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.history.records import Turn
 from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
@@ -37,7 +38,7 @@ class Chat:
 
     def __init__(self, pair: ChatPair, start: ChatStart, out: Console, err: Console) -> None:
         self.pair = pair
-        self.history = ChatHistory(start.system, start.settings)
+        self.history = ChatHistory(start.system, start.settings, list(start.turns))
         self.methods = start.methods
         self.out = out
         self.err = err

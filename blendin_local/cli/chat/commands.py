@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import ab, clear, retry, undo
-from blendin_local.cli.chat.file_commands import load_chat, save_chat
+from blendin_local.cli.chat.file_commands import load_chat, save_chat, save_chat_over
 from blendin_local.cli.chat.listing import listing
 from blendin_local.cli.chat.setting_commands import set_value, show, system
 from blendin_local.cli.chat.settings import SETTABLE, did_you_mean
@@ -94,7 +94,8 @@ COMMANDS: Mapping[str, Command] = {
         view,
         VIEWS,
     ),
-    "/save": Command("FILE", "save the conversation and its settings (JSON Lines)", save_chat),
+    "/save": Command("FILE", "save the conversation with its steps and settings (JSON Lines)", save_chat),
+    "/save!": Command("FILE", "the same, also over a saved conversation", save_chat_over),
     "/load": Command("FILE", "continue a saved conversation", load_chat),
     "/stats": Command("", "show how often the guide was asked, for each answer", stats),
 }
