@@ -96,6 +96,7 @@ class TerminalReader:
             completer=CommandCompleter(completions),
             complete_while_typing=True,
             reserve_space_for_menu=4,
+            enable_open_in_editor=True,
             multiline=True,
             key_bindings=_keys(),
             prompt_continuation=_continuation,
@@ -109,7 +110,7 @@ class TerminalReader:
 
     def _line(self, prompt: str) -> str | None:
         try:
-            return self._session.prompt([("bold ansigreen", prompt)])
+            return self._session.prompt([("bold", prompt)])
         except EOFError:
             return None
 
@@ -166,7 +167,7 @@ def _keys() -> KeyBindings:
 
 def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndTextTuples:
     mark = "" if wrap_count else CONTINUED
-    return [("ansibrightblack", mark.ljust(width)[:width])]
+    return [("", mark.ljust(width)[:width])]
 
 
 class _BestEffortHistory(FileHistory):
