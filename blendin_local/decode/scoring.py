@@ -66,8 +66,7 @@ def score_ids(
     n_top: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[TokenLogprob]:
-    """Every token with what the model predicted for it, then the token that it considers likeliest after
-    them.
+    """Every token with what the model predicted for it, then the likeliest token after them.
 
     Args:
         role_context: The model's; a conversation in it starts over afterwards.

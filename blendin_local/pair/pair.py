@@ -37,7 +37,7 @@ from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.engine.library import library
-from blendin_local.engine.vocabulary import Span
+from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
@@ -343,6 +343,14 @@ class Pair:
         return replace(
             answer, stop=(*answer.stop, *(stop for stop in template_stops if stop not in answer.stop))
         )
+
+    def vocabulary(self, role: Role) -> Vocabulary:
+        """The vocabulary of a role's model."""
+        return self._role_context(role).context.model.vocabulary
+
+    def ctx_size(self, role: Role) -> int:
+        """How many tokens one conversation of a role may have."""
+        return self._role_context(role).context.ctx_size
 
     def describe(self) -> dict[str, str]:
         """Lines about this pair for a reader: files, contexts, template."""

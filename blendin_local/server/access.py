@@ -31,7 +31,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/", "/health", "/v1/health", "/favicon.ico"})
+OPEN_PATHS = frozenset({"/", "/page.js", "/page.css", "/health", "/v1/health"})
 """Paths that need no key: they tell nothing of conversations."""
 
 
