@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.common.keyboard import quiet_keyboard
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.errors import ContextFullError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
@@ -38,6 +40,10 @@ class ScriptedStream:
             yield step, step.text
             time.sleep(self.pause_s)
         self._completion = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+
+    @property
+    def reading(self) -> PromptReading | None:
+        return None
 
     @property
     def completion(self) -> Completion:
@@ -96,5 +102,6 @@ class ScriptedPair:
 if __name__ == "__main__":
     consoles = open_consoles()
     start = ChatStart(settings=ChatSettings(terminal=consoles.settings))
-    chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
+    with quiet_keyboard(lines=consoles.err.is_dumb_terminal):
+        chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
     consoles.err.print("left")

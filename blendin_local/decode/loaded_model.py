@@ -8,11 +8,11 @@ Not here: conversations (`decode.role_context`), which role asks what (`decode.r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
@@ -49,6 +49,23 @@ def guide_template(path: Path, embedded: str | None, override: str | None) -> st
             "use an instruct model, or give a template with --guide-chat-template-file",
         )
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """A file that is being read.
+
+    Attributes:
+        stage: `trial` while a file that is not known yet is loaded in a child process, else `load`.
+        role: What the model is for.
+        path: The file.
+        n_bytes: Its size.
+    """
+
+    stage: Literal["trial", "load"]
+    role: Role
+    path: Path
+    n_bytes: int
 
 
 class LoadedModel:
@@ -92,6 +109,7 @@ class LoadedModel:
         trial_cache: TrialCache,
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
+        on_load: Callable[[LoadProgress], None] = lambda _: None,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -100,6 +118,7 @@ class LoadedModel:
             trial_cache: Which files have been loaded well before; others are loaded in a child process first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
+            on_load: Called before each file is read, also for its trial.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
@@ -110,8 +129,13 @@ class LoadedModel:
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
+        progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
+        of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
         require_loadable(
-            [(headers[role], settings) for role, (_, settings) in files.items()], trial_cache, should_stop
+            [(headers[role], settings) for role, (_, settings) in files.items()],
+            trial_cache,
+            should_stop,
+            on_trial=lambda header: on_load(of_trial[header.path]),
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are
@@ -119,6 +143,7 @@ class LoadedModel:
         governor = ThreadGovernor(usable_threads())
         try:
             for role, (_, settings) in files.items():
+                on_load(progress[role])
                 models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
         except BaseException:
             for loaded in models.values():

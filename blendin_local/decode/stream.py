@@ -19,6 +19,7 @@ from blendin_local.decode.driver import drive
 from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.respond import Ending
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.decode.stats import GenerationStats
 
 Item = TypeVar("Item")
@@ -144,6 +145,20 @@ class AnswerStream:
         if self._stats is None:
             raise RuntimeError("the answer has not begun: iterate over the stream first")
         return self._stats.so_far()
+
+    @property
+    def reading(self) -> PromptReading | None:
+        """How far the model is that is reading its prompt now; None while none is.
+
+        A base reads its prompt before the first step, a guide when it is asked for the first time. Another
+        thread may look, to show it.
+        """
+        for role in self._request.prompts:
+            context = self._slot[role]
+            n_prompt = context.sequence.n_prompt
+            if context.is_reading:
+                return PromptReading(role, min(context.sequence.n_valid, n_prompt), n_prompt)
+        return None
 
     def close(self) -> None:
         """Give up the answer, so that another thread may ask; calling it twice is harmless."""

@@ -20,7 +20,7 @@ from blendin_local.core.prompts import Conversation, Message, as_messages, begun
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
-from blendin_local.decode.loaded_model import LoadedModel
+from blendin_local.decode.loaded_model import LoadedModel, LoadProgress
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
@@ -41,6 +41,7 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 __all__ = ["MAX_PARALLEL", "Conversation", "Pair", "PairSetup", "Request"]
 
 Stop = Callable[[], bool]
+OnLoad = Callable[[LoadProgress], None]
 
 
 class Pair:
@@ -54,6 +55,7 @@ class Pair:
     Args:
         setup: Files and settings.
         should_stop: Polled while weights are read.
+        on_load: Called before each file is read.
 
     Raises:
         LoadError: A file cannot be loaded, or there is too little memory.
@@ -61,12 +63,14 @@ class Pair:
         KeyboardInterrupt: The user stopped it, through `should_stop` or Ctrl-C; nothing stays loaded.
     """
 
-    def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, setup: PairSetup, should_stop: Stop = lambda: False, on_load: OnLoad = lambda _: None
+    ) -> None:
         self.setup = setup
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
-        self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
+        self._models: dict[Role, LoadedModel] = _load(setup, should_stop, on_load)
         self.load_ms = (perf_counter() - started) * 1000
         self._slots: list[dict[Role, RoleContext]] = [
             {
@@ -369,8 +373,9 @@ class Pair:
         }
 
 
-def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, LoadedModel]:
+def _load(setup: PairSetup, should_stop: Stop, on_load: OnLoad) -> dict[Role, LoadedModel]:
     try:
-        return LoadedModel.load_all(setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel)
+        trial_cache = Store.default().trial_cache
+        return LoadedModel.load_all(setup.files(), trial_cache, should_stop, setup.n_parallel, on_load)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

@@ -15,6 +15,7 @@ from rich.text import Text
 from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer, Turn
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import theme_of
+from blendin_local.cli.common.status import status_line
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer
@@ -97,15 +98,18 @@ class Chat:
         """The turn, and how many of the oldest turns did not fit."""
         printer = AnswerPrinter(self.out, settings.view)
         texts: list[str] = []
-        with stop_on_interrupt() as interrupt:
+        with status_line(self.err) as status, stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested)
+            status.show_reading(lambda: stream.reading)
             try:
                 for step, text in stream.shown():
+                    status.clear()
                     texts.append(text)
                     printer.feed(step, text)
             except KeyboardInterrupt:  # the second Ctrl-C: the pair gets no time to finish
                 return Turn(question, "".join(texts)), dropped
             finally:
+                status.clear()
                 printer.finish()
                 self.stopped = interrupt.requested
             return Turn(question, stream.completion.text, stream.completion), dropped

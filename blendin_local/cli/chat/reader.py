@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 
+from blendin_local.cli.common.keyboard import ordinary_keyboard
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
 
@@ -61,20 +63,32 @@ class PlainReader:
             raise
 
     def _line(self, prompt: str) -> str | None:
+        typed_ahead = self.interactive and can_read(self._stream)  # a whole line, which was not shown
         self._write(prompt)
         try:
-            line = self._stream.readline()
+            with ordinary_keyboard():
+                line = self._stream.readline()
         except UnicodeDecodeError as error:
             raise UsageError("stdin is not UTF-8 text", "convert it first, for example with iconv") from error
         if not line:
             self._write("\n")
             return None
+        if typed_ahead:
+            self._write(line)
         return line.rstrip("\r\n")
 
     def _write(self, text: str) -> None:
         if self._prompts is not None:
             self._prompts.write(text)
             self._prompts.flush()
+
+
+def can_read(stream: IO[str]) -> bool:
+    """Whether a stream has something to read already; on Windows nobody knows."""
+    try:
+        return bool(select.select([stream], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False
 
 
 class TerminalReader:
@@ -94,6 +108,7 @@ class TerminalReader:
             complete_while_typing=True,
             reserve_space_for_menu=4,
             multiline=True,
+            enable_suspend=True,
             key_bindings=_keys(),
             prompt_continuation=_continuation,
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
 
@@ -21,6 +22,10 @@ class StreamedAnswer(Protocol):
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text to show; text that may be the beginning of a stop string is held back."""
+
+    @property
+    def reading(self) -> PromptReading | None:
+        """How far the prompt that is being read has been read; another thread looks."""
 
     @property
     def completion(self) -> Completion:

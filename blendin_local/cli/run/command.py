@@ -33,6 +33,10 @@ from blendin_local.paths import decode_utf8
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from blendin_local.cli.common.interrupt import Interrupt
+    from blendin_local.cli.common.status import StatusLine
+    from blendin_local.views.theme import Consoles
+
 STDIN = "-"
 
 
@@ -57,9 +61,9 @@ def run(
 ) -> None:
     """Answer one question."""
     from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.keyboard import quiet_keyboard  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
-    from blendin_local.cli.common.session import open_session  # noqa: PLC0415
-    from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
+    from blendin_local.cli.common.status import FIRST_DELAY_S, status_line  # noqa: PLC0415
 
     text = read_prompt(prompt, file)
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
@@ -68,17 +72,47 @@ def run(
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     consoles = open_consoles(terminal, models.models_file)
-    with stop_on_interrupt() as interrupt, Outputs.open(output, text, consoles) as outputs:
+    consoles.err.quiet = output.quiet
+    with (
+        quiet_keyboard(),
+        status_line(consoles.err, FIRST_DELAY_S) as status,
+        stop_on_interrupt() as interrupt,
+    ):
+        status.show("starting")
+        answer_question(text, options, output, consoles, status=status, interrupt=interrupt)
+
+
+def answer_question(
+    text: str,
+    options: SessionOptions,
+    output: OutputOptions,
+    consoles: Consoles,
+    *,
+    status: StatusLine,
+    interrupt: Interrupt,
+) -> None:
+    """Open the pair and answer; the status line goes when the first word comes.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it; what was answered has been written.
+    """
+    from blendin_local.cli.common.session import open_session  # noqa: PLC0415 - these import numpy and llama.cpp
+    from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
+
+    with Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
             show_log(outputs.console)
-        with open_session(options, outputs.console, lambda: interrupt.requested) as session:
+        with open_session(options, status, lambda: interrupt.requested) as session:
             session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
                 show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
             outputs.begin(session.prompts(text), stream.signature)
+            status.show_reading(lambda: stream.reading)
             for step, shown in stream.shown():
+                status.clear()
                 outputs.step(step, shown)
+            status.clear()
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt
