@@ -1,7 +1,7 @@
 """How an answer begins if not with the models: with a given text, or with steps of an earlier answer.
 
-Here: `start_steps` (a text), `fork` (an earlier answer up to a step, then another candidate), and what `respond`
-must know of such steps.
+Here: `start_steps` (a text), `fork` (an earlier answer up to a step, then another candidate), and what
+`respond` must know of such steps.
 Not here: how the models continue them (`decode.respond`), how their text enters a context (`decode.request`).
 """
 

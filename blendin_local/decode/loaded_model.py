@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
 from blendin_local.engine.batch import n_outputs
+from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
@@ -68,6 +69,9 @@ class LoadProgress:
     n_bytes: int
 
 
+OnLoad = Callable[[LoadProgress], None]
+
+
 class LoadedModel:
     """One loaded model with one context. Close it when done.
 
@@ -109,7 +113,7 @@ class LoadedModel:
         trial_cache: TrialCache,
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
-        on_load: Callable[[LoadProgress], None] = lambda _: None,
+        on_load: OnLoad = lambda _: None,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -175,7 +179,7 @@ class LoadedModel:
 
     def notices(self, role: Role) -> tuple[str, ...]:
         """Sentences about this model that the user should know."""
-        found = []
+        found = [ignored_layers(self.settings.n_gpu_layers)]
         if self.context.rewinder.notice:
             kind = self.model.memory_kind.value
             found.append(f"the {role}'s memory is {kind}: {self.context.rewinder.notice}")
@@ -184,7 +188,7 @@ class LoadedModel:
                 f"the {role} was trained on {self.model.n_ctx_train} tokens, less than its context of "
                 f"{self.context.ctx_size}"
             )
-        return tuple(found)
+        return tuple(filter(None, found))
 
     def describe(self) -> str:
         """One line for a reader."""
@@ -209,6 +213,20 @@ class LoadedModel:
         """Free the context, then the weights."""
         self.context.close()
         self.model.close()
+
+
+def load_models(
+    files: Mapping[Role, tuple[Path, ModelSettings]],
+    trial_cache: TrialCache,
+    should_stop: Callable[[], bool],
+    n_parallel: int,
+    on_load: OnLoad,
+) -> dict[Role, LoadedModel]:
+    """`LoadedModel.load_all`; a KeyboardInterrupt says what was stopped."""
+    try:
+        return LoadedModel.load_all(files, trial_cache, should_stop, n_parallel, on_load)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop
 
 
 def _require_usable(header: Header) -> Header:

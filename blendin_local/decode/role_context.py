@@ -150,6 +150,12 @@ class RoleContext:
         positions = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= position < end for position, _ in positions)
 
+    def held_chars(self, prompt: Sequence[Span]) -> int:
+        """How many characters of a prompt the latest prompt and its answer have in common with it."""
+        prompt = joined(prompt)
+        known = common_length(self._prompt, prompt)
+        return known + len(self._repeated_answer(prompt, known))
+
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest = (), b"", None

@@ -20,7 +20,8 @@ from blendin_local.core.prompts import Conversation, Message, as_messages, begun
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
-from blendin_local.decode.loaded_model import LoadedModel, LoadProgress
+from blendin_local.decode.inference_thread import InferenceThread
+from blendin_local.decode.loaded_model import LoadedModel, OnLoad, load_models
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
@@ -41,7 +42,6 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 __all__ = ["MAX_PARALLEL", "Conversation", "Pair", "PairSetup", "Request"]
 
 Stop = Callable[[], bool]
-OnLoad = Callable[[LoadProgress], None]
 
 
 class Pair:
@@ -70,7 +70,9 @@ class Pair:
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
-        self._models: dict[Role, LoadedModel] = _load(setup, should_stop, on_load)
+        self._models: dict[Role, LoadedModel] = load_models(
+            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+        )
         self.load_ms = (perf_counter() - started) * 1000
         self._slots: list[dict[Role, RoleContext]] = [
             {
@@ -173,11 +175,31 @@ class Pair:
         given = GenerationSettings(
             blend or defaults.blend, sampling or defaults.sampling, answer or defaults.answer
         )
+        given = with_keywords(given, settings)
+        request = self.prepare(conversation, given, system, answer_start, should_stop)
+        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+
+    def prepare(
+        self,
+        conversation: Conversation,
+        settings: GenerationSettings,
+        system: str | None = None,
+        answer_start: AnswerStart = "",
+        should_stop: Stop = lambda: False,
+    ) -> PreparedRequest:
+        """The request as an inference thread takes it; from any thread. Arguments and errors: `stream`."""
         system = self.setup.system if system is None else system
         with self._lock.using():
-            messages = as_messages(conversation, system)
-            task = self._task(messages, with_keywords(given, settings), should_stop, answer_start)
-        return AnswerStream(task, self._slots[0], should_stop, self._lock, self._executor)
+            return self._task(as_messages(conversation, system), settings, should_stop, answer_start)
+
+    def inference_thread(self, *, max_waiting: int = 64, fresh: bool = False) -> InferenceThread:
+        """A thread that answers requests as they come, `PairSetup.n_parallel` at a time; close it first.
+
+        Args:
+            max_waiting: How many requests may wait.
+            fresh: Whether no answer may depend on an earlier one.
+        """
+        return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
 
     @checked_keywords
     def respond(
@@ -358,7 +380,7 @@ class Pair:
 
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
         of_models = (notice for role in roles for notice in self._models[role].notices(role))
-        return tuple(filter(None, (library().notice, *of_models)))
+        return tuple(dict.fromkeys(filter(None, (library().notice, *of_models))))
 
     def _signature(
         self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings, start: Sequence[Step]
@@ -371,11 +393,3 @@ class Pair:
             "n_parallel": self.setup.n_parallel,
             "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }
-
-
-def _load(setup: PairSetup, should_stop: Stop, on_load: OnLoad) -> dict[Role, LoadedModel]:
-    try:
-        trial_cache = Store.default().trial_cache
-        return LoadedModel.load_all(setup.files(), trial_cache, should_stop, setup.n_parallel, on_load)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

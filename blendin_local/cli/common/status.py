@@ -6,8 +6,9 @@ Not here: jobs, whose progress is counted and stays (`cli.common.progress`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import RLock, Timer
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from blendin_local.cli.common.keyboard import quiet_keyboard
 from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
@@ -113,6 +115,25 @@ def status_line(err: Console, delay_s: float = DELAY_S) -> Iterator[StatusLine]:
         yield status
     finally:
         status.clear()
+
+
+@contextmanager
+def starting(err: Console, *, answers_keys: bool = False) -> Iterator[StatusLine]:
+    """The terminal of a command from its start: keys wait for the next prompt, and the status line begins.
+
+    Args:
+        err: Where the line is shown.
+        answers_keys: Whether the command has a prompt of its own. It reads key by key, unless the terminal is
+            dumb; where stdin is no terminal, keys belong to the program that feeds it, and are left alone.
+    """
+    hides = not answers_keys or sys.stdin.isatty()
+    lines = not answers_keys or err.is_dumb_terminal
+    with (
+        quiet_keyboard(lines=lines) if hides else nullcontext(),
+        status_line(err, FIRST_DELAY_S) as status,
+    ):
+        status.show("starting")
+        yield status
 
 
 def loading_text(progress: LoadProgress) -> str:

@@ -19,6 +19,7 @@ from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
+    HistoryOptions,
     ModelOptions,
     OutputOptions,
     RuntimeOptions,
@@ -58,12 +59,13 @@ def run(
     answer: AnswerOptions,
     output: OutputOptions,
     terminal: TerminalOptions,
+    history: HistoryOptions,
 ) -> None:
     """Answer one question."""
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.cli.common.keyboard import quiet_keyboard  # noqa: PLC0415
+    from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
-    from blendin_local.cli.common.status import FIRST_DELAY_S, status_line  # noqa: PLC0415
+    from blendin_local.cli.common.status import starting  # noqa: PLC0415
 
     text = read_prompt(prompt, file)
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
@@ -73,13 +75,9 @@ def run(
     options = SessionOptions(models, runtime, blend, sampling, answer)
     consoles = open_consoles(terminal, models.models_file)
     consoles.err.quiet = output.quiet
-    with (
-        quiet_keyboard(),
-        status_line(consoles.err, FIRST_DELAY_S) as status,
-        stop_on_interrupt() as interrupt,
-    ):
-        status.show("starting")
-        answer_question(text, options, output, consoles, status=status, interrupt=interrupt)
+    with starting(consoles.err) as status, stop_on_interrupt() as interrupt:
+        keeps = keeps_history(history, models.models_file)
+        answer_question(text, options, output, consoles, keeps=keeps, status=status, interrupt=interrupt)
 
 
 def answer_question(
@@ -88,6 +86,7 @@ def answer_question(
     output: OutputOptions,
     consoles: Consoles,
     *,
+    keeps: bool,
     status: StatusLine,
     interrupt: Interrupt,
 ) -> None:
@@ -97,6 +96,7 @@ def answer_question(
         KeyboardInterrupt: The user stopped it; what was answered has been written.
     """
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415 - these import numpy and llama.cpp
+    from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415
     from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
 
     with Outputs.open(output, text, consoles) as outputs:
@@ -113,6 +113,8 @@ def answer_question(
                 status.clear()
                 outputs.step(step, shown)
             status.clear()
+            if keeps:
+                keep_answer(text, stream.completion, options, session, outputs.console)
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt
