@@ -86,9 +86,8 @@ def ignored_layers(n_gpu_layers: int | None) -> str:
     """A sentence for a user who asked for layers on a GPU that this build cannot use; else empty."""
     if not n_gpu_layers or can_offload():
         return ""
-    return (
-        f"llama.cpp was built for the CPU only, so {n_gpu_layers} GPU layers are ignored (see blendin doctor)"
-    )
+    asked = "1 layer" if n_gpu_layers == 1 else f"{n_gpu_layers} layers"
+    return f"llama.cpp was built for the CPU only, so {asked} on the GPU cannot be had (see blendin doctor)"
 
 
 def parse_features(line: str) -> dict[str, dict[str, str]]:

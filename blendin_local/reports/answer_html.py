@@ -1,7 +1,7 @@
 """One answer as HTML: a page of its own, and a fragment for a notebook.
 
-Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`), `render_fragment`
-(`Completion._repr_html_`), and `shown_steps`, which the picture shares.
+Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`) and `render_fragment`
+(`Completion._repr_html_`).
 Not here: the templates (`assets/answer.html`, `assets/answer_fragment.html`), the terminal's views
 (`views.answer`, `views.answer_tables`).
 """
@@ -13,33 +13,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from blendin_local.core.percent import percent
+from blendin_local.core.prompts import Message
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
-from blendin_local.views.answer import excess_warning, footer_items
+from blendin_local.views.answer import excess_warning, footer_items, shown_decisions
 from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 TOOLTIP_CANDIDATES = 5
 
 
-def render_html(prompts: Mapping[str, str], completion: Completion) -> str:
+def render_html(prompts: Mapping[str, str], completion: Completion, messages: Sequence[Message] = ()) -> str:
     """The self-contained page of one answer: every step marked, its candidates shown on hover or by keyboard.
 
     Args:
         prompts: Rendered prompt by role; shown below the answer.
         completion: The answer; its steps' candidates are shown if they were recorded.
+        messages: The conversation that was answered: the last question stands above the answer.
     """
     parts = list(_parts(completion))
     return render(
         "answer.html",
         title="A guided answer",
         subtitle=_models_line(completion.signature),
+        question=escape_controls(messages[-1].text) if messages else "",
         parts=parts,
         footer=" · ".join(footer_items(completion)),
         warning=excess_warning(completion),
         notices=completion.notices,
-        details_texts=_details_texts(prompts, completion.signature),
+        details_texts=_before(messages) | _details_texts(prompts, completion.signature),
         steps=[_step_facts(part.step) for part in parts],
     )
 
@@ -56,18 +59,6 @@ def render_fragment(completion: Completion) -> str:
     return render(
         "answer_fragment.html", parts=list(_parts(completion)), lines=[line for line in lines if line]
     )
-
-
-def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
-    """Each step with the part of its text that is in the answer, then END if it won."""
-    left = len(completion.text)
-    for step in completion.steps:
-        text = step.text[:left]
-        left -= len(text)
-        if text:
-            yield step, text
-    if completion.end is not None:
-        yield completion.end, ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ class _Part:
 
 
 def _parts(completion: Completion) -> Iterator[_Part]:
-    for step, text in shown_steps(completion):
+    for step, text in shown_decisions(completion):
         shown = escape_controls(text) if text else END_NAME
         yield _Part(step, shown, is_end=not text, is_asked_blank=step.asked and not shown.strip())
 
@@ -141,6 +132,12 @@ def _file_name(model: object) -> str:
     """The file of a model's signature, without its folder."""
     name = model.get("file", model.get("path", "")) if isinstance(model, Mapping) else model
     return str(name).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _before(messages: Sequence[Message]) -> dict[str, str]:
+    """The system text and the earlier messages, as one text that opens on demand."""
+    text = "\n\n".join(f"{message.speaker}:\n{message.text}" for message in messages[:-1])
+    return {"Before the question": escape_controls(text)} if text else {}
 
 
 def _details_texts(prompts: Mapping[str, str], signature: Mapping[str, Any]) -> dict[str, str]:
