@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.penalties import History, last
 from blendin_local.core.prompts import Conversation
 from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
@@ -69,10 +70,30 @@ class PreparedRequest:
     notices: tuple[str, ...] = ()
     load_ms: float = 0.0
 
-    def start(self) -> AnswerGenerator:
-        """A new `respond` generator with its trace; it owns no model."""
+    def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
+        """A new `respond` generator with its trace; it owns no model.
+
+        Args:
+            role_contexts: Those that `start_request` started.
+        """
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        return with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+        running = respond(blend, sampling, answer, prompt=self._penalized_prompt(role_contexts))
+        return with_trace(running, TracePolicy.of(blend, sampling, answer))
+
+    def _penalized_prompt(self, role_contexts: RoleContexts) -> History:
+        """The last tokens of the prompt, as many as a penalty can look at; the base's if there is a base."""
+        sampling = self.settings.sampling
+        if not sampling.penalizes:
+            return ()
+        role_context = role_contexts["base" if "base" in self.prompts else "guide"]
+        return last(role_context.prompt_pieces, sampling.longest_window)
+
+    def signed(self, role_contexts: RoleContexts) -> Mapping[str, Any]:
+        """The signature, with the prompt's tokens if the answer is to be replayed with penalties on them."""
+        prompt = self._penalized_prompt(role_contexts) if self.settings.answer.evidence else ()
+        if not prompt:
+            return self.signature
+        return {**self.signature, "prompt_tokens": [None if s is None else list(s) for s in prompt]}
 
 
 def start_request(

@@ -116,6 +116,12 @@ class RoleContext:
         positions = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= position < end for position, _ in positions)
 
+    @property
+    def prompt_pieces(self) -> list[bytes | None]:
+        """The bytes of every token of the prompt, END for an end of generation; None for a silent token."""
+        ids, table = self.sequence.ids[: self.sequence.n_prompt], self._table
+        return [table.pieces[i] if table.speakable[i] else None for i in ids]
+
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest = (), b"", None

@@ -90,7 +90,7 @@ class ActiveRequest(Generic[Item]):
         self.role_contexts = start_request(request, slot, fresh=True)
         self.error: BlendinError | None = None
         self._stats = GenerationStats(request, self.role_contexts)
-        self._generation = Generation(request.start(), self.role_contexts)
+        self._generation = Generation(request.start(self.role_contexts), self.role_contexts)
 
     def role_context_for(self, role: Role) -> RoleContext | None:
         """The context of `role`, synced to the open question's text; None if the question is not for it."""

@@ -47,7 +47,7 @@ class GenerationStats:
             end=ending.end,
             usage=self._usage(),
             timings=self._timings(),
-            signature=self._request.signature,
+            signature=self._request.signed(self._role_contexts),
             notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
         )
 

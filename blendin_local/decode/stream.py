@@ -44,7 +44,6 @@ class AnswerStream:
         self, request: PreparedRequest, slot: RoleContexts, should_stop: Callable[[], bool], lock: PairLock
     ) -> None:
         self.settings = request.settings
-        self.signature = request.signature
         self._request = request
         self._slot = slot
         self._should_stop = lock.stop_when_closing(should_stop)
@@ -52,6 +51,7 @@ class AnswerStream:
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
+        self.signature = request.signed(slot)
 
     def _acquire(self) -> Lease:
         lease = self._lock.acquire()
@@ -103,7 +103,7 @@ def _run(
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
     role_contexts = {role: slot[role] for role in request.prompts}
     stats = GenerationStats(request, role_contexts)
-    running = drive(request.start(), role_contexts, should_stop)
+    running = drive(request.start(role_contexts), role_contexts, should_stop)
     while True:
         try:
             step = next(running)

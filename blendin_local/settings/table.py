@@ -14,9 +14,9 @@ a surface does not offer a setting, `Excluded` gives the reason.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from blendin_local.errors import UsageError
 from blendin_local.settings.setting import Excluded, check_settings, setting
@@ -35,6 +35,7 @@ BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
 _FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
+_NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
@@ -131,6 +132,17 @@ class BlendSettings:
         return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
+PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
+
+
+def _with_line_breaks(text: str) -> str:
+    """A breaker as llama.cpp reads it from a command line: its escapes for line breaks and tabs replaced."""
+    return text.replace(r"\n", "\n").replace(r"\t", "\t").replace(r"\r", "\r")
+
+
+_penalty = partial(setting, sweep=_NO_PENALTY)
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """How one candidate is picked from the blended distribution."""
@@ -173,9 +185,72 @@ class SamplingSettings:
         words={"random": None, "-1": None},
         sweep=_GREEDY,
     )
+    repeat_penalty: float = _penalty(
+        1.0,
+        "Divide the logit of what was said lately by this, or multiply if negative; 1 is off.",
+        low=1,
+        high=100,
+    )
+    repeat_last_n: int = _penalty(
+        64,
+        "How many of the last tokens the repeat, presence and frequency penalties look at; -1 for all.",
+        low=-1,
+    )
+    presence_penalty: float = _penalty(
+        0.0, "Subtract this from the logit of what was said lately.", low=0, high=1000
+    )
+    frequency_penalty: float = _penalty(
+        0.0, "Subtract this from the logit for every time that it was said lately.", low=0, high=1000
+    )
+    dry_multiplier: float = _penalty(
+        0.0, "Strength of DRY, which penalizes what would continue a repetition; 0 is off.", low=0, high=1000
+    )
+    dry_base: float = _penalty(1.75, "DRY: growth of the penalty with each repeated token.", low=1, high=100)
+    dry_allowed_length: int = _penalty(2, "DRY: repetitions up to this many tokens are free.", low=1)
+    dry_penalty_last_n: int = _penalty(
+        -1, "DRY: how many of the last tokens it looks at; -1 for all.", low=-1
+    )
+    dry_sequence_breaker: tuple[str, ...] = _penalty(
+        ("\n", ":", '"', "*"),
+        "DRY: a repetition does not reach back over this text; can be repeated, none for none. \\n, \\t and "
+        "\\r are read as in C.",
+        words={"none": ()},
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        breakers = tuple(map(_with_line_breaks, self.dry_sequence_breaker))
+        object.__setattr__(self, "dry_sequence_breaker", breakers)
+        if "" in breakers:
+            raise UsageError("a sequence breaker of DRY is empty", "give it a text, or none")
+
+    @property
+    def penalizes_tokens(self) -> bool:
+        """Whether the repeat, presence or frequency penalty is on."""
+        strengths = (self.repeat_penalty - 1, self.presence_penalty, self.frequency_penalty)
+        return self.repeat_last_n != 0 and any(strengths)
+
+    @property
+    def penalizes_sequences(self) -> bool:
+        """Whether DRY is on."""
+        return self.dry_multiplier > 0 and self.dry_penalty_last_n != 0
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether any penalty on repetition is on."""
+        return self.penalizes_tokens or self.penalizes_sequences
+
+    @property
+    def longest_window(self) -> int:
+        """How many of the last tokens the penalties that are on look at; -1 for all."""
+        windows = [self.repeat_last_n] if self.penalizes_tokens else []
+        windows += [self.dry_penalty_last_n] if self.penalizes_sequences else []
+        return -1 if -1 in windows else max(windows, default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """As records hold it; the penalties only where one is on, as in records of earlier versions."""
+        values = {**asdict(self), "dry_sequence_breaker": list(self.dry_sequence_breaker)}
+        return {k: v for k, v in values.items() if self.penalizes or not k.startswith(PENALTY_FIELDS)}
 
 
 @dataclass(frozen=True)
