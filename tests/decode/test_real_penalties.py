@@ -160,7 +160,7 @@ def test_the_formulas_are_those_of_llama_cpp(pair, name):
         theirs = np.maximum(expected - np.logaddexp.reduce(expected.astype(np.float64)), np.log(1e-300))
         assert ours == pytest.approx(theirs, abs=2e-3), seed
         effective += not np.array_equal(expected, logits)
-    assert effective > 5
+    assert effective > 2
 
 
 @pytest.mark.parametrize("role", ["base", "guide"])
