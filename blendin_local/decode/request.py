@@ -14,6 +14,8 @@ from typing import Any
 from blendin_local.core.methods import Role
 from blendin_local.core.penalties import History, last
 from blendin_local.core.prompts import Conversation
+from blendin_local.core.records import Step
+from blendin_local.core.text import split_characters
 from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.trace import TracePolicy, with_trace
@@ -47,9 +49,9 @@ class Request:
 class GenerationSettings:
     """All settings of one answer."""
 
-    blend: BlendSettings
-    sampling: SamplingSettings
-    answer: AnswerSettings
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PreparedRequest:
         signature: Everything that decides which bytes the answer has.
         notices: Sentences the user should know.
         load_ms: How long the models took to load.
+        answer_start: The steps that the answer begins with.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
@@ -69,6 +72,7 @@ class PreparedRequest:
     signature: Mapping[str, Any]
     notices: tuple[str, ...] = ()
     load_ms: float = 0.0
+    answer_start: tuple[Step, ...] = ()
 
     def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
         """A new `respond` generator with its trace; it owns no model.
@@ -77,16 +81,26 @@ class PreparedRequest:
             role_contexts: Those that `start_request` started.
         """
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        running = respond(blend, sampling, answer, prompt=self._penalized_prompt(role_contexts))
+        running = respond(
+            blend,
+            sampling,
+            answer,
+            start=self.answer_start,
+            prompt=self._penalized_prompt(role_contexts),
+        )
         return with_trace(running, TracePolicy.of(blend, sampling, answer))
 
     def _penalized_prompt(self, role_contexts: RoleContexts) -> History:
-        """The last tokens of the prompt, as many as a penalty can look at; the base's if there is a base."""
+        """The last tokens before the answer, as many as a penalty can look at; the base's if there is a base.
+
+        A text that the answer is given to begin with is tokenized like the prompt.
+        """
         sampling = self.settings.sampling
         if not sampling.penalizes:
             return ()
         role_context = role_contexts["base" if "base" in self.prompts else "guide"]
-        return last(role_context.prompt_pieces, sampling.longest_window)
+        given = b"".join(step.bytes for step in self.answer_start if step.source == "given")
+        return last(role_context.prompt_pieces(given.decode()), sampling.longest_window)
 
     def signed(self, role_contexts: RoleContexts) -> Mapping[str, Any]:
         """The signature, with the prompt's tokens if the answer is to be replayed with penalties on them."""
@@ -110,16 +124,17 @@ def start_request(
         The role contexts that the request uses.
 
     Raises:
-        ContextFullError: A prompt is longer than its context.
+        ContextFullError: A prompt with the start of the answer is longer than its context.
         UsageError: A prompt is empty.
     """
+    start, _ = split_characters(b"".join(step.bytes for step in request.answer_start))
+    resume = any(step.source != "given" for step in request.answer_start)
     for role, prompt in request.prompts.items():
         role_context = role_contexts[role]
-        role_context.begin(prompt, request.settings.blend.top_k, fresh=fresh)
-        if role_context.sequence.n_prompt >= role_context.context.ctx_size:
-            raise ContextFullError(
-                n_prompt=role_context.sequence.n_prompt, n_ctx=role_context.context.ctx_size, role=role
-            )
+        role_context.begin(prompt, request.settings.blend.top_k, start=start, resume=resume, fresh=fresh)
+        n_tokens = len(role_context.sequence.ids)
+        if n_tokens >= role_context.context.ctx_size:
+            raise ContextFullError(n_prompt=n_tokens, n_ctx=role_context.context.ctx_size, role=role)
         if not role_context.sequence.ids:
             raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
     return {role: role_contexts[role] for role in request.prompts}

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
+from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
-from blendin_local.core.records import Completion
+from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
+from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
+from blendin_local.decode.inference_thread import InferenceThread
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
@@ -32,7 +35,7 @@ from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
-from blendin_local.pair.keywords import checked_keywords
+from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -62,6 +65,7 @@ class Pair:
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         self._lock = PairLock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
@@ -86,16 +90,19 @@ class Pair:
             PairError: The call comes from inside an answer of this pair.
         """
         self._lock.close()
+        self._executor.shutdown(wait=False)
         self._slots = []
         for model in self._models.values():
             model.close()
 
     def prompts(
-        self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
+        self, conversation: Conversation, system: str | None = None, should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
+        system = self.setup.system if system is None else system
         with self._lock.using():
-            spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
+            messages, _ = begun_answer(as_messages(conversation, system))
+            spans = self._spans(messages, tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
@@ -126,47 +133,81 @@ class Pair:
         self,
         conversation: Conversation,
         *,
-        system: str = "",
+        system: str | None = None,
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
+        answer_start: AnswerStart = "",
         should_stop: Callable[[], bool] = lambda: False,
+        **settings: Unpack[SettingKeywords],
     ) -> AnswerStream:
-        """Answer, step by step.
+        """Answer, step by step: iterate with `for`, or with `async for`, which leaves the event loop free.
 
         Args:
             conversation: A question, or messages whose last is to be answered: `Message` or dicts as in
-                OpenAI's chat format. The prefix shared with the previous conversation is not evaluated again.
-            system: Instructions, put before a question given as text.
-            blend: Method, threshold, alpha.
-            sampling: Temperature and its companions; the default is greedy.
-            answer: Limits and stop strings; those of the base's template are added.
+                OpenAI's chat format. A last message of the assistant is the beginning of the answer and is
+                continued. The prefix shared with the previous conversation is not evaluated again.
+            system: Instructions, put before a question given as text; None for those of the pair.
+            blend: Method, threshold, alpha; None for those of the pair, which are the program's defaults
+                unless models.toml or the spec has others.
+            sampling: Temperature and its companions, likewise.
+            answer: Limits and stop strings, likewise; those of the base's template are added.
+            answer_start: What the answer begins with: a text, or the steps that `fork` returns. It is part of
+                the answer and comes first in its steps; `max_tokens` does not count a text.
             should_stop: Polled between steps and during long evaluations.
+            **settings: Single settings by the names that rows of a batch use, such as `max_tokens=64`,
+                `temperature=0.7`, `method="nudging"`, `alpha="auto"`. They replace fields of the three
+                objects; None means: not given.
 
         Raises:
-            UsageError: An unknown method or keyword, or nothing to answer.
+            UsageError: An unknown method or keyword, a wrong value, or nothing to answer.
             PairError: A model that the method needs is missing, a prompt cannot be rendered, another thread
                 is making an answer, or the pair is closed.
             ContextFullError: A prompt is longer than its context.
             KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
-        settings = GenerationSettings(
-            blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings()
+        defaults = self.setup.defaults
+        given = GenerationSettings(
+            blend or defaults.blend, sampling or defaults.sampling, answer or defaults.answer
         )
+        given = with_keywords(given, settings)
+        request = self.prepare(conversation, given, system, answer_start, should_stop)
+        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+
+    def prepare(
+        self,
+        conversation: Conversation,
+        settings: GenerationSettings,
+        system: str | None = None,
+        answer_start: AnswerStart = "",
+        should_stop: Stop = lambda: False,
+    ) -> PreparedRequest:
+        """The request as an inference thread takes it; from any thread. Arguments and errors: `stream`."""
+        system = self.setup.system if system is None else system
         with self._lock.using():
-            task = self._task(as_messages(conversation, system), settings, should_stop)
-        return AnswerStream(task, self._slots[0], should_stop, self._lock)
+            return self._task(as_messages(conversation, system), settings, should_stop, answer_start)
+
+    def inference_thread(self, *, max_waiting: int = 64, fresh: bool = False) -> InferenceThread:
+        """A thread that answers requests as they come, `PairSetup.n_parallel` at a time; close it first.
+
+        Args:
+            max_waiting: How many requests may wait.
+            fresh: Whether no answer may depend on an earlier one.
+        """
+        return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
 
     @checked_keywords
     def respond(
         self,
         conversation: Conversation,
         *,
-        system: str = "",
+        system: str | None = None,
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
+        answer_start: AnswerStart = "",
         should_stop: Callable[[], bool] = lambda: False,
+        **settings: Unpack[SettingKeywords],
     ) -> Completion:
         """Answer in one piece; arguments and errors are those of `stream`."""
         stream = self.stream(
@@ -175,7 +216,9 @@ class Pair:
             blend=blend,
             sampling=sampling,
             answer=answer,
+            answer_start=answer_start,
             should_stop=should_stop,
+            **settings,
         )
         for _ in stream:
             pass
@@ -266,10 +309,18 @@ class Pair:
         return self._task(as_messages(request.messages), settings, should_stop)
 
     def _task(
-        self, messages: Sequence[Message], settings: GenerationSettings, should_stop: Stop
+        self,
+        messages: Sequence[Message],
+        settings: GenerationSettings,
+        should_stop: Stop,
+        answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
         roles = self._require_roles(settings.blend.method)
+        messages, begun = begun_answer(messages)
+        if begun and answer_start:
+            raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
+        start = start_steps(answer_start or begun)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
         for stop in settings.answer.stop:
@@ -284,9 +335,10 @@ class Pair:
         return PreparedRequest(
             prompts,
             settings,
-            signature=self._signature(prompts, settings),
+            signature=self._signature(prompts, settings, start),
             notices=self._notices(roles),
             load_ms=self.load_ms,
+            answer_start=start,
         )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:
@@ -326,11 +378,11 @@ class Pair:
         return tuple(filter(None, (library().notice, *of_models)))
 
     def _signature(
-        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
+        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings, start: Sequence[Step]
     ) -> dict[str, Any]:
         is_rendered = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
-            **signature(self._models, prompts, settings),
+            **signature(self._models, prompts, settings, start),
             **self.setup.prompt_facts(),
             "guide_template": self._chat_template().digest if is_rendered else None,
             "n_parallel": self.setup.n_parallel,

@@ -6,6 +6,7 @@ table states about one setting).
 
 from __future__ import annotations
 
+from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -32,11 +33,14 @@ from blendin_local.settings.table import (
     BlendSettings,
     Bridge,
     CalibratedAlpha,
-    CheckSettings,
     FlashAttention,
+    HistorySettings,
     KvType,
+    MarkChoice,
     ModelSettings,
     SamplingSettings,
+    TerminalSettings,
+    ThemeChoice,
 )
 
 __all__ = [
@@ -57,11 +61,15 @@ __all__ = [
     "CheckSettings",
     "Excluded",
     "FlashAttention",
+    "HistorySettings",
     "KvType",
+    "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
     "Setting",
     "Surface",
+    "TerminalSettings",
+    "ThemeChoice",
     "require_between",
     "require_count",
     "require_types",

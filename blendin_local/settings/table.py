@@ -28,6 +28,8 @@ UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
+ThemeChoice = Literal["auto", "light", "dark", "mono"]
+MarkChoice = Literal["auto", "on", "off", "ascii"]
 AUTO_ALPHA = "auto"
 CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
@@ -38,6 +40,8 @@ _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
+_OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
+_OF_THE_HISTORY = Excluded("it is about what one person keeps, and is fixed for a command")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
 
@@ -133,13 +137,6 @@ class BlendSettings:
 
 
 PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
-
-
-def _with_line_breaks(text: str) -> str:
-    """A breaker as llama.cpp reads it from a command line: its escapes for line breaks and tabs replaced."""
-    return text.replace(r"\n", "\n").replace(r"\t", "\t").replace(r"\r", "\r")
-
-
 _penalty = partial(setting, sweep=_NO_PENALTY)
 
 
@@ -192,9 +189,7 @@ class SamplingSettings:
         high=100,
     )
     repeat_last_n: int = _penalty(
-        64,
-        "How many of the last tokens the repeat, presence and frequency penalties look at; -1 for all.",
-        low=-1,
+        64, "Last tokens that the repeat, presence and frequency penalties look at; -1 for all.", low=-1
     )
     presence_penalty: float = _penalty(
         0.0, "Subtract this from the logit of what was said lately.", low=0, high=1000
@@ -212,14 +207,14 @@ class SamplingSettings:
     )
     dry_sequence_breaker: tuple[str, ...] = _penalty(
         ("\n", ":", '"', "*"),
-        "DRY: a repetition does not reach back over this text; can be repeated, none for none. \\n, \\t and "
-        "\\r are read as in C.",
+        "DRY: a repetition does not reach back over this text (\\n: a line break); can be repeated.",
         words={"none": ()},
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        breakers = tuple(map(_with_line_breaks, self.dry_sequence_breaker))
+        typed = self.dry_sequence_breaker  # with escapes, as on llama.cpp's command line
+        breakers = tuple(text.replace(r"\n", "\n").replace(r"\t", "\t") for text in typed)
         object.__setattr__(self, "dry_sequence_breaker", breakers)
         if "" in breakers:
             raise UsageError("a sequence breaker of DRY is empty", "give it a text, or none")
@@ -227,7 +222,7 @@ class SamplingSettings:
     @property
     def penalizes_tokens(self) -> bool:
         """Whether the repeat, presence or frequency penalty is on."""
-        strengths = (self.repeat_penalty - 1, self.presence_penalty, self.frequency_penalty)
+        strengths = self.repeat_penalty - 1, self.presence_penalty, self.frequency_penalty
         return self.repeat_last_n != 0 and any(strengths)
 
     @property
@@ -243,9 +238,9 @@ class SamplingSettings:
     @property
     def longest_window(self) -> int:
         """How many of the last tokens the penalties that are on look at; -1 for all."""
-        windows = [self.repeat_last_n] if self.penalizes_tokens else []
-        windows += [self.dry_penalty_last_n] if self.penalizes_sequences else []
-        return -1 if -1 in windows else max(windows, default=0)
+        tokens = self.repeat_last_n if self.penalizes_tokens else 0
+        sequences = self.dry_penalty_last_n if self.penalizes_sequences else 0
+        return -1 if -1 in {tokens, sequences} else max(tokens, sequences)
 
     def to_json(self) -> dict[str, Any]:
         """As records hold it; the penalties only where one is on, as in records of earlier versions."""
@@ -355,35 +350,50 @@ class ModelSettings:
             )
 
 
-EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
-DEFAULT_CTX_SIZE = 4096
-EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
+_screen = partial(setting, save=_OF_THE_SCREEN, row=_OF_THE_SCREEN, sweep=_OF_THE_SCREEN)
 
 
 @dataclass(frozen=True)
-class CheckSettings:
-    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
+class TerminalSettings:
+    """How a person's terminal shows an answer; `[terminal]` in models.toml."""
 
-    Attributes:
-        n_prompts: Number of prompts, if the user gives none.
-        max_tokens: Maximum number of steps per answer.
-        excessive_rate: Intervention rate above which guidance tends to hurt.
-        idle_changed_rate: Changed rate at or below which the base alone answers the same.
-        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone answers the same.
-        guide_wins: Share of differing asked steps at which the guide's choice must win for that.
-        template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
-            prompt; below it the template is hardly the one it was trained with.
-        runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
-            by the guide, from which the report states that the guide never ends its answers.
-        calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
-    """
+    theme: ThemeChoice = _screen(
+        "auto",
+        "Colours for a light or a dark background; mono uses bold and underline only; auto asks the terminal "
+        "for its background.",
+        env="BLENDIN_THEME",
+    )
+    marks: MarkChoice = _screen(
+        "auto",
+        "Mark the guide's part of an answer: auto where a terminal shows bold and underline; on everywhere, "
+        "if need be by brackets and underscores; ascii always by those; off nowhere.",
+        env="BLENDIN_MARKS",
+    )
+    plain: bool = _screen(
+        False, "Show the raw text of answers instead of rendered Markdown.", env="BLENDIN_PLAIN"
+    )
 
-    n_prompts: int = 20
-    max_tokens: int = 64
-    excessive_rate: float = EXCESSIVE_INTERVENTION_RATE
-    idle_changed_rate: float = 0.02
-    guide_asked_rate: float = 0.6
-    guide_wins: float = 0.9
-    template_p: float = 0.3
-    runaway_share: float = 0.25
-    calibration_gap: float = 0.05
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """What the command line keeps of questions and answers; `[history]` in models.toml."""
+
+    log: bool = setting(
+        True,
+        "Keep the question and the answer in the history, which blendin logs shows.",
+        chat=_OF_THE_HISTORY,
+        save=_OF_THE_HISTORY,
+        row=_OF_THE_HISTORY,
+        sweep=_OF_THE_HISTORY,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
+DEFAULT_CTX_SIZE = 4096
+EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
