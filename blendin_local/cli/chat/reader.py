@@ -96,6 +96,7 @@ class TerminalReader:
             completer=CommandCompleter(completions),
             complete_while_typing=True,
             reserve_space_for_menu=4,
+            enable_open_in_editor=True,
             multiline=True,
             key_bindings=_keys(),
             prompt_continuation=_continuation,

@@ -18,7 +18,7 @@ from rich.console import Console
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import DownloadBars, download_bars
 from blendin_local.cli.common.history import keeps_history
-from blendin_local.cli.common.printing import print_data, print_json
+from blendin_local.cli.common.printing import print_data, print_json, print_note
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
 from blendin_local.jobs import inventory, removal
@@ -26,6 +26,7 @@ from blendin_local.jobs.doctor import examine
 from blendin_local.jobs.inventory import ModelRow, PairRow
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
+from blendin_local.models.licenses import license_text
 from blendin_local.models.names import unknown_pair
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
@@ -250,6 +251,7 @@ def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Cons
         return
     for item in asked:
         err.print(fetch_text(item), style="warning", markup=False, highlight=False)
+        print_note(err, license_text(item))
     _require_yes("fetch it?", err, "--yes")
 
 
