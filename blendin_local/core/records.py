@@ -233,7 +233,8 @@ class Completion:
     def n_start(self) -> int:
         """How many leading steps it was begun with: given text, or steps of an earlier answer."""
         start = self.signature.get("answer_start")
-        return int(start["steps"]) if start else 0
+        n = start.get("steps") if isinstance(start, Mapping) else 0  # a file may hold anything
+        return min(n, len(self.steps)) if isinstance(n, int) and n > 0 else 0
 
     @property
     def blend(self) -> BlendSummary:
