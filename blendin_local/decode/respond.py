@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def respond(
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
     text, state = b"", AnswerState()
-    for i in range(limits.max_tokens):
+    for i in count() if limits.max_tokens is None else range(limits.max_tokens):
         decision = yield from consult(rule(blend, state), text)
         piece = pick(decision, sampling, rng)
         if piece == END:

@@ -8,6 +8,7 @@ Not here: the settings themselves (`settings.table`), how each surface offers th
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ Value = TypeVar("Value")
 
 DIGITS = re.compile(r"[+-]?[0-9]{1,100}")
 SWITCH_WORDS: Mapping[str, bool] = {"on": True, "off": False, "true": True, "false": False}
+HUGE = 2**31 - 1  # a bound from here on is that of a data type, which help does not show
 MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a message
 _KEY = "blendin_local.setting"
 
@@ -46,6 +48,7 @@ class _Declared:
     high: float
     name: str
     words: Mapping[str, Any]
+    known_names: tuple[str, ...]
     flags: tuple[str, ...]
     env: str
     names: Mapping[Surface, str | Excluded]
@@ -61,6 +64,7 @@ def setting(
     high: float = float("inf"),
     name: str = "",
     words: Mapping[str, Any] | None = None,
+    known_names: Sequence[str] = (),
     flags: Sequence[str] = (),
     env: str = "",
     role_flags: bool = False,
@@ -77,6 +81,7 @@ def setting(
         name: What users call it, with hyphens; empty for the field's own name.
         words: Words for values that are no numbers, such as `auto` for None. If several words mean the same
             value, the first is shown.
+        known_names: For a name, those that completion offers. Which ones there are is checked elsewhere.
         flags: More flags of the command line besides `--NAME`.
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
@@ -93,6 +98,7 @@ def setting(
         high,
         name,
         words or {},
+        tuple(known_names),
         tuple(flags),
         env,
         cast("Mapping[Surface, str | Excluded]", names),
@@ -117,6 +123,7 @@ class Setting:
         low: Smallest allowed number.
         high: Largest allowed number.
         words: Words that mean values.
+        known_names: Names that completion offers.
         flags: Its flags on the command line; empty if it has none.
         env: Its environment variable, or empty.
         names: Its name on each surface; `Excluded` where it is not offered.
@@ -134,6 +141,7 @@ class Setting:
     low: float
     high: float
     words: Mapping[str, Any]
+    known_names: tuple[str, ...]
     flags: tuple[str, ...]
     env: str
     names: Mapping[Surface, str | Excluded]
@@ -162,14 +170,21 @@ class Setting:
         return tuple(word for word in self.words if not word.startswith("-"))
 
     @property
+    def all_words(self) -> tuple[str, ...]:
+        """The words that completion offers: `bytes` or `prefix`, `on` or `off`, `auto` for a number."""
+        switch = ("on", "off") if self.kind == "switch" else ()
+        return self.choices or self.known_names or switch or self.shown_words
+
+    @property
     def range_text(self) -> str:
         """The interval or the choices in words: `0 to 1`, `at least 1`, `bytes or prefix`."""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         if self.kind not in {"number", "count"}:
             return ""
-        open_end = self.high == float("inf") or self.high >= 2**31 - 1
-        interval = f"at least {self.low:g}" if open_end else f"{self.low:g} to {self.high:g}"
+        interval = f"at least {plain(self.low)}"
+        if self.high < HUGE:
+            interval = f"{plain(self.low)} to {plain(self.high)}"
         return ", or ".join(filter(None, [interval, " or ".join(self.shown_words)]))
 
     @property
@@ -304,6 +319,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         low=declared.low,
         high=declared.high,
         words=declared.words,
+        known_names=declared.known_names,
         flags=() if isinstance(cli, Excluded) else (cli, *declared.flags),
         env=declared.env,
         names=names,
@@ -364,8 +380,15 @@ def require_between(name: str, value: Any, low: float, high: float) -> None:  # 
         raise UsageError(f"{name} is {_quoted(value)}", "give a number")
     number: Any = value
     if not low <= number <= high:
-        bounds = f"lie between {low:g} and {high:g}" if high != float("inf") else f"be at least {low:g}"
+        if high >= HUGE and number > high:
+            raise UsageError(f"{name} is {_shown(number)}, which is too large", "give a smaller number")
+        bounds = f"lie between {plain(low)} and {plain(high)}" if high < HUGE else f"be at least {plain(low)}"
         raise UsageError(f"{name} is {_shown(number)}, but must {bounds}")
+
+
+def plain(bound: float) -> str:
+    """A bound as people write it: a whole number without exponent and point."""
+    return str(int(bound)) if math.isfinite(bound) and bound == int(bound) else f"{bound:g}"
 
 
 def require_count(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked

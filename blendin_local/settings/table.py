@@ -31,6 +31,20 @@ CalibratedAlpha = Literal["calibrated"]
 AUTO_ALPHA = "auto"
 CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
+METHOD_NAMES = (
+    "blendin",
+    "nudging",
+    "nudging-words",
+    "capped",
+    "agreement",
+    "competition",
+    "agreement+competition",
+    "ensemble",
+    "proxy",
+    "base",
+    "guide",
+)
+"""The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
 
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
 _FITTED = Excluded("blendin check fits it and writes it into models.toml")
@@ -46,8 +60,8 @@ class BlendSettings:
 
     method: str = setting(
         "blendin",
-        "Decoding method: blendin, nudging, nudging-words, capped, agreement, competition, "
-        "agreement+competition, ensemble, proxy, base or guide.",
+        f"Decoding method: {', '.join(METHOD_NAMES[:-1])} or {METHOD_NAMES[-1]}.",
+        known_names=METHOD_NAMES,
         sweep=_NAMED_BY_METHODS,
     )
     threshold: float = setting(
@@ -141,6 +155,7 @@ class SamplingSettings:
         low=0,
         high=100,
         name="temp",
+        flags=("--temperature",),
         row="temperature",
         sweep=_GREEDY,
     )
@@ -182,12 +197,13 @@ class SamplingSettings:
 class AnswerSettings:
     """When an answer ends, and what is kept of each step."""
 
-    max_tokens: int = setting(
+    max_tokens: int | None = setting(
         512,
-        "Largest number of steps in an answer.",
+        "Largest number of tokens in an answer; -1 or unlimited ends it only where the context is full.",
         low=1,
         high=math.inf,
-        flags=("--n-predict", "-n"),
+        words={"unlimited": None, "-1": None},
+        flags=("--n-predict", "--predict", "-n"),
         sweep=_TASK_LIMITS,
     )
     stop: tuple[str, ...] = setting(
@@ -244,7 +260,7 @@ class ModelSettings:
         low=0,
         high=10_000,
         words={"auto": None, "all": None},
-        flags=("-ngl",),
+        flags=("--gpu-layers", "-ngl"),
         env="BLENDIN_N_GPU_LAYERS",
         role_flags=True,
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
@@ -18,17 +19,31 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("chat")(grouped(chat))
+    add_verb(
+        app,
+        "chat",
+        grouped(chat),
+        Example("Talk to the demo pair", "blendin chat --pair demo"),
+        Example(
+            "Talk to two files of your own, with instructions",
+            'blendin chat --base base.gguf --guide guide.gguf --system "Answer briefly."',
+        ),
+        Example("Hear the base alone, without the guide", "blendin chat --pair demo --method base"),
+    )
 
 
 def chat(
     *,
     color: Annotated[
-        ColorChoice, typer.Option("--color", help="Colour: auto, on or off.", rich_help_panel="Output")
+        ColorChoice,
+        typer.Option(
+            "--color", help="Whether to use colour; auto does on a terminal.", rich_help_panel="Output"
+        ),
     ] = "auto",
     models: ModelOptions,
     runtime: RuntimeOptions,

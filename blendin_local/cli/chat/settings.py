@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blendin_local.cli.chat.state import ChatSettings
+from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
 from blendin_local.models.schema import nearest
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, Setting, settings_on
@@ -59,8 +60,19 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
     part, setting = SETTABLE[name]
     value = setting.parse(text)
     if setting.field == "method" and value not in methods:
-        raise UsageError(f"there is no method {text!r}", f"choose one of {', '.join(methods)}")
+        raise _no_method(text, methods)
     return replace(settings, **{part: replace(getattr(settings, part), **{setting.field: value})})
+
+
+def _no_method(name: str, methods: Sequence[str]) -> UsageError:
+    """The error for a method that there is not, or one that needs a model that was not opened."""
+    if name not in METHODS:
+        return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
+    opened = {role for method in methods for role in roles_of(method)}
+    missing = next(role for role in roles_of(name) if role not in opened)
+    what = "a third model, the guide before it was tuned" if missing == "untuned" else f"a {missing}"
+    hint = f"start the chat again with --{missing} REF"
+    return UsageError(f"method {name} needs {what}, and none is open", hint)
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

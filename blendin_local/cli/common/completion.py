@@ -1,0 +1,180 @@
+"""The words that a shell offers when Tab is pressed: models, pairs, methods, benchmarks, values of settings.
+
+Here: one function per kind of value, as typer's `autocompletion` takes it.
+Not here: how words reach a shell (typer), which option takes which (`cli.common.options`, `cli.*.options`),
+completion in a chat (`cli.chat.completion`).
+Nothing here asks a question, uses the network or raises: where the words cannot be found, there are none, and
+the shell offers files.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from blendin_local.settings import METHOD_NAMES, Setting
+
+if TYPE_CHECKING:
+    from blendin_local.models.registry import Registry
+
+Words = list[tuple[str, str]]  # each with a few words about it, which zsh and fish show beside it
+Completer = Callable[[typer.Context, str], Words]
+MAX_ABOUT = 60
+
+
+def quiet(completer: Completer) -> Completer:
+    """The same, but without words where it fails: an error would be printed into the line being typed."""
+
+    @functools.wraps(completer)
+    def safe(ctx: typer.Context, incomplete: str) -> Words:
+        try:
+            return [(word, brief(about)) for word, about in completer(ctx, incomplete)]
+        except Exception:  # noqa: BLE001 - a broken models.toml, a folder that cannot be read
+            return []
+
+    return safe
+
+
+def brief(text: str) -> str:
+    """The beginning of a text, on one line; typer would take square brackets for markup."""
+    line = " ".join(text.split()).partition(". ")[0].translate(str.maketrans("[]", "()"))
+    return line if len(line) <= MAX_ABOUT else line[: MAX_ABOUT - 3].rsplit(" ", 1)[0] + "..."
+
+
+@quiet
+def models(ctx: typer.Context, incomplete: str) -> Words:
+    """Models by name, those in the cache, and files."""
+    return _with_files(_models(_registry(ctx)), incomplete)
+
+
+@quiet
+def references(ctx: typer.Context, incomplete: str) -> Words:
+    """Models and pairs by name, those in the cache, and files."""
+    registry = _registry(ctx)
+    return _with_files([*_pairs(registry), *_models(registry)], incomplete)
+
+
+@quiet
+def pairs(ctx: typer.Context, incomplete: str) -> Words:
+    """Names of pairs."""
+    return _starting(_pairs(_registry(ctx)), incomplete)
+
+
+@quiet
+def templates(ctx: typer.Context, incomplete: str) -> Words:
+    """Names of plain-text templates for the base."""
+    return _starting(((name, "") for name in _registry(ctx).templates), incomplete)
+
+
+@quiet
+def pair_list(ctx: typer.Context, incomplete: str) -> Words:
+    """Names of pairs, separated by commas."""
+    return _listed(_pairs(_registry(ctx)), incomplete)
+
+
+@quiet
+def method_list(_: typer.Context, incomplete: str) -> Words:
+    """Names of methods, separated by commas."""
+    return _listed(((name, "") for name in METHOD_NAMES), incomplete)
+
+
+@quiet
+def benchmark_list(_: typer.Context, incomplete: str) -> Words:
+    """Names of benchmarks, separated by commas."""
+    return _listed(((name, "") for name in _benchmarks()), incomplete)
+
+
+@quiet
+def benchmarks(_: typer.Context, incomplete: str) -> Words:
+    """Names of benchmarks; files, where none begins like that."""
+    return _starting(((name, "") for name in _benchmarks()), incomplete)
+
+
+def rejoin_words(env: MutableMapping[str, str]) -> None:
+    """Put `--method=nud` together, which bash has split into three words (COMP_WORDS, COMP_CWORD)."""
+    words = env.get("COMP_WORDS", "").split("\n")
+    if "=" not in words:
+        return
+    joined: list[str] = []
+    cursor = int(env.get("COMP_CWORD", "0"))
+    for i, word in enumerate(words):
+        if joined and (word == "=" or (i > 1 and words[i - 1] == "=")) and joined[-1].startswith("-"):
+            joined[-1] += word
+            cursor -= i <= int(env["COMP_CWORD"])
+        else:
+            joined.append(word)
+    env["COMP_WORDS"], env["COMP_CWORD"] = "\n".join(joined), str(cursor)
+
+
+def words_of(setting: Setting) -> Completer | None:
+    """What completes the values of a setting; None if it has no words."""
+    known = setting.all_words
+    if not known:
+        return None
+
+    @quiet
+    def words(_: typer.Context, incomplete: str) -> Words:
+        return _starting(((word, "") for word in known), incomplete)
+
+    return words
+
+
+def _registry(ctx: typer.Context) -> Registry:
+    from blendin_local.models.registry import load_registry  # noqa: PLC0415 - `--help` must not wait for it
+
+    explicit = ctx.params.get("models_file") or ctx.params.get("models")
+    return load_registry(Path(explicit) if explicit else None, accept=lambda *_: False)
+
+
+def _pairs(registry: Registry) -> Words:
+    return [(name, f"pair of {' and '.join(pair.references)}") for name, pair in registry.pairs.items()]
+
+
+def _models(registry: Registry) -> Words:
+    from blendin_local.jobs.inventory import list_models  # noqa: PLC0415
+    from blendin_local.models.store import Store  # noqa: PLC0415
+
+    return [(row.reference, row.about) for row in list_models(registry, Store.default(), everything=True)]
+
+
+def _benchmarks() -> Iterable[str]:
+    from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS  # noqa: PLC0415
+
+    return BENCHMARKS
+
+
+def _starting(words: Iterable[tuple[str, str]], incomplete: str) -> Words:
+    return [each for each in words if each[0].startswith(incomplete)]
+
+
+def _listed(words: Iterable[tuple[str, str]], incomplete: str) -> Words:
+    """Words for the last entry of a comma-separated list, each after the entries before it."""
+    before, comma, last = incomplete.rpartition(",")
+    taken = before.split(",")
+    return [
+        (f"{before}{comma}{word}", about)
+        for word, about in words
+        if word.startswith(last) and word not in taken
+    ]
+
+
+def _with_files(names: Iterable[tuple[str, str]], incomplete: str) -> Words:
+    """Names, and the model files and folders of the working directory.
+
+    Shells put a space after a word that is the only one, which a folder must not have. Where a folder is the
+    only one, and where a path was begun, there are no words: then the shell completes the path itself.
+    """
+    found = _starting(names, incomplete)
+    if incomplete.startswith((".", "~")) or "/" in incomplete:
+        return found
+    with os.scandir() as entries:
+        visible = [each for each in entries if not each.name.startswith(".")]
+    folders = [(f"{each.name}/", "folder") for each in visible if each.is_dir()]
+    files = [(each.name, "file") for each in visible if each.name.endswith(".gguf") and not each.is_dir()]
+    found += _starting(sorted([*files, *folders]), incomplete)
+    return [] if len(found) == 1 and found[0][0].endswith("/") else found
