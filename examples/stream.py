@@ -5,7 +5,7 @@ python examples/stream.py "Why do we sleep?"
 
 import argparse
 
-from blendin_local import AnswerSettings, open_pair
+from blendin_local import open_pair
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
 
     pair = "demo" if options.base is None else None
     with open_pair(pair, base=options.base, guide=options.guide, pull=True) as opened:
-        stream = opened.stream(options.question, answer=AnswerSettings(max_tokens=options.n))
+        stream = opened.stream(options.question, max_tokens=options.n)
         for step, text in stream.shown():
             print(f"[{text}]" if step.source == "changed" else text, end="", flush=True)
         print(f"\n({stream.completion.finish_reason}, {len(stream.completion.steps)} steps)")

@@ -11,7 +11,7 @@ from tests.faults.ledger import Ledger
 from tests.paths import VOCABS
 from tests.toys import KINDS, make_toy
 
-pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage"]
+pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage", "tests.fixtures.home"]
 
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
 DEMO = ("demo_base", "demo_guide")

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blendin_local.cli.chat.loop import chat
-from blendin_local.cli.chat.state import ChatStart
+from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import ContextFullError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from blendin_local.views.theme import make_consoles
 from tests.answers import asked_step, base_step, completion
 
 
@@ -94,6 +94,7 @@ class ScriptedPair:
 
 
 if __name__ == "__main__":
-    consoles = make_consoles()
-    chat(ScriptedPair(pause_s=0.02), ChatStart(), consoles.out, consoles.err)
+    consoles = open_consoles()
+    start = ChatStart(settings=ChatSettings(terminal=consoles.settings))
+    chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
     consoles.err.print("left")

@@ -46,9 +46,9 @@ class Request:
 class GenerationSettings:
     """All settings of one answer."""
 
-    blend: BlendSettings
-    sampling: SamplingSettings
-    answer: AnswerSettings
+    blend: BlendSettings = field(default_factory=BlendSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from time import perf_counter
 
 from blendin_local.core.methods import Role
@@ -32,51 +34,81 @@ class GenerationStats:
         }
         self._started = perf_counter()
         self._first_step_s = 0.0
+        self._measured = self._measure()
 
     def note(self, step: Step) -> None:
         """A step was decided."""
-        self._first_step_s = self._first_step_s or perf_counter() - self._started
+        self._measured = self._measure()
+        self._first_step_s = self._first_step_s or self._measured.total_s
         self._steps.append(step)
 
     def close(self, ending: Ending) -> Completion:
         """The answer is finished."""
+        return self._completion(ending, self._measure())
+
+    def so_far(self) -> Completion:
+        """The answer up to the latest step, as if the user had stopped it there.
+
+        The role contexts are not read: they may be making another answer by now.
+        """
+        return self._completion(Ending(b"".join(step.bytes for step in self._steps), "user"), self._measured)
+
+    def _measure(self) -> _Measured:
+        contexts = self._role_contexts.items()
+        return _Measured(
+            total_s=perf_counter() - self._started,
+            prompt_s=sum(role_context.prompt_s for _, role_context in contexts),
+            prompt_tokens={role: role_context.sequence.n_prompt for role, role_context in contexts},
+            spent={
+                role: role_context.sequence.counter.since(self._before[role])
+                for role, role_context in contexts
+            },
+        )
+
+    def _completion(self, ending: Ending, measured: _Measured) -> Completion:
         return Completion(
             text=ending.text.decode(),
             steps=tuple(self._steps),
             stopped_by=ending.stopped_by,
             end=ending.end,
-            usage=self._usage(),
-            timings=self._timings(),
+            usage=_usage(measured),
+            timings=self._timings(measured),
             signature=self._request.signature,
             notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
         )
 
-    def _usage(self) -> Usage:
-        """Tokens of the prompts, and tokens evaluated since the start."""
-        prompts = {
-            f"{role}_prompt_tokens": role_context.sequence.n_prompt
-            for role, role_context in self._role_contexts.items()
-        }
-        evaluated = {f"{role}_tokens_evaluated": counter.tokens for role, counter in self._spent().items()}
-        return Usage(**prompts, **evaluated)
-
-    def _spent(self) -> dict[Role, EvalCounter]:
-        """What each role has evaluated since the start."""
-        return {
-            role: role_context.sequence.counter.since(self._before[role])
-            for role, role_context in self._role_contexts.items()
-        }
-
-    def _timings(self) -> Timings:
+    def _timings(self, measured: _Measured) -> Timings:
         """Milliseconds; reading prompts and generating add up to the whole."""
-        total_s = perf_counter() - self._started
-        prompt_s = sum(role_context.prompt_s for role_context in self._role_contexts.values())
-        spent = self._spent()
+        spent = measured.spent
         return Timings(
             load_ms=self._request.load_ms,
-            prompt_ms=prompt_s * 1000,
-            generation_ms=(total_s - prompt_s) * 1000,
+            prompt_ms=measured.prompt_s * 1000,
+            generation_ms=(measured.total_s - measured.prompt_s) * 1000,
             llama_decode_ms=sum(counter.decode_s for counter in spent.values()) * 1000,
             first_step_ms=self._first_step_s * 1000,
             threads={role: dict(sorted(counter.evaluations.items())) for role, counter in spent.items()},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Time and tokens since the start of an answer.
+
+    Attributes:
+        total_s: Seconds.
+        prompt_s: Seconds of reading prompts.
+        prompt_tokens: Length of each role's prompt.
+        spent: What each role evaluated.
+    """
+
+    total_s: float
+    prompt_s: float
+    prompt_tokens: Mapping[Role, int]
+    spent: Mapping[Role, EvalCounter]
+
+
+def _usage(measured: _Measured) -> Usage:
+    """Tokens of the prompts, and tokens evaluated since the start."""
+    prompts = {f"{role}_prompt_tokens": n for role, n in measured.prompt_tokens.items()}
+    evaluated = {f"{role}_tokens_evaluated": counter.tokens for role, counter in measured.spent.items()}
+    return Usage(**prompts, **evaluated)

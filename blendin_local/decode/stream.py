@@ -1,13 +1,17 @@
 """An answer while it grows.
 
-Here: `AnswerStream`: one prepared request, run step by step under its lease.
+Here: `AnswerStream`: one prepared request, run step by step under its lease, for `for` and `async for`.
 Not here: the rule of an answer (`decode.respond`), token counts and timings (`decode.stats`),
 leases (`decode.pair_lock`), prompts and signatures (`pair`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
 
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
@@ -17,18 +21,24 @@ from blendin_local.decode.request import PreparedRequest, RoleContexts, start_re
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.stats import GenerationStats
 
+Item = TypeVar("Item")
+_FINISHED = object()
+
 
 class AnswerStream:
     """The steps of one answer as they are decided; iterate once, then read `completion`.
 
     Iteration may stop early: the next answer brings the models back in step. Another answer of the same pair
     ends this one, and continuing it raises `PairError`. An answer that has not begun is not affected.
+    With `async for` the models run in the executor's thread, so the event loop stays free; a cancelled task
+    stops them within one step or one chunk of a prompt.
 
     Args:
         request: What is to be answered.
         slot: The role contexts of one conversation.
         should_stop: Polled between steps and during long evaluations.
         lock: The lock of the role contexts' pair.
+        executor: Runs the steps of `async for`; None for the event loop's own.
 
     Attributes:
         settings: What the answer was asked for with, the seed and the template's stop strings filled in.
@@ -41,14 +51,22 @@ class AnswerStream:
     """
 
     def __init__(
-        self, request: PreparedRequest, slot: RoleContexts, should_stop: Callable[[], bool], lock: PairLock
+        self,
+        request: PreparedRequest,
+        slot: RoleContexts,
+        should_stop: Callable[[], bool],
+        lock: PairLock,
+        executor: Executor | None = None,
     ) -> None:
         self.settings = request.settings
         self.signature = request.signature
         self._request = request
         self._slot = slot
-        self._should_stop = lock.stop_when_closing(should_stop)
+        self._cancelled = threading.Event()
+        self._should_stop = _either(self._cancelled.is_set, lock.stop_when_closing(should_stop))
         self._lock = lock
+        self._executor = executor
+        self._stats: GenerationStats | None = None
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
@@ -68,8 +86,10 @@ class AnswerStream:
         if self._running is None and not self._lock.is_current(self._lease):
             self._lease = self._acquire()  # another answer was made since this one was asked for
         with self._lock.running(self._lease):
-            if self._running is None:
-                self._running = _run(self._request, self._slot, self._should_stop)
+            if self._running is None or self._stats is None:
+                role_contexts = {role: self._slot[role] for role in self._request.prompts}
+                self._stats = GenerationStats(self._request, role_contexts)
+                self._running = _run(self._request, role_contexts, self._stats, self._should_stop)
             try:
                 return next(self._running)
             except BaseException as ending:
@@ -78,31 +98,104 @@ class AnswerStream:
                 self._lease = None
                 raise
 
-    def shown(self) -> Iterator[tuple[Step, str]]:
+    def __aiter__(self) -> AsyncIterator[Step]:
+        return self
+
+    async def __anext__(self) -> Step:
+        return await self._next_of(self)
+
+    async def _next_of(self, items: Iterator[Item]) -> Item:
+        """The next item, made in the executor's thread."""
+        asking = threading.current_thread()
+
+        def make() -> object:
+            try:
+                return next(items, _FINISHED)
+            finally:
+                if self._lease is not None:
+                    self._lease.thread = asking  # so that another answer of this thread may end this one
+
+        made = asyncio.get_running_loop().run_in_executor(self._executor, make)
+        try:
+            item = await asyncio.shield(made)
+        except asyncio.CancelledError:
+            self._cancelled.set()
+            await asyncio.wait([made])  # at most one step: then the pair is free for the next answer
+            raise
+        if item is _FINISHED:
+            raise StopAsyncIteration
+        return item  # type: ignore[return-value]
+
+    def shown(self) -> ShownSteps:
         """Steps with the text that may be shown: a stop string that may be beginning is held back."""
-        hold = StopStringBuffer(self.settings.answer.stop)
-        for step in self:
-            yield from hold.feed(step)
-        yield from hold.flush()
+        return ShownSteps(self, self._next_of)
 
     @property
     def completion(self) -> Completion:
-        """The finished answer. RuntimeError before the iteration has ended."""
-        if self._completion is None:
-            raise RuntimeError("the answer is not finished: iterate over the stream first")
-        return self._completion
+        """The answer: the finished one, or as far as it got, `stopped_by` `user`.
+
+        Raises:
+            RuntimeError: Nobody has iterated over the stream.
+        """
+        if self._completion is not None:
+            return self._completion
+        if self._stats is None:
+            raise RuntimeError("the answer has not begun: iterate over the stream first")
+        return self._stats.so_far()
 
     def close(self) -> None:
         """Give up the answer, so that another thread may ask; calling it twice is harmless."""
         self._lease = None
 
 
+class ShownSteps:
+    """Steps with the text that may be shown, for `for` and `async for`.
+
+    Args:
+        stream: The answer.
+        next_of: Makes the next item of an iterator in the thread of an executor.
+    """
+
+    def __init__(
+        self,
+        stream: AnswerStream,
+        next_of: Callable[[Iterator[tuple[Step, str]]], Awaitable[tuple[Step, str]]],
+    ) -> None:
+        self._items = _held_back(stream, stream.settings.answer.stop)
+        self._next_of = next_of
+
+    def __iter__(self) -> Iterator[tuple[Step, str]]:
+        return self
+
+    def __next__(self) -> tuple[Step, str]:
+        return next(self._items)
+
+    def __aiter__(self) -> AsyncIterator[tuple[Step, str]]:
+        return self
+
+    async def __anext__(self) -> tuple[Step, str]:
+        return await self._next_of(self._items)
+
+
+def _held_back(steps: Iterable[Step], stops: Sequence[str]) -> Iterator[tuple[Step, str]]:
+    hold = StopStringBuffer(stops)
+    for step in steps:
+        yield from hold.feed(step)
+    yield from hold.flush()
+
+
+def _either(first: Callable[[], bool], second: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether one of the two is true; it refers to nothing else, so a stream is freed when it is dropped."""
+    return lambda: first() or second()
+
+
 def _run(
-    request: PreparedRequest, slot: RoleContexts, should_stop: Callable[[], bool]
+    request: PreparedRequest,
+    role_contexts: RoleContexts,
+    stats: GenerationStats,
+    should_stop: Callable[[], bool],
 ) -> Generator[Step, None, Completion]:
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    role_contexts = {role: slot[role] for role in request.prompts}
-    stats = GenerationStats(request, role_contexts)
     running = drive(request.start(), role_contexts, should_stop)
     while True:
         try:

@@ -259,11 +259,7 @@ def _named_row(entry: ModelEntry, registry: Registry, store: Store) -> ModelRow:
 
 
 def _unnamed_row(path: Path, registry: Registry, store: Store) -> ModelRow:
-    kind, folder, *rest = path.relative_to(store.models).parts
-    reference = str(path)
-    if kind == "hub" and rest:
-        user, _, repo = folder.partition("--")
-        reference = f"hf://{user}/{repo}/{'/'.join(rest)}"
+    reference = store.reference_of(path)
     return ModelRow(
         reference=reference,
         here=True,

@@ -29,8 +29,9 @@ from blendin_local.models.entries import (
     Source,
 )
 from blendin_local.models.overrides import Accept, Name, confirm, find_overrides, keep_new_names
-from blendin_local.models.schema import SECTIONS, SETTING_KEYS, SOURCE_KEYS, Table
+from blendin_local.models.schema import SECTIONS, SETTING_KEYS, SOURCE_KEYS, TERMINAL_KEYS, Table
 from blendin_local.paths import is_file, resolve_path
+from blendin_local.settings import to_settings
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -114,6 +115,28 @@ def load_registry(
             )
             merged = _merge(list(zip(reversed(files), kept, strict=True)))
     return merged.registry(tuple(file.path for file in files), local)
+
+
+def terminal_settings(
+    explicit: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> dict[str, Any]:
+    """Read the fields of `TerminalSettings` that `[terminal]` of the trusted files sets; the nearest wins.
+
+    A models.toml of the working directory has no say: how a screen looks is not a project's business.
+
+    Args:
+        explicit: As in `load_registry`.
+        env: As in `load_registry`.
+        cwd: As in `load_registry`.
+
+    Raises:
+        UsageError: A file is missing, is not TOML, has an unknown key or a wrong value.
+    """
+    values: dict[str, Any] = {}
+    for file in reversed(list(_files(explicit, os.environ if env is None else env, cwd))):
+        if file.trusted:
+            values |= read_file(file.path).get("terminal", {})
+    return to_settings(values, TERMINAL_KEYS)
 
 
 def shipped_file() -> Path:

@@ -1,23 +1,90 @@
-"""A misspelt keyword argument of the Python API is our error, and names the nearest one.
+"""Keyword arguments of the Python API: single settings, and an error of ours for a misspelt name.
 
-Here: `checked_keywords`, a decorator that leaves the signature as it is for type checkers and for `help()`.
-Not here: the functions that take it (`pair.resolve`, `pair.pair`).
+Here: `with_keywords`, which turns `max_tokens=64` into settings; `checked_keywords`, a decorator that leaves
+the signature as it is for type checkers and for `help()`.
+Not here: the functions that take them (`pair.resolve`, `pair.pair`).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ParamSpec, TypedDict, TypeVar, get_args, get_type_hints
 
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.models.schema import nearest
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, settings_of
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    Setting,
+    settings_of,
+    settings_on,
+    to_settings,
+)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 SETTINGS: dict[str, type] = {"blend": BlendSettings, "sampling": SamplingSettings, "answer": AnswerSettings}
+
+
+class SettingKeywords(TypedDict, total=False):
+    """Single settings of an answer, by the names that rows of a batch use; None means: not given.
+
+    A test compares this with the table of settings. It is written out for type checkers and editors, which
+    cannot see what is made while a program runs.
+    """
+
+    method: str | None
+    threshold: float | None
+    alpha: float | str | None
+    agreement_bonus: float | None
+    top_k_blend: int | None
+    cap: float | None
+    filter_top_k: int | None
+    bridge: str | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    seed: int | str | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    loop_guard: bool | None
+    top_logprobs: int | None
+
+
+def with_keywords(settings: GenerationSettings, values: Mapping[str, Any]) -> GenerationSettings:
+    """Settings with some of them replaced, by the names that rows of a batch use.
+
+    Args:
+        settings: The settings.
+        values: Values by name, as in `SettingKeywords`.
+
+    Raises:
+        UsageError: A value is wrong.
+    """
+    known = {part: settings_on("row", table) for part, table in SETTINGS.items()}
+    return replace(
+        settings,
+        **{part: _with_fields(getattr(settings, part), names, values) for part, names in known.items()},
+    )
+
+
+def _with_fields(
+    part: Any,  # noqa: ANN401 - any settings class
+    names: Mapping[str, Setting],
+    values: Mapping[str, Any],
+) -> Any:  # noqa: ANN401 - as its argument
+    given = {
+        name: [value] if isinstance(value, str) and names[name].kind == "texts" else value
+        for name, value in values.items()
+        if name in names
+    }
+    return replace(part, **to_settings(given, names)) if given else part
 
 
 def checked_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

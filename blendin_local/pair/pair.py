@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
@@ -32,7 +33,7 @@ from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
-from blendin_local.pair.keywords import checked_keywords
+from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -62,6 +63,7 @@ class Pair:
     def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.setup = setup
         self._lock = PairLock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
@@ -86,14 +88,16 @@ class Pair:
             PairError: The call comes from inside an answer of this pair.
         """
         self._lock.close()
+        self._executor.shutdown(wait=False)
         self._slots = []
         for model in self._models.values():
             model.close()
 
     def prompts(
-        self, conversation: Conversation, system: str = "", should_stop: Stop = lambda: False
+        self, conversation: Conversation, system: str | None = None, should_stop: Stop = lambda: False
     ) -> dict[str, str]:
         """The rendered prompt of each role, as it will be tokenized."""
+        system = self.setup.system if system is None else system
         with self._lock.using():
             spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
@@ -126,47 +130,56 @@ class Pair:
         self,
         conversation: Conversation,
         *,
-        system: str = "",
+        system: str | None = None,
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        **settings: Unpack[SettingKeywords],
     ) -> AnswerStream:
-        """Answer, step by step.
+        """Answer, step by step: iterate with `for`, or with `async for`, which leaves the event loop free.
 
         Args:
             conversation: A question, or messages whose last is to be answered: `Message` or dicts as in
                 OpenAI's chat format. The prefix shared with the previous conversation is not evaluated again.
-            system: Instructions, put before a question given as text.
-            blend: Method, threshold, alpha.
-            sampling: Temperature and its companions; the default is greedy.
-            answer: Limits and stop strings; those of the base's template are added.
+            system: Instructions, put before a question given as text; None for those of the pair.
+            blend: Method, threshold, alpha; None for those of the pair, which are the program's defaults
+                unless models.toml or the spec has others.
+            sampling: Temperature and its companions, likewise.
+            answer: Limits and stop strings, likewise; those of the base's template are added.
             should_stop: Polled between steps and during long evaluations.
+            **settings: Single settings by the names that rows of a batch use, such as `max_tokens=64`,
+                `temperature=0.7`, `method="nudging"`, `alpha="auto"`. They replace fields of the three
+                objects; None means: not given.
 
         Raises:
-            UsageError: An unknown method or keyword, or nothing to answer.
+            UsageError: An unknown method or keyword, a wrong value, or nothing to answer.
             PairError: A model that the method needs is missing, a prompt cannot be rendered, another thread
                 is making an answer, or the pair is closed.
             ContextFullError: A prompt is longer than its context.
             KeyboardInterrupt: `should_stop` became true while the guide's template ran.
         """
-        settings = GenerationSettings(
-            blend or BlendSettings(), sampling or SamplingSettings(), answer or AnswerSettings()
+        defaults = self.setup.defaults
+        given = GenerationSettings(
+            blend or defaults.blend, sampling or defaults.sampling, answer or defaults.answer
         )
+        system = self.setup.system if system is None else system
         with self._lock.using():
-            task = self._task(as_messages(conversation, system), settings, should_stop)
-        return AnswerStream(task, self._slots[0], should_stop, self._lock)
+            messages = as_messages(conversation, system)
+            task = self._task(messages, with_keywords(given, settings), should_stop)
+        return AnswerStream(task, self._slots[0], should_stop, self._lock, self._executor)
 
     @checked_keywords
     def respond(
         self,
         conversation: Conversation,
         *,
-        system: str = "",
+        system: str | None = None,
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        **settings: Unpack[SettingKeywords],
     ) -> Completion:
         """Answer in one piece; arguments and errors are those of `stream`."""
         stream = self.stream(
@@ -176,6 +189,7 @@ class Pair:
             sampling=sampling,
             answer=answer,
             should_stop=should_stop,
+            **settings,
         )
         for _ in stream:
             pass

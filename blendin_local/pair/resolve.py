@@ -17,9 +17,11 @@ from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import PlainTemplate
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
 from blendin_local.models.fetch import ensure_local
+from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
@@ -282,11 +284,11 @@ def open_pair(
 ) -> Pair:
     """Open two models by name or path; with no names, the default pair.
 
-    Every model that is named is opened, so that each method they allow can be chosen for an answer.
+    Every model that is named is opened, so that each method they allow can be chosen for an answer. An answer
+    that is asked for with no settings has those of the spec, of the pair in models.toml, or its `[defaults]`.
 
     Args:
-        pair: A pair of models.toml, or a whole spec. Of a spec the models count and how they are run and
-            prompted; the settings of an answer are given to `Pair.respond`.
+        pair: A pair of models.toml, or a whole spec.
         should_stop: Polled while weights are read.
         **fields: Fields of `PairSpec`; they replace those of a spec.
 
@@ -298,15 +300,16 @@ def open_pair(
     """
     spec = pair if isinstance(pair, PairSpec) else PairSpec(pair=pair)
     resolved = resolve_pair(replace(spec, **fields, every_model=True))
-    return Pair(resolved.setup.with_files(locate_files(resolved)), should_stop)
+    settings = GenerationSettings(resolved.blend, resolved.sampling, resolved.answer)
+    setup = replace(resolved.setup, defaults=settings, system=resolved.system)
+    return Pair(setup.with_files(locate_files(resolved)), should_stop)
 
 
 def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     if not name:
         return None
     if name not in registry.pairs:
-        known = ", ".join(nearest(name, registry.pairs)) or "none"
-        raise UsageError(f"there is no pair {name!r}", f"near to it: {known}")
+        raise unknown_pair(name, registry)
     return registry.pairs[name]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import PlainTemplate
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.settings import ModelSettings, require_between
 
 MAX_PARALLEL = 256  # llama.cpp's own limit
@@ -38,6 +39,8 @@ class PairSetup:
             that the prompt of a conversation does not change at midnight.
         untuned: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
             run like the guide and reads the base's prompt, having been trained on no other.
+        defaults: The settings of an answer that is asked for with none.
+        system: Instructions before a question that comes with none.
     """
 
     base: Path | None
@@ -51,6 +54,8 @@ class PairSetup:
     n_parallel: int = 1
     untuned: Path | None = None
     date: datetime.date = field(default_factory=datetime.date.today)
+    defaults: GenerationSettings = field(default_factory=GenerationSettings)
+    system: str = ""
 
     def __post_init__(self) -> None:
         require_between("parallel", self.n_parallel, 1, MAX_PARALLEL)

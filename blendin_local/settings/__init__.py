@@ -1,19 +1,18 @@
 """The settings of the program: one table that every surface is derived from.
 
 Here: the public names of `settings.table` (the settings with their defaults) and `settings.setting` (what the
-table states about one setting).
+table states about one setting); intervals (`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.interval import require_between, require_count
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
     Excluded,
     Setting,
     Surface,
-    require_between,
-    require_count,
     require_types,
     settings_of,
     settings_on,
@@ -36,8 +35,11 @@ from blendin_local.settings.table import (
     CheckSettings,
     FlashAttention,
     KvType,
+    MarkChoice,
     ModelSettings,
     SamplingSettings,
+    TerminalSettings,
+    ThemeChoice,
 )
 
 __all__ = [
@@ -60,10 +62,13 @@ __all__ = [
     "Excluded",
     "FlashAttention",
     "KvType",
+    "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
     "Setting",
     "Surface",
+    "TerminalSettings",
+    "ThemeChoice",
     "require_between",
     "require_count",
     "require_types",

@@ -1,24 +1,23 @@
 """The description of one setting, and how its values are parsed, written and checked.
 
 Here: `setting`, which declares a field of a settings class; `Setting`, the declaration as every surface reads
-it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation); and
-intervals.
-Not here: the settings themselves (`settings.table`), how each surface offers them.
+it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation).
+Not here: the settings themselves (`settings.table`), intervals (`settings.interval`), how each surface offers
+them.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
-from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from blendin_local.errors import UsageError
+from blendin_local.settings.interval import HUGE, plain, quoted, require_between, require_count
 
 Kind = Literal["number", "count", "switch", "choice", "name", "texts"]
 Surface = Literal["cli", "toml", "chat", "save", "row", "sweep"]
@@ -27,8 +26,6 @@ Value = TypeVar("Value")
 
 DIGITS = re.compile(r"[+-]?[0-9]{1,100}")
 SWITCH_WORDS: Mapping[str, bool] = {"on": True, "off": False, "true": True, "false": False}
-HUGE = 2**31 - 1  # a bound from here on is that of a data type, which help does not show
-MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a message
 _KEY = "blendin_local.setting"
 
 
@@ -205,11 +202,11 @@ class Setting:
         elif self.kind == "choice":
             self._require_choice(name, value)
         elif not _has_type(self.kind, value):
-            raise UsageError(f"{name} is {_quoted(value)}", f"give {_EXPECTED[self.kind]}")
+            raise UsageError(f"{name} is {quoted(value)}", f"give {_EXPECTED[self.kind]}")
 
     def _require_choice(self, name: str, value: object) -> None:
         if not isinstance(value, str) or value not in self.choices:
-            raise UsageError(f"{name} is {_quoted(value)}", f"choose one of {', '.join(self.choices)}")
+            raise UsageError(f"{name} is {quoted(value)}", f"choose one of {', '.join(self.choices)}")
 
     def parse(self, text: str, name: str = "") -> Any:  # noqa: ANN401 - settings have many types
         """A value from its text, as it is typed on the command line, in a chat or in a sweep.
@@ -236,7 +233,7 @@ class Setting:
 
     def _switch(self, text: str, name: str) -> bool:
         if text not in SWITCH_WORDS:
-            raise UsageError(f"{name} is {_quoted(text)}", "give on or off")
+            raise UsageError(f"{name} is {quoted(text)}", "give on or off")
         return SWITCH_WORDS[text]
 
     def _number(self, text: str, name: str) -> float:
@@ -249,7 +246,7 @@ class Setting:
         except ValueError:
             pass
         allowed = " or ".join(["a whole number" if whole else "a number", *self.shown_words])
-        raise UsageError(f"{name} is {_quoted(text)}", f"give {allowed}")
+        raise UsageError(f"{name} is {quoted(text)}", f"give {allowed}")
 
     def from_file(self, value: object) -> Any:  # noqa: ANN401 - settings have many types
         """A value from models.toml or JSON whose type was checked; words and lists are converted."""
@@ -374,43 +371,8 @@ def require_types(table: type, values: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is {value!r:.40}")
 
 
-def require_between(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
-    """Raise `UsageError` unless `value` is a number with `low <= value <= high` (`nan` is refused too)."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} is {_quoted(value)}", "give a number")
-    number: Any = value
-    if not low <= number <= high:
-        if high >= HUGE and number > high:
-            raise UsageError(f"{name} is {_shown(number)}, which is too large", "give a smaller number")
-        bounds = f"lie between {plain(low)} and {plain(high)}" if high < HUGE else f"be at least {plain(low)}"
-        raise UsageError(f"{name} is {_shown(number)}, but must {bounds}")
-
-
-def plain(bound: float) -> str:
-    """A bound as people write it: a whole number without exponent and point."""
-    return str(int(bound)) if math.isfinite(bound) and bound == int(bound) else f"{bound:g}"
-
-
-def require_count(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
-    """Raise `UsageError` unless `value` is a whole number between `low` and `high`."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise UsageError(f"{name} is {_quoted(value)}", "give a whole number")
-    require_between(name, value, low, high)
-
-
-def _shown(value: float) -> str:
-    return "a number of more than 30 digits" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, int) and abs(value) > 10**MAX_QUOTE_CHARS:
-        return "a number of more than 30 digits"
-    text = repr(value)
-    return text if len(text) <= MAX_QUOTE_CHARS + 2 else f"{text[:MAX_QUOTE_CHARS]}..."
-
-
 def _split(text: str, name: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"{name} is {_quoted(text)}", "close the quotation mark") from error
+        raise UsageError(f"{name} is {quoted(text)}", "close the quotation mark") from error

@@ -20,6 +20,7 @@ from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.views.streams import write_utf8
+from blendin_local.views.theme import MarkKind, mark_kind
 from blendin_local.views.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
@@ -68,19 +69,39 @@ def style_of(step: Step, view: View = "source") -> str:
     return next(style for min_p, style in bands if p >= min_p)
 
 
-def styled_step(step: Step, text: str, view: View = "source") -> Text:
+def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = "styles") -> Text:
     """The part of the answer that a step added, marked by where it came from.
 
     Line breaks and the white space around a word are not marked: an underline there has no meaning. A step of
     spaces or tabs alone is marked.
+
+    Args:
+        step: The step.
+        text: What it added.
+        view: What the marks show.
+        marks: Whether they are styles, characters around the word, or none.
     """
     safe = escape_controls(text)
+    start, end = len(safe) - len(safe.lstrip()), len(safe.rstrip())
+    if start > end:  # white space alone
+        start, end = (len(safe), len(safe)) if "\n" in safe else (0, len(safe))
+    style = "none" if marks == "none" or start == end else style_of(step, view)
+    if marks == "ascii":
+        opening, closing = ASCII_MARKS.get(style, ("", ""))
+        return Text(f"{safe[:start]}{opening}{safe[start:end]}{closing}{safe[end:]}", end="")
     shown = Text(safe, end="")
-    if safe.strip():
-        shown.stylize(style_of(step, view), len(safe) - len(safe.lstrip()), len(safe.rstrip()))
-    elif "\n" not in safe:
-        shown.stylize(style_of(step, view))
+    shown.stylize(style, start, end)
     return shown
+
+
+ASCII_MARKS: Mapping[str, tuple[str, str]] = {
+    "source.kept": ("_", "_"),
+    "source.changed": ("[", "]"),
+    "prob.medium": ("_", "_"),
+    "prob.low": ("[", "]"),
+    "prob.lowest": ("[[", "]]"),
+}
+"""What stands before and after a marked word where no style can be shown."""
 
 
 class AnswerPrinter:
@@ -104,10 +125,12 @@ class AnswerPrinter:
         if not text:
             return
         self._at_line_start = text.endswith("\n")
+        marks = mark_kind(self._console)
         if not self._console.is_terminal:
-            write_utf8(self._console.file, text)
+            shown = styled_step(step, text, self._view, marks).plain if marks == "ascii" else text
+            write_utf8(self._console.file, shown)
             return
-        segments = styled_step(step, text, self._view).render(self._console)
+        segments = styled_step(step, text, self._view, marks).render(self._console)
         self._console.print(Segments(segments), end="", soft_wrap=True)
 
     def finish(self) -> None:

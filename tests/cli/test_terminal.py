@@ -90,8 +90,39 @@ def test_a_question_is_answered_and_ctrl_d_leaves(open_screen):
     screen.send("hello\r")
     screen.wait_for("ended by the guide")
     assert "Re: hello" in screen.text()
-    assert "\x1b[1;4;96mhello\x1b[0m" in screen.raw
+    assert "\x1b[1;4mhello\x1b[0m" in screen.raw
     assert screen.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "color"),
+    [
+        ({"COLORFGBG": "15;0"}, ";38;5;81"),
+        ({"COLORFGBG": "0;15"}, ";38;5;24"),
+        ({"COLORFGBG": "0;15", "BLENDIN_THEME": "dark"}, ";38;5;81"),
+        ({"COLORFGBG": "15;0", "BLENDIN_THEME": "mono"}, ""),
+    ],
+)
+def test_the_theme_follows_the_background_or_the_user(open_screen, variables, color):
+    """A known background decides; what the user asked for wins, and `/set theme` changes it."""
+    screen = open_screen(**variables)
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert f"\x1b[1;4{color}mhello\x1b[0m" in screen.raw
+    screen.send("/set theme light\r")
+    screen.wait_for("theme is light")
+    screen.send("again\r")
+    screen.wait_for("Re: again")
+    assert "\x1b[1;4;38;5;24magain\x1b[0m" in screen.raw
+
+
+def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
+    """Where no style can be shown, brackets mark the changed word, and the legend shows them."""
+    screen = open_screen(TERM="dumb", BLENDIN_MARKS="on")
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: [hello]" in screen.text()
+    assert "\x1b[" not in screen.raw
 
 
 def test_a_paste_of_several_lines_is_one_message(open_screen):

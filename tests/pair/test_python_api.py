@@ -9,10 +9,11 @@ from dataclasses import fields
 
 import pytest
 
-from blendin_local import AnswerSettings, Message, ModelSettings, UsageError, open_pair
-from blendin_local.pair.keywords import checked_keywords
+from blendin_local import AnswerSettings, BlendSettings, Message, ModelSettings, UsageError, open_pair
+from blendin_local.pair.keywords import SETTINGS, SettingKeywords, checked_keywords
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import PairFields, PairSpec, resolve_pair
+from blendin_local.settings import settings_on
 from tests.paths import ROOT
 from tests.toys import make_toy
 
@@ -49,12 +50,12 @@ def pair(toys):
         (
             lambda pair: pair.respond("x", temprature=1),
             "respond() has no argument 'temprature'",
-            "did you mean sampling=SamplingSettings(temperature=...)?",
+            "did you mean temperature?",
         ),
         (
-            lambda pair: pair.respond("x", threshold=0.2),
-            "no argument 'threshold'",
-            "did you mean blend=BlendSettings(threshold=...)?",
+            lambda pair: pair.respond("x", treshold=0.2),
+            "no argument 'treshold'",
+            "did you mean threshold?",
         ),
         (lambda pair: pair.respond("x", zzz=1), "no argument 'zzz'", "it takes conversation, system, blend"),
         (
@@ -104,6 +105,7 @@ def test_signatures_can_be_read():
         "sampling",
         "answer",
         "should_stop",
+        "settings",
     ]
     for name, parameter in respond.parameters.items():
         assert parameter.annotation == stream.parameters[name].annotation
@@ -114,6 +116,50 @@ def test_open_pair_takes_every_field_that_opens_a_pair():
     names = {each.name for each in fields(PairSpec)}
 
     assert set(PairFields.__annotations__) == names - OF_AN_ANSWER - {"pair", "every_model"}
+
+
+def test_keywords_are_the_settings_of_an_answer():
+    """Every setting that a row of a batch can have is a keyword, by the same name and with no other."""
+    assert tuple(SettingKeywords.__annotations__) == tuple(settings_on("row", *SETTINGS.values()))
+
+
+def test_a_keyword_is_a_field_of_the_settings(pair):
+    """`max_tokens=6` says the same as `answer=AnswerSettings(max_tokens=6)`, and wins over it."""
+    answer = AnswerSettings(max_tokens=6)
+    expected = pair.respond("the hello", answer=answer, blend=BlendSettings(threshold=0.9, alpha=None))
+
+    for keywords in (
+        {"max_tokens": 6, "threshold": 0.9, "alpha": "auto"},
+        {"max_tokens": 6, "blend": BlendSettings(threshold=0.9), "seed": None},
+        {"max_tokens": 6, "answer": AnswerSettings(max_tokens=3), "threshold": 0.9},
+    ):
+        given = pair.respond("the hello", **keywords)
+        assert given.text == expected.text
+        assert given.signature["answer"]["max_tokens"] == 6
+    assert pair.stream("x", stop="l").settings.answer.stop[0] == "l"
+    assert pair.stream("x", stop=["l", "o"], temperature=0.5, seed=3).settings.sampling.seed == 3
+
+
+@pytest.mark.parametrize("keywords", [{"max_tokens": 0}, {"threshold": "x"}, {"temperature": -1}])
+def test_a_wrong_value_of_a_keyword_is_our_error(pair, keywords):
+    """The message names the setting."""
+    (name,) = keywords
+    with pytest.raises(UsageError, match=name.replace("temperature", "temp").replace("_", ".")):
+        pair.respond("x", **keywords)
+
+
+def test_an_answer_without_settings_has_those_of_the_pair(toys, tmp_path):
+    """Those of a spec count, and those of models.toml; what a call gives wins over both."""
+    config = tmp_path / "models.toml"
+    config.write_text("[defaults]\nthreshold = 0.7\nmax_tokens = 5\nsystem = 'a hell'\n")
+    spec = PairSpec(**toys, models_file=config, answer={"max_tokens": 4})
+    with open_pair(spec) as opened:
+        plain, given = opened.respond("the hello"), opened.respond("the hello", threshold=0.2, system="")
+        assert plain.signature["blend"]["threshold"] == 0.7
+        assert given.signature["blend"]["threshold"] == 0.2
+        assert plain.signature["answer"]["max_tokens"] == given.signature["answer"]["max_tokens"] == 4
+        assert "a hell" in opened.prompts("the hello")["base"]
+        assert "a hell" not in opened.prompts("the hello", "")["base"]
 
 
 def test_a_spec_opens_the_same_pair(toys, pair):

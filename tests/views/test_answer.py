@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
-from blendin_local.views.answer import AnswerPrinter, footer, percent
+from blendin_local.views.answer import AnswerPrinter, footer, percent, styled_step
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, visible
@@ -21,8 +21,8 @@ def _plain_environment(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-def printed(stream, *steps, color="auto", view="source"):
-    printer = AnswerPrinter(make_console(stream, color), view)
+def printed(stream, *steps, color="auto", theme="dark", marks="auto", view="source"):
+    printer = AnswerPrinter(make_console(stream, color, theme, marks), view)
     for step in steps:
         printer.feed(step, step.text)
     printer.finish()
@@ -33,14 +33,23 @@ STEPS = (base_step(0, b"A"), asked_step(1, b" b", "kept"), asked_step(2, b" c"),
 
 
 def test_a_terminal_sees_marks_that_differ_by_attribute():
-    """Changed is bold and underlined, kept is faint and underlined, base is plain."""
-    assert printed(Terminal(), *STEPS) == "A \x1b[2;4mb\x1b[0m \x1b[1;4;96mc\x1b[0m\td\n"
+    """Changed is bold, underlined and coloured, kept is underlined and never faint, base is plain."""
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4;38;5;81mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS, theme="light") == "A \x1b[4mb\x1b[0m \x1b[1;4;38;5;24mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS, theme="mono") == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
 
 
 def test_marks_survive_no_color(monkeypatch):
     """Under NO_COLOR the attributes stay and the colour goes."""
     monkeypatch.setenv("NO_COLOR", "1")
-    assert printed(Terminal(), *STEPS) == "A \x1b[2;4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
+
+
+@pytest.mark.parametrize("term", ["xterm", "linux", "screen", "xterm-16color"])
+def test_a_terminal_of_sixteen_colours_gets_attributes_alone(monkeypatch, term):
+    """No colour of the sixteen can be read in every palette that people give them."""
+    monkeypatch.setenv("TERM", term)
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
 
 
 def test_color_off_acts_as_no_color():
@@ -63,6 +72,26 @@ def test_a_dumb_terminal_gets_no_escape(monkeypatch):
     """TERM=dumb understands none."""
     monkeypatch.setenv("TERM", "dumb")
     assert printed(Terminal(), *STEPS) == "A b c\td\n"
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["dumb terminal", "pipe"])
+def test_marks_on_puts_characters_where_no_style_can_be_shown(monkeypatch, stream):
+    """Changed in brackets, kept between underscores; the white space around a word stays outside."""
+    monkeypatch.setenv("TERM", "dumb")
+    assert printed(stream, *STEPS, marks="on") == "A _b_ [c]\td\n"
+
+
+def test_marks_ascii_and_off_hold_on_every_terminal():
+    """`ascii` writes characters also where styles could be shown; `off` marks nothing."""
+    assert printed(Terminal(), *STEPS, marks="ascii") == "A _b_ [c]\td\n"
+    assert printed(Terminal(), *STEPS, marks="off") == "A b c\td\n"
+    assert printed(Terminal(), *STEPS, marks="on") == printed(Terminal(), *STEPS)
+
+
+@pytest.mark.parametrize(("data", "shown"), [(b" ", "[ ]"), (b"\n", "\n"), (b"\n x ", "\n [x] ")])
+def test_ascii_marks_keep_white_space_whole(data, shown):
+    """A space alone is marked, a line break is not, and no mark moves to another line than its word."""
+    assert styled_step(asked_step(0, data), data.decode(), marks="ascii").plain == shown
 
 
 def test_control_characters_never_reach_a_terminal_raw():

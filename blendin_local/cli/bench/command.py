@@ -17,11 +17,11 @@ from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
-    ColorChoice,
     ModelOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
+    TerminalOptions,
 )
 from blendin_local.cli.common.verb import add_verb
 
@@ -42,9 +42,6 @@ class BenchOptions:
             "--compare", metavar="FILE", help="Compare with an earlier benchmark: a file of --json output."
         ),
     ] = None
-    color: Annotated[
-        ColorChoice, _bench("--color", help="Whether to use colour; auto does on a terminal.")
-    ] = "auto"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,13 +56,15 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def bench(*, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions) -> None:
+def bench(
+    *, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions, terminal: TerminalOptions
+) -> None:
     """Measure the speed and memory of a pair on this machine."""
     from blendin_local.cli.bench.run import bench_pair  # noqa: PLC0415 - `--help` must not wait for it
 
     method = BlendOptions(method=_only_method(models))
     session = SessionOptions(models, runtime, method, SamplingOptions(), AnswerOptions())
-    bench_pair(session, output.rounds, output.compare, output.color, as_json=output.json)
+    bench_pair(session, output.rounds, output.compare, terminal, as_json=output.json)
 
 
 def _only_method(models: ModelOptions) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated
 
 import typer
 
@@ -13,11 +12,11 @@ from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
-    ColorChoice,
     ModelOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
+    TerminalOptions,
 )
 from blendin_local.cli.common.verb import add_verb
 
@@ -39,36 +38,32 @@ def register(app: typer.Typer) -> None:
 
 def chat(
     *,
-    color: Annotated[
-        ColorChoice,
-        typer.Option(
-            "--color", help="Whether to use colour; auto does on a terminal.", rich_help_panel="Output"
-        ),
-    ] = "auto",
     models: ModelOptions,
     runtime: RuntimeOptions,
     blend: BlendOptions,
     sampling: SamplingOptions,
     answer: AnswerOptions,
+    terminal: TerminalOptions,
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
     from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415 - `--help` must not wait for these
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
-    from blendin_local.views.theme import make_consoles  # noqa: PLC0415
 
     answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
-    consoles = make_consoles(color)
+    consoles = open_consoles(terminal, models.models_file)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     with ExitStack() as stack:
         with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
             opening = open_session(options, consoles.err, lambda: interrupt.requested, every_model=True)
             session = stack.enter_context(opening)
-        settings = ChatSettings(session.resolved.blend, session.resolved.sampling, session.answer)
+        resolved = session.resolved
+        settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
         run_chat(
             session.pair,
-            ChatStart(session.resolved.system, settings, session.methods),
+            ChatStart(resolved.system, settings, session.methods),
             consoles.out,
             consoles.err,
         )

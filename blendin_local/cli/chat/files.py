@@ -22,7 +22,7 @@ from blendin_local.settings import Setting, require_types, settings_on
 
 KIND = "blendin-chat"
 SAVED: Mapping[str, tuple[type, Mapping[str, Setting]]] = {
-    part: (table, settings_on("save", table)) for part, table in PARTS.items()
+    part: (table, settings_on("save", table)) for part, table in PARTS.items() if settings_on("save", table)
 }
 """The settings that are saved, by the part they belong to and their names in the file."""
 

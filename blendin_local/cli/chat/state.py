@@ -12,7 +12,7 @@ from typing import Protocol
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
 
 
@@ -57,12 +57,14 @@ class ChatSettings:
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
         answer: Limits. `/why` shows lists of candidates if `top_logprobs` is above 0, else first choices.
+        terminal: Theme, marks, Markdown.
         view: What the marks in an answer show.
     """
 
     blend: BlendSettings = field(default_factory=BlendSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     answer: AnswerSettings = field(default_factory=lambda: AnswerSettings(top_logprobs=8))
+    terminal: TerminalSettings = field(default_factory=TerminalSettings)
     view: View = "source"
 
 

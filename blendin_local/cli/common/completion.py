@@ -78,19 +78,19 @@ def pair_list(ctx: typer.Context, incomplete: str) -> Words:
 
 
 @quiet
-def method_list(_: typer.Context, incomplete: str) -> Words:
+def method_list(ctx: typer.Context, incomplete: str) -> Words:
     """Names of methods, separated by commas."""
     return _listed(((name, "") for name in METHOD_NAMES), incomplete)
 
 
 @quiet
-def benchmark_list(_: typer.Context, incomplete: str) -> Words:
+def benchmark_list(ctx: typer.Context, incomplete: str) -> Words:
     """Names of benchmarks, separated by commas."""
     return _listed(((name, "") for name in _benchmarks()), incomplete)
 
 
 @quiet
-def benchmarks(_: typer.Context, incomplete: str) -> Words:
+def benchmarks(ctx: typer.Context, incomplete: str) -> Words:
     """Names of benchmarks; files, where none begins like that."""
     return _starting(((name, "") for name in _benchmarks()), incomplete)
 
@@ -118,7 +118,7 @@ def words_of(setting: Setting) -> Completer | None:
         return None
 
     @quiet
-    def words(_: typer.Context, incomplete: str) -> Words:
+    def words(ctx: typer.Context, incomplete: str) -> Words:
         return _starting(((word, "") for word in known), incomplete)
 
     return words

@@ -76,7 +76,7 @@ def usage(command: Any, ctx: Any, arguments: Iterable[Any]) -> str:  # noqa: ANN
 
 def argument_name(argument: Any) -> str:  # noqa: ANN401 - typer's own
     """`PROMPT`, `REF...`."""
-    return argument.metavar or argument.name.upper()
+    return str(argument.metavar or argument.name.upper())
 
 
 def option_names(option: Any, ctx: Any) -> str:  # noqa: ANN401 - typer's own

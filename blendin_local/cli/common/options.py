@@ -19,12 +19,14 @@ import typer
 
 from blendin_local.cli.common import completion
 from blendin_local.cli.common.values import read_text, without_surrogates
+from blendin_local.errors import UsageError
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
     ModelSettings,
     SamplingSettings,
     Setting,
+    TerminalSettings,
     settings_on,
 )
 
@@ -246,6 +248,20 @@ class AnswerOptions(SettingOptions):
         return read_text(self.system_file)
 
 
+@options_of(TerminalSettings, "Screen")
+class TerminalOptions(SettingOptions):
+    """How a person's terminal shows an answer."""
+
+    color: Annotated[
+        ColorChoice,
+        typer.Option(
+            "--color",
+            rich_help_panel="Screen",
+            help="Use colour: auto is on a terminal only, on is in a pipe too.",
+        ),
+    ] = "auto"
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is shown and what is written."""
@@ -263,9 +279,6 @@ class OutputOptions:
         Path | None,
         _output("--svg", help="Write a picture of the marked answer to this SVG file."),
     ] = None
-    color: Annotated[
-        ColorChoice, _output("--color", help="Whether to use colour; auto does on a terminal.")
-    ] = "auto"
     quiet: Annotated[bool, _output("--quiet", "-q", help="Print nothing but the answer.")] = False
     verbose: Annotated[
         bool, _output("--verbose", "-v", help="Also print llama.cpp's log and both prompts.")

@@ -99,6 +99,24 @@ VERBS: Mapping[str, str] = MappingProxyType(
     | dict.fromkeys(("trace", "view"), "replay")
 )
 """Verbs that people try, each with the one that is meant."""
+ABSENT: Mapping[str, str] = MappingProxyType(
+    {"serve": "there is no server: blendin run, chat and batch answer on this terminal"}
+    | dict.fromkeys(("ps", "stop", "kill"), "nothing runs in the background")
+    | dict.fromkeys(
+        ("create", "cp", "copy", "alias"), "pairs and names of models are written into models.toml"
+    )
+    | dict.fromkeys(("push", "login", "signin"), "models are never uploaded")
+    | dict.fromkeys(("update", "upgrade"), "update it as it was installed: pip install -U blendin-local")
+)
+"""Verbs of other tools that have no like here, each with the reason."""
+EXPECTED: Mapping[str, str] = MappingProxyType(
+    {
+        "int_parsing": "a whole number",
+        "float_parsing": "a number",
+        "greater_than_equal": "a number that is at least {ge}",
+    }
+)
+"""What is to be given instead of a value, by what pydantic calls the problem with it."""
 
 
 def foreign_option(arguments: Sequence[str], params: Iterable[Any], path: str) -> UsageError | None:
@@ -138,8 +156,13 @@ def unknown_verb(name: str, verbs: Iterable[str]) -> UsageError:
         return UsageError("there is no verb before the question", 'blendin run "the question" answers one')
     if name in VERBS:
         hint = f"blendin {VERBS[name]}" if VERBS[name].startswith("-") else f"did you mean {VERBS[name]}?"
+    elif name in ABSENT:
+        hint = ABSENT[name]
     else:
-        near = difflib.get_close_matches(name, [*known, *VERBS], 2, 0.6)
+        near = [
+            *difflib.get_close_matches(name, known, 2, 0.6),
+            *difflib.get_close_matches(name, VERBS, 1, 0.8),
+        ]
         meant = dict.fromkeys(VERBS.get(verb, verb) for verb in near)
         hint = f"did you mean {' or '.join(meant)}?" if meant else f"there are {', '.join(known)}"
     return UsageError(f"there is no command {name!r}", hint)
@@ -152,8 +175,24 @@ def in_our_words(error: Any) -> UsageError:  # noqa: ANN401 - typer's errors hav
     name = getattr(error, "option_name", None)
     if name is not None and ctx is not None and hasattr(error, "possibilities"):
         return UsageError(f"{path} has no option {name}", _near_options(name, ctx, path))
+    invalid = _invalid_number(error)
+    if invalid is not None:
+        return invalid
     sentence = error.format_message().strip().removesuffix(".").replace("Value error, ", "")
     return UsageError(sentence[:1].lower() + sentence[1:], f"{path} --help lists the options and arguments")
+
+
+def _invalid_number(error: Any) -> UsageError | None:  # noqa: ANN401 - typer's own
+    """The error for a value that is no number, None for another error."""
+    param, problems = getattr(error, "param", None), getattr(error.__cause__, "errors", None)
+    if param is None or problems is None:
+        return None
+    [problem, *_] = problems()
+    expected = EXPECTED.get(problem["type"])
+    if expected is None:
+        return None
+    hint = f"give {expected.format(**problem.get('ctx', {}))}"
+    return UsageError(f"{param.opts[0]} is {problem['input']!r:.60}", hint)
 
 
 def _near_options(name: str, ctx: Any, path: str) -> str:  # noqa: ANN401 - typer's own

@@ -23,9 +23,9 @@ from blendin_local.jobs import inventory
 from blendin_local.jobs.doctor import examine
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
+from blendin_local.models.names import unknown_pair
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import nearest
 from blendin_local.models.store import Progress, Store
 from blendin_local.views.doctor import diagnosis_view
 from blendin_local.views.inventory import ListingView, facts_view, megabytes, pair_view, removal_view
@@ -184,8 +184,7 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
     """Report on the machine and the installation; exit code 4 where llama.cpp cannot be used at all."""
     registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
     if pair and pair not in registry.pairs:
-        near = nearest(pair, registry.pairs)
-        raise UsageError(f"there is no pair {pair!r}", f"did you mean {' or '.join(near)}?" if near else "")
+        raise unknown_pair(pair, registry)
     found = examine(registry, store, pair=pair, offline=is_offline(offline))
     if as_json:
         _print_json(found.to_json())

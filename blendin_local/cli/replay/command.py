@@ -14,7 +14,7 @@ import typer
 
 from blendin_local.cli.common.grouped import grouped
 from blendin_local.cli.common.help import Example
-from blendin_local.cli.common.options import BlendOptions, ColorChoice
+from blendin_local.cli.common.options import BlendOptions, TerminalOptions
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.verb import add_verb
 
@@ -56,16 +56,14 @@ def replay(
     ] = None,
     blend: BlendOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
-    color: Annotated[
-        ColorChoice, typer.Option("--color", help="Whether to use colour; auto does on a terminal.")
-    ] = "auto",
+    terminal: TerminalOptions,
 ) -> None:
     """Decide stored answers again with other settings, without the models."""
-    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415
     from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
-    from blendin_local.views.theme import make_consoles  # noqa: PLC0415
 
-    consoles = make_consoles(color)
+    consoles = open_consoles(terminal)
     report = run_replay(ReplaySpec(trace, blend.settings(), only), on_note=partial(print_note, consoles.err))
     if as_json:
         print_json(report.to_json())

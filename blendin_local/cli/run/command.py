@@ -25,6 +25,7 @@ from blendin_local.cli.common.options import (
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
+    TerminalOptions,
 )
 from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.cli.common.verb import add_verb
@@ -77,9 +78,11 @@ def run(
     sampling: SamplingOptions,
     answer: AnswerOptions,
     output: OutputOptions,
+    terminal: TerminalOptions,
 ) -> None:
     """Answer one question."""
     from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
     from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
 
@@ -91,7 +94,8 @@ def run(
     if output.html is not None:
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
-    with stop_on_interrupt() as interrupt, Outputs.open(output, text) as outputs:
+    consoles = open_consoles(terminal, models.models_file)
+    with stop_on_interrupt() as interrupt, Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
             show_log(outputs.console)
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:

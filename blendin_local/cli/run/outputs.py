@@ -25,8 +25,8 @@ from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
 from blendin_local.views.answer import AnswerPrinter, footer
-from blendin_local.views.streams import close_stdout, lasting_stderr
-from blendin_local.views.theme import make_console
+from blendin_local.views.streams import close_stdout
+from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
@@ -51,9 +51,9 @@ class Sink(Protocol):
 class Screen:
     """The growing answer on stdout, marked where that is a terminal, and a footer on stderr."""
 
-    def __init__(self, out: Console, err: Console) -> None:
-        self._printer = AnswerPrinter(out)
-        self._err = err
+    def __init__(self, consoles: Consoles) -> None:
+        self._printer = AnswerPrinter(consoles.out)
+        self._err = consoles.err
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Nothing is shown before the answer."""
@@ -192,10 +192,9 @@ class Outputs:
 
     @classmethod
     @contextmanager
-    def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
+    def open(cls, options: OutputOptions, question: str, consoles: Consoles) -> Iterator[Outputs]:
         """Open every file first, so that a bad path is an error before the models load."""
-        err = make_console(lasting_stderr(), options.color)
-        err.quiet = options.quiet
+        consoles.err.quiet = options.quiet
         with _opened(options.trace) as trace:
             files: list[Destination] = []
             for path, render in (
@@ -206,7 +205,7 @@ class Outputs:
                     with _opened(path):
                         files.append(Destination(path, Page(path, render)))
             lines = None if trace is None else Destination(options.trace, JsonLines(trace, whole=True))
-            yield cls(_stdout_sink(options, err), err, files, lines)
+            yield cls(_stdout_sink(options, consoles), consoles.err, files, lines)
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Begin every sink."""
@@ -246,12 +245,12 @@ class Outputs:
             file.send(event, *arguments)
 
 
-def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
+def _stdout_sink(options: OutputOptions, consoles: Consoles) -> Sink:
     if options.json:
         return JsonObject(sys.stdout)
     if options.jsonl:
         return JsonLines(sys.stdout)
-    return Screen(make_console(sys.stdout, options.color), err)
+    return Screen(consoles)
 
 
 def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
