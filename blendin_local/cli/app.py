@@ -19,7 +19,7 @@ from blendin_local.cli.batch import command as batch_command
 from blendin_local.cli.bench import command as bench_command
 from blendin_local.cli.chat import command as chat_command
 from blendin_local.cli.check import command as check_command
-from blendin_local.cli.common.completion import rejoin_words
+from blendin_local.cli.common import shells
 from blendin_local.cli.common.failures import as_error, cannot_write
 from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.printing import print_data, print_error, print_json
@@ -33,7 +33,6 @@ from blendin_local.errors import BlendinError
 from blendin_local.views.streams import STDOUT, close_stdout, forgive_encodings, open_missing
 
 INTERRUPTED = 130
-COMPLETION = "_BLENDIN_COMPLETE"  # set by the scripts that typer gives to shells
 EXAMPLES = (
     Example(
         "Ask the demo pair, downloading it first (351 MB)", 'blendin run "Why is the sky blue?" --pair demo'
@@ -93,8 +92,8 @@ def main() -> None:
     """Run the command line; every error ends here as one line and an exit code."""
     open_missing()
     forgive_encodings()
-    if COMPLETION in os.environ:
-        sys.exit(_complete())
+    if shells.ASKED in os.environ:
+        sys.exit(shells.complete(_run_app, os.environ))
     try:
         code = _run_app()
     except KeyboardInterrupt as stop:
@@ -108,15 +107,6 @@ def main() -> None:
             raise
         code = _report(_as_blendin_error(error))
     sys.exit(code)
-
-
-def _complete() -> int | str | None:
-    """Answer a shell that asks for words. Nothing is ever printed into the line being typed."""
-    rejoin_words(os.environ)
-    try:
-        return _run_app()
-    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - without words the shell offers files
-        return 1
 
 
 def _print_stop(error: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """The words that a shell offers when Tab is pressed: models, pairs, methods, benchmarks, values of settings.
 
 Here: one function per kind of value, as typer's `autocompletion` takes it.
-Not here: how words reach a shell (typer), which option takes which (`cli.common.options`, `cli.*.options`),
+Not here: how words reach a shell (`cli.common.shells`), which option takes which (`cli.common.options`, `cli.*.options`),
 completion in a chat (`cli.chat.completion`).
 Nothing here asks a question, uses the network or raises: where the words cannot be found, there are none, and
 the shell offers files.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,11 @@ import typer
 from blendin_local.settings import METHOD_NAMES, Setting
 
 if TYPE_CHECKING:
-    from blendin_local.models.registry import Registry
+    from blendin_local.models.names import KnownNames
 
 Words = list[tuple[str, str]]  # each with a few words about it, which zsh and fish show beside it
 Completer = Callable[[typer.Context, str], Words]
-MAX_ABOUT = 60
+MAX_ABOUT = 60  # characters about a word
 
 
 def quiet(completer: Completer) -> Completer:
@@ -49,66 +49,50 @@ def brief(text: str) -> str:
 @quiet
 def models(ctx: typer.Context, incomplete: str) -> Words:
     """Models by name, those in the cache, and files."""
-    return _with_files(_models(_registry(ctx)), incomplete)
+    return _with_files(_about(_names(ctx).models, "model"), incomplete)
 
 
 @quiet
 def references(ctx: typer.Context, incomplete: str) -> Words:
     """Models and pairs by name, those in the cache, and files."""
-    registry = _registry(ctx)
-    return _with_files([*_pairs(registry), *_models(registry)], incomplete)
+    names = _names(ctx)
+    return _with_files([*_about(names.pairs, "pair"), *_about(names.models, "model")], incomplete)
 
 
 @quiet
 def pairs(ctx: typer.Context, incomplete: str) -> Words:
     """Names of pairs."""
-    return _starting(_pairs(_registry(ctx)), incomplete)
+    return _starting(_about(_names(ctx).pairs), incomplete)
 
 
 @quiet
 def templates(ctx: typer.Context, incomplete: str) -> Words:
     """Names of plain-text templates for the base."""
-    return _starting(((name, "") for name in _registry(ctx).templates), incomplete)
+    return _starting(_about(_names(ctx).templates), incomplete)
 
 
 @quiet
 def pair_list(ctx: typer.Context, incomplete: str) -> Words:
     """Names of pairs, separated by commas."""
-    return _listed(_pairs(_registry(ctx)), incomplete)
+    return _listed(_names(ctx).pairs, incomplete)
 
 
 @quiet
 def method_list(ctx: typer.Context, incomplete: str) -> Words:
     """Names of methods, separated by commas."""
-    return _listed(((name, "") for name in METHOD_NAMES), incomplete)
+    return _listed(METHOD_NAMES, incomplete)
 
 
 @quiet
 def benchmark_list(ctx: typer.Context, incomplete: str) -> Words:
     """Names of benchmarks, separated by commas."""
-    return _listed(((name, "") for name in _benchmarks()), incomplete)
+    return _listed(_benchmarks(), incomplete)
 
 
 @quiet
 def benchmarks(ctx: typer.Context, incomplete: str) -> Words:
     """Names of benchmarks; files, where none begins like that."""
-    return _starting(((name, "") for name in _benchmarks()), incomplete)
-
-
-def rejoin_words(env: MutableMapping[str, str]) -> None:
-    """Put `--method=nud` together, which bash has split into three words (COMP_WORDS, COMP_CWORD)."""
-    words = env.get("COMP_WORDS", "").split("\n")
-    if "=" not in words:
-        return
-    joined: list[str] = []
-    cursor = int(env.get("COMP_CWORD", "0"))
-    for i, word in enumerate(words):
-        if joined and (word == "=" or (i > 1 and words[i - 1] == "=")) and joined[-1].startswith("-"):
-            joined[-1] += word
-            cursor -= i <= int(env["COMP_CWORD"])
-        else:
-            joined.append(word)
-    env["COMP_WORDS"], env["COMP_CWORD"] = "\n".join(joined), str(cursor)
+    return _starting(_about(_benchmarks()), incomplete)
 
 
 def words_of(setting: Setting) -> Completer | None:
@@ -119,27 +103,20 @@ def words_of(setting: Setting) -> Completer | None:
 
     @quiet
     def words(ctx: typer.Context, incomplete: str) -> Words:
-        return _starting(((word, "") for word in known), incomplete)
+        return _starting(_about(known), incomplete)
 
     return words
 
 
-def _registry(ctx: typer.Context) -> Registry:
-    from blendin_local.models.registry import load_registry  # noqa: PLC0415 - `--help` must not wait for it
+def _names(ctx: typer.Context) -> KnownNames:
+    from blendin_local.models.names import known_names  # noqa: PLC0415 - `--help` must not wait for it
 
     explicit = ctx.params.get("models_file") or ctx.params.get("models")
-    return load_registry(Path(explicit) if explicit else None, accept=lambda *_: False)
+    return known_names(Path(explicit) if explicit else None)
 
 
-def _pairs(registry: Registry) -> Words:
-    return [(name, f"pair of {' and '.join(pair.references)}") for name, pair in registry.pairs.items()]
-
-
-def _models(registry: Registry) -> Words:
-    from blendin_local.jobs.inventory import list_models  # noqa: PLC0415
-    from blendin_local.models.store import Store  # noqa: PLC0415
-
-    return [(row.reference, row.about) for row in list_models(registry, Store.default(), everything=True)]
+def _about(words: Iterable[str], about: str = "") -> Words:
+    return [(word, about) for word in words]
 
 
 def _benchmarks() -> Iterable[str]:
@@ -152,15 +129,11 @@ def _starting(words: Iterable[tuple[str, str]], incomplete: str) -> Words:
     return [each for each in words if each[0].startswith(incomplete)]
 
 
-def _listed(words: Iterable[tuple[str, str]], incomplete: str) -> Words:
+def _listed(words: Iterable[str], incomplete: str) -> Words:
     """Words for the last entry of a comma-separated list, each after the entries before it."""
     before, comma, last = incomplete.rpartition(",")
     taken = before.split(",")
-    return [
-        (f"{before}{comma}{word}", about)
-        for word, about in words
-        if word.startswith(last) and word not in taken
-    ]
+    return _about(f"{before}{comma}{word}" for word in words if word.startswith(last) and word not in taken)
 
 
 def _with_files(names: Iterable[tuple[str, str]], incomplete: str) -> Words:
