@@ -1,4 +1,4 @@
-"""Real shells in a pseudo-terminal, with `blendin` on their path and its completion installed, read as a screen."""
+"""Real shells in a pseudo-terminal, with `blendin` on their path and its completion installed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Source = Literal["base", "kept", "changed", "guide"]
+Source = Literal["base", "kept", "changed", "guide", "chosen", "given"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 StoppedBy = Literal["base_end", "guide_end", "stop_string", "max_tokens", "context", "repetition", "user"]
 
@@ -79,7 +79,8 @@ class Step:
         i: Position in the answer, from 0.
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
-            `changed` (asked, another candidate won), `guide` (there is no base).
+            `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (by the user),
+            `given` (text that the answer was begun with).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None if the base was not run.
         guide_top: The guide's likeliest candidate, None if the guide was not asked.
@@ -138,7 +139,8 @@ class BlendSummary:
 
 
 def summarize(steps: Sequence[Step]) -> BlendSummary:
-    """Fold steps into the counts that are always reported together."""
+    """Fold steps into the counts that are always reported together; given text is no step of a model."""
+    steps = [step for step in steps if step.source != "given"]
     alphas = [step.alpha for step in steps if step.alpha is not None]
     return BlendSummary(
         steps=len(steps),
@@ -223,6 +225,12 @@ class Completion:
         return FINISH_REASONS[self.stopped_by]
 
     @property
+    def n_start(self) -> int:
+        """How many leading steps it was begun with: given text, or steps of an earlier answer."""
+        start = self.signature.get("answer_start")
+        return int(start["steps"]) if start else 0
+
+    @property
     def blend(self) -> BlendSummary:
         """How often the guide was asked and changed the outcome."""
         return summarize(self.steps)
@@ -249,6 +257,11 @@ def _answer_html() -> Any:  # noqa: ANN401 - a module
     so that a notebook can display a record (docs/architecture.md).
     """
     return importlib.import_module("blendin_local.reports.answer_html")
+
+
+def replace_step(step: Step, piece: bytes) -> Step:
+    """The step with another candidate that the user chose, and what the models proposed there."""
+    return replace(step, bytes=piece, source="chosen", further=())
 
 
 def shortened(step: Step, n: int) -> Step:

@@ -159,8 +159,8 @@ def counted(number: int, word: str) -> str:
 
 def steps_per_second(completion: Completion) -> float | None:
     """Steps per second of generation; None if no time was measured."""
-    milliseconds = completion.timings.generation_ms
-    return 1000 * len(completion.steps) / milliseconds if milliseconds > 0 and completion.steps else None
+    milliseconds, n_made = completion.timings.generation_ms, len(completion.steps) - completion.n_start
+    return 1000 * n_made / milliseconds if milliseconds > 0 and n_made > 0 else None
 
 
 def footer_items(completion: Completion) -> list[str]:

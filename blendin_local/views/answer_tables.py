@@ -32,6 +32,8 @@ SOURCE_TEXTS: Mapping[Source, str] = {
     "kept": "the guide was asked, and the base's first choice was kept",
     "changed": "the guide was asked and changed the outcome",
     "guide": "the guide answers alone",
+    "chosen": "you chose this candidate",
+    "given": "the answer was begun with this text",
 }
 _WHITE_SPACE_MARKS = "·⏎⇥␍"
 

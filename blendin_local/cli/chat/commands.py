@@ -52,11 +52,6 @@ def run_command(chat: Chat, line: str) -> None:
     command.run(chat, rest.strip())
 
 
-def completions() -> dict[str, tuple[str, ...]]:
-    """What can be typed after each command."""
-    return {name: command.words for name, command in COMMANDS.items()}
-
-
 def _help(chat: Chat, _: str) -> None:
     chat.err.print(
         listing({f"{name} {command.usage}".strip(): command.help for name, command in COMMANDS.items()})

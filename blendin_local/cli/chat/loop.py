@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
-from blendin_local.cli.chat.commands import completions, run_command
+from blendin_local.cli.chat.commands import COMMANDS, run_command
+from blendin_local.cli.chat.completion import ChatCompleter
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
 from blendin_local.cli.chat.state import ChatPair, ChatStart
 from blendin_local.cli.common.failures import as_error
@@ -41,7 +42,7 @@ def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: R
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     running = Chat(pair, start, out, err)
-    reader = reader or _reader(out, err)
+    reader = reader or _reader(running)
     if reader.interactive:
         err.print(_welcome(marks=not err.is_dumb_terminal))
     failures = 0
@@ -97,14 +98,14 @@ def handle_line(chat: Chat, line: str) -> None:
         chat.ask(without_surrogates(line[1:] if line.startswith("//") else line, "the message"))
 
 
-def _reader(out: Console, err: Console) -> Reader:
+def _reader(chat: Chat) -> Reader:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused, not the rest
     if not sys.stdin.isatty():
         return PlainReader(sys.stdin)
-    if err.is_dumb_terminal:
-        return PlainReader(sys.stdin, err.file)
-    return TerminalReader(completions(), color=not out.no_color)
+    if chat.err.is_dumb_terminal:
+        return PlainReader(sys.stdin, chat.err.file)
+    return TerminalReader(ChatCompleter(chat, COMMANDS), color=not chat.out.no_color)
 
 
 def _welcome(*, marks: bool) -> Text:

@@ -1,7 +1,7 @@
 """The words that a shell offers when Tab is pressed: models, pairs, methods, benchmarks, values of settings.
 
 Here: one function per kind of value, as typer's `autocompletion` takes it.
-Not here: how words reach a shell (`cli.common.shells`), which option takes which (`cli.common.options`, `cli.*.options`),
+Not here: how words reach a shell (`cli.common.shells`), which option takes which (`cli.*.options`),
 completion in a chat (`cli.chat.completion`).
 Nothing here asks a question, uses the network or raises: where the words cannot be found, there are none, and
 the shell offers files.

@@ -2,8 +2,8 @@
 
 Here: `complete`, which runs the application for a shell that asks; words that contain = or :.
 Not here: the words (`cli.common.completion`), the scripts that shells run (typer).
-Source: typer's scripts set `_BLENDIN_COMPLETE` to `complete_bash`, `complete_zsh` or `complete_fish`, and the line
-typed so far in COMP_WORDS and COMP_CWORD (bash) or in `_TYPER_COMPLETE_ARGS`.
+Source: typer's scripts set `_BLENDIN_COMPLETE` to `complete_bash`, `complete_zsh` or `complete_fish`, and the
+line typed so far in COMP_WORDS and COMP_CWORD (bash) or in `_TYPER_COMPLETE_ARGS`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _adapted(answer: str, asked: str, before: str) -> str:
     Args:
         answer: What typer prints.
         asked: The shell and what it asks for.
-        before: How the word begins, which typer's words leave out or bash has already: `--method=`, `ollama:`.
+        before: How the word begins: `--method=`, which typer leaves out, or `ollama:`, which bash keeps.
     """
     if not before or not answer.strip():
         return answer
