@@ -12,6 +12,7 @@
     │   ├── QueueFullError  7   too many requests are waiting
     │   └── ServiceStoppedError 7  it is stopping
     ├── WriteError          1   a file cannot be written; everything finished is kept
+    ├── HistoryError        1   the history cannot be read or written
     └── UnforeseenError     1   a bug in one answer among many; the others continue
 
 Here: the classes and their codes.
@@ -138,6 +139,20 @@ class WriteError(BlendinError):
     """A file cannot be written: a full disk, a quota, a device that disappeared."""
 
     code = "cannot_write"
+
+
+class HistoryError(BlendinError):
+    """The file of the history cannot be read or written: damaged, locked, of a newer version.
+
+    Attributes:
+        passing: Whether it may work the next time, because another program holds the file at the moment.
+    """
+
+    code = "history"
+
+    def __init__(self, message: str, hint: str = "", *, passing: bool = False) -> None:
+        super().__init__(message, hint)
+        self.passing = passing
 
 
 class UnforeseenError(BlendinError):

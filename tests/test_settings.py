@@ -20,6 +20,7 @@ from blendin_local.cli.chat.state import ChatHistory, ChatSettings
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
+    HistoryOptions,
     RuntimeOptions,
     SamplingOptions,
     TerminalOptions,
@@ -29,13 +30,14 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.jobs.batch.rows import Row, interpret
 from blendin_local.jobs.evaluation.spec.variants import variants_of
-from blendin_local.models.registry import load_registry, terminal_settings
+from blendin_local.models.registry import history_settings, load_registry, terminal_settings
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import (
     SURFACES,
     AnswerSettings,
     BlendSettings,
     Excluded,
+    HistorySettings,
     ModelSettings,
     SamplingSettings,
     TerminalSettings,
@@ -51,6 +53,7 @@ TABLES = {
     "answer": AnswerSettings,
     "base_settings": ModelSettings,
     "terminal": TerminalSettings,
+    "history": HistorySettings,
 }
 OPTIONS = {
     "blend": BlendOptions,
@@ -58,6 +61,7 @@ OPTIONS = {
     "answer": AnswerOptions,
     "base_settings": RuntimeOptions,
     "terminal": TerminalOptions,
+    "history": HistoryOptions,
 }
 EVERY = [
     pytest.param(part, each, id=f"{part}-{each.field}")
@@ -108,6 +112,9 @@ def by_option(part, each, value):
 
 def by_file(part, each, value, folder):
     path = folder / "pairs.toml"
+    if part == "history":
+        path.write_text(f"[history]\n{each.on('toml')} = {json.dumps(value)}\n")
+        return getattr(HistorySettings(**history_settings(path, env={}, cwd=folder)), each.field)
     if part == "terminal":
         path.write_text(f"[terminal]\n{each.on('toml')} = {json.dumps(value)}\n")
         return getattr(TerminalSettings(**terminal_settings(path, env={}, cwd=folder)), each.field)

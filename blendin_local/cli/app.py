@@ -25,6 +25,7 @@ from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.printing import print_data, print_error, print_json
 from blendin_local.cli.common.verb import Verbs, with_examples
 from blendin_local.cli.eval import command as eval_command
+from blendin_local.cli.logs import command as logs_command
 from blendin_local.cli.manage import command as manage_command
 from blendin_local.cli.replay import command as replay_command
 from blendin_local.cli.run import command as run_command
@@ -47,6 +48,7 @@ COMMANDS = (
     batch_command,
     check_command,
     tune_command,
+    logs_command,
     replay_command,
     eval_command,
     bench_command,

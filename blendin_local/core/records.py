@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -272,3 +272,20 @@ def shortened(step: Step, n: int) -> Step:
         return replace(step, candidates=None, further=further)
     heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
     return replace(step, candidates=CandidateLists(*heads), further=further)
+
+
+def with_shortened_steps(completion: Completion, n: int) -> Completion:
+    """The completion with the first `n` candidates of each list of each step, none for 0."""
+    steps = tuple(shortened(step, n) for step in completion.steps)
+    return replace(completion, steps=steps, end=completion.end and shortened(completion.end, n))
+
+
+def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+    """The steps that make up the answer's text, with their text, less a stop string cut off at the end."""
+    left = len(completion.text)
+    for step in completion.steps:
+        text = step.text[:left]
+        if not text:
+            return
+        yield step, text
+        left -= len(text)

@@ -54,6 +54,7 @@ _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
 _OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
+_OF_THE_HISTORY = Excluded("it is about what one person keeps, and is fixed for a command")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
 
@@ -320,6 +321,23 @@ class TerminalSettings:
     )
     plain: bool = _screen(
         False, "Show the raw text of answers instead of rendered Markdown.", env="BLENDIN_PLAIN"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """What the command line keeps of questions and answers; `[history]` in models.toml."""
+
+    log: bool = setting(
+        True,
+        "Keep the question and the answer in the history, which blendin logs shows.",
+        chat=_OF_THE_HISTORY,
+        save=_OF_THE_HISTORY,
+        row=_OF_THE_HISTORY,
+        sweep=_OF_THE_HISTORY,
     )
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from rich.segment import Segments
 from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
+from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
@@ -52,6 +53,15 @@ STOP_TEXTS: Mapping[StoppedBy, StopText] = {
 }
 
 
+PROB_BANDS: Mapping[str, float] = {
+    "prob.high": 0.8,
+    "prob.medium": 0.4,
+    "prob.low": 0.1,
+    "prob.lowest": 0.0,
+}
+"""The smallest top-1 probability of each style of the view `prob`."""
+
+
 def top1_prob(step: Step) -> float | None:
     """Top-1 probability of the base, or of the guide where it answers alone; None if neither is known."""
     leading = step.base_top or step.guide_top
@@ -65,8 +75,7 @@ def style_of(step: Step, view: View = "source") -> str:
     p = top1_prob(step)
     if view == "plain" or p is None:
         return "none"
-    bands = ((0.8, "prob.high"), (0.4, "prob.medium"), (0.1, "prob.low"), (0.0, "prob.lowest"))
-    return next(style for min_p, style in bands if p >= min_p)
+    return next(style for style, min_p in PROB_BANDS.items() if p >= min_p)
 
 
 def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = "styles") -> Text:
@@ -144,14 +153,6 @@ class AnswerPrinter:
             write_utf8(self._console.file, "\n")
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share in per cent, such as `22.5 %`; `<0.1 %` for what would round to zero."""
-    smallest = 10.0**-digits
-    if 0 < share * 100 < smallest / 2:
-        return f"<{smallest:.{digits}f} %"
-    return f"{share * 100:.{digits}f} %"
-
-
 def counted(number: int, word: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
@@ -169,37 +170,44 @@ def footer_items(completion: Completion) -> list[str]:
     return [
         *([] if rate is None else [f"{rate:.1f} tok/s"]),
         counted(blend.steps, "step"),
-        f"{percent(blend.intervention_rate)} asked",
+        f"{percent(blend.intervention_rate)} asked{' (!)' if is_excessive(completion) else ''}",
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
 
 
-def footer(completion: Completion, width: int = 0) -> Text:
+def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:
     """The line below an answer, with the paper's warning if the guide was asked too often.
 
     Args:
         completion: The answer.
         width: Columns to wrap at, between items only; 0 leaves wrapping to the terminal.
+        warn: Whether to write the warning in full; the sign (!) behind the rate is always there.
     """
     shown = Text(_flow(footer_items(completion), width), style="footer")
-    warning = excess_warning(completion)
+    warning = excess_warning(completion) if warn else ""
     return Text("\n").join([shown, Text(warning, style="warning")]) if warning else shown
 
 
-def excess_warning(completion: Completion) -> str:
-    """What more than 20 % of asked steps means (paper, section 3.2); empty if there were fewer.
+def is_excessive(completion: Completion) -> bool:
+    """Whether the guide was asked too often (paper, section 3.2).
 
     It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
     """
     gated = completion.signature.get("blend", {}).get("method") not in UNGATED
-    if not gated or completion.blend.intervention_rate <= EXCESSIVE_INTERVENTION_RATE:
+    return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
+
+
+def excess_warning(completion: Completion) -> str:
+    """What more than 20 % of asked steps means; empty if there were fewer."""
+    if not is_excessive(completion):
         return ""
-    limit = f"{EXCESSIVE_INTERVENTION_RATE * 100:.0f} %"
+    limit = percent(EXCESSIVE_INTERVENTION_RATE, 0)
     return (
-        f"Warning: the guide was asked at over {limit} of the steps; such answers tend to be worse."
-        " Compare the methods base and guide, or try a lower threshold or a fixed alpha (0.3 to 0.7)."
+        f"Warning (!): the guide was asked at over {limit} of the steps; such"
+        " answers tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed"
+        " alpha (0.3 to 0.7)."
     )
 
 

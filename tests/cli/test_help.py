@@ -54,7 +54,11 @@ def test_every_default_is_shown(verb, param):
     named = re.compile(rf".*{re.escape(param.opts[0])}\b")
     entry = next(filter(named.match, _entries(help_of(verb, 300))), "")
     value = param.default
-    if param.param_type_name == "option" and param.opts[0].startswith("--") and value not in (None, False, ""):
+    if (
+        param.param_type_name == "option"
+        and param.opts[0].startswith("--")
+        and value not in (None, False, "")
+    ):
         assert f"(default {'on' if value is True else value})" in entry
     assert not re.search(r"[Dd]efault:|\[default", entry)
     for facts in re.findall(r"\(([^()]*default [^()]*)\)", entry):

@@ -116,6 +116,30 @@ def test_the_theme_follows_the_background_or_the_user(open_screen, variables, co
     assert "\x1b[1;4;38;5;24magain\x1b[0m" in screen.raw
 
 
+def test_the_warning_is_whole_once_and_then_a_sign(open_screen):
+    """Every footer above 20 % has the sign; the sentence comes with the first one only."""
+    screen = open_screen()
+    screen.send("one\r")
+    screen.wait_for("Warning (!)")
+    screen.send("two\r")
+    screen.wait_for("Re: two")
+    screen.send("/stats\r")
+    screen.wait_for("all")
+    assert screen.text().count("50.0 % asked (!)") >= 2
+    assert screen.text().count("Warning") == 1
+
+
+def test_choosing_a_view_shows_its_legend(open_screen):
+    """/view prob explains the marks, and /view alone all of them; so does the welcome."""
+    screen = open_screen()
+    assert "changed by the guide · kept though the guide was asked" in screen.text()
+    screen.send("/view prob\r")
+    screen.wait_for("80 % or more · from 40 % · from 10 % · below 10 %")
+    screen.send("/view\r")
+    screen.wait_for("/view plain")
+    assert screen.text().count("kept though the guide was asked") == 2
+
+
 def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
     """Where no style can be shown, brackets mark the changed word, and the legend shows them."""
     screen = open_screen(TERM="dumb", BLENDIN_MARKS="on")

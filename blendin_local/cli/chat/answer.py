@@ -12,12 +12,13 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer, Turn
+from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import theme_of
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer
+from blendin_local.history.records import Turn
+from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
 from blendin_local.views.theme import dress
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
@@ -38,13 +39,14 @@ class Chat:
 
     def __init__(self, pair: ChatPair, start: ChatStart, out: Console, err: Console) -> None:
         self.pair = pair
-        self.history = ChatHistory(start.system, start.settings)
+        self.history = ChatHistory(start.system, start.settings, list(start.turns))
         self.methods = start.methods
         self.out = out
         self.err = err
         self.leaving = False
         self.stopped = False
         self._notices_shown: set[str] = set()
+        self._warned = False  # that the guide was asked too often: once is enough
 
     def ask(self, question: str) -> Turn | None:
         """Answer a question and add the turn; an interrupted answer is kept as far as it got.
@@ -139,7 +141,9 @@ class Chat:
 
     def _after(self, completion: Completion) -> None:
         if self.err.is_terminal:
-            self.err.print(footer(completion, self.err.width), "", sep="\n")
+            warn = is_excessive(completion) and not self._warned
+            self._warned = self._warned or warn
+            self.err.print(footer(completion, self.err.width, warn=warn), "", sep="\n")
         for notice in completion.notices:
             if notice not in self._notices_shown:
                 self._notices_shown.add(notice)

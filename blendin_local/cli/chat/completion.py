@@ -72,7 +72,7 @@ def _step(chat: Chat, rest: str) -> Iterator[Completion]:
 
 
 ARGUMENTS: Mapping[str, Callable[[Chat, str], Iterator[Completion]]] = {"/set": _setting, "/why": _step}
-FILES = ("/load", "/save")
+FILES = ("/load", "/save", "/save!")
 
 
 def _starting(words: Words, begun: str) -> Iterator[Completion]:

@@ -83,13 +83,14 @@ class TerminalReader:
     Args:
         completer: Completes the line.
         color: Whether colours may be used.
+        keep_lines: Whether lines are kept for recall in the next chat.
     """
 
     interactive = True
 
-    def __init__(self, completer: Completer, *, color: bool = True) -> None:
+    def __init__(self, completer: Completer, *, color: bool = True, keep_lines: bool = True) -> None:
         self._session: PromptSession[str] = PromptSession(
-            history=open_history(),
+            history=open_history() if keep_lines else InMemoryHistory(),
             completer=completer,
             complete_while_typing=True,
             reserve_space_for_menu=4,

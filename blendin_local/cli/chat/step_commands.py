@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+from rich.text import Text
+
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import last_completion
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
 from blendin_local.views.answer import AnswerPrinter, View, footer
 from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
+from blendin_local.views.legend import legend
+from blendin_local.views.theme import mark_kind
 
 MAX_DIGITS = 10  # of a step's number
 VIEWS: tuple[View, ...] = get_args(View)
@@ -53,13 +57,17 @@ def tokens(chat: Chat, which: str) -> None:
 
 
 def view(chat: Chat, name: str) -> None:
-    """Choose what the marks show, and show the last answer so."""
+    """Choose what the marks show, and show the last answer so; without a name, explain the marks."""
+    marks, width = mark_kind(chat.out), chat.err.width
+    if not name:
+        for each in VIEWS:
+            chat.err.print(Text(f"/view {each}", style="heading"), legend(each, marks, width), sep="\n")
+        return
     chosen = next((each for each in VIEWS if each == name), None)
     if chosen is None:
-        raise UsageError(
-            f"there is no view {name!r}" if name else "/view needs a name", f"one of {', '.join(VIEWS)}"
-        )
+        raise UsageError(f"there is no view {name!r}", f"one of {', '.join(VIEWS)}")
     chat.history.settings = replace(chat.history.settings, view=chosen)
+    chat.err.print(legend(chosen, marks, width))
     if chat.err.is_terminal and chat.history.completions:
         printer = AnswerPrinter(chat.err, chosen)
         for step in chat.history.completions[-1].steps:
@@ -73,4 +81,4 @@ def stats(chat: Chat, _: str) -> None:
     if not answers:
         raise UsageError("there is no answer yet", "ask something first")
     chat.err.print(stats_table(answers))
-    chat.err.print(footer(answers[-1], chat.err.width))
+    chat.err.print(footer(answers[-1], chat.err.width, warn=False))

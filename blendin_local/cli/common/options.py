@@ -9,7 +9,7 @@ An option left out is None, so that the pair's own value, then the default, can 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from blendin_local.errors import UsageError
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
+    HistorySettings,
     ModelSettings,
     SamplingSettings,
     Setting,
@@ -73,6 +74,11 @@ class SettingOptions:
     def with_default(self, **options: Any) -> Self:  # noqa: ANN401 - a value per option
         """The same with these values for options that were not given."""
         return self.having(**{name: value for name, value in options.items() if getattr(self, name) is None})
+
+    def only(self, names: Collection[str]) -> Self:
+        """The same with only the options of these names, the others as if they were not given."""
+        group: Any = self
+        return self.having(**{each.name: None for each in fields(group) if each.name not in names})
 
     def _fields(self, settings: Iterable[Setting], role: str = "") -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -289,6 +295,11 @@ class OutputOptions:
             raise UsageError(
                 "--json and --jsonl exclude each other", "--json for the whole answer, --jsonl for its steps"
             )
+
+
+@options_of(HistorySettings, "Output")
+class HistoryOptions(SettingOptions):
+    """What is kept in the history."""
 
 
 @dataclass(frozen=True)

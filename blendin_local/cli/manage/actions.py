@@ -17,6 +17,7 @@ from rich.console import Console
 
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import DownloadBars, download_bars
+from blendin_local.cli.common.history import keeps_history
 from blendin_local.cli.common.printing import print_data, print_json
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
 from blendin_local.jobs import inventory, removal
@@ -229,7 +230,8 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
     registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
     if pair and pair not in registry.pairs:
         raise unknown_pair(pair, registry)
-    found = examine(registry, store, pair=pair, offline=is_offline(offline))
+    keeps = keeps_history(models_file=models_file)
+    found = examine(registry, store, pair=pair, offline=is_offline(offline), keeps_history=keeps)
     if as_json:
         _print_json(found.to_json())
     else:

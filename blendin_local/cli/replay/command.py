@@ -40,7 +40,7 @@ def replay(
         Path,
         typer.Argument(
             metavar="TRACE",
-            help="A trace, the output of run --json, or the answers of batch --steps.",
+            help="A trace, a saved chat, the output of run --json or logs ID --json, or of batch --steps.",
             show_default=False,
         ),
     ],

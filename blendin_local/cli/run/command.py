@@ -20,6 +20,7 @@ from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
+    HistoryOptions,
     ModelOptions,
     OutputOptions,
     RuntimeOptions,
@@ -79,11 +80,14 @@ def run(
     answer: AnswerOptions,
     output: OutputOptions,
     terminal: TerminalOptions,
+    history: HistoryOptions,
 ) -> None:
     """Answer one question."""
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
+    from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415
     from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
 
     if prompt is not None and question is not None:
@@ -95,6 +99,7 @@ def run(
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
     consoles = open_consoles(terminal, models.models_file)
+    keeps = keeps_history(history, models.models_file)
     with stop_on_interrupt() as interrupt, Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
             show_log(outputs.console)
@@ -106,6 +111,8 @@ def run(
             outputs.begin(session.prompts(text), stream.signature)
             for step, shown in stream.shown():
                 outputs.step(step, shown)
+            if keeps:
+                keep_answer(text, stream.completion, options, session, outputs.console)
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -19,7 +18,7 @@ from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
-from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
@@ -225,9 +224,7 @@ class Outputs:
             WriteError: A sink could not be written; the others are complete.
         """
         self._send_to_trace("finish", completion)
-        steps = tuple(shortened(step, self._kept) for step in completion.steps)
-        end = completion.end and shortened(completion.end, self._kept)
-        self._send("finish", replace(completion, steps=steps, end=end))
+        self._send("finish", with_shortened_steps(completion, self._kept))
         destinations = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
         if failures := [each.failure for each in destinations if each.failure]:
             raise failures[0]
