@@ -14,7 +14,8 @@ import pytest
 
 from tests.paths import ROOT
 
-WAIT_S = 30
+WAIT_S = 20
+TABS = 3  # the first may meet a shell that is not ready yet
 PROMPT = "ready> "
 SHELLS = {
     "bash": (["--noprofile", "-i"], f"PS1='{PROMPT}'\nbind 'set bell-style none'\n"),
@@ -63,30 +64,24 @@ class Shell:
             codec_errors="replace",
         )
         self._screen.write_process_input = self._child.send
-        self.wait_for(PROMPT.strip())
+        self.wait_for(PROMPT.strip(), WAIT_S)
 
-    def tab(self, line, *words, tabs=2):
-        """Type a line and press Tab until all words stand on the screen; returns the screen."""
+    def tab(self, line, shown):
+        """Type a line and press Tab until `shown` stands on the screen."""
         self._child.send(line)
-        self.wait_for(line.split()[-1])
-        for _ in range(tabs):
+        self.wait_for(line, WAIT_S)
+        for _ in range(TABS):
             self._child.send("\t")
-            self._settle()
-        return self.wait_for(*words)
+            if shown in self.wait_for(shown, WAIT_S / TABS, must=False):
+                return
+        raise AssertionError(f"{shown!r} did not come:\n{self.text()}")
 
-    def clear(self):
-        """Give the line up."""
-        self._child.send("\x03")
-        self._settle()
-        self._child.send("clear\r")
-        self._settle()
-
-    def wait_for(self, *words):
-        end = time.monotonic() + WAIT_S
-        while not all(word in self.text() for word in words):
-            if time.monotonic() > end:
-                raise AssertionError(f"{words!r} did not come:\n{self.text()}")
-            self._read(0.2)
+    def wait_for(self, text, seconds, *, must=True):
+        """Read until `text` stands on the screen; returns the screen."""
+        end = time.monotonic() + seconds
+        while text not in self.text() and time.monotonic() < end:
+            self._read()
+        assert not must or text in self.text(), f"{text!r} did not come:\n{self.text()}"
         return self.text()
 
     def text(self):
@@ -95,19 +90,12 @@ class Shell:
     def close(self):
         self._child.close(force=True)
 
-    def _settle(self):
-        """Read until nothing has come for a while: longer than a completion takes."""
-        quiet = 0
-        while quiet < 20:
-            quiet = 0 if self._read(0.1) else quiet + 1
-
-    def _read(self, timeout):
+    def _read(self):
         try:
-            part = self._child.read_nonblocking(4096, timeout=timeout)
+            part = self._child.read_nonblocking(4096, timeout=0.2)
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return ""
+            return
         self._stream.feed(part)
-        return part
 
 
 def _environment(home):
