@@ -10,18 +10,24 @@ milliseconds, so that several chats wait for each other no longer than that.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blendin_local.errors import HistoryError, UsageError
 from blendin_local.files import open_private_fd
 from blendin_local.paths import require_file
 
+if TYPE_CHECKING:
+    import sqlite3
+
 APPLICATION_ID = 0x424C4E44  # "BLND", in the header of the file
 TIMEOUT_S = 3.0  # how long to wait for another process
 DIRECTORY_MODE = 0o700
+MOVE = "move it away; the next answer begins a new one"
+HINT = "check it, or set BLENDIN_HISTORY to another file; BLENDIN_NO_HISTORY=1 keeps none"
+_PRIMARY_CODE = 0xFF  # of an extended result code
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -74,7 +80,11 @@ def open_database(
         HistoryError: It cannot be opened, read or written, or another program or a newer version wrote it.
     """
     try:
-        _prepare(path)
+        import sqlite3  # noqa: PLC0415 - some builds of Python lack it, and a chat must not need it
+    except ImportError as error:
+        raise HistoryError("this Python was built without sqlite3, so there is no history") from error
+    _prepare(path)
+    try:
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
@@ -85,10 +95,6 @@ def open_database(
             connection.close()
     except sqlite3.Error as error:
         raise _failure(path, error) from error
-    except OSError as error:
-        raise HistoryError(f"the history {path} cannot be opened: {error.strerror or error}", MOVE) from error
-    except UsageError as error:  # a directory, a pipe, a device
-        raise HistoryError(f"the history cannot be kept: {error.message}", MOVE) from error
 
 
 @contextmanager
@@ -109,13 +115,16 @@ def _prepare(path: Path) -> None:
 
     No connection of this process may be open: closing a file descriptor would drop its locks.
     """
-    require_file(path)
-    path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     try:
+        require_file(path)
+        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         os.close(open_private_fd(path, os.O_RDWR | os.O_CREAT))
-    except OSError:
-        if os.access(path, os.W_OK) or not os.access(path, os.R_OK):  # a read-only file can still be read
-            raise
+    except UsageError as error:  # a directory, a pipe, a device
+        raise HistoryError(f"the history cannot be kept: {error.message}", HINT) from error
+    except OSError as error:
+        if os.access(path, os.R_OK) and not os.access(path, os.W_OK):
+            return  # a read-only file can still be read
+        raise HistoryError(f"the history {path} cannot be opened: {error.strerror or error}", HINT) from error
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
@@ -159,20 +168,18 @@ def _foreign(path: Path) -> HistoryError:
     )
 
 
-MOVE = "check it, or set BLENDIN_HISTORY to another file; BLENDIN_NO_HISTORY=1 keeps none"
-_REASONS = {
-    sqlite3.SQLITE_BUSY: ("is locked by another program", "try again when that has finished"),
-    sqlite3.SQLITE_LOCKED: ("is locked by another program", "try again when that has finished"),
-    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space"),
-    sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only", MOVE),
-    sqlite3.SQLITE_NOTADB: ("is damaged or not a database", "move it away; the next answer begins a new one"),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", "move it away; the next answer begins a new one"),
-}
-_PRIMARY_CODE = 0xFF  # of an extended result code
-
-
 def _failure(path: Path, error: sqlite3.Error) -> HistoryError:
+    import sqlite3  # noqa: PLC0415 - `open_database` has it by now
+
+    locked = ("is locked by another program", "try again when that has finished")
+    reasons = {
+        sqlite3.SQLITE_BUSY: locked,
+        sqlite3.SQLITE_LOCKED: locked,
+        sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space"),
+        sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only", HINT),
+        sqlite3.SQLITE_NOTADB: ("is damaged or not a database", MOVE),
+        sqlite3.SQLITE_CORRUPT: ("is damaged", MOVE),
+    }
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
-    reason, hint = _REASONS.get(code, (f"cannot be used: {error}", MOVE))
-    passing = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-    return HistoryError(f"the history {path} {reason}", hint, passing=passing)
+    reason, hint = reasons.get(code, (f"cannot be used: {error}", HINT))
+    return HistoryError(f"the history {path} {reason}", hint, passing=reason == locked[0])

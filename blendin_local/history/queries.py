@@ -9,18 +9,22 @@ less than a second.
 from __future__ import annotations
 
 import json
+import os
 import re
-import sqlite3
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blendin_local.core.records import Completion
 from blendin_local.errors import HistoryError, UsageError
 from blendin_local.history.database import open_database, transaction
 from blendin_local.history.records import Context, Conversation, KeptTurn, Listed, Opening, Turn, unpacked
+
+if TYPE_CHECKING:
+    import sqlite3
 
 BEFORE_CHARS, FOUND_CHARS = 20, 120  # of the text around what a search found
 NOT_A_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error, RecursionError)
@@ -184,7 +188,7 @@ def clear(path: Path) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
     """The file, None where there is none: reading creates nothing."""
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists it never raises
         yield None
         return
     with open_database(path) as database:

@@ -7,14 +7,17 @@ Not here: the file (`history.database`), reading it (`history.queries`).
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blendin_local.errors import HistoryError
 from blendin_local.history.database import TIMEOUT_S, open_database, transaction
 from blendin_local.history.records import Context, Conversation, Opening, Turn, packed
+
+if TYPE_CHECKING:
+    import sqlite3
 
 TIMEOUT_AFTER_FAILURE_S = 0.1  # a file that was locked before is not waited for again
 DELETED = 0  # the number of a turn that was written and then deleted by somebody else

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.settings import ModelSettings, require_between
 
@@ -28,7 +28,7 @@ class PairSetup:
     Attributes:
         base: The base's file, None if only the guide is used.
         guide: The guide's file, None if only the base is used.
-        template: The plain-text template in which the base reads a conversation.
+        template: The plain-text template in which the base reads a conversation, or its own chat template.
         base_settings: How llama.cpp runs the base.
         guide_settings: How it runs the guide.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -45,7 +45,7 @@ class PairSetup:
 
     base: Path | None
     guide: Path | None
-    template: PlainTemplate
+    template: BaseTemplate
     base_settings: ModelSettings = field(default_factory=ModelSettings)
     guide_settings: ModelSettings = field(default_factory=ModelSettings)
     guide_template: str | None = None

@@ -1,13 +1,13 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, the append-only `AnswerPrinter`, `footer` with its warning, and `STOP_TEXTS`.
+Here: `styled_step`, `shown_steps`, the append-only `AnswerPrinter`, `footer` with its warning, `STOP_TEXTS`.
 Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 All are pure functions from records to rich texts, except the printer, which writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,6 +101,18 @@ def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = 
     shown = Text(safe, end="")
     shown.stylize(style, start, end)
     return shown
+
+
+def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+    """Each step with the part of its text that is in the answer, then END if it won."""
+    left = len(completion.text)
+    for step in completion.steps:
+        text = step.text[:left]
+        left -= len(text)
+        if text:
+            yield step, text
+    if completion.end is not None:
+        yield completion.end, ""
 
 
 ASCII_MARKS: Mapping[str, tuple[str, str]] = {

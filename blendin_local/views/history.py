@@ -70,7 +70,7 @@ def when(time: str, *, wide: bool = True) -> str:
 
 def print_conversation(conversation: Conversation, consoles: Consoles) -> None:
     """Print every turn to stdout, and what the conversation is to stderr."""
-    consoles.err.print(heading(conversation))
+    consoles.err.print(Text(title(conversation), style="notice"))
     system = conversation.context.system
     if system:
         consoles.err.print(Text(f"system: {system}", style="notice"))
@@ -80,18 +80,18 @@ def print_conversation(conversation: Conversation, consoles: Consoles) -> None:
         print_turn(kept.turn, consoles.out)
 
 
-def heading(conversation: Conversation) -> Text:
-    """`Conversation 12 of 2026-03-31 14:02 with demo: 3 turns`."""
+def title(conversation: Conversation) -> str:
+    """`conversation 12 of 2026-03-31 14:02 with demo: 3 turns`."""
     name = label(pair_name(conversation.opening))
     turns = counted(len(conversation.standing), "turn")
     started = when(conversation.started)
-    return Text(f"Conversation {conversation.id} of {started} with {name}: {turns}", style="notice")
+    return f"conversation {conversation.id} of {started} with {name}: {turns}"
 
 
 def print_turn(turn: Turn, out: Console) -> None:
     """Print a question and its answer as they stood in the chat."""
     if out.is_terminal:
-        out.print(Text(f"> {turn.question}", style="prompt"))
+        out.print(Text(f"> {turn.question}", style="prompt"), soft_wrap=True)
     else:
         write_utf8(out.file, f"> {turn.question}\n")
     printer = AnswerPrinter(out)

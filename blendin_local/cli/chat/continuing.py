@@ -23,7 +23,7 @@ from blendin_local.errors import UsageError
 from blendin_local.history.place import history_file
 from blendin_local.history.queries import newest, read
 from blendin_local.history.records import Conversation
-from blendin_local.views.history import heading, print_turn
+from blendin_local.views.history import print_turn, title
 from blendin_local.views.theme import Consoles
 
 NAMES = frozenset({"pair", "base", "guide", "untuned"})  # one of them given means other models
@@ -129,6 +129,6 @@ def _known(group: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def show_earlier(conversation: Conversation, consoles: Consoles) -> None:
     """Say what is continued; on a terminal show its last turn too."""
-    consoles.err.print(Text("Going on with: ", style="notice").append_text(heading(conversation)))
+    consoles.err.print(Text(f"Going on with {title(conversation)}", style="notice"))
     if conversation.standing and consoles.out.is_terminal:
         print_turn(conversation.standing[-1].turn, consoles.out)

@@ -20,7 +20,8 @@ from blendin_local.views.answer import counted
 
 def save_chat(chat: Chat, text: str) -> None:
     """Save the conversation to a file; at a terminal a file that exists is replaced after a yes."""
-    _save(chat, _path(text, "/save"), lambda question: can_ask(chat.err) and ask(question, chat.err))
+    confirm = (lambda question: ask(question, chat.err)) if can_ask(chat.err) else None
+    _save(chat, _path(text, "/save"), confirm)
 
 
 def save_chat_over(chat: Chat, text: str) -> None:
@@ -28,9 +29,10 @@ def save_chat_over(chat: Chat, text: str) -> None:
     _save(chat, _path(text, "/save!"), lambda _: True)
 
 
-def _save(chat: Chat, path: Path, confirm: Callable[[str], bool]) -> None:
-    save(chat.history, path, confirm)
-    chat.notice(f"Saved {counted(len(chat.history.turns), 'turn')} to {path}.")
+def _save(chat: Chat, path: Path, confirm: Callable[[str], bool] | None) -> None:
+    saved = save(chat.history, path, confirm)
+    turns = counted(len(chat.history.turns), "turn")
+    chat.notice(f"Saved {turns} to {path}." if saved else f"Not saved; {path} is as it was.")
 
 
 def load_chat(chat: Chat, text: str) -> None:

@@ -41,13 +41,16 @@ def settings_to_json(settings: ChatSettings) -> dict[str, dict[str, Any]]:
     }
 
 
-def save(history: ChatHistory, path: Path, confirm: Callable[[str], bool] = lambda _: False) -> None:
+def save(history: ChatHistory, path: Path, confirm: Callable[[str], bool] | None = None) -> bool:
     """Write the conversation; an older one is replaced whole after a yes, another kind of file never.
 
     Args:
         history: The conversation.
         path: The file.
-        confirm: Asked whether a saved conversation may be replaced; by default it may not.
+        confirm: Asked whether a saved conversation may be replaced; None refuses.
+
+    Returns:
+        Whether it was written: False after a no.
 
     Raises:
         UsageError: The file cannot be written, holds something else, or may not be replaced.
@@ -56,13 +59,14 @@ def save(history: ChatHistory, path: Path, confirm: Callable[[str], bool] = lamb
     lines = [head, *_messages(history)]
     require_file(path)
     try:
-        if path.exists() and path.stat().st_size:
-            _require_replaceable(path, confirm)
+        if path.exists() and path.stat().st_size and not _may_replace(path, confirm):
+            return False
         write_atomic(path, ((json.dumps(line, ensure_ascii=False) + "\n").encode() for line in lines))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     except ValueError as error:  # a path that ends in no name
         raise UsageError(f"{path} is not the name of a file", "choose another name") from error
+    return True
 
 
 def _messages(history: ChatHistory) -> Iterator[dict[str, Any]]:
@@ -78,11 +82,12 @@ def _messages(history: ChatHistory) -> Iterator[dict[str, Any]]:
         yield answer
 
 
-def _require_replaceable(path: Path, confirm: Callable[[str], bool]) -> None:
+def _may_replace(path: Path, confirm: Callable[[str], bool] | None) -> bool:
     if not _is_ours(path):
         raise UsageError(f"{path} exists and is not a saved chat", "choose another name")
-    if not confirm(f"{path} exists. Replace it?"):
+    if confirm is None:
         raise UsageError(f"{path} exists and was not replaced", f"/save! {path} replaces it")
+    return confirm(f"{path} exists. Replace it?")
 
 
 def _is_ours(path: Path) -> bool:

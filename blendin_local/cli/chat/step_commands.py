@@ -15,7 +15,7 @@ from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import last_completion
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
-from blendin_local.views.answer import AnswerPrinter, View, footer
+from blendin_local.views.answer import AnswerPrinter, View, footer, shown_steps
 from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
@@ -70,8 +70,8 @@ def view(chat: Chat, name: str) -> None:
     chat.err.print(legend(chosen, marks, width))
     if chat.err.is_terminal and chat.history.completions:
         printer = AnswerPrinter(chat.err, chosen)
-        for step in chat.history.completions[-1].steps:
-            printer.feed(step, step.text)
+        for step, shown in shown_steps(chat.history.completions[-1]):
+            printer.feed(step, shown)
         printer.finish()
 
 

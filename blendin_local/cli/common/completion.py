@@ -67,8 +67,8 @@ def pairs(ctx: typer.Context, incomplete: str) -> Words:
 
 @quiet
 def templates(ctx: typer.Context, incomplete: str) -> Words:
-    """Names of plain-text templates for the base."""
-    return _starting(_about(_names(ctx).templates), incomplete)
+    """Names of templates for the base, and `chat`, which is its own."""
+    return _starting(_about([*_names(ctx).templates, "chat"]), incomplete)
 
 
 @quiet

@@ -189,7 +189,8 @@ class ModelOptions:
             metavar="NAME",
             autocompletion=completion.templates,
             show_default="that of the base in models.toml, else qa",
-            help="Plain-text template for the base's prompt, by its name in models.toml.",
+            help="Plain-text template for the base's prompt, by its name in models.toml; chat is the chat "
+            "template in the base's own file.",
         ),
     ] = None
     base_prompt_file: Annotated[

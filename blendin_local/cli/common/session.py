@@ -28,6 +28,7 @@ from blendin_local.models.references import Resolved
 from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files, resolve_pair
+from blendin_local.pair.roles import check_roles
 from blendin_local.settings import AnswerSettings
 
 
@@ -139,7 +140,10 @@ def open_session(
         every_model: Whether to open every model that is named, also if the method needs fewer.
     """
     resolved = settle(options, err, every_model=every_model)
-    paths = locate_files(resolved, None, interaction(err))
+    to_user = interaction(err)
+    paths = locate_files(resolved, None, to_user)
+    for notice in check_roles(resolved, paths):
+        to_user.note(f"note: {notice}")
     with Pair(resolved.setup.with_files(paths), should_stop) as pair:
         yield Session(pair, resolved, resolved.answer)
 
