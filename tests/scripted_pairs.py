@@ -5,16 +5,19 @@ Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
 from blendin_local.cli.common.screen import open_consoles
+from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.errors import ContextFullError, PairError
+from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
 
@@ -25,6 +28,7 @@ class ScriptedStream:
     should_stop: Callable[[], bool]
     pause_s: float = 0.0
     stopped_by: str = "guide_end"
+    signature: Mapping[str, Any] = field(default_factory=dict)
     _completion: Completion | None = None
 
     def shown(self) -> Iterator[tuple[Step, str]]:
@@ -37,7 +41,8 @@ class ScriptedStream:
             said.append(step)
             yield step, step.text
             time.sleep(self.pause_s)
-        self._completion = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+        made = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
+        self._completion = replace(made, signature=self.signature)
 
     @property
     def completion(self) -> Completion:
@@ -58,6 +63,7 @@ class ScriptedPair:
     pause_s: float = 0.0
     missing: tuple[str, ...] = ()
     stopped_by: str = "guide_end"
+    seeds: int = 0
     asked: list[tuple[list[Message], BlendSettings]] = field(default_factory=list)
 
     def stream(
@@ -68,6 +74,7 @@ class ScriptedPair:
         blend: BlendSettings,
         sampling: SamplingSettings,
         answer: AnswerSettings,
+        answer_start: AnswerStart = (),
         should_stop: Callable[[], bool],
     ) -> ScriptedStream:
         if blend.method in self.missing:
@@ -84,7 +91,20 @@ class ScriptedPair:
         )
         steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
         steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
-        return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by)
+        start = start_steps(answer_start)
+        n = len(start)
+        steps = [*start, *([base_step(n, b" then")] if start else steps)]
+        signature = {
+            "messages": [(message.speaker, message.text) for message in conversation],
+            "blend": asdict(blend),
+            "sampling": asdict(sampling),
+            "answer": asdict(answer),
+            **({"answer_start": {"steps": n, "text": [step.bytes.hex() for step in start]}} if n else {}),
+        }
+        if sampling.temperature and sampling.seed is None:
+            self.seeds += 1
+            signature["seed"] = self.seeds
+        return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by, signature)
 
     def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
         return {"base": f"Q: {conversation[-1].text}\nA:", "guide": f"<|user|>{conversation[-1].text}<|end|>"}
@@ -93,8 +113,29 @@ class ScriptedPair:
         return {"base": "base.gguf, context 1000", "guide": "guide.gguf, context 1000", "template": "qa"}
 
 
+class ScriptedOpener:
+    """A pair whose context size can be set to any number but 13."""
+
+    def __init__(self, pair: ScriptedPair) -> None:
+        self.pair = pair
+
+    def values(self) -> Mapping[str, str]:
+        return {"ctx-size": str(self.pair.n_ctx), "base-template": "qa"}
+
+    def change(self, name: str, text: str) -> ScriptedPair:
+        if text == "13":
+            raise LoadError("no context of 13 tokens", "try another --ctx-size")
+        self.pair = replace(self.pair, n_ctx=int(text))
+        return self.pair
+
+
 if __name__ == "__main__":
     consoles = open_consoles()
-    start = ChatStart(settings=ChatSettings(terminal=consoles.settings))
-    chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
+    scripted = ScriptedPair(pause_s=0.02)
+    start = ChatStart(
+        settings=ChatSettings(terminal=consoles.settings),
+        message=" ".join(sys.argv[1:]),
+        opener=ScriptedOpener(scripted),
+    )
+    chat(scripted, start, consoles.out, consoles.err)
     consoles.err.print("left")

@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 
 from blendin_local.cli.app import build_app
 from blendin_local.cli.chat.files import load, save
+from blendin_local.cli.chat.opening import with_pair_value
 from blendin_local.cli.chat.settings import PARTS, SETTABLE, values_as_text, with_setting
 from blendin_local.cli.chat.state import ChatHistory, ChatSettings
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
     HistoryOptions,
+    ModelOptions,
     RuntimeOptions,
     SamplingOptions,
+    SessionOptions,
     TerminalOptions,
 )
 from blendin_local.core.methods import METHODS
@@ -128,6 +131,12 @@ def by_file(part, each, value, folder):
 
 def by_chat(part, each, value):
     text = "'a b' c" if each.kind == "texts" else typed(value)
+    if part == "base_settings":
+        options = SessionOptions(
+            ModelOptions(), RuntimeOptions(), BlendOptions(), SamplingOptions(), AnswerOptions()
+        )
+        changed = with_pair_value(options, each.on("chat"), text)
+        return getattr(ModelSettings(**changed.runtime.settings_for("base")), each.field)
     changed = with_setting(ChatSettings(), each.on("chat"), text, tuple(METHODS))
     return getattr(getattr(changed, part), each.field)
 

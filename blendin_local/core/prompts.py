@@ -101,6 +101,11 @@ def message_of(value: object, number: int) -> Message:
     return Message(ROLES[role], _content(value.get("content"), f"the content of message {number}"))
 
 
+def messages_to_json(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Messages as dicts of OpenAI's chat format."""
+    return [{"role": message.speaker, "content": message.text} for message in messages]
+
+
 _EXAMPLE = 'write {"role": "user", "content": "..."}'
 
 

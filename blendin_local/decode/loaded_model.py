@@ -32,12 +32,12 @@ from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
 
 def chat_template_text(
-    path: Path, embedded: str | None, override: str | None, role: Role, hint: str = ""
+    name: object, embedded: str | None, override: str | None, role: Role, hint: str = ""
 ) -> str:
     """The chat template that a model is prompted with.
 
     Args:
-        path: The model's file.
+        name: The model's file, or what the user typed for it.
         embedded: The template in the file, None if it has none.
         override: A template to use instead, None for none.
         role: The model's: a guide always needs one, a base where its own template was asked for.
@@ -49,12 +49,12 @@ def chat_template_text(
     text = override or embedded
     if text is None and role == "guide":
         raise PairError(
-            f"{path} has no chat template, so it cannot be the guide",
+            f"{name} has no chat template, so it cannot be the guide",
             hint or "use an instruct model, or give a template with --guide-chat-template-file",
         )
     if text is None:
         raise PairError(
-            f"{path} has no chat template, so --base-template chat cannot be used",
+            f"{name} has no chat template, so --base-template chat cannot be used",
             hint or "leave it out: a plain-text template prompts a base that was not tuned",
         )
     return text

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Message, OwnChatTemplate, PlainTemplate
+from blendin_local.core.prompts import Message
 from blendin_local.core.text import require_text
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine.chat_template.template import ChatTemplate
@@ -54,21 +54,21 @@ class PromptRenderer:
             PairError: A chat template is missing or cannot be used.
             KeyboardInterrupt: `should_stop` became true.
         """
-        template = self._setup.template if role != "guide" else None  # the untuned model reads the base's
-        exact = self._setup.exact_prompts.get("base" if template else "guide")
+        is_base = role != "guide"  # the untuned model reads what the base reads
+        exact = self._setup.exact_prompts.get("base" if is_base else "guide")
         for message in messages:
             require_text(message.text, f"the text of the {message.speaker}")
         if exact is not None:
             return (Span(require_text(exact, "the exact prompt"), trusted=True),)
-        if isinstance(template, PlainTemplate):
-            return (Span(template.render(messages), trusted=False),)
+        if is_base and (plain := self._setup.plain_template):
+            return (Span(plain.render(messages), trusted=False),)
         turns = [{"role": message.speaker, "content": message.text} for message in messages]
         return self._chat_template(role).render(turns, should_stop)
 
     def facts(self, roles: Sequence[Role]) -> dict[str, Any]:
         """What decides the prompts of these roles, for the signature; chat templates by their sha256."""
         rendered = set(roles) - set(self._setup.exact_prompts)
-        own = isinstance(self._setup.template, OwnChatTemplate) and "base" in rendered
+        own = self._setup.plain_template is None and "base" in rendered
         return {
             **self._setup.prompt_facts(),
             "guide_template": self._chat_template("guide").digest if "guide" in rendered else None,
@@ -76,8 +76,6 @@ class PromptRenderer:
         }
 
     def _chat_template(self, role: Role) -> ChatTemplate:
-        setup, own = self._setup, self._setup.template
-        source = setup.guide_template
-        if role == "base":
-            source = own.source if isinstance(own, OwnChatTemplate) else None
+        setup = self._setup
+        source = setup.jinja_template(role)
         return self._models[role].chat_template(source, setup.thinking, setup.date, role)

@@ -46,10 +46,12 @@ def check_roles(
     base, guide = headers.get("base"), headers.get("guide")
     setup = resolved.setup
     if base is not None and isinstance(setup.template, OwnChatTemplate):
-        chat_template_text(base.path, base.chat_template, setup.template.source, "base")
+        chat_template_text(resolved.references["base"], base.chat_template, setup.template.source, "base")
     if guide is not None:
         swap = _swap(resolved) if base is not None and base.chat_template else ""
-        chat_template_text(guide.path, guide.chat_template, setup.guide_template, "guide", swap)
+        chat_template_text(
+            resolved.references["guide"], guide.chat_template, setup.guide_template, "guide", swap
+        )
     if base is None:
         return ()
     return _notices(resolved, base, guide)

@@ -13,33 +13,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from blendin_local.core.percent import percent
+from blendin_local.core.prompts import Message
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
-from blendin_local.views.answer import excess_warning, footer_items, shown_steps
+from blendin_local.views.answer import excess_warning, footer_items, shown_decisions
 from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 TOOLTIP_CANDIDATES = 5
 
 
-def render_html(prompts: Mapping[str, str], completion: Completion) -> str:
+def render_html(prompts: Mapping[str, str], completion: Completion, messages: Sequence[Message] = ()) -> str:
     """The self-contained page of one answer: every step marked, its candidates shown on hover or by keyboard.
 
     Args:
         prompts: Rendered prompt by role; shown below the answer.
         completion: The answer; its steps' candidates are shown if they were recorded.
+        messages: The conversation that was answered: the last question stands above the answer.
     """
     parts = list(_parts(completion))
     return render(
         "answer.html",
         title="A guided answer",
         subtitle=_models_line(completion.signature),
+        question=escape_controls(messages[-1].text) if messages else "",
         parts=parts,
         footer=" · ".join(footer_items(completion)),
         warning=excess_warning(completion),
         notices=completion.notices,
-        details_texts=_details_texts(prompts, completion.signature),
+        details_texts=_before(messages) | _details_texts(prompts, completion.signature),
         steps=[_step_facts(part.step) for part in parts],
     )
 
@@ -88,7 +91,7 @@ class _Part:
 
 
 def _parts(completion: Completion) -> Iterator[_Part]:
-    for step, text in shown_steps(completion):
+    for step, text in shown_decisions(completion):
         shown = escape_controls(text) if text else END_NAME
         yield _Part(step, shown, is_end=not text, is_asked_blank=step.asked and not shown.strip())
 
@@ -129,6 +132,12 @@ def _file_name(model: object) -> str:
     """The file of a model's signature, without its folder."""
     name = model.get("file", model.get("path", "")) if isinstance(model, Mapping) else model
     return str(name).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _before(messages: Sequence[Message]) -> dict[str, str]:
+    """The system text and the earlier messages, as one text that opens on demand."""
+    text = "\n\n".join(f"{message.speaker}:\n{message.text}" for message in messages[:-1])
+    return {"Before the question": escape_controls(text)} if text else {}
 
 
 def _details_texts(prompts: Mapping[str, str], signature: Mapping[str, Any]) -> dict[str, str]:

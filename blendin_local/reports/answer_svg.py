@@ -13,7 +13,7 @@ from rich.text import Text
 
 from blendin_local.core.records import Completion
 from blendin_local.reports.html import asset
-from blendin_local.views.answer import footer, shown_steps, styled_step
+from blendin_local.views.answer import footer, shown_decisions, styled_step
 from blendin_local.views.palette import ThemeName
 from blendin_local.views.theme import PICTURES, picture_console
 
@@ -45,7 +45,7 @@ def _draw(prompt: str, completion: Completion, title: str, width: int, theme: Th
     console = picture_console(width, theme)
     if prompt:
         console.print(Text.assemble(("> ", "prompt"), (prompt, "heading")), "", sep="\n")
-    parts = (styled_step(step, text) for step, text in shown_steps(completion) if text)
+    parts = (styled_step(step, text) for step, text in shown_decisions(completion) if text)
     console.print(Text("").join(parts), "", footer(completion, width), sep="\n")
     colors = PICTURES[theme]
     frame = f".terminal > rect {{ fill: {colors.background_color.hex}; stroke: #80808080; }}"

@@ -241,7 +241,7 @@ class AnswerSettings:
             raise UsageError("a stop string is empty", "leave out --stop, or give it a text")
 
 
-_runtime = partial(setting, chat=_LOADED, save=_LOADED, row=_LOADED, sweep=_LOADED)
+_runtime = partial(setting, save=_LOADED, row=_LOADED, sweep=_LOADED)  # a chat opens its pair anew
 
 
 @dataclass(frozen=True)

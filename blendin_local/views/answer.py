@@ -1,6 +1,6 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, `shown_steps`, the append-only `AnswerPrinter`, `footer` with its warning, `STOP_TEXTS`.
+Here: `styled_step`, `shown_decisions`, `footer` with its warning, `STOP_TEXTS`.
 Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 All are pure functions from records to rich texts, except the printer, which writes.
 """
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
 from blendin_local.core.percent import percent
-from blendin_local.core.records import Completion, Step, StoppedBy
+from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.views.streams import write_utf8
@@ -103,14 +103,9 @@ def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = 
     return shown
 
 
-def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+def shown_decisions(completion: Completion) -> Iterator[tuple[Step, str]]:
     """Each step with the part of its text that is in the answer, then END if it won."""
-    left = len(completion.text)
-    for step in completion.steps:
-        text = step.text[:left]
-        left -= len(text)
-        if text:
-            yield step, text
+    yield from shown_steps(completion)
     if completion.end is not None:
         yield completion.end, ""
 
@@ -118,6 +113,7 @@ def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
 ASCII_MARKS: Mapping[str, tuple[str, str]] = {
     "source.kept": ("_", "_"),
     "source.changed": ("[", "]"),
+    "source.chosen": ("<", ">"),
     "prob.medium": ("_", "_"),
     "prob.low": ("[", "]"),
     "prob.lowest": ("[[", "]]"),

@@ -130,12 +130,13 @@ def _candidates_table(
     step: Step, columns: Mapping[str, Sequence[Candidate]], won: bytes | None, digits: int
 ) -> Table:
     table = _plain_table(gap=2)
+    table.add_column("", justify="right", style="faint", no_wrap=True)  # the number that `/fork` takes
     for name in columns:
         table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
         table.add_column("", justify="right", no_wrap=True)
-    for row in zip_longest(*columns.values()):
+    for number, row in enumerate(zip_longest(*columns.values()), 1):
         cells = (candidate_cells(each, won, winner_style(step), digits) for each in row)
-        table.add_row(*(cell for pair in cells for cell in pair))
+        table.add_row(str(number), *(cell for pair in cells for cell in pair))
     return table
 
 
@@ -156,6 +157,12 @@ def parts_of_characters(step: Step, shown: Iterable[bytes], won: bytes | None) -
 def winner_style(step: Step) -> str:
     """The style in which the winner is marked: that of its source, and bold where that is plain."""
     return f"source.{step.source}" if step.asked else "winner"
+
+
+def numbered_candidates(step: Step) -> tuple[Candidate, ...]:
+    """The candidates by which a step can be forked, number 1 first: the last column of `why_table`."""
+    lists = lists_of(step)
+    return lists.blend or lists.guide or lists.base or ()
 
 
 def candidate_cells(

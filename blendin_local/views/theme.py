@@ -35,6 +35,8 @@ STYLES: Mapping[str, tuple[str, str]] = {
     "source.kept": ("underline", ""),
     "source.changed": ("bold underline", "changed"),
     "source.guide": ("", ""),
+    "source.chosen": ("bold", "prompt"),
+    "source.given": ("", "quiet"),
     # the top-1 probability of the leading model, for the view `prob`
     "prob.high": ("", ""),
     "prob.medium": ("italic", "medium"),

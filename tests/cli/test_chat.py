@@ -181,7 +181,7 @@ def test_set_changes_one_setting(seen, line, part, field, value):
         ("/view red", "no view 'red'"),
         ("/show me", "nothing to show"),
         ("/why 99", "steps 0 to 1"),
-        ("/why x", "no step x"),
+        ("/why x", "has no 'x'"),
         ("/tokens all", "no tokens named"),
         ("/save", "needs a file"),
         ("/load /no/such/file", "cannot be read"),

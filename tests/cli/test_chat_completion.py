@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import COMMANDS
 from blendin_local.cli.chat.completion import ChatCompleter
-from blendin_local.cli.chat.settings import SETTABLE, with_setting
+from blendin_local.cli.chat.settings import PAIR_NAMES, SETTABLE, with_setting
 from blendin_local.cli.chat.state import ChatStart
 from blendin_local.views.theme import make_console
 from tests.scripted_pairs import ScriptedPair
@@ -38,9 +38,10 @@ def test_commands_are_offered_with_their_help(talk):
 def test_set_offers_every_setting_with_its_value(talk):
     """`/set ` lists the names, and beside each the value of now."""
     found = offered(talk, "/set ")
-    assert set(found) == set(SETTABLE)
+    assert set(found) == {*SETTABLE, *PAIR_NAMES}
+    assert list(offered(talk, "/set kv-type q4")) == ["q4_0"]
     assert found["threshold"] == "0.4"
-    assert list(offered(talk, "/set thr")) == ["threshold"]
+    assert list(offered(talk, "/set thresh")) == ["threshold"]
 
 
 def test_set_offers_the_words_of_a_setting(talk):

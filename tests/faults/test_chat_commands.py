@@ -207,7 +207,7 @@ class Broken(ScriptedPair):
 
 def test_what_nobody_foresaw_is_one_line_and_the_chat_goes_on():
     """A bug in one turn is reported, the turns before are kept, and the next question is answered."""
-    out, err = typed_in(["one", "boom", "/retry", "two"], Broken())
+    out, err = typed_in(["one", "boom", "/retry 0.7", "two"], Broken())
 
     assert out == "Re: one\nRe: one\nRe: two\n"
     assert (

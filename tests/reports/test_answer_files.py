@@ -16,7 +16,7 @@ import pytest
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
-from blendin_local.views.answer import shown_steps
+from blendin_local.views.answer import shown_decisions
 from blendin_local.views.palette import DARK, LIGHT
 from tests.answers import asked_step, base_step, completion
 from tests.contrast import contrast, rgb
@@ -78,7 +78,7 @@ def test_a_cut_stop_string_is_not_shown_and_end_is():
     steps = (base_step(0, b"Yes."), base_step(1, b"\nQ"), base_step(2, b"uestion:"))
     end = Step(3, b"", "changed", 0.5)
     answer = Completion("Yes.\n", steps, "stop_string", end)
-    assert [text for _, text in shown_steps(answer)] == ["Yes.", "\n", ""]
+    assert [text for _, text in shown_decisions(answer)] == ["Yes.", "\n", ""]
     assert ">END</span>" in render_html({}, answer)
 
 

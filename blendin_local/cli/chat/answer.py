@@ -6,7 +6,7 @@ Not here: reading input (`cli.chat.reader`), commands (`cli.chat.commands`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.text import Text
 from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import dress_consoles
-from blendin_local.core.records import Completion
+from blendin_local.core.records import Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
@@ -30,6 +30,8 @@ class Chat:
         pair: Who answers.
         history: The conversation so far, and the settings of the next answer.
         methods: Names of methods in the order of `/ab`.
+        opener: Changes settings of the pair itself; None if these are fixed.
+        files: Texts of files that go with the next question.
         out: Where answers go, and nothing else.
         err: Where everything else goes.
         leaving: Set by `/exit`.
@@ -40,6 +42,8 @@ class Chat:
         self.pair = pair
         self.history = ChatHistory(start.system, start.settings, list(start.turns))
         self.methods = start.methods
+        self.opener = start.opener
+        self.files = start.files
         self.out = out
         self.err = err
         self.leaving = False
@@ -47,21 +51,47 @@ class Chat:
         self._notices_shown: set[str] = set()
         self._warned = False  # that the guide was asked too often: once is enough
 
-    def ask(self, question: str) -> Turn | None:
+    def ask(
+        self, question: str, *, start: Sequence[Step] = (), settings: ChatSettings | None = None
+    ) -> Turn | None:
         """Answer a question and add the turn; an interrupted answer is kept as far as it got.
+
+        Args:
+            question: The question, without the files that wait for it.
+            start: The steps that the answer begins with.
+            settings: Those of this answer alone; None for those of the conversation.
 
         Returns:
             The turn, or None if it was stopped before the first word.
         """
-        turn, dropped = self._answer(question, self.history.settings)
+        question = "\n\n".join(filter(None, [self.files, question]))
+        turn, dropped = self._answer(question, settings or self.history.settings, start)
         if self.stopped and not turn.answer:
             self.notice("Stopped before the first word; the question is not kept.")
             return None
+        self.files = ""
         del self.history.turns[:dropped]
         self.history.turns.append(turn)
+        self.history.replaced.clear()
         if turn.completion is not None:
             self._after(turn.completion)
         return turn
+
+    def would_repeat(self, turn: Turn, settings: ChatSettings) -> bool:
+        """Whether another answer to the question of the last turn would be the one that it has."""
+        if turn.completion is None or turn.completion.stopped_by in {"user", "context"}:
+            return False
+        messages = replace(self.history, turns=self.history.turns[:-1]).messages(turn.question)
+        with stop_on_interrupt() as interrupt:
+            stream = self.pair.stream(
+                messages,
+                blend=settings.blend,
+                sampling=settings.sampling,
+                answer=settings.answer,
+                answer_start=(),
+                should_stop=lambda: interrupt.requested,
+            )
+        return stream.signature == turn.completion.signature
 
     def compare(self, question: str) -> dict[str, Completion]:
         """Answer a question with several methods in turn; the conversation keeps none of the answers."""
@@ -91,12 +121,12 @@ class Chat:
         """Print a sentence that is not part of an answer."""
         self.err.print(Text(text, style="notice"))
 
-    def _answer(self, question: str, settings: ChatSettings) -> tuple[Turn, int]:
+    def _answer(self, question: str, settings: ChatSettings, start: Sequence[Step] = ()) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
         printer = AnswerPrinter(self.out, settings.view)
         texts: list[str] = []
         with stop_on_interrupt() as interrupt:
-            stream, dropped = self._begin(question, settings, lambda: interrupt.requested)
+            stream, dropped = self._begin(question, settings, lambda: interrupt.requested, start)
             try:
                 for step, text in stream.shown():
                     texts.append(text)
@@ -109,7 +139,11 @@ class Chat:
             return Turn(question, stream.completion.text, stream.completion), dropped
 
     def _begin(
-        self, question: str, settings: ChatSettings, should_stop: Callable[[], bool]
+        self,
+        question: str,
+        settings: ChatSettings,
+        should_stop: Callable[[], bool],
+        start: Sequence[Step] = (),
     ) -> tuple[StreamedAnswer, int]:
         """Begin the answer without the oldest turns that do not fit into the context."""
         dropped = 0
@@ -120,6 +154,7 @@ class Chat:
                     blend=settings.blend,
                     sampling=settings.sampling,
                     answer=settings.answer,
+                    answer_start=start,
                     should_stop=should_stop,
                 )
             except ContextFullError as error:

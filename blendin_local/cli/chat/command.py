@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,7 +42,16 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
+    message: Annotated[
+        list[str] | None, typer.Argument(help="The first message, in quotation marks.")
+    ] = None,
     *,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file", "-f", help="Put the text of this file before the first message; can be repeated."
+        ),
+    ] = None,
     context: typer.Context,
     again: Annotated[
         bool, _conversation("--continue", help="Go on with the last conversation, its pair and settings.")
@@ -63,13 +72,14 @@ def chat(
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
     from blendin_local.cli.chat import continuing  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.chat.first_message import message_of, texts_of  # noqa: PLC0415
     from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
+    from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
     from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
     from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
-    from blendin_local.cli.common.session import open_session  # noqa: PLC0415
 
+    first, files = message_of(message or ()), texts_of(file or ())
     answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = open_consoles(terminal, models.models_file)
     options = SessionOptions(models, runtime, blend, sampling, answer)
@@ -78,13 +88,11 @@ def chat(
     if earlier is not None:
         options = continuing.continued_options(options, earlier, given)
     keeps = keeps_history(history, options.models.models_file)
-    with ExitStack() as stack:
-        with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
-            opening = open_session(options, consoles.err, lambda: interrupt.requested, every_model=True)
-            session = stack.enter_context(opening)
+    with OpenedPair(options, consoles.err) as opened:
+        session = opened.session
         resolved = session.resolved
         settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
-        start = ChatStart(resolved.system, settings, session.methods, keep_lines=keeps)
+        start = ChatStart(resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps)
         writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
         if earlier is not None:
             start = continuing.continued_start(start, options, earlier, given)

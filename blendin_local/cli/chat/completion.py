@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
-from blendin_local.cli.chat.settings import SETTABLE, values_as_text
+from blendin_local.cli.chat.settings import OF_PAIR, PAIR_NAMES, SETTABLE, values_as_text
 
 if TYPE_CHECKING:
     from blendin_local.cli.chat.answer import Chat
@@ -56,8 +56,9 @@ def _setting(chat: Chat, rest: str) -> Iterator[Completion]:
     """Names of settings with their values; after a name and a blank or =, the words that it takes."""
     name, blank, value = rest.replace("=", " ", 1).partition(" ")
     if not blank:
-        return _starting(values_as_text(chat.history.settings), name)
-    _, setting = SETTABLE.get(name.replace("_", "-").lower(), (None, None))
+        return _starting(values_as_text(chat.history.settings) | dict.fromkeys(PAIR_NAMES, ""), name)
+    known = {word: setting for word, (_, setting) in SETTABLE.items()} | dict(OF_PAIR)
+    setting = known.get(name.replace("_", "-").lower())
     words = () if setting is None else setting.all_words
     allowed = [word for word in words if name != "method" or word in chat.methods]
     return _starting(dict.fromkeys(allowed, ""), value)

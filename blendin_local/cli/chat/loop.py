@@ -17,6 +17,7 @@ from rich.text import Text
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import COMMANDS, run_command
 from blendin_local.cli.chat.completion import ChatCompleter
+from blendin_local.cli.chat.first_message import AfterFirst
 from blendin_local.cli.chat.log import ChatLog
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
 from blendin_local.cli.chat.state import ChatPair, ChatStart
@@ -24,7 +25,7 @@ from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.history.writer import HistoryWriter
-from blendin_local.views.answer import error_line
+from blendin_local.views.answer import counted, error_line
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import MarkKind, mark_kind
 
@@ -55,10 +56,8 @@ def chat(
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     running = Chat(pair, start, out, err)
-    reader = reader or _reader(running, keep_lines=start.keep_lines)
+    reader = _greet(running, start, reader or _reader(running, keep_lines=start.keep_lines))
     log = ChatLog(writer, running.history)
-    if reader.interactive:
-        err.print(_welcome(mark_kind(out), err.width))
     failures = 0
     while not running.leaving and failures < MAX_READ_FAILURES:
         failures += 1
@@ -113,6 +112,17 @@ def handle_line(chat: Chat, line: str) -> None:
         run_command(chat, line)
     elif line.strip():
         chat.ask(without_surrogates(line[1:] if line.startswith("//") else line, "the message"))
+
+
+def _greet(chat: Chat, start: ChatStart, reader: Reader) -> Reader:
+    """Say what is worth knowing at the beginning; the reader gives the first message first."""
+    if reader.interactive:
+        chat.err.print(_welcome(mark_kind(chat.out), chat.err.width))
+    if start.message:
+        return AfterFirst(start.message, reader, chat.err)
+    if start.files:
+        chat.notice(f"{counted(len(start.files), 'character')} of files go with the first message.")
+    return reader
 
 
 def _reader(chat: Chat, *, keep_lines: bool) -> Reader:

@@ -94,6 +94,7 @@ class TerminalReader:
             completer=completer,
             complete_while_typing=True,
             reserve_space_for_menu=4,
+            enable_open_in_editor=True,
             multiline=True,
             key_bindings=_keys(),
             prompt_continuation=_continuation,
@@ -107,7 +108,7 @@ class TerminalReader:
 
     def _line(self, prompt: str) -> str | None:
         try:
-            return self._session.prompt([("bold ansigreen", prompt)])
+            return self._session.prompt([("bold", prompt)])
         except EOFError:
             return None
 
@@ -146,7 +147,7 @@ def _keys() -> KeyBindings:
 
 def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndTextTuples:
     mark = "" if wrap_count else CONTINUED
-    return [("ansibrightblack", mark.ljust(width)[:width])]
+    return [("", mark.ljust(width)[:width])]
 
 
 class _BestEffortHistory(FileHistory):

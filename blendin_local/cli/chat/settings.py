@@ -16,6 +16,7 @@ from blendin_local.models.schema import nearest
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
+    ModelSettings,
     SamplingSettings,
     Setting,
     TerminalSettings,
@@ -34,7 +35,24 @@ SETTABLE: Mapping[str, tuple[str, Setting]] = {
     for part, table in PARTS.items()
     for name, setting in settings_on("chat", table).items()
 }
-"""Every setting that `/set` can change, with the part it belongs to."""
+"""Every setting of an answer that `/set` can change, with the part it belongs to."""
+OF_PAIR: Mapping[str, Setting] = settings_on("chat", ModelSettings)
+"""Every setting of the pair's models that `/set` can change, by opening them anew."""
+BASE_TEMPLATE = "base-template"
+PAIR_NAMES = (*OF_PAIR, BASE_TEMPLATE)
+
+
+FAMILIAR: Mapping[str, str] = {
+    "temperature": "temp",
+    "context": "ctx-size",
+    "num-ctx": "ctx-size",
+    "n-ctx": "ctx-size",
+    "template": BASE_TEMPLATE,
+    "num-predict": "max-tokens",
+    "n-predict": "max-tokens",
+}
+"""Names that people know from other programs."""
+ESCAPES: Mapping[str, str] = {"\\n": "\n", "\\t": "\t"}
 
 
 def values_as_text(settings: ChatSettings) -> dict[str, str]:
@@ -52,8 +70,10 @@ def setting_name(text: str) -> str:
         UsageError: There is no such setting.
     """
     name = text.replace("_", "-").lower()
-    if name not in SETTABLE:
-        raise UsageError(f"there is no setting {name!r}", did_you_mean(name, SETTABLE, "/set lists them"))
+    name = FAMILIAR.get(name, name)
+    known = (*SETTABLE, *PAIR_NAMES)
+    if name not in known:
+        raise UsageError(f"there is no setting {name!r}", did_you_mean(name, known, "/set lists them"))
     return name
 
 
@@ -71,20 +91,27 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
     """
     part, setting = SETTABLE[name]
     value = setting.parse(text)
+    if setting.kind == "texts":
+        value = tuple(_unescaped(each) for each in value)
     if setting.field == "method" and value not in methods:
         raise _no_method(text, methods)
     return replace(settings, **{part: replace(getattr(settings, part), **{setting.field: value})})
 
 
+def _unescaped(text: str) -> str:
+    """A text that was typed on one line, with line breaks and tabs in place of their escapes."""
+    for typed, meant in ESCAPES.items():
+        text = text.replace(typed, meant)
+    return text
+
+
 def _no_method(name: str, methods: Sequence[str]) -> UsageError:
-    """The error for a method that there is not, or one that needs a model that was not opened."""
-    if name not in METHODS:
-        return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
     opened = {role for method in methods for role in roles_of(method)}
-    missing = next(role for role in roles_of(name) if role not in opened)
-    what = "a third model, the guide before it was tuned" if missing == "untuned" else f"a {missing}"
-    hint = f"start the chat again with --{missing} REF"
-    return UsageError(f"method {name} needs {what}, and none is open", hint)
+    missing = [role for role in roles_of(name) if role not in opened] if name in METHODS else []
+    if missing:
+        message = f"method {name} needs a model that is not open: the {missing[0]}"
+        return UsageError(message, f"start the chat with --{missing[0]}")
+    return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:

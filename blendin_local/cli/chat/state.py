@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from blendin_local.core.answer_start import AnswerStart
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
 from blendin_local.history.records import Turn
@@ -27,6 +28,10 @@ class StreamedAnswer(Protocol):
     def completion(self) -> Completion:
         """The whole answer, after the iteration ended."""
 
+    @property
+    def signature(self) -> Mapping[str, Any]:
+        """Everything that decides which bytes the answer has; two answers with the same one are the same."""
+
 
 class ChatPair(Protocol):
     """What a chat needs of a pair; `Pair` is one."""
@@ -39,6 +44,7 @@ class ChatPair(Protocol):
         blend: BlendSettings,
         sampling: SamplingSettings,
         answer: AnswerSettings,
+        answer_start: AnswerStart,
         should_stop: Callable[[], bool],
     ) -> StreamedAnswer:
         """Begin the answer to the last message; raises ContextFullError if the prompt does not fit."""
@@ -48,6 +54,20 @@ class ChatPair(Protocol):
 
     def describe(self) -> Mapping[str, str]:
         """Lines about the pair: files, contexts, template."""
+
+
+class PairOpener(Protocol):
+    """What changes settings of the pair itself; `cli.chat.opening.OpenedPair` does."""
+
+    @property
+    def pair(self) -> ChatPair:
+        """The open pair."""
+
+    def values(self) -> Mapping[str, str]:
+        """The value of every such setting, as text, by its name."""
+
+    def change(self, name: str, text: str) -> ChatPair:
+        """The pair with another value, opened anew if need be; on an error the pair stays as it was."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,9 @@ class ChatStart:
         system: Instructions; may be empty.
         settings: Initial settings.
         methods: The names `/set method` takes, in the order of `/ab`.
+        message: The first message; empty if the user is to type it.
+        files: Texts of files, put before the first message.
+        opener: Changes settings of the pair itself, such as `ctx-size`; None if these are fixed.
         turns: The turns that it goes on from.
         keep_lines: Whether typed lines are kept for recall in the next chat.
     """
@@ -84,17 +107,29 @@ class ChatStart:
     system: str = ""
     settings: ChatSettings = field(default_factory=ChatSettings)
     methods: tuple[str, ...] = ("base", "guide", "nudging", "blendin")
+    message: str = ""
+    files: str = ""
+    opener: PairOpener | None = None
+
     turns: tuple[Turn, ...] = ()
     keep_lines: bool = True
 
 
 @dataclass
 class ChatHistory:
-    """The conversation so far, with the settings of the next answer."""
+    """The conversation so far, with the settings of the next answer.
+
+    Attributes:
+        system: Instructions; may be empty.
+        settings: Those of the next answer.
+        turns: Questions with their answers.
+        replaced: The last turn with its earlier answers, the latest at the end.
+    """
 
     system: str = ""
     settings: ChatSettings = field(default_factory=ChatSettings)
     turns: list[Turn] = field(default_factory=list)
+    replaced: list[Turn] = field(default_factory=list)
 
     def messages(self, question: str | None = None, *, skip: int = 0) -> list[Message]:
         """The system text, the turns after the first `skip`, and a question that has no answer yet."""

@@ -1,27 +1,54 @@
 """Commands that look at an answer step by step: `/why`, `/tokens`, `/view`, `/stats`.
 
-Here: these commands.
-Not here: the table of commands (`cli.chat.commands`), how a step looks (`views.answer_tables`).
+Here: these commands; `last` and `last_completion`, the answer that a command is about; steps and candidates
+as they are typed.
+Not here: the table of commands (`cli.chat.commands`), how a step looks (`views.answer_tables`), where a word
+is in an answer (`cli.chat.words`).
 """
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import get_args
 
 from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
-from blendin_local.cli.chat.answer_commands import last_completion
-from blendin_local.core.records import Completion, Step
+from blendin_local.cli.chat.words import near_words, steps_of_word
+from blendin_local.cli.common.values import without_surrogates
+from blendin_local.core.records import Completion, Step, shown_steps
 from blendin_local.errors import UsageError
-from blendin_local.views.answer import AnswerPrinter, View, footer, shown_steps
-from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
+from blendin_local.history.records import Turn
+from blendin_local.views.answer import AnswerPrinter, View, footer
+from blendin_local.views.answer_tables import numbered_candidates, stats_table, tokens_table, why_table
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
+from blendin_local.views.visible import escape_controls
 
 MAX_DIGITS = 10  # of a step's number
+MAX_WHY = 5  # steps of one word whose candidates are shown
 VIEWS: tuple[View, ...] = get_args(View)
+
+
+def last(chat: Chat) -> Turn:
+    """The last turn. UsageError if there is none."""
+    if not chat.history.turns:
+        raise UsageError("there is no answer yet", "ask something first")
+    return chat.history.turns[-1]
+
+
+def last_completion(chat: Chat) -> Completion:
+    """The last answer with its steps. UsageError if they are not known."""
+    completion = last(chat).completion
+    if completion is None:
+        raise UsageError(
+            "the steps of the last answer are not known: it was interrupted, or loaded without them",
+            "/retry answers again",
+        )
+    return completion
 
 
 def decisions(completion: Completion) -> list[Step]:
@@ -29,18 +56,83 @@ def decisions(completion: Completion) -> list[Step]:
     return [*completion.steps, *([] if completion.end is None else [completion.end])]
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is the number of a step or a candidate."""
+    return text.isdecimal() and len(text) < MAX_DIGITS
+
+
+def unquoted(text: str) -> str:
+    """A text without the quotation marks around it, if it has some."""
+    with suppress(ValueError):
+        words = shlex.split(text)
+        if text[:1] in {"'", '"'} and len(words) == 1:
+            return words[0]
+    return text
+
+
+def step_named(steps: Sequence[Step], text: str) -> Step:
+    """The step with a number. UsageError if there is none."""
+    if is_number(text) and int(text) < len(steps):
+        return steps[int(text)]
+    raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
+
+
+def candidate_named(step: Step, text: str) -> bytes:
+    """A candidate of a step by its number in the table of `/why`, or by its text.
+
+    A text that is no candidate is taken as it is. Without quotation marks it begins with the white space that
+    the step begins with, so that a word replaces a word.
+    """
+    known = numbered_candidates(step)
+    if is_number(text) and 0 < int(text) <= len(known):
+        return known[int(text) - 1].bytes
+    wanted = without_surrogates(unquoted(text), "the candidate")
+    if wanted != text:
+        return wanted.encode()
+    found = next((each.bytes for each in known if each.text.strip() == wanted), None)
+    old = step.bytes.decode()
+    return found or (old[: len(old) - len(old.lstrip())] + wanted).encode()
+
+
 def why(chat: Chat, text: str) -> None:
-    """Show the candidates of a step: by its number, else the first that the guide changed."""
-    steps = decisions(last_completion(chat))
+    """Show the candidates of a step: by its number, by a word, else the first that the guide changed."""
+    completion = last_completion(chat)
+    steps = decisions(completion)
     if not steps:
         raise UsageError("the last answer has no steps")
     if not text:
-        step = next((step for step in steps if step.source == "changed"), steps[0])
-    elif text.isdecimal() and len(text) < MAX_DIGITS and int(text) < len(steps):
-        step = steps[int(text)]
+        chat.err.print(why_table(next((step for step in steps if step.source == "changed"), steps[0])))
+    elif is_number(text) and int(text) < len(steps):
+        chat.err.print(why_table(steps[int(text)]))
+    elif text == "END" and completion.end is not None:
+        chat.err.print(why_table(completion.end))
     else:
-        raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
-    chat.err.print(why_table(step))
+        _why_word(chat, completion, unquoted(text), is_step=text.isdecimal())
+
+
+def _why_word(chat: Chat, completion: Completion, word: str, *, is_step: bool) -> None:
+    """Show the steps of a word, the first place in whole, and name the other places."""
+    places = steps_of_word(completion, word)
+    if not places:
+        near = near_words(completion.text, word)
+        raise UsageError(
+            f"there is no step {word}" if is_step else f"the last answer has no {escape_controls(word)!r}",
+            f"near to it: {', '.join(near)}"
+            if near
+            else f"the last answer has steps 0 to {len(decisions(completion)) - 1}; /tokens lists them",
+        )
+    first, *others = places
+    for step in first[:MAX_WHY]:
+        chat.err.print(why_table(step))
+    if len(first) > MAX_WHY:
+        chat.notice(f"The rest of it are steps {first[MAX_WHY].i} to {first[-1].i}.")
+    if others:
+        numbers = ", ".join(_span(place) for place in others)
+        chat.notice(f"It is there {len(places)} times; the others begin at step {numbers}. /why N shows one.")
+
+
+def _span(steps: Sequence[Step]) -> str:
+    return str(steps[0].i)
 
 
 def tokens(chat: Chat, which: str) -> None:
@@ -68,11 +160,19 @@ def view(chat: Chat, name: str) -> None:
         raise UsageError(f"there is no view {name!r}", f"one of {', '.join(VIEWS)}")
     chat.history.settings = replace(chat.history.settings, view=chosen)
     chat.err.print(legend(chosen, marks, width))
-    if chat.err.is_terminal and chat.history.completions:
-        printer = AnswerPrinter(chat.err, chosen)
-        for step, shown in shown_steps(chat.history.completions[-1]):
-            printer.feed(step, shown)
-        printer.finish()
+    if chat.err.is_terminal and chat.history.turns:
+        print_answer(chat, chat.history.turns[-1])
+
+
+def print_answer(chat: Chat, turn: Turn) -> None:
+    """Show an answer again, with its marks if its steps are known."""
+    if turn.completion is None:
+        chat.err.print(Text(escape_controls(turn.answer)), soft_wrap=True)
+        return
+    printer = AnswerPrinter(chat.err, chat.history.settings.view)
+    for step, text in shown_steps(turn.completion):
+        printer.feed(step, text)
+    printer.finish()
 
 
 def stats(chat: Chat, _: str) -> None:

@@ -8,7 +8,7 @@ Not here: options (`cli.common.options`), how an answer looks (`views.answer`), 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,7 +72,15 @@ def run(
     question: Annotated[
         str | None, typer.Option("--prompt", "-p", metavar="TEXT", help="The question, as an option.")
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="Put the text of this file before the question; can be repeated.",
+        ),
+    ] = None,
     models: ModelOptions,
     runtime: RuntimeOptions,
     blend: BlendOptions,
@@ -92,7 +100,7 @@ def run(
 
     if prompt is not None and question is not None:
         raise UsageError("the question is given twice", f"leave out --prompt, or {prompt!r:.40}")
-    text = read_prompt(question if prompt is None else prompt, file)
+    text = read_prompt(question if prompt is None else prompt, file or ())
     if not text.strip() and not (models.base_prompt_file or models.guide_prompt_file):
         raise UsageError("the prompt is empty", 'give a question: blendin run "Why is the sky blue?"')
     if output.html is not None:
@@ -108,7 +116,7 @@ def run(
             if output.verbose:
                 show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
-            outputs.begin(session.prompts(text), stream.signature)
+            outputs.begin(session.prompts(text), stream.signature, session.messages(text))
             for step, shown in stream.shown():
                 outputs.step(step, shown)
             if keeps:
@@ -131,8 +139,8 @@ def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
         err.out(f"--- prompt of the {role}:\n{prompt}\n---")
 
 
-def read_prompt(argument: str | None, file: Path | None) -> str:
-    """Piped input, then the file, then the argument, separated by blank lines.
+def read_prompt(argument: str | None, files: Sequence[Path]) -> str:
+    """Piped input, then the files, then the argument, separated by blank lines.
 
     Raises:
         UsageError: Something is not UTF-8 or cannot be read.
@@ -140,7 +148,7 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
     from_stdin = argument == STDIN or (sys.stdin is not None and not sys.stdin.isatty())
     parts = [
         decode_utf8(sys.stdin.buffer.read(), "standard input") if from_stdin else None,
-        read_text(file),
+        *(read_text(file) for file in files),
         None if argument in {None, STDIN} else without_surrogates(argument, "the question"),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part and part.strip())

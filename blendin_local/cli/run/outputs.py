@@ -17,6 +17,7 @@ from rich.console import Console
 from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
+from blendin_local.core.prompts import Message, messages_to_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
@@ -34,7 +35,9 @@ TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a characte
 class Sink(Protocol):
     """One place an answer is written to."""
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
         """The answer starts."""
         ...
 
@@ -54,7 +57,9 @@ class Screen:
         self._printer = AnswerPrinter(consoles.out)
         self._err = consoles.err
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
         """Nothing is shown before the answer."""
 
     def step(self, step: Step, shown: str) -> None:
@@ -74,16 +79,21 @@ class JsonObject:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._messages: Sequence[Message] = ()
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
-        """Nothing yet."""
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
+        """Remember the messages."""
+        self._messages = messages
 
     def step(self, step: Step, shown: str) -> None:
         """Nothing yet."""
 
     def finish(self, completion: Completion) -> None:
         """Write it."""
-        _write_line(self._stream, completion_to_json(completion))
+        messages = {"messages": messages_to_json(self._messages)}
+        _write_line(self._stream, messages | completion_to_json(completion))
 
 
 class JsonLines:
@@ -99,10 +109,13 @@ class JsonLines:
         self._whole = whole
         self._written = 0
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
         """Write the first line."""
         start = {"type": "start", "version": TRACE_VERSION, "whole_lists": self._whole}
-        _write_line(self._stream, {**start, "prompts": dict(prompts), "signature": dict(signature)})
+        facts = {"prompts": dict(prompts), "signature": dict(signature)}
+        _write_line(self._stream, {**start, "messages": messages_to_json(messages), **facts})
 
     def step(self, step: Step, shown: str) -> None:
         """Write the step's record."""
@@ -121,22 +134,27 @@ class JsonLines:
 class Page:
     """A file that is written when the answer is complete."""
 
-    def __init__(self, path: Path, render: Callable[[Mapping[str, str], Completion], str]) -> None:
+    def __init__(
+        self, path: Path, render: Callable[[Mapping[str, str], Completion, Sequence[Message]], str]
+    ) -> None:
         self._path = path
         self._render = render
         self._prompts: Mapping[str, str] = {}
+        self._messages: Sequence[Message] = ()
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
-        """Remember the prompts."""
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
+        """Remember prompts and messages."""
         del signature
-        self._prompts = prompts
+        self._prompts, self._messages = prompts, messages
 
     def step(self, step: Step, shown: str) -> None:
         """Nothing yet."""
 
     def finish(self, completion: Completion) -> None:
         """Write the file."""
-        write_private(self._path, self._render(self._prompts, completion))
+        write_private(self._path, self._render(self._prompts, completion, self._messages))
 
 
 class Destination:
@@ -198,7 +216,7 @@ class Outputs:
             files: list[Destination] = []
             for path, render in (
                 (options.html, render_html),
-                (options.svg, lambda _, completion: render_svg(question, completion)),
+                (options.svg, lambda _, completion, __: render_svg(question, completion)),
             ):
                 if path is not None:
                     with _opened(path):
@@ -206,11 +224,13 @@ class Outputs:
             lines = None if trace is None else Destination(options.trace, JsonLines(trace, whole=True))
             yield cls(_stdout_sink(options, consoles), consoles.err, files, lines)
 
-    def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
+    def begin(
+        self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> None:
         """Begin every sink."""
         self._kept = signature["answer"]["top_logprobs"]
-        self._send_to_trace("begin", prompts, signature)
-        self._send("begin", prompts, signature)
+        self._send_to_trace("begin", prompts, signature, messages)
+        self._send("begin", prompts, signature, messages)
 
     def step(self, step: Step, shown: str) -> None:
         """Pass a step to every sink; only the trace gets every candidate."""

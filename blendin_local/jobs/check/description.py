@@ -146,7 +146,7 @@ def describe_pair(
         with open_vocabulary(path) as vocabulary:
             pieces[role] = emittable_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
-            ends = tuple(sorted({vocabulary.literal(i) for i in vocabulary.end_ids}))
+            ends = vocabulary.end_tokens
             bos = vocabulary.adds_bos
         models[role] = ModelDescription(
             file=path.name,
