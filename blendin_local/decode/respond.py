@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -81,7 +82,8 @@ def respond(
     rng.random(len(start))  # what the steps of the start have drawn
     history = [*prompt, *(step.bytes for step in start if step.source != "given")]
     text, state = (yield from repeat(start)), state_after(start)
-    for i in range(len(start), limits.max_tokens + n_given(start)):
+    limit = None if limits.max_tokens is None else limits.max_tokens + n_given(start)
+    for i in count(len(start)) if limit is None else range(len(start), limit):
         decision = yield from consult(rule(blend, state), text)
         picked = pick(decision, sampling, rng, history)
         if picked.piece == END:

@@ -2,7 +2,8 @@
 
 Here: frozen dataclasses whose fields describe a setting completely: name, type, default, interval, help,
 flags, environment variable, and its name on each surface. A new setting is one new field.
-Not here: how a field is declared and read (`settings.setting`), where a value came from (`pair.resolve`).
+Not here: settings about a person, not about an answer (`settings.personal`), how a field is declared and read
+(`settings.setting`), where a value came from (`pair.resolve`).
 Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
 
 A setting has the same name everywhere, unless its field gives another: `--agreement-bonus`,
@@ -28,11 +29,23 @@ UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
-ThemeChoice = Literal["auto", "light", "dark", "mono"]
-MarkChoice = Literal["auto", "on", "off", "ascii"]
 AUTO_ALPHA = "auto"
 CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
+METHOD_NAMES = (
+    "blendin",
+    "nudging",
+    "nudging-words",
+    "capped",
+    "agreement",
+    "competition",
+    "agreement+competition",
+    "ensemble",
+    "proxy",
+    "base",
+    "guide",
+)
+"""The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
 
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
 _FITTED = Excluded("blendin check fits it and writes it into models.toml")
@@ -40,8 +53,6 @@ _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
-_OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
-_OF_THE_HISTORY = Excluded("it is about what one person keeps, and is fixed for a command")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
 
@@ -51,8 +62,8 @@ class BlendSettings:
 
     method: str = setting(
         "blendin",
-        "Decoding method: blendin, nudging, nudging-words, capped, agreement, competition, "
-        "agreement+competition, ensemble, proxy, base or guide.",
+        f"Decoding method: {', '.join(METHOD_NAMES[:-1])} or {METHOD_NAMES[-1]}.",
+        known_names=METHOD_NAMES,
         sweep=_NAMED_BY_METHODS,
     )
     threshold: float = setting(
@@ -150,6 +161,7 @@ class SamplingSettings:
         low=0,
         high=100,
         name="temp",
+        flags=("--temperature",),
         row="temperature",
         sweep=_GREEDY,
     )
@@ -252,12 +264,13 @@ class SamplingSettings:
 class AnswerSettings:
     """When an answer ends, and what is kept of each step."""
 
-    max_tokens: int = setting(
+    max_tokens: int | None = setting(
         512,
-        "Largest number of steps in an answer.",
+        "Largest number of tokens in an answer; -1 or unlimited ends it only where the context is full.",
         low=1,
         high=math.inf,
-        flags=("--n-predict", "-n"),
+        words={"unlimited": None, "-1": None},
+        flags=("--n-predict", "--predict", "-n"),
         sweep=_TASK_LIMITS,
     )
     stop: tuple[str, ...] = setting(
@@ -314,7 +327,7 @@ class ModelSettings:
         low=0,
         high=10_000,
         words={"auto": None, "all": None},
-        flags=("-ngl",),
+        flags=("--gpu-layers", "-ngl"),
         env="BLENDIN_N_GPU_LAYERS",
         role_flags=True,
     )
@@ -348,50 +361,6 @@ class ModelSettings:
                 f"kv-type {self.kv_type} needs flash attention, and --flash-attn is off",
                 f"leave out --flash-attn off, or choose --kv-type {' or '.join(UNQUANTIZED)}",
             )
-
-
-_screen = partial(setting, save=_OF_THE_SCREEN, row=_OF_THE_SCREEN, sweep=_OF_THE_SCREEN)
-
-
-@dataclass(frozen=True)
-class TerminalSettings:
-    """How a person's terminal shows an answer; `[terminal]` in models.toml."""
-
-    theme: ThemeChoice = _screen(
-        "auto",
-        "Colours for a light or a dark background; mono uses bold and underline only; auto asks the terminal "
-        "for its background.",
-        env="BLENDIN_THEME",
-    )
-    marks: MarkChoice = _screen(
-        "auto",
-        "Mark the guide's part of an answer: auto where a terminal shows bold and underline; on everywhere, "
-        "if need be by brackets and underscores; ascii always by those; off nowhere.",
-        env="BLENDIN_MARKS",
-    )
-    plain: bool = _screen(
-        False, "Show the raw text of answers instead of rendered Markdown.", env="BLENDIN_PLAIN"
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclass(frozen=True)
-class HistorySettings:
-    """What the command line keeps of questions and answers; `[history]` in models.toml."""
-
-    log: bool = setting(
-        True,
-        "Keep the question and the answer in the history, which blendin logs shows.",
-        chat=_OF_THE_HISTORY,
-        save=_OF_THE_HISTORY,
-        row=_OF_THE_HISTORY,
-        sweep=_OF_THE_HISTORY,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies

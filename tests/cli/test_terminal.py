@@ -271,3 +271,24 @@ def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
     screen.send("/why " + "7" * 100 + "\r")
     screen.wait_for("there is no step")
     assert screen.leave() == 0
+
+
+def test_tab_offers_what_may_follow_a_command(open_screen):
+    """Commands, names of settings and their words are listed under the line; Tab takes the first of them."""
+    screen = open_screen()
+    screen.send("/vi")
+    screen.wait_for("choose what the marks show")
+    screen.send("\t")
+    screen.wait_for("> /view")
+    screen.send(" pro")
+    screen.wait_for("\n            prob")
+    screen.send("\x15/set bri")
+    screen.wait_for("bridge")
+    screen.send("\t")
+    screen.wait_for("> /set bridge")
+    screen.send(" pre")
+    screen.wait_for("prefix")
+    screen.send("\t")
+    screen.wait_for("> /set bridge prefix")
+    screen.send("\r")
+    screen.wait_for("bridge is prefix.")
