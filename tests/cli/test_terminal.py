@@ -65,6 +65,17 @@ def test_choosing_a_view_shows_its_legend(open_screen):
     assert screen.text().count("kept though the guide was asked") == 2
 
 
+def test_a_dumb_terminal_of_forty_columns_is_measured(open_screen):
+    """Its lines end at words and its tables fit, although it understands no escapes."""
+    screen = open_screen(columns=40, TERM="dumb", BLENDIN_MARKS="on")
+    screen.send("hello\r")
+    screen.wait_for("lower threshold")
+    screen.send("/why\r")
+    screen.wait_for("·I     21 %")
+    assert "_kept_ though the guide was asked\n" in screen.text()
+    assert "[changed] by the guide\n" in screen.text()
+
+
 def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
     """Where no style can be shown, brackets mark the changed word, and the legend shows them."""
     screen = open_screen(TERM="dumb", BLENDIN_MARKS="on")
@@ -185,3 +196,24 @@ def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
     screen.send("/why " + "7" * 100 + "\r")
     screen.wait_for("there is no step")
     assert screen.leave() == 0
+
+
+def test_tab_offers_what_may_follow_a_command(open_screen):
+    """Commands, names of settings and their words are listed under the line; Tab takes the first of them."""
+    screen = open_screen()
+    screen.send("/vi")
+    screen.wait_for("choose what the marks show")
+    screen.send("\t")
+    screen.wait_for("> /view")
+    screen.send(" pro")
+    screen.wait_for("\n            prob")
+    screen.send("\x15/set bri")
+    screen.wait_for("bridge")
+    screen.send("\t")
+    screen.wait_for("> /set bridge")
+    screen.send(" pre")
+    screen.wait_for("prefix")
+    screen.send("\t")
+    screen.wait_for("> /set bridge prefix")
+    screen.send("\r")
+    screen.wait_for("bridge is prefix.")

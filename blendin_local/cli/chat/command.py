@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
@@ -20,13 +21,24 @@ from blendin_local.cli.common.options import (
     SessionOptions,
     TerminalOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 _conversation = partial(typer.Option, rich_help_panel="Conversation")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("chat")(grouped(chat))
+    add_verb(
+        app,
+        "chat",
+        grouped(chat),
+        Example("Talk to the demo pair", "blendin chat --pair demo"),
+        Example(
+            "Talk to two files of your own, with instructions",
+            'blendin chat --base base.gguf --guide guide.gguf --system "Answer briefly."',
+        ),
+        Example("Hear the base alone, without the guide", "blendin chat --pair demo --method base"),
+    )
 
 
 def chat(

@@ -1,7 +1,8 @@
 """Where the messages of a chat come from: a terminal with an editable line, or a pipe.
 
 Here: `TerminalReader` on prompt_toolkit (history, completion, paste, several lines), `PlainReader`, blocks.
-Not here: what a message means (`cli.chat.loop`, `cli.chat.commands`).
+Not here: what Tab offers (`cli.chat.completion`), what a message means (`cli.chat.loop`,
+`cli.chat.commands`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import os
 import re
 import select
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
 from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
+from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
@@ -95,19 +95,17 @@ class TerminalReader:
     """A line that can be edited, with history and completion.
 
     Args:
-        completions: Words that may follow each command, by command with its slash.
+        completer: Completes the line.
         color: Whether colours may be used.
         keep_lines: Whether lines are kept for recall in the next chat.
     """
 
     interactive = True
 
-    def __init__(
-        self, completions: Mapping[str, tuple[str, ...]], *, color: bool = True, keep_lines: bool = True
-    ) -> None:
+    def __init__(self, completer: Completer, *, color: bool = True, keep_lines: bool = True) -> None:
         self._session: PromptSession[str] = PromptSession(
             history=open_history() if keep_lines else InMemoryHistory(),
-            completer=CommandCompleter(completions),
+            completer=completer,
             complete_while_typing=True,
             reserve_space_for_menu=4,
             enable_open_in_editor=True,
@@ -125,7 +123,7 @@ class TerminalReader:
 
     def _line(self, prompt: str) -> str | None:
         try:
-            return self._session.prompt([("bold ansigreen", prompt)])
+            return self._session.prompt([("bold", prompt)])
         except EOFError:
             return None
 
@@ -148,24 +146,6 @@ def read_message(read_line: Callable[[str], str | None]) -> str | None:
     return f"/{text}" if text.startswith("/") else text
 
 
-class CommandCompleter(Completer):
-    """Completes slash commands and their words, and nothing in ordinary messages."""
-
-    def __init__(self, completions: Mapping[str, tuple[str, ...]]) -> None:
-        self._completions = completions
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Words that begin like the one before the cursor."""
-        before = document.text_before_cursor
-        if not before.startswith("/") or "\n" in before:
-            return
-        command, blank, rest = before.partition(" ")
-        words, start = (self._completions.get(command, ()), rest) if blank else (self._completions, command)
-        yield from (
-            Completion(word, -len(start)) for word in words if word.startswith(start) and word != start
-        )
-
-
 def _keys() -> KeyBindings:
     keys = KeyBindings()
 
@@ -182,7 +162,7 @@ def _keys() -> KeyBindings:
 
 def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndTextTuples:
     mark = "" if wrap_count else CONTINUED
-    return [("ansibrightblack", mark.ljust(width)[:width])]
+    return [("", mark.ljust(width)[:width])]
 
 
 class _BestEffortHistory(FileHistory):
