@@ -1,8 +1,8 @@
 """Conversations, and the plain text in which an unaligned base reads them.
 
-Here: `Message`, conversations (of messages, or of dicts as in OpenAI's chat format), and `PlainTemplate`, the
-section `[templates.NAME]` of models.toml as a value.
-Not here: the guide's Jinja template (`engine.chat_template.template`), which templates exist
+Here: `Message`, conversations (of messages, or of dicts as in OpenAI's chat format), `PlainTemplate`, the
+section `[templates.NAME]` of models.toml as a value, and `OwnChatTemplate`, which may stand in its place.
+Not here: Jinja templates (`engine.chat_template.template`), which templates exist
 (`models.registry`).
 Plain text has no control tokens: only the template's lines (`Question:`) mark where a turn begins. A line of
 a message that looks like one is indented, so that no message can open or end a turn.
@@ -33,6 +33,7 @@ MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a messa
 _short = reprlib.Repr()  # which goes a few levels deep and no deeper
 _short.maxstring = _short.maxother = _short.maxlong = 2 * MAX_QUOTE_CHARS
 TEXT = "{text}"
+CHAT = "chat"  # in the place of a plain template's name: the base's own chat template
 LINE_START = r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
 
 
@@ -186,6 +187,26 @@ class PlainTemplate:
             yield from (*before.splitlines(), *after.splitlines())
         for stop in self.stop:
             yield from stop.splitlines()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChatTemplate:
+    """The base is prompted through a chat template, as the guide is: for a base that was tuned for chats.
+
+    Never a guess: the user asks for it by the name `chat` in the place of a plain template's.
+
+    Attributes:
+        name: Its name where a plain template's is expected.
+        source: A Jinja template instead of the one in the base's file; None for that one.
+        stop: None: the model's own END ends an answer.
+    """
+
+    name: str = CHAT
+    source: str | None = None
+    stop: tuple[str, ...] = ()
+
+
+BaseTemplate = PlainTemplate | OwnChatTemplate
 
 
 @lru_cache(maxsize=16)

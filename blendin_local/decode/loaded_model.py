@@ -31,22 +31,31 @@ from blendin_local.errors import PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
 
-def guide_template(path: Path, embedded: str | None, override: str | None) -> str:
-    """The chat template that a guide is prompted with.
+def chat_template_text(
+    name: object, embedded: str | None, override: str | None, role: Role, hint: str = ""
+) -> str:
+    """The chat template that a model is prompted with.
 
     Args:
-        path: The guide's file.
+        name: The model's file, or what the user typed for it.
         embedded: The template in the file, None if it has none.
         override: A template to use instead, None for none.
+        role: The model's: a guide always needs one, a base where its own template was asked for.
+        hint: The next step where there is neither; empty for the usual one.
 
     Raises:
         PairError: There is neither.
     """
     text = override or embedded
+    if text is None and role == "guide":
+        raise PairError(
+            f"{name} has no chat template, so it cannot be the guide",
+            hint or "use an instruct model, or give a template with --guide-chat-template-file",
+        )
     if text is None:
         raise PairError(
-            f"{path} has no chat template, so it cannot be the guide",
-            "use an instruct model, or give a template with --guide-chat-template-file",
+            f"{name} has no chat template, so --base-template chat cannot be used",
+            hint or "leave it out: a plain-text template prompts a base that was not tuned",
         )
     return text
 
@@ -130,20 +139,23 @@ class LoadedModel:
     def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
         return {}
 
-    def chat_template(self, source: str | None, thinking: bool, today: date) -> ChatTemplate:
+    def chat_template(
+        self, source: str | None, thinking: bool, today: date, role: Role = "guide"
+    ) -> ChatTemplate:
         """The chat template of this model, or one given instead.
 
         Args:
             source: A template to use instead, None for the model's.
             thinking: Whether the template enables thinking, if it has such a switch.
             today: The date given to the template.
+            role: The model's, for the error.
 
         Raises:
             PairError: The file has none and none was given.
         """
         key = (source, thinking, today)
         if key not in self._templates:
-            text = guide_template(self.path, self.model.chat_template, source)
+            text = chat_template_text(self.path, self.model.chat_template, source, role)
             template = ChatTemplate(text, self.model.vocabulary, thinking=thinking, date=today)
             self._templates[key] = template
         return self._templates[key]

@@ -131,6 +131,16 @@ class RoleContext:
         positions = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= position < end for position, _ in positions)
 
+    def prompt_pieces(self, following: str = "") -> list[bytes | None]:
+        """The bytes of every token of the prompt and of a text that follows it.
+
+        END stands for an end of generation, None for a silent token.
+        """
+        ids, table = self.sequence.ids[: self.sequence.n_prompt], self._table
+        if following:
+            ids = [*ids, *self.context.model.vocabulary.tokenize_following(following)]
+        return [table.pieces[i] if table.speakable[i] else None for i in ids]
+
     def held_chars(self, prompt: Sequence[Span]) -> int:
         """How many characters of a prompt the latest prompt and its answer have in common with it."""
         prompt = joined(prompt)

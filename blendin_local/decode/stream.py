@@ -60,7 +60,6 @@ class AnswerStream:
         executor: Executor | None = None,
     ) -> None:
         self.settings = request.settings
-        self.signature = request.signature
         self.n_start = len(request.answer_start)
         self._request = request
         self._slot = slot
@@ -72,6 +71,7 @@ class AnswerStream:
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
+        self.signature = request.signed(slot)
 
     def _acquire(self) -> Lease:
         lease = self._lock.acquire()
@@ -197,7 +197,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Generator[Step, None, Completion]:
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    running = drive(request.start(), role_contexts, should_stop)
+    running = drive(request.start(role_contexts), role_contexts, should_stop)
     while True:
         try:
             step = next(running)

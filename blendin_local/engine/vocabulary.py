@@ -111,6 +111,11 @@ class Vocabulary:
         texts = {text for i in (*ids, *self.end_ids, *self.markup_ids) if (text := self.literal(i))}
         return tuple(sorted(texts, key=lambda text: (-len(text), text)))
 
+    @property
+    def end_tokens(self) -> tuple[str, ...]:
+        """The text of every token that ends an answer, sorted: declared ones, and those llama.cpp knows."""
+        return tuple(sorted({self.literal(i) for i in self.end_ids}))
+
     @cached_property
     def markup_ids(self) -> frozenset[int]:
         """Tokens added by the vocabulary's makers that look like markup (`<tool_call>`)."""

@@ -7,12 +7,14 @@ Not here: fetching (`models.fetch`), removing (`jobs.removal`), how records are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.memory import MemoryEstimate, estimate
+from blendin_local.engine.model import open_vocabulary
+from blendin_local.engine.trial_load import VOCABULARY, require_loadable
 from blendin_local.errors import LoadError, ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, PathSource, Source
 from blendin_local.models.other_tools.find import other_models
@@ -21,7 +23,7 @@ from blendin_local.models.quantizations import all_parts, is_model_file, quantiz
 from blendin_local.models.references import local_file, resolve
 from blendin_local.models.registry import Registry, shipped_file
 from blendin_local.models.store import Store
-from blendin_local.settings import DEFAULT_CTX_SIZE
+from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def _is_here(reference: str, registry: Registry, store: Store) -> bool:
 def describe(reference: str, registry: Registry, store: Store, ctx_size: int | None = None) -> ModelFacts:
     """Everything known about one model, its header included where the file is here."""
     resolved = resolve(reference, registry, store=store, offline=False)
-    header = None if resolved.path is None else read_header(resolved.path)
+    header = None if resolved.path is None else _with_all_ends(read_header(resolved.path), store)
     size = ctx_size or DEFAULT_CTX_SIZE
     if header is not None and header.ctx_train and ctx_size is None:
         size = min(size, header.ctx_train)
@@ -202,6 +204,18 @@ def describe(reference: str, registry: Registry, store: Store, ctx_size: int | N
         pairs=pairs_with(reference, registry),
         origins=registry.origins_of("models", reference),
     )
+
+
+def _with_all_ends(header: Header, store: Store) -> Header:
+    """The header with the ends that llama.cpp knows too; as it is where llama.cpp cannot load the file."""
+    if header.unusable:
+        return header
+    try:
+        require_loadable([(header, ModelSettings())], store.trial_cache, what=VOCABULARY)
+        with open_vocabulary(header.path) as vocabulary:
+            return replace(header, end_tokens=vocabulary.end_tokens)
+    except LoadError:
+        return header
 
 
 def pairs_with(reference: str, registry: Registry) -> tuple[str, ...]:

@@ -80,7 +80,8 @@ class ModelEntry:
         notice: One line shown when the file is fetched.
         size: Bytes of the whole file; 0 if not known.
         sha256: Its checksum; empty if not known.
-        template: Name of the plain-text template to prompt it with as a base; empty for the default.
+        template: Name of the plain-text template to prompt it with as a base, or `chat` for its own chat
+            template; empty for the default.
         chat_template: A file with a Jinja template to use instead of the model's own.
         think: Whether a guide with a thinking mode uses it.
         trusted: False if the file's source is from a models.toml of the working directory.
@@ -110,7 +111,7 @@ class PairEntry:
         base: Reference of the base.
         guide: Reference of the guide.
         about: One line for people.
-        base_template: Name of the base's plain-text template.
+        base_template: Name of the base's plain-text template, or `chat`.
         untuned: Reference of the third model, which method `proxy` needs.
         system: Instructions before every question; None if not given.
         settings: The values it gives to settings, by their keys in models.toml.

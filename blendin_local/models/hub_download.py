@@ -123,7 +123,7 @@ class _Transfer:
         if response.status_code != HTTP_OK:
             raise FetchError(
                 f"{self._source.repo}: the Hub returned HTTP {response.status_code} instead of the file",
-                "try again later; the part downloaded so far is kept",
+                "try again later",
             )
         return 0
 

@@ -168,12 +168,12 @@ def _failure(part: PackagePart, lines: Sequence[str]) -> FetchError:
     errors = [line for line in output if line.startswith("ERROR:")]
     last = (errors or output or ["no reason given"])[-1].removeprefix("ERROR:").strip()
     text = "\n".join(output)
-    hint = "try again; completed parts are kept"
+    hint = "try again"
     if any(sign in text for sign in DISK_ERRORS):
         hint = "free some disk space, or set BLENDIN_CACHE and PIP_CACHE_DIR to another disk"
     elif any(sign in text for sign in NETWORK_ERRORS):
         last = "the package index could not be reached"
-        hint = "check the network and try again; completed parts are kept"
+        hint = "check the network and try again"
     elif "No matching distribution" in text:
         hint = "the configured package index does not have it: check pip's settings (pip config list)"
     return FetchError(f"pip could not download {part.package} {part.version}: {last}", hint)

@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.prompts import CHAT, PlainTemplate
 from blendin_local.errors import UsageError
 from blendin_local.models.config_file import read_file
 from blendin_local.models.entries import (
@@ -286,6 +286,11 @@ class _Merged:
         )
 
     def _template(self, name: str, table: Table) -> PlainTemplate:
+        if name == CHAT:
+            files = " or ".join(self.files["templates", name])
+            raise UsageError(
+                f"{files}: [templates.{CHAT}] has the name of the base's own chat template", "rename it"
+            )
         for part in ("user", "assistant"):
             if "{text}" not in table.get(part, ""):
                 self._missing("templates", name, f"{part} with {{text}} in it")

@@ -16,7 +16,13 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
+from blendin_local.core.prompts import (
+    Conversation,
+    Message,
+    as_messages,
+    begun_answer,
+    require_question,
+)
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
@@ -30,12 +36,12 @@ from blendin_local.decode.scheduler import answer_many
 from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
 from blendin_local.decode.stream import AnswerStream
-from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.models.store import Store
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
+from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -69,6 +75,7 @@ class Pair:
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
         self.load_ms = (perf_counter() - started) * 1000
+        self._renderer = PromptRenderer(setup, self._models)
         self._slots: list[dict[Role, RoleContext]] = [
             {
                 role: RoleContext(p.context, p.context.sequences[i], p.table)
@@ -102,31 +109,8 @@ class Pair:
         system = self.setup.system if system is None else system
         with self._lock.using():
             messages, _ = begun_answer(as_messages(conversation, system))
-            spans = self._spans(messages, tuple(self._models), should_stop)
+            spans = self._renderer.prompts(messages, tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
-
-    def _spans(
-        self, messages: Sequence[Message], roles: Sequence[Role], should_stop: Stop = lambda: False
-    ) -> dict[Role, tuple[Span, ...]]:
-        return {role: self._prompt(role, messages, should_stop) for role in roles}
-
-    def _prompt(
-        self, role: Role, messages: Sequence[Message], should_stop: Stop = lambda: False
-    ) -> tuple[Span, ...]:
-        plain = role != "guide"  # the untuned model reads what the base reads
-        exact = self.setup.exact_prompts.get("base" if plain else "guide")
-        for message in messages:
-            require_text(message.text, f"the text of the {message.speaker}")
-        if exact is not None:
-            return (Span(require_text(exact, "the exact prompt"), trusted=True),)
-        if plain:
-            return (Span(self.setup.template.render(messages), trusted=False),)
-        turns = [{"role": message.speaker, "content": message.text} for message in messages]
-        return self._chat_template().render(turns, should_stop)
-
-    def _chat_template(self) -> ChatTemplate:
-        setup = self.setup
-        return self._models["guide"].chat_template(setup.guide_template, setup.thinking, setup.date)
 
     @checked_keywords
     def stream(
@@ -278,7 +262,7 @@ class Pair:
     def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
         """A role's rendered prompt, with what in it is trusted to hold control tokens."""
         with self._lock.using():
-            return self._prompt(role, as_messages(messages))
+            return self._renderer.prompt(role, as_messages(messages))
 
     def option_logprobs(
         self,
@@ -296,7 +280,8 @@ class Pair:
             self._lock.stop_when_closing(should_stop),
         )
         with self._lock.running(lease):
-            return score_options(role_context, self._prompt(role, as_messages(messages), stop), options, stop)
+            prompt = self._renderer.prompt(role, as_messages(messages), stop)
+            return score_options(role_context, prompt, options, stop)
 
     def _role_context(self, role: Role) -> RoleContext:
         self._lock.require_open()
@@ -331,7 +316,7 @@ class Pair:
         settings = GenerationSettings(
             settings.blend, sampling, self._with_template_stops(settings.answer, roles)
         )
-        prompts = self._spans(messages, roles, should_stop)
+        prompts = self._renderer.prompts(messages, roles, should_stop)
         return PreparedRequest(
             prompts,
             settings,
@@ -380,11 +365,9 @@ class Pair:
     def _signature(
         self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings, start: Sequence[Step]
     ) -> dict[str, Any]:
-        is_rendered = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
             **signature(self._models, prompts, settings, start),
-            **self.setup.prompt_facts(),
-            "guide_template": self._chat_template().digest if is_rendered else None,
+            **self._renderer.facts(tuple(prompts)),
             "n_parallel": self.setup.n_parallel,
             "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }

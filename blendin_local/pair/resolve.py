@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
-from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
+from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
@@ -29,7 +29,7 @@ from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, 
 from blendin_local.models.store import Progress
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
-from blendin_local.paths import read_text
+from blendin_local.pair.templates import base_template, jinja_template
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -66,7 +66,7 @@ class PairSpec:
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
         untuned: Likewise the third model, which method `proxy` needs.
-        base_template: A plain-text template of models.toml.
+        base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
         thinking: Whether a thinking guide may think.
@@ -198,7 +198,6 @@ def resolve_pair(
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
     references = _references(spec, entry, blend.method)
-    base_entry = registry.models.get(references.get("base", ""))
     guide_entry = registry.models.get(references.get("guide", ""))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
@@ -208,10 +207,10 @@ def resolve_pair(
         setup=PairSetup(
             base=None,
             guide=None,
-            template=_template(spec, entry, base_entry, registry),
+            template=_template(spec, entry, references, registry),
             base_settings=_model_settings(spec.base_settings, sections, "base"),
             guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
-            guide_template=spec.guide_template or _chat_template(guide_entry),
+            guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
             n_parallel=spec.n_parallel,
@@ -371,18 +370,12 @@ def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Ro
 
 
 def _template(
-    spec: PairSpec, entry: PairEntry | None, base: ModelEntry | None, registry: Registry
-) -> PlainTemplate:
-    of_pair = entry.base_template if entry else None
-    name = spec.base_template or of_pair or (base.template if base else "") or registry.defaults.template
-    if name not in registry.templates:
-        raise UsageError(f"there is no template {name!r}", f"choose one of {', '.join(registry.templates)}")
-    return registry.templates[name]
-
-
-def _chat_template(guide: ModelEntry | None) -> str | None:
-    path = guide.chat_template if guide else None
-    return read_text(path) if path else None
+    spec: PairSpec, entry: PairEntry | None, references: Mapping[Role, str], registry: Registry
+) -> BaseTemplate:
+    base = registry.models.get(references.get("base", ""))
+    named = (spec.base_template, entry and entry.base_template, base and base.template)
+    name = next((each for each in named if each), registry.defaults.template)
+    return base_template(name, base, registry, has_untuned="untuned" in references)
 
 
 def _model_settings(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import PlainTemplate
+from blendin_local.core.prompts import BaseTemplate, OwnChatTemplate, PlainTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.settings import ModelSettings, require_between
 
@@ -28,7 +28,7 @@ class PairSetup:
     Attributes:
         base: The base's file, None if only the guide is used.
         guide: The guide's file, None if only the base is used.
-        template: The plain-text template in which the base reads a conversation.
+        template: The plain-text template in which the base reads a conversation, or its own chat template.
         base_settings: How llama.cpp runs the base.
         guide_settings: How it runs the guide.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -45,7 +45,7 @@ class PairSetup:
 
     base: Path | None
     guide: Path | None
-    template: PlainTemplate
+    template: BaseTemplate
     base_settings: ModelSettings = field(default_factory=ModelSettings)
     guide_settings: ModelSettings = field(default_factory=ModelSettings)
     guide_template: str | None = None
@@ -59,6 +59,17 @@ class PairSetup:
 
     def __post_init__(self) -> None:
         require_between("parallel", self.n_parallel, 1, MAX_PARALLEL)
+
+    @property
+    def plain_template(self) -> PlainTemplate | None:
+        """The base's plain-text template; None if it is prompted with its own chat template."""
+        return self.template if isinstance(self.template, PlainTemplate) else None
+
+    def jinja_template(self, role: Role) -> str | None:
+        """The chat template given instead of the one in a model's file; None for that one."""
+        if role == "guide":
+            return self.guide_template
+        return self.template.source if isinstance(self.template, OwnChatTemplate) else None
 
     def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
         """The same with these files, and as many answers at once as are named."""

@@ -1,7 +1,7 @@
 """One answer as HTML: a page of its own, and a fragment for a notebook.
 
-Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`), `render_fragment`
-(`Completion._repr_html_`), and `shown_steps`, which the picture shares.
+Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`) and `render_fragment`
+(`Completion._repr_html_`).
 Not here: the templates (`assets/answer.html`, `assets/answer_fragment.html`), the terminal's views
 (`views.answer`, `views.answer_tables`).
 """
@@ -17,7 +17,7 @@ from blendin_local.core.prompts import Message
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
-from blendin_local.views.answer import excess_warning, footer_items
+from blendin_local.views.answer import excess_warning, footer_items, shown_decisions
 from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
@@ -61,18 +61,6 @@ def render_fragment(completion: Completion) -> str:
     )
 
 
-def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
-    """Each step with the part of its text that is in the answer, then END if it won."""
-    left = len(completion.text)
-    for step in completion.steps:
-        text = step.text[:left]
-        left -= len(text)
-        if text:
-            yield step, text
-    if completion.end is not None:
-        yield completion.end, ""
-
-
 @dataclass(frozen=True)
 class _Part:
     """A step as the templates show it.
@@ -103,7 +91,7 @@ class _Part:
 
 
 def _parts(completion: Completion) -> Iterator[_Part]:
-    for step, text in shown_steps(completion):
+    for step, text in shown_decisions(completion):
         shown = escape_controls(text) if text else END_NAME
         yield _Part(step, shown, is_end=not text, is_asked_blank=step.asked and not shown.strip())
 

@@ -18,6 +18,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from blendin_local.views.palette import DARK, LIGHT
+
 _SIGNS = ("-", "+", "−", "–", "<", ">")  # noqa: RUF001 - minus and dash
 
 
@@ -32,6 +34,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.tests["numeric"] = is_numeric
+    environment.globals |= {"light": LIGHT, "dark": DARK}
     # `tojson` writes <, > and & as escapes, so that no text ends the script element that contains it.
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment

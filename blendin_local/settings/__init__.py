@@ -6,6 +6,7 @@ table states about one setting).
 
 from __future__ import annotations
 
+from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -32,7 +33,6 @@ from blendin_local.settings.table import (
     BlendSettings,
     Bridge,
     CalibratedAlpha,
-    CheckSettings,
     FlashAttention,
     HistorySettings,
     KvType,

@@ -14,9 +14,9 @@ a surface does not offer a setting, `Excluded` gives the reason.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from blendin_local.errors import UsageError
 from blendin_local.settings.setting import Excluded, check_settings, setting
@@ -37,6 +37,7 @@ BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
 _FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
+_NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
 _OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
@@ -135,6 +136,10 @@ class BlendSettings:
         return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
+PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
+_penalty = partial(setting, sweep=_NO_PENALTY)
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """How one candidate is picked from the blended distribution."""
@@ -177,9 +182,70 @@ class SamplingSettings:
         words={"random": None, "-1": None},
         sweep=_GREEDY,
     )
+    repeat_penalty: float = _penalty(
+        1.0,
+        "Divide the logit of what was said lately by this, or multiply if negative; 1 is off.",
+        low=1,
+        high=100,
+    )
+    repeat_last_n: int = _penalty(
+        64, "Last tokens that the repeat, presence and frequency penalties look at; -1 for all.", low=-1
+    )
+    presence_penalty: float = _penalty(
+        0.0, "Subtract this from the logit of what was said lately.", low=0, high=1000
+    )
+    frequency_penalty: float = _penalty(
+        0.0, "Subtract this from the logit for every time that it was said lately.", low=0, high=1000
+    )
+    dry_multiplier: float = _penalty(
+        0.0, "Strength of DRY, which penalizes what would continue a repetition; 0 is off.", low=0, high=1000
+    )
+    dry_base: float = _penalty(1.75, "DRY: growth of the penalty with each repeated token.", low=1, high=100)
+    dry_allowed_length: int = _penalty(2, "DRY: repetitions up to this many tokens are free.", low=1)
+    dry_penalty_last_n: int = _penalty(
+        -1, "DRY: how many of the last tokens it looks at; -1 for all.", low=-1
+    )
+    dry_sequence_breaker: tuple[str, ...] = _penalty(
+        ("\n", ":", '"', "*"),
+        "DRY: a repetition does not reach back over this text (\\n: a line break); can be repeated.",
+        words={"none": ()},
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        typed = self.dry_sequence_breaker  # with escapes, as on llama.cpp's command line
+        breakers = tuple(text.replace(r"\n", "\n").replace(r"\t", "\t") for text in typed)
+        object.__setattr__(self, "dry_sequence_breaker", breakers)
+        if "" in breakers:
+            raise UsageError("a sequence breaker of DRY is empty", "give it a text, or none")
+
+    @property
+    def penalizes_tokens(self) -> bool:
+        """Whether the repeat, presence or frequency penalty is on."""
+        strengths = self.repeat_penalty - 1, self.presence_penalty, self.frequency_penalty
+        return self.repeat_last_n != 0 and any(strengths)
+
+    @property
+    def penalizes_sequences(self) -> bool:
+        """Whether DRY is on."""
+        return self.dry_multiplier > 0 and self.dry_penalty_last_n != 0
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether any penalty on repetition is on."""
+        return self.penalizes_tokens or self.penalizes_sequences
+
+    @property
+    def longest_window(self) -> int:
+        """How many of the last tokens the penalties that are on look at; -1 for all."""
+        tokens = self.repeat_last_n if self.penalizes_tokens else 0
+        sequences = self.dry_penalty_last_n if self.penalizes_sequences else 0
+        return -1 if -1 in {tokens, sequences} else max(tokens, sequences)
+
+    def to_json(self) -> dict[str, Any]:
+        """As records hold it; the penalties only where one is on, as in records of earlier versions."""
+        values = {**asdict(self), "dry_sequence_breaker": list(self.dry_sequence_breaker)}
+        return {k: v for k, v in values.items() if self.penalizes or not k.startswith(PENALTY_FIELDS)}
 
 
 @dataclass(frozen=True)
@@ -331,32 +397,3 @@ class HistorySettings:
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
-
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
-
-    Attributes:
-        n_prompts: Number of prompts, if the user gives none.
-        max_tokens: Maximum number of steps per answer.
-        excessive_rate: Intervention rate above which guidance tends to hurt.
-        idle_changed_rate: Changed rate at or below which the base alone answers the same.
-        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone answers the same.
-        guide_wins: Share of differing asked steps at which the guide's choice must win for that.
-        template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
-            prompt; below it the template is hardly the one it was trained with.
-        runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
-            by the guide, from which the report states that the guide never ends its answers.
-        calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
-    """
-
-    n_prompts: int = 20
-    max_tokens: int = 64
-    excessive_rate: float = EXCESSIVE_INTERVENTION_RATE
-    idle_changed_rate: float = 0.02
-    guide_asked_rate: float = 0.6
-    guide_wins: float = 0.9
-    template_p: float = 0.3
-    runaway_share: float = 0.25
-    calibration_gap: float = 0.05

@@ -1,13 +1,13 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, the append-only `AnswerPrinter`, `footer` with its warning, and `STOP_TEXTS`.
+Here: `styled_step`, `shown_decisions`, `footer` with its warning, `STOP_TEXTS`.
 Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 All are pure functions from records to rich texts, except the printer, which writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
 from blendin_local.core.percent import percent
-from blendin_local.core.records import Completion, Step, StoppedBy
+from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.views.streams import write_utf8
@@ -101,6 +101,13 @@ def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = 
     shown = Text(safe, end="")
     shown.stylize(style, start, end)
     return shown
+
+
+def shown_decisions(completion: Completion) -> Iterator[tuple[Step, str]]:
+    """Each step with the part of its text that is in the answer, then END if it won."""
+    yield from shown_steps(completion)
+    if completion.end is not None:
+        yield completion.end, ""
 
 
 ASCII_MARKS: Mapping[str, tuple[str, str]] = {

@@ -55,10 +55,10 @@ class Palette:
 
 
 LIGHT = Palette(
-    changed=24, guide=91, medium=94, low=124, lowest=90, quiet=240, warning=94, error=124, prompt=22
+    changed=24, guide=91, medium=94, low=124, lowest=90, quiet=241, warning=94, error=124, prompt=22
 )
 DARK = Palette(
-    changed=81, guide=183, medium=221, low=210, lowest=213, quiet=249, warning=221, error=210, prompt=114
+    changed=81, guide=183, medium=221, low=210, lowest=213, quiet=247, warning=221, error=210, prompt=114
 )
 PALETTES: Mapping[ThemeName, Palette] = {"dark": DARK, "light": LIGHT}
 

@@ -8,19 +8,21 @@ Not here: the colours (`views.palette`), what is shown (`views.answer`).
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 from rich.theme import Theme
 
 from blendin_local.settings import MarkChoice, TerminalSettings
-from blendin_local.views.palette import PALETTES, ThemeName
+from blendin_local.views.palette import PALETTES, Rgb, ThemeName
 from blendin_local.views.streams import lasting_stderr, naming_stdout
 from blendin_local.views.visible import escape_controls
 
@@ -87,31 +89,15 @@ def rich_theme(name: ThemeName) -> Theme:
     return Theme({style: described(*parts) for style, parts in STYLES.items()})
 
 
-# The sixteen colours of a terminal in an exported picture.
-PICTURE = TerminalTheme(
-    background=(27, 30, 36),
-    foreground=(222, 224, 228),
-    normal=[
-        (40, 44, 52),
-        (224, 108, 117),
-        (152, 195, 121),
-        (229, 192, 123),
-        (97, 175, 239),
-        (198, 120, 221),
-        (86, 182, 194),
-        (222, 224, 228),
-    ],
-    bright=[
-        (110, 118, 130),
-        (255, 135, 142),
-        (181, 224, 150),
-        (255, 216, 150),
-        (140, 200, 255),
-        (222, 160, 240),
-        (94, 226, 244),
-        (255, 255, 255),
-    ],
-)
+def _picture(background: Rgb, foreground: Rgb) -> TerminalTheme:
+    return TerminalTheme(background, foreground, normal=[foreground] * 8)  # none of the sixteen is used
+
+
+PICTURES: Mapping[ThemeName, TerminalTheme] = {
+    "light": _picture((251, 250, 248), (29, 33, 38)),
+    "dark": _picture((27, 30, 36), (222, 224, 228)),
+}
+"""The terminal of an exported picture, in each theme."""
 
 
 class SafeConsole(Console):
@@ -183,16 +169,30 @@ def make_console(
         force_terminal=True if color == "on" else None,
         no_color={"auto": None, "on": False, "off": True}[color],
     )
+    if console.is_dumb_terminal:
+        _measure(console, stream)
     dress(console, theme, marks)
     return console
 
 
+def _measure(console: Console, stream: TextIO) -> None:
+    """Set the size of a dumb terminal, which rich takes to have 80 columns, to what the system says."""
+    with suppress(OSError, ValueError):  # a stream without a file descriptor, or not of a terminal
+        found = os.get_terminal_size(stream.fileno())
+        if found.columns > 0 and "COLUMNS" not in os.environ:
+            console.size = ConsoleDimensions(found.columns, found.lines)
+
+
 def dress(console: Console, theme: ThemeName, marks: MarkChoice) -> None:
     """Give a console other colours and marks, from the next text on."""
-    has_palette = console.color_system in {"256", "truecolor"}
-    console.push_theme(rich_theme(theme if has_palette else "mono"), inherit=False)
+    console.push_theme(rich_theme(theme if has_palette(console) else "mono"), inherit=False)
     if isinstance(console, SafeConsole):
         console.marks = _mark_kind(console, marks)
+
+
+def has_palette(console: Console) -> bool:
+    """Whether a console shows colours that are the same on every terminal, not just the sixteen."""
+    return console.color_system in {"256", "truecolor"}
 
 
 def _mark_kind(console: Console, marks: MarkChoice) -> MarkKind:

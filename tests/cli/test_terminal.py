@@ -140,6 +140,17 @@ def test_choosing_a_view_shows_its_legend(open_screen):
     assert screen.text().count("kept though the guide was asked") == 2
 
 
+def test_a_dumb_terminal_of_forty_columns_is_measured(open_screen):
+    """Its lines end at words and its tables fit, although it understands no escapes."""
+    screen = open_screen(columns=40, TERM="dumb", BLENDIN_MARKS="on")
+    screen.send("hello\r")
+    screen.wait_for("lower threshold")
+    screen.send("/why\r")
+    screen.wait_for("·I     21 %")
+    assert "_kept_ though the guide was asked\n" in screen.text()
+    assert "[changed] by the guide\n" in screen.text()
+
+
 def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
     """Where no style can be shown, brackets mark the changed word, and the legend shows them."""
     screen = open_screen(TERM="dumb", BLENDIN_MARKS="on")

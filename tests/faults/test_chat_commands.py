@@ -165,7 +165,9 @@ def test_a_saved_chat_with_anything_in_it_is_read_or_refused(ledger, odd_place):
         for seed in range(ledger.count(60, 1000)):
             rng = random.Random(seed)
             (odd_place / "bad.jsonl").write_bytes(_mutated(whole, rng))
-            out, err = typed_in(["/load bad.jsonl", "/show", "/stats", "next"])
+            out, err = typed_in(
+                ["/load bad.jsonl", "/show", "/stats", "/why", "/tokens", "/view prob", "next"]
+            )
             answered = "Re: next" in out or "error:" in err.splitlines()[-1]
             problem = None if answered and "this is a bug" not in err else err[-300:]
             trials.record(f"seed {seed}", problem)
@@ -183,8 +185,8 @@ def _mutated(text, rng):
     record = json.loads(lines[at])
     place = record
     while True:
-        key = rng.choice(list(place))
-        if not isinstance(place[key], dict) or rng.random() < 0.1:
+        key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        if not isinstance(place[key], dict | list) or not place[key] or rng.random() < 0.1:
             break
         place = place[key]
     place[key] = rng.choice(

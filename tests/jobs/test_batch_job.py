@@ -20,7 +20,7 @@ N_ROWS = 12
 def folder(tmp_path_factory):
     """Two toy models."""
     folder = tmp_path_factory.mktemp("job")
-    make_toy(folder / "base.gguf", "plain")
+    make_toy(folder / "base.gguf", "plain", template=None)
     make_toy(folder / "guide.gguf", "plain", seed=1)
     return folder
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
+from blendin_local.jobs.check.description import describe_pair
 from blendin_local.jobs.inventory import describe, expand, list_models, list_pairs, to_json
 from blendin_local.jobs.removal import plan_removal, remove, remove_unfinished, unfinished
 from blendin_local.models.entries import (
@@ -19,8 +21,11 @@ from blendin_local.models.entries import (
 )
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
+from blendin_local.pair.setup import PairSetup
+from blendin_local.settings import ModelSettings
 from tests.other_tools import link
-from tests.toys import make_toy
+from tests.prompts import TEMPLATE
+from tests.toys import CHAT_TOKENS, make_toy
 
 PACKAGED = PackageSource("m.gguf", (PackagePart("p", "1", "m"),))
 
@@ -77,6 +82,18 @@ def test_a_description_tells_what_the_file_says(registry, store, files):
     far = describe("far", registry, store)
     assert (far.path, far.header, far.command) == (None, None, "blendin pull far")
     assert far.source == "hf://u/r/far-Q4_K_M.gguf"
+
+
+def test_show_and_check_name_the_same_ends(registry, store, tmp_path, monkeypatch):
+    """Beside the token that the file declares those that llama.cpp knows by their text."""
+    monkeypatch.setenv("BLENDIN_CACHE", str(store.root))
+    path = make_toy(tmp_path / "chat.gguf", "plain", special=CHAT_TOKENS)
+    shown = describe(str(path), registry, store).header.end_tokens
+    model = ModelSettings(ctx_size=256, threads=1)
+    checked = describe_pair(PairSetup(path, path, TEMPLATE, model, model), ["the"]).models
+    assert shown == checked["base"].end_tokens == checked["guide"].end_tokens
+    assert set(read_header(path).end_tokens) < set(shown)
+    assert "<|im_end|>" in shown
 
 
 def test_records_are_plain_json(registry, store, files):

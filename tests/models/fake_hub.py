@@ -19,6 +19,7 @@ class FakeHub:
     redirect: bool = False
     lie: bytes | None = None  # sent instead of a file's bytes
     etag_suffix: str = ""
+    card: dict = field(default_factory=dict)  # what else the description of a repository has
     requests: list = field(default_factory=list)  # (method, path, range, authorization)
     sent: int = 0
     url: str = ""
@@ -70,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         if repo not in self.hub.files:
             return self.reply(404, {"X-Error-Code": "RepoNotFound"})
         siblings = [{"rfilename": name} for name in self.hub.files[repo]]
-        text = json.dumps({"id": repo, "siblings": siblings}).encode()
+        text = json.dumps({"id": repo, "siblings": siblings, **self.hub.card}).encode()
         return self.reply(200, {"Content-Type": "application/json"}, text)
 
     def file(self, content, *, body):

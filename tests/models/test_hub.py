@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from blendin_local.errors import FetchError, ModelNotFoundError
 from blendin_local.models import hub_download
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry
 from blendin_local.models.fetch import fetch
+from blendin_local.models.licenses import license_text
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
@@ -108,8 +110,9 @@ def test_a_split_model_is_fetched_whole(hub, store):
 def test_a_broken_download_goes_on_where_it_stopped(hub, store):
     """After a break at one half the second run transfers at most 51 % of the file."""
     hub.cut_after = len(CONTENT) // 2
-    with pytest.raises(FetchError, match="could not be reached"):
+    with pytest.raises(FetchError, match="could not be reached") as caught:
         get(f"hf://{REPO}/{NAME}", store)
+    assert f"of 0.6 MB; blendin pull hf://{REPO}/{NAME} goes on from there" in caught.value.hint
     assert nothing_is_installed(store)
     hub.cut_after, hub.sent = None, 0
     assert get(f"hf://{REPO}/{NAME}", store).read_bytes() == CONTENT
@@ -125,6 +128,7 @@ def test_a_killed_process_leaves_its_bytes_to_the_next(hub, store):
         from pathlib import Path
         from blendin_local.models.entries import Defaults
         from blendin_local.models.fetch import fetch
+from blendin_local.models.licenses import license_text
         from blendin_local.models.references import resolve
         from blendin_local.models.registry import Registry
         from blendin_local.models.store import Store
@@ -171,6 +175,46 @@ def test_a_file_that_changed_on_the_hub_is_fetched_anew(hub, store):
     hub.files[REPO][NAME] = other = b"GGUF" + random.Random(3).randbytes(500_000)
     hub.cut_after = None
     assert get(f"hf://{REPO}/{NAME}", store).read_bytes() == other
+
+
+def test_ctrl_c_says_how_much_is_kept(hub, store):
+    """In its text, with the command that goes on from there."""
+
+    def stop(done, total):
+        if done > 200_000:
+            raise KeyboardInterrupt
+
+    resolved = resolve(f"hf://{REPO}/{NAME}", NO_NAMES, store=store, offline=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fetch(resolved, store, progress=stop)
+    assert re.fullmatch(r"kept 0\.\d of 0\.6 MB; blendin pull hf://\S+ goes on from there", str(caught.value))
+    hub.sent = 0
+    assert fetch(resolved, store, progress=lambda *_: None).read_bytes() == CONTENT
+    assert hub.sent < len(CONTENT) - 200_000
+
+
+@pytest.mark.parametrize(
+    ("card", "text"),
+    [
+        ({"cardData": {"license": "apache-2.0"}}, "apache-2.0, according to the Hub"),
+        ({"cardData": {"license": "other", "license_name": "gemma"}}, "gemma, according to the Hub"),
+        ({"cardData": None, "tags": ["gguf", 3, "license:mit"]}, "mit, according to the Hub"),
+        ({"cardData": {"license": ["a"]}, "tags": "x"}, "the Hub names no licence"),
+        ({"cardData": {"license": "a\x1b[2J"}}, "the Hub names no licence"),
+    ],
+)
+def test_the_licence_of_a_repository_is_that_of_its_description(hub, store, card, text):
+    """One request; what is no licence counts as none."""
+    hub.card = card
+    resolved = resolve(REPO, NO_NAMES, store=store, offline=False)
+    assert license_text(resolved) == f"{REPO}: {text}"
+
+
+def test_a_licence_that_cannot_be_looked_up_is_no_error(hub, store):
+    """The question is asked all the same."""
+    hub.refuse = (500, {})
+    resolved = resolve(REPO, NO_NAMES, store=store, offline=False)
+    assert "could not be looked up" in license_text(resolved)
 
 
 def test_a_flipped_byte_is_an_error_and_nothing_is_installed(hub, store):

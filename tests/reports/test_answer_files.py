@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
 from blendin_local.core.records import Candidate, Completion, Step
-from blendin_local.reports.answer_html import render_html, shown_steps
+from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
+from blendin_local.views.answer import shown_decisions
+from blendin_local.views.palette import DARK, LIGHT
 from tests.answers import asked_step, base_step, completion
+from tests.contrast import contrast, rgb
 from tests.paths import ROOT
 
 EVIL = b"</script><b>&amp;\x1b"
@@ -73,7 +78,7 @@ def test_a_cut_stop_string_is_not_shown_and_end_is():
     steps = (base_step(0, b"Yes."), base_step(1, b"\nQ"), base_step(2, b"uestion:"))
     end = Step(3, b"", "changed", 0.5)
     answer = Completion("Yes.\n", steps, "stop_string", end)
-    assert [text for _, text in shown_steps(answer)] == ["Yes.", "\n", ""]
+    assert [text for _, text in shown_decisions(answer)] == ["Yes.", "\n", ""]
     assert ">END</span>" in render_html({}, answer)
 
 
@@ -84,6 +89,78 @@ def test_the_picture_is_stable_and_closed():
     assert picture == render_svg("Why <b>?", answer)
     assert "font-face" not in picture
     assert re.findall(r"https?://[^\s\"]+", picture.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+def test_the_picture_has_the_colours_of_both_themes():
+    """One drawing and two style sheets: dark colours for whoever prefers dark, light ones for all others."""
+    answer = completion(base_step(0, b"Well"), asked_step(1), asked_step(2, b" I", "kept"))
+    light, _, rest = render_svg("Why?", answer).partition("@media (prefers-color-scheme: dark)")
+    dark, _, drawing = rest.partition("</style>")
+    for colors, sheet in ((LIGHT, light), (DARK, dark)):
+        for name in ("changed", "quiet", "warning", "prompt"):
+            assert colors.hex(name) in sheet
+            assert colors.hex(name) not in drawing
+    classes = re.findall(r"\.(blendin-r\d+) \{", light)
+    assert classes == re.findall(r"\.(blendin-r\d+) \{", dark)
+    assert set(re.findall(r'class="(blendin-r\d+)"', drawing)) <= set(classes)
+
+
+def variables(css):
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_colour_of_a_page_can_be_read(theme):
+    """Text has at least 4.5:1 on page, card and tint; the line under a kept word 3:1, as signs need."""
+    css = render_html({}, completion(base_step(0, b"x"))).split("</style>")[0]
+    light, _, dark = css.partition("@media (prefers-color-scheme: dark)")
+    of = variables(light if theme == "light" else dark.split("* {")[0])
+    assert of["changed"] == (LIGHT if theme == "light" else DARK).hex("changed")
+    pairs = [(name, behind) for name in ("text", "muted", "changed") for behind in ("background", "card")]
+    pairs += [("changed", "changed-bg"), ("text", "changed-bg"), ("text", "warn-bg"), ("text", "line")]
+    for name, behind in pairs:
+        assert contrast(rgb(of[name]), rgb(of[behind])) >= 4.5, (name, behind)
+    for name, behind in (("kept", "card"), ("warn", "background")):
+        assert contrast(rgb(of[name]), rgb(of[behind])) >= 3, (name, behind)
+
+
+CLICKS = """<script>
+const spans = [...document.querySelectorAll(".answer .step")], seen = [];
+const boxed = (span) => getComputedStyle(span).outlineStyle !== "none";
+const boxes = () => spans.map((span, at) => boxed(span) ? at : -1).filter((at) => at >= 0);
+const mouse = (span) => {
+  span.dispatchEvent(new MouseEvent("mousedown", {bubbles: true}));
+  span.focus();
+  span.click();
+};
+const key = (name) => {
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
+};
+const note = () => seen.push([boxes(), document.querySelector("#inspector h2").textContent]);
+note(); mouse(spans[1]); note(); key("n"); note(); key("ArrowLeft"); note(); key("Enter"); note();
+mouse(spans[3]); mouse(spans[3]); note();
+document.body.dataset.seen = JSON.stringify(seen);
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to click in")
+def test_one_step_at_a_time_has_a_box(tmp_path):
+    """A click pins a step; keys move the one box on, and the panel with it; a second click frees it."""
+    steps = [base_step(0, b"A"), asked_step(1), base_step(2, b"b"), asked_step(3, b" c", "kept")]
+    path = tmp_path / "page.html"
+    path.write_text(page(*steps).replace("</body>", f"{CLICKS}</body>"))
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert json.loads(unescape(re.search(r'data-seen="([^"]*)"', shown)[1])) == [
+        [[1], "Step 1"],
+        [[1], "Step 1, pinned"],
+        [[3], "Step 3, pinned"],
+        [[2], "Step 2, pinned"],
+        [[2], "Step 2"],
+        [[3], "Step 3"],
+    ]
 
 
 def fragment(*steps: Step) -> ElementTree.Element:

@@ -9,6 +9,7 @@ from rich.color import Color, ColorType
 
 from blendin_local.views.palette import DARK, LIGHT, PALETTES, theme_for
 from blendin_local.views.theme import STYLES, rich_theme
+from tests.contrast import contrast, rgb
 
 BACKGROUNDS = {
     "dark": {
@@ -46,23 +47,6 @@ SIXTEEN = {
     ),
 }
 BEHIND_SIXTEEN = {"solarized": ("#002b36", "#fdf6e3"), "xterm": ("#000000", "#ffffff")}
-
-
-def rgb(text):
-    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
-
-
-def channel(value):
-    part = value / 255
-    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-
-
-def contrast(one, other):
-    """WCAG 2.2, written again from the standard: (L1 + 0.05) / (L2 + 0.05), the lighter first."""
-    low, high = sorted(
-        0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b) for r, g, b in (one, other)
-    )
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_the_formula_gives_what_the_standard_says():

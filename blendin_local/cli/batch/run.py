@@ -25,12 +25,11 @@ from blendin_local.cli.common.progress import (
     print_stopped,
     row_count,
 )
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.errors import RowsFailedError
 from blendin_local.jobs.batch.job import BatchResult, BatchSpec, run_batch
 from blendin_local.jobs.batch.progress import Shard
-from blendin_local.views.streams import lasting_stderr
-from blendin_local.views.theme import make_console
 
 NOT_REPEATED = {"--restart", "--adopt", "--yes", "-y"}  # by the command that resumes
 
@@ -45,7 +44,7 @@ def run(
         RowsFailedError: All rows are finished, but some have no answer.
         typer.Exit: A signal stopped it, or rows failed and the summary is on stdout.
     """
-    err = make_console(lasting_stderr())
+    err = open_consoles(models_file=session.models.models_file).err
     err.quiet = report.quiet
     spec = _spec(source, out, rows, report, session)
     with stop_on_interrupt(terminate=True) as interrupt:

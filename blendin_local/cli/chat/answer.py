@@ -14,12 +14,11 @@ from rich.text import Text
 
 from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
-from blendin_local.cli.common.screen import theme_of
+from blendin_local.cli.common.screen import dress_consoles
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
-from blendin_local.views.theme import dress
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -116,10 +115,7 @@ class Chat:
 
     def dress(self) -> None:
         """Give the consoles the theme and the marks that are set."""
-        wanted = self.history.settings.terminal
-        theme = theme_of(wanted.theme)
-        for console in (self.out, self.err):
-            dress(console, theme, wanted.marks)
+        dress_consoles(self.out, self.err, self.history.settings.terminal)
 
     def notice(self, text: str) -> None:
         """Print a sentence that is not part of an answer."""

@@ -110,7 +110,7 @@ class TerminalReader:
 
     def _line(self, prompt: str) -> str | None:
         try:
-            return self._session.prompt([("bold ansigreen", prompt)])
+            return self._session.prompt([("bold", prompt)])
         except EOFError:
             return None
 
@@ -167,7 +167,7 @@ def _keys() -> KeyBindings:
 
 def _continuation(width: int, line_number: int, wrap_count: int) -> StyleAndTextTuples:
     mark = "" if wrap_count else CONTINUED
-    return [("ansibrightblack", mark.ljust(width)[:width])]
+    return [("", mark.ljust(width)[:width])]
 
 
 class _BestEffortHistory(FileHistory):

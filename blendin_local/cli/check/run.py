@@ -18,6 +18,7 @@ from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.progress import ProgressLine, show_progress
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.errors import BlendinError, PairError, UsageError, WriteError
 from blendin_local.files import write_private
@@ -28,8 +29,7 @@ from blendin_local.jobs.preparation import require_name
 from blendin_local.pair.resolve import PairSpec
 from blendin_local.reports.check_page import check_page
 from blendin_local.views.check import check_view
-from blendin_local.views.streams import lasting_stderr
-from blendin_local.views.theme import make_console, make_consoles
+from blendin_local.views.theme import Consoles
 
 NOT_ASKED = "nothing was asked: the guide has no chat template; give one with --guide-chat-template-file"
 STAGES = {"answers": "prompts answered", "text": "passages of the reference text read"}
@@ -43,7 +43,8 @@ def check_pair(what: CheckOptions, output: CheckReportOptions, session: SessionO
         WriteError: The page cannot be written.
         typer.Exit: A signal stopped it, or the guide cannot be prompted; what was found is shown.
     """
-    err = make_console(lasting_stderr())
+    consoles = open_consoles(models_file=session.models.models_file)
+    err = consoles.err
     err.quiet = output.quiet
     spec = _spec(what, pair_spec(session))
     if what.write:
@@ -61,7 +62,7 @@ def check_pair(what: CheckOptions, output: CheckReportOptions, session: SessionO
                 )
         except KeyboardInterrupt:  # before there was anything to show
             raise typer.Exit(interrupt.exit_code or 130) from None
-    _show(report, output, err)
+    _show(report, output, consoles)
     if not report.complete:
         _leave(err, "stopped before everything was measured, so there is no verdict", interrupt.exit_code)
     if not (what.static or report.can_be_prompted):
@@ -101,14 +102,14 @@ def progress_line(now: CheckProgress) -> ProgressLine:
     return ProgressLine(f"{stage} {now.done} of {now.total}", "", now.done, now.total, stage)
 
 
-def _show(report: CheckReport, output: CheckReportOptions, err: Console) -> None:
+def _show(report: CheckReport, output: CheckReportOptions, consoles: Consoles) -> None:
     if output.html is not None:
         _save(output.html, check_page(report))
-        print_note(err, f"report: {output.html}")
+        print_note(consoles.err, f"report: {output.html}")
     if output.json:
         print_json(report.to_json())
     else:
-        make_consoles().out.print(check_view(report))
+        consoles.out.print(check_view(report))
 
 
 def _save(path: Path, text: str) -> None:

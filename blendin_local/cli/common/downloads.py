@@ -6,7 +6,7 @@ Not here: the downloads (`models.fetch`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from time import monotonic
 
@@ -20,16 +20,23 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from blendin_local.models.licenses import license_text
 from blendin_local.models.references import Resolved
+from blendin_local.views.visible import escape_controls
 
 LINE_EVERY_S = 5.0
 
 
 class DownloadBars:
-    """Progress bars for several downloads."""
+    """Progress bars for several downloads.
 
-    def __init__(self, err: Console) -> None:
-        self._err = err
+    Args:
+        err: Where they are drawn.
+        told: References whose licence the user has seen already.
+    """
+
+    def __init__(self, err: Console, told: Set[str] = frozenset()) -> None:
+        self._err, self._told = err, told
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -46,8 +53,8 @@ class DownloadBars:
 
     def start(self, item: Resolved) -> Callable[[int, int], None]:
         """Print the licence of a file and return the progress callback of its download."""
-        if item.entry is not None and item.entry.license:
-            self.note(f"{item.reference}: {item.entry.license}. {item.entry.notice}".rstrip())
+        if item.reference not in self._told:
+            self.note(escape_controls(license_text(item)))
         return self._bar(item.reference) if self._err.is_terminal else self._lines(item.reference)
 
     def _bar(self, name: str) -> Callable[[int, int], None]:
@@ -74,9 +81,9 @@ class DownloadBars:
 
 
 @contextmanager
-def download_bars(err: Console) -> Iterator[DownloadBars]:
-    """Progress bars that are stopped at the end of the block."""
-    bars = DownloadBars(err)
+def download_bars(err: Console, told: Set[str] = frozenset()) -> Iterator[DownloadBars]:
+    """Progress bars that are stopped at the end of the block; arguments as of `DownloadBars`."""
+    bars = DownloadBars(err, told)
     try:
         yield bars
     finally:

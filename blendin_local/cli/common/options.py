@@ -165,7 +165,10 @@ class ModelOptions:
     offline: Annotated[bool, _models("--offline", help="Never use the network.")] = False
     base_template: Annotated[
         str | None,
-        _models(help="Plain-text template for the base's prompt, from models.toml (qa, ...)."),
+        _models(
+            help="Plain-text template for the base's prompt, from models.toml (qa, ...); `chat`: the chat "
+            "template in the base's own file."
+        ),
     ] = None
     base_prompt_file: Annotated[
         Path | None, _models(help="Use the text of this file as the base's prompt, without a template.")

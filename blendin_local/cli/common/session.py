@@ -25,10 +25,12 @@ from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message, as_messages
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.jobs.preparation import default_pair_note
+from blendin_local.models.licenses import license_text
 from blendin_local.models.references import Resolved
 from blendin_local.models.store import Progress
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files, resolve_pair
+from blendin_local.pair.roles import check_roles
 from blendin_local.settings import AnswerSettings
 
 
@@ -100,16 +102,17 @@ def _exact_prompts(models: ModelOptions) -> dict[Role, str]:
 
 def interaction(err: Console) -> Interaction:
     """The callbacks to the user at this terminal."""
+    told: set[str] = set()  # references whose licence the question has shown
 
     @contextmanager
     def downloads() -> Iterator[Callable[[Resolved], Progress]]:
-        with ordinary_interrupts(), download_bars(err) as bars:
+        with ordinary_interrupts(), download_bars(err, told) as bars:
             yield bars.start
 
     def note(sentence: str) -> None:
         print_note(err, sentence)
 
-    return Interaction(acceptance(err), _confirm_download(err), downloads, note)
+    return Interaction(acceptance(err), _confirm_download(err, told), downloads, note)
 
 
 def note_default_pair(resolved: ResolvedPair, err: Console) -> None:
@@ -144,13 +147,21 @@ def open_session(
         every_model: Whether to open every model that is named, also if the method needs fewer.
     """
     resolved = settle(options, err, every_model=every_model)
-    paths = locate_files(resolved, None, interaction(err))
+    to_user = interaction(err)
+    paths = locate_files(resolved, None, to_user)
+    for notice in check_roles(resolved, paths):
+        to_user.note(f"note: {notice}")
     with Pair(resolved.setup.with_files(paths), should_stop) as pair:
         yield Session(pair, resolved, resolved.answer)
 
 
-def _confirm_download(err: Console) -> Callable[[Sequence[Resolved]], bool] | None:
-    """A question on the terminal; None if there is no terminal."""
+def _confirm_download(err: Console, told: set[str]) -> Callable[[Sequence[Resolved]], bool] | None:
+    """A question on the terminal, after each licence; None if there is no terminal.
+
+    Args:
+        err: Where it is asked.
+        told: Is given the references whose licence was shown.
+    """
     if not can_ask(err):
         return None
 
@@ -160,6 +171,8 @@ def _confirm_download(err: Console) -> Callable[[Sequence[Resolved]], bool] | No
         for item in missing:
             if not item.trusted:
                 err.print(fetch_text(item), style="warning", markup=False, highlight=False)
+            print_note(err, license_text(item))
+            told.add(item.reference)
         sizes = [item.entry.size if item.entry else 0 for item in missing]
         size = f" ({sum(sizes) / 1e6:.0f} MB)" if all(sizes) else ""
         names = " and ".join(item.reference for item in missing)

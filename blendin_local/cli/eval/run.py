@@ -7,11 +7,11 @@ Not here: the command (`cli.eval.command`), the evaluation (`jobs.evaluation.job
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from rich.console import Console
 
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.options import (
@@ -24,6 +24,7 @@ from blendin_local.cli.common.options import (
 )
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.progress import print_stopped, show_progress
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.cli.eval.options import EvalReportOptions, ItemOptions, JudgeOptions, WhatOptions
 from blendin_local.cli.eval.progress import eval_line
@@ -33,8 +34,6 @@ from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
 from blendin_local.jobs.evaluation.spec.variants import split_methods
 from blendin_local.reports.evaluation.files import report_json, write_reports
 from blendin_local.views.evaluation.terminal import report_tables
-from blendin_local.views.streams import lasting_stderr
-from blendin_local.views.theme import make_console
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def evaluate(command: EvalCommand) -> None:
         UsageError: A name or a setting is invalid, or the folder cannot be used.
         typer.Exit: A signal stopped it; the report of the finished rows was written.
     """
-    err = make_console(lasting_stderr())
+    consoles = open_consoles(models_file=command.models.models_file)
+    err = consoles.err
     err.quiet = command.report.quiet
     with stop_on_interrupt(terminate=True) as interrupt:
         with show_progress(err, eval_line) as on_progress:
@@ -105,17 +105,16 @@ def evaluate(command: EvalCommand) -> None:
                 interaction=interaction(err),
             )
         files = write_reports(command.out, result.report)
-        _show(result.report, as_json=command.report.json)
+        _show(result.report, consoles.out, as_json=command.report.json)
         print_note(err, f"report: {', '.join(map(str, files.values()))}")
     if interrupt.requested:
         print_stopped(err, "what was finished is kept")
         raise typer.Exit(interrupt.exit_code)
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _show(report: Report, out: Console, *, as_json: bool) -> None:
     if as_json:
         print_json(report_json(report), indent=1)
         return
-    out = make_console(sys.stdout)
     for part in report_tables(report):
         out.print(part)

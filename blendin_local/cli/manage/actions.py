@@ -18,13 +18,15 @@ from rich.console import Console
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import DownloadBars, download_bars
 from blendin_local.cli.common.history import keeps_history
-from blendin_local.cli.common.printing import print_data, print_json
+from blendin_local.cli.common.printing import print_data, print_json, print_note
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
 from blendin_local.jobs import inventory, removal
 from blendin_local.jobs.doctor import examine
 from blendin_local.jobs.inventory import ModelRow, PairRow
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
+from blendin_local.models.licenses import license_text
 from blendin_local.models.names import unknown_pair
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
@@ -38,7 +40,7 @@ from blendin_local.views.inventory import (
     pair_view,
     removal_view,
 )
-from blendin_local.views.theme import Consoles, make_consoles
+from blendin_local.views.theme import Consoles
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def pull(
     references: Sequence[str], *, models_file: Path | None, yes: bool, offline: bool, as_json: bool
 ) -> None:
     """Download what is missing; say where each file is."""
-    store, consoles = Store.default(), make_consoles()
+    store, consoles = Store.default(), open_consoles(models_file=models_file)
     registry = load_registry(models_file, accept=acceptance(consoles.err, yes=yes))
     names, off = inventory.expand(references, registry), is_offline(offline)
     found = [
@@ -109,7 +111,7 @@ class ListOptions:
 
 def ls(*, models_file: Path | None, options: ListOptions) -> None:
     """List the models and the pairs."""
-    store, consoles = Store.default(), make_consoles()
+    store, consoles = Store.default(), open_consoles(models_file=models_file)
     registry = load_registry(models_file, accept=acceptance(consoles.err))
     models = [] if options.only_pairs else inventory.list_models(registry, store, everything=True)
     shown = [row for row in models if options.everything or (row.here and not row.problem)]
@@ -157,10 +159,11 @@ def _print_left_out(
 
 def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
     """Tell what a model or a pair is."""
-    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
+    consoles = open_consoles(models_file=models_file)
+    registry, store = load_registry(models_file, accept=acceptance(consoles.err)), Store.default()
     pair = registry.pairs.get(name)
     if pair is not None and name not in registry.models:
-        _show_pair(pair, registry, store, options)
+        _show_pair(pair, registry, store, options, consoles.out)
         return
     if name not in registry.models and name in registry.templates:
         raise ModelNotFoundError(f"{name} is a template, not a model", "its text is in models.toml")
@@ -170,10 +173,10 @@ def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
     elif options.as_json:
         _print_json(inventory.to_json(facts))
     else:
-        make_consoles().out.print(facts_view(facts, origin=options.origin))
+        consoles.out.print(facts_view(facts, origin=options.origin))
 
 
-def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowOptions) -> None:
+def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowOptions, out: Console) -> None:
     models = [inventory.describe(name, registry, store, options.ctx_size) for name in pair.references]
     if options.template:
         _print_template(models[1])
@@ -185,7 +188,6 @@ def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowO
         settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
         return
-    out = make_consoles().out
     out.print(pair_view(pair, origins if options.origin else {}))
     for facts in models:
         out.print()
@@ -206,7 +208,7 @@ def rm(
     """Remove fetched models after a yes."""
     if not references and not unfinished:
         raise UsageError("no model to remove was named", "blendin ls lists the models on this machine")
-    store, consoles = Store.default(), make_consoles()
+    store, consoles = Store.default(), open_consoles(models_file=models_file)
     registry = load_registry(models_file, accept=acceptance(consoles.err))
     plan = removal.plan_removal(list(inventory.expand(references, registry)), registry, store)
     left = removal.unfinished(store) if unfinished else 0
@@ -227,7 +229,8 @@ def rm(
 
 def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool) -> None:
     """Report on the machine and the installation; exit code 4 where llama.cpp cannot be used at all."""
-    registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
+    consoles = open_consoles(models_file=models_file)
+    registry, store = load_registry(models_file, accept=acceptance(consoles.err)), Store.default()
     if pair and pair not in registry.pairs:
         raise unknown_pair(pair, registry)
     keeps = keeps_history(models_file=models_file)
@@ -235,7 +238,7 @@ def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool)
     if as_json:
         _print_json(found.to_json())
     else:
-        make_consoles().out.print(diagnosis_view(found))
+        consoles.out.print(diagnosis_view(found))
     if found.build is None:
         raise typer.Exit(LoadError.exit_code)
 
@@ -248,6 +251,7 @@ def _require_trust(found: Sequence[Resolved], store: Store, yes: bool, err: Cons
         return
     for item in asked:
         err.print(fetch_text(item), style="warning", markup=False, highlight=False)
+        print_note(err, license_text(item))
     _require_yes("fetch it?", err, "--yes")
 
 

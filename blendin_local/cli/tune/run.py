@@ -5,24 +5,23 @@ Not here: the options (`cli.tune.options`), the search (`jobs.tune.job`), the ta
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import typer
+from rich.console import Console
 
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.progress import ProgressLine, batch_line, print_stopped, show_progress
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 from blendin_local.jobs.preparation import require_name
 from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
 from blendin_local.jobs.tune.report import TuneReport, keep_settings
 from blendin_local.views.answer import counted
-from blendin_local.views.streams import lasting_stderr
-from blendin_local.views.theme import make_console
 from blendin_local.views.tune import tune_view
 
 
@@ -35,7 +34,8 @@ def tune_pair(
         UsageError: Questions, settings or the directory are not right.
         typer.Exit: A signal stopped it.
     """
-    err = make_console(lasting_stderr())
+    consoles = open_consoles(models_file=session.models.models_file)
+    err = consoles.err
     err.quiet = output.quiet
     spec = TuneSpec(data, out, pair_spec(session), trials.limit, trials.target_rate, trials.parallel)
     if output.write:
@@ -49,7 +49,7 @@ def tune_pair(
             interaction=interaction(err),
         )
     if report is not None:
-        _show(report, output)
+        _show(report, output, consoles.out)
     if report is None or not report.finished:
         n = 0 if report is None else len(report.trials)
         print_stopped(err, f"{counted(n, 'trial')} finished and on disk")
@@ -66,8 +66,8 @@ def progress_line(now: TuneProgress) -> ProgressLine:
     return ProgressLine(f"{trial}, {batch.label}", batch.figures, batch.completed, batch.total, trial)
 
 
-def _show(report: TuneReport, output: TuneOutputOptions) -> None:
+def _show(report: TuneReport, output: TuneOutputOptions, out: Console) -> None:
     if output.json:
         print_json(report.to_json())
     else:
-        make_console(sys.stdout).print(tune_view(report))
+        out.print(tune_view(report))

@@ -46,6 +46,7 @@ from blendin_local.pair.resolve import (
     ResolvedPair,
     locate_files,
 )
+from blendin_local.pair.roles import check_roles
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,8 @@ class _Job:
         resolved = resolved.dated(self.first_date())
         roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
         files = locate_files(resolved, roles, self.interaction)
+        for notice in check_roles(resolved, files, roles):
+            self.on_note(f"note: {notice}")
         identity = self.identity(resolved, files, scan)
         adopt = self.require_adoption if spec.adopt else None
         with Batch.open(scan, self.paths, options, identity, self.facts(scan), adopt=adopt) as batch:

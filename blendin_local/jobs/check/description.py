@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
+from blendin_local.core.prompts import OwnChatTemplate, PlainTemplate
 from blendin_local.decode.loaded_model import context_size, memory_estimate
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
@@ -23,6 +24,7 @@ GIB = 2**30
 ROLES: tuple[Role, ...] = ("base", "guide")  # a third model is not looked at
 SPEED_CLASSES = ((0.5, "tiny"), (2.0, "small"), (6.0, "medium"), (16.0, "large"))  # GiB of weights
 THINKING_WORDS = ("enable_thinking", "<think>", "thinking")
+OWN_TEMPLATES = ("own file", "given")  # chat templates, where the others are plain texts
 REWINDS = {
     "plain": "exact, to any position",
     "sliding": "exact, to any position",
@@ -144,7 +146,7 @@ def describe_pair(
         with open_vocabulary(path) as vocabulary:
             pieces[role] = emittable_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
-            ends = tuple(sorted({vocabulary.literal(i) for i in vocabulary.end_ids}))
+            ends = vocabulary.end_tokens
             bos = vocabulary.adds_bos
         models[role] = ModelDescription(
             file=path.name,
@@ -206,9 +208,12 @@ def speed_class(weight_bytes: int) -> str:
 
 
 def _template(role: Role, header: Header, setup: PairSetup) -> str:
-    if role == "base":
+    if role == "base" and isinstance(setup.template, PlainTemplate):
         return f"plain {setup.template.name}"
-    if setup.guide_template is not None:
+    given = setup.guide_template
+    if isinstance(setup.template, OwnChatTemplate) and role == "base":
+        given = setup.template.source
+    if given is not None:
         return "given"
     return "own file" if header.chat_template else ""
 

@@ -20,6 +20,7 @@ from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.preparation import choose_n_parallel, refuse_exact_prompts, settle, suppress_stop
 from blendin_local.pair.pair import Pair, Request
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
+from blendin_local.pair.roles import check_roles, same_file_notice
 from blendin_local.settings import CheckSettings
 
 
@@ -79,7 +80,11 @@ def run_check(
     if missing:
         raise UsageError(f"a check needs a {missing[0]}", f"name one with --{missing[0]}")
     requests = _requests(spec, resolved, on_note)
-    setup = resolved.setup.with_files(locate_files(resolved, ROLES, interaction))
+    paths = locate_files(resolved, ROLES, interaction)
+    check_roles(resolved, paths, ["base"])  # a guide that cannot be prompted is a verdict
+    if notice := same_file_notice(resolved, paths):
+        on_note(f"note: {notice}")
+    setup = resolved.setup.with_files(paths)
     check = ResolvedCheck(
         setup=replace(setup, n_parallel=choose_n_parallel(setup, spec.n_parallel, len(requests))),
         references={role: resolved.references[role] for role in ROLES},

@@ -16,7 +16,7 @@ from blendin_local.core.methods import Role
 from blendin_local.core.percent import percent, percent_interval
 from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import RoleCalibration
-from blendin_local.jobs.check.description import PairDescription
+from blendin_local.jobs.check.description import OWN_TEMPLATES, PairDescription
 from blendin_local.settings import CheckSettings
 
 VerdictName = Literal[
@@ -148,11 +148,12 @@ def _healthy(answers: AnswerStatistics, limits: CheckSettings) -> CheckVerdict:
 
 def file_remarks(description: PairDescription) -> tuple[str, ...]:
     """What the files alone make worth a sentence."""
-    if not description.models["base"].has_chat_template:
+    base = description.models["base"]
+    if not base.has_chat_template:
         return ()
-    return (
-        "the base's file has a chat template: it may be aligned already, and leave a guide little to add",
-    )
+    remark = "the base's file has a chat template: it may be aligned already, and leave a guide little to add"
+    own = base.template in OWN_TEMPLATES
+    return (remark if own else f"{remark}; --base-template chat prompts it with that template",)
 
 
 def remarks(calibration: Mapping[Role, RoleCalibration], limits: CheckSettings) -> tuple[str, ...]:

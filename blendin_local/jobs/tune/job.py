@@ -43,6 +43,7 @@ from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
+from blendin_local.pair.roles import check_roles
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, require_between
 
 REPORT = "report.json"
@@ -120,6 +121,8 @@ def run_tune(
     out = Path(spec.out)
     resolved = settle(_pair_spec(spec.pair), interaction, on_note).dated(_begun_on(out))
     paths = locate_files(resolved, roles_of("blendin"), interaction)
+    for notice in check_roles(resolved, paths):
+        on_note(f"note: {notice}")
     runner = _runner(spec, resolved, benchmark, items, paths)
     setup = resolved.setup.with_files(paths)
     setup = replace(setup, n_parallel=choose_n_parallel(setup, spec.n_parallel, len(items)))

@@ -1,11 +1,12 @@
 "use strict";
-// Shows the candidates of the step under the pointer or the keyboard; a click or Enter keeps them.
+// Shows the candidates of the step under the pointer, or of the current step: the one box. The keyboard moves it;
+// a click or Enter pins it, so that the pointer no longer changes what is shown.
 (() => {
   const steps = JSON.parse(document.getElementById("steps").textContent);
   const spans = [...document.querySelectorAll(".answer .step")];
   const panel = document.getElementById("inspector");
   const roles = { base: "Base", guide: "Guide", blend: "Blend" };
-  let current = 0, picked = -1;
+  let current = 0, pinned = false;
 
   const element = (tag, name, text) => {
     const made = document.createElement(tag);
@@ -22,44 +23,45 @@
   };
   const show = (at) => {
     const step = steps[at];
-    const head = [element("h2", "", `Step ${step.i}`), element("p", "emitted", step.text), element("p", "", step.why)];
+    const title = `Step ${step.i}${pinned && at === current ? ", pinned" : ""}`;
+    const head = [element("h2", "", title), element("p", "emitted", step.text), element("p", "", step.why)];
     const lists = Object.keys(roles).filter((role) => step[role]).flatMap(
       (role) => [element("h3", "", roles[role]), ...step[role].map(row)]);
     panel.replaceChildren(...head, ...lists);
   };
-  const focus = (at) => {
-    if (at < 0 || at >= spans.length) return;
+  const choose = (at) => {
     spans[current].tabIndex = -1;
+    spans[current].classList.remove("current");
     current = at;
     spans[at].tabIndex = 0;
-    spans[at].focus();
+    spans[at].classList.add("current");
+    show(at);
   };
+  const move = (at) => { if (spans[at]) spans[at].focus(); };
   const guided = (from, by) => {
     let at = from + by;
     while (spans[at] && !spans[at].matches(".changed, .kept")) at += by;
     return at;
   };
-  const pick = (at) => {
-    if (picked >= 0) spans[picked].classList.remove("picked");
-    picked = picked === at ? -1 : at;
-    if (picked >= 0) spans[picked].classList.add("picked");
-  };
+  const pin = (at, on) => { pinned = on; choose(at); };
   const keys = {
     ArrowRight: () => current + 1, ArrowLeft: () => current - 1, Home: () => 0, End: () => spans.length - 1,
     n: () => guided(current, 1), p: () => guided(current, -1),
   };
   spans.forEach((span, at) => {
-    span.addEventListener("mouseenter", () => { if (picked < 0) show(at); });
-    span.addEventListener("focus", () => { current = at; show(at); });
-    span.addEventListener("click", () => { pick(at); show(at); });
+    let before = -1; // the step that was pinned when the pointer went down
+    span.addEventListener("mouseenter", () => { if (!pinned) show(at); });
+    span.addEventListener("mousedown", () => { before = pinned ? current : -1; });
+    span.addEventListener("focus", () => choose(at));
+    span.addEventListener("click", () => { pin(at, before !== at); before = -1; });
     span.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "Enter") pick(at);
-      else if (keys[event.key]) focus(keys[event.key]());
+      if (event.key === "Enter") pin(at, !pinned);
+      else if (keys[event.key]) move(keys[event.key]());
       else return;
       event.preventDefault();
     });
   });
   const first = spans.findIndex((span) => span.matches(".changed"));
-  if (spans.length) { spans[Math.max(first, 0)].tabIndex = 0; current = Math.max(first, 0); show(current); }
+  if (spans.length) choose(Math.max(first, 0));
 })();

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.decode.loaded_model import guide_template
-from blendin_local.engine.gguf.header import read_header
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.folder import Folder
@@ -30,6 +28,7 @@ from blendin_local.jobs.evaluation.spec.variants import (
 from blendin_local.jobs.preparation import refuse_exact_prompts, settle
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, locate_files
+from blendin_local.pair.roles import check_roles
 
 
 @dataclass(frozen=True)
@@ -132,11 +131,10 @@ class _Maker:
         )
 
     def _locate(self, resolved: ResolvedPair, roles: Set[Role]) -> dict[Role, Path]:
-        """The files; a guide that cannot be prompted is refused here, before anything runs."""
+        """The files; a model that cannot be prompted is refused here, before anything runs."""
         paths = locate_files(resolved, roles, self.interaction)
-        if "guide" in paths:
-            in_file = read_header(paths["guide"]).chat_template
-            guide_template(paths["guide"], in_file, resolved.setup.guide_template)
+        for notice in check_roles(resolved, paths, roles):
+            self.on_note(f"note: {notice}")
         return paths
 
 
