@@ -80,9 +80,9 @@ def test_a_wrong_value_closes_nothing(events):
         assert events == ["open 128"]
 
 
-def test_another_template_needs_no_opening(events):
-    """It is only text, which the next prompt has."""
+def test_another_template_is_that_of_the_next_prompt(events):
+    """The pair is opened with it."""
     with opened() as pair:
         assert pair.change("base-template", "transcript").setup.template.name == "transcript"
         assert pair.values()["base-template"] == "transcript"
-        assert events == ["open 128"]
+        assert events == ["open 128", "close 128", "open 128"]

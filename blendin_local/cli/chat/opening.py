@@ -17,7 +17,7 @@ from blendin_local.cli.common.options import ROLES, SessionOptions, option_name
 from blendin_local.cli.common.session import Session, open_session, pair_spec
 from blendin_local.cli.common.status import StatusLine
 from blendin_local.pair.pair import Pair
-from blendin_local.pair.resolve import ResolvedPair, resolve_pair
+from blendin_local.pair.resolve import resolve_pair
 
 
 class OpenedPair:
@@ -84,20 +84,10 @@ class OpenedPair:
         """
         options = with_pair_value(self.options, name, text)
         registry = self.session.resolved.registry
-        resolved = resolve_pair(pair_spec(options, every_model=True), registry)
-        if not self._needs_opening(resolved):
-            pair = self.session.pair
-            pair.setup = replace(pair.setup, template=resolved.setup.template)
-            self.session = replace(self.session, resolved=resolved)
-        else:
-            self._reopen(options)
+        resolve_pair(pair_spec(options, every_model=True), registry)  # a wrong value closes nothing
+        self._reopen(options)
         self.options = options
         return self.session.pair
-
-    def _needs_opening(self, resolved: ResolvedPair) -> bool:
-        """Whether more than the template is new; that one is only text."""
-        now = self.session.resolved.setup
-        return replace(resolved.setup, template=now.template) != now
 
     def _reopen(self, options: SessionOptions) -> None:
         self._stack.close()
