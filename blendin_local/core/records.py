@@ -223,6 +223,17 @@ class Completion:
         return FINISH_REASONS[self.stopped_by]
 
     @property
+    def kept_steps(self) -> tuple[Step, ...]:
+        """The steps as far as the answer has them: what a stop string cut off is left out."""
+        kept: list[Step] = []
+        left = len(self.text.encode())
+        for step in self.steps:
+            if left:
+                kept.append(replace(step, bytes=step.bytes[:left]) if len(step.bytes) > left else step)
+            left = max(0, left - len(step.bytes))
+        return tuple(kept)
+
+    @property
     def blend(self) -> BlendSummary:
         """How often the guide was asked and changed the outcome."""
         return summarize(self.steps)

@@ -1,8 +1,8 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, the append-only `AnswerPrinter`, `footer` with its warning, and `STOP_TEXTS`.
-Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
-All are pure functions from records to rich texts, except the printer, which writes.
+Here: `styled_step`, `footer` with its warning, and `STOP_TEXTS`: pure functions from records to rich texts.
+Not here: writing an answer while it grows (`views.answer_printer`), tables (`views.answer_tables`), colours
+(`views.theme`), the HTML page (`reports.answer_html`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console
-from rich.segment import Segments
 from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
 from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
-from blendin_local.views.streams import write_utf8
 from blendin_local.views.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
@@ -81,44 +78,6 @@ def styled_step(step: Step, text: str, view: View = "source") -> Text:
     elif "\n" not in safe:
         shown.stylize(style_of(step, view))
     return shown
-
-
-class AnswerPrinter:
-    """Writes an answer step by step and never rewrites what is already written.
-
-    On a terminal, steps are marked and control characters made visible. Elsewhere only the answer's own UTF-8
-    bytes are written.
-
-    Args:
-        console: Where the answer goes.
-        view: What the marks show.
-    """
-
-    def __init__(self, console: Console, view: View = "source") -> None:
-        self._console = console
-        self._view: View = view
-        self._at_line_start = True
-
-    def feed(self, step: Step, text: str) -> None:
-        """Write what `step` added and flush it."""
-        if not text:
-            return
-        self._at_line_start = text.endswith("\n")
-        if not self._console.is_terminal:
-            write_utf8(self._console.file, text)
-            return
-        segments = styled_step(step, text, self._view).render(self._console)
-        self._console.print(Segments(segments), end="", soft_wrap=True)
-
-    def finish(self) -> None:
-        """End the last line unless it has ended."""
-        if self._at_line_start:
-            return
-        self._at_line_start = True
-        if self._console.is_terminal:
-            self._console.print()
-        else:
-            write_utf8(self._console.file, "\n")
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -36,6 +36,13 @@ THEME = Theme(
         "prob.medium": "italic yellow",
         "prob.low": "underline bright_red",
         "prob.lowest": "bold underline bright_magenta",
+        # Markdown in an answer
+        "md.heading": "bold",
+        "md.strong": "bold",
+        "md.emphasis": "italic",
+        "md.code": "blue",
+        "md.link": "none",
+        "md.mark": "dim",
         # in tables
         "end": "bold reverse",
         "escape": "reverse",

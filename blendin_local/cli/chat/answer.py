@@ -16,7 +16,8 @@ from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, Ch
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer
+from blendin_local.views.answer import counted, error_line, footer
+from blendin_local.views.answer_printer import AnswerPrinter
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -80,13 +81,17 @@ class Chat:
                 break
         return answers
 
+    def printer(self, console: Console) -> AnswerPrinter:
+        """What shows an answer as the settings want it, the first time and again."""
+        return AnswerPrinter(console, self.history.settings.view, markdown=True)
+
     def notice(self, text: str) -> None:
         """Print a sentence that is not part of an answer."""
         self.err.print(Text(text, style="notice"))
 
     def _answer(self, question: str, settings: ChatSettings) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
-        printer = AnswerPrinter(self.out, settings.view)
+        printer = self.printer(self.out)
         texts: list[str] = []
         with stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested)

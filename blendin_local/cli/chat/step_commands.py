@@ -13,7 +13,7 @@ from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import last_completion
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import UsageError
-from blendin_local.views.answer import AnswerPrinter, View, footer
+from blendin_local.views.answer import View, footer
 from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
 
 MAX_DIGITS = 10  # of a step's number
@@ -22,7 +22,11 @@ VIEWS: tuple[View, ...] = get_args(View)
 
 def decisions(completion: Completion) -> list[Step]:
     """The steps of an answer, and END where that ended it."""
-    return [*completion.steps, *([] if completion.end is None else [completion.end])]
+    return [*completion.steps, *_end(completion)]
+
+
+def _end(completion: Completion) -> list[Step]:
+    return [] if completion.end is None else [completion.end]
 
 
 def why(chat: Chat, text: str) -> None:
@@ -40,8 +44,9 @@ def why(chat: Chat, text: str) -> None:
 
 
 def tokens(chat: Chat, which: str) -> None:
-    """List the steps of the last answer."""
-    steps = decisions(last_completion(chat))
+    """List the steps of the last answer, without what a stop string cut off."""
+    completion = last_completion(chat)
+    steps = [*completion.kept_steps, *_end(completion)]
     groups = {
         "": steps,
         "asked": [step for step in steps if step.asked],
@@ -61,10 +66,7 @@ def view(chat: Chat, name: str) -> None:
         )
     chat.history.settings = replace(chat.history.settings, view=chosen)
     if chat.err.is_terminal and chat.history.completions:
-        printer = AnswerPrinter(chat.err, chosen)
-        for step in chat.history.completions[-1].steps:
-            printer.feed(step, step.text)
-        printer.finish()
+        chat.printer(chat.err).print(chat.history.completions[-1].kept_steps)
 
 
 def stats(chat: Chat, _: str) -> None:

@@ -24,7 +24,8 @@ from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
-from blendin_local.views.answer import AnswerPrinter, footer
+from blendin_local.views.answer import footer
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.streams import close_stdout, lasting_stderr
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import label
