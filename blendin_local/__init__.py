@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from blendin_local._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from blendin_local.core.answer_start import fork
     from blendin_local.core.prompts import Message
     from blendin_local.core.records import Candidate, Completion, Step
     from blendin_local.decode.stream import AnswerStream
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 
 _EXPORTS = {
+    "core.answer_start": ("fork",),
     "core.prompts": ("Message",),
     "core.records": ("Candidate", "Completion", "Step"),
     "errors": (
@@ -67,6 +69,7 @@ __all__ = [
     "SamplingSettings",
     "Step",
     "UsageError",
+    "fork",
     "open_pair",
 ]
 

@@ -8,7 +8,11 @@
     ├── PairError           5   the models load but cannot be used as requested
     │   └── ContextFullError 5  the prompt or the conversation is longer than the context
     ├── RowsFailedError     6   a batch finished, but some rows have no answer
+    ├── ServiceError        7   a server cannot take a request now
+    │   ├── QueueFullError  7   too many requests are waiting
+    │   └── ServiceStoppedError 7  it is stopping
     ├── WriteError          1   a file cannot be written; everything finished is kept
+    ├── HistoryError        1   the history cannot be read or written
     └── UnforeseenError     1   a bug in one answer among many; the others continue
 
 Here: the classes and their codes.
@@ -99,10 +103,56 @@ class RowsFailedError(BlendinError):
     code = "rows_failed"
 
 
+class ServiceError(BlendinError):
+    """A server cannot take a request now."""
+
+    exit_code = 7
+    code = "unavailable"
+
+
+class QueueFullError(ServiceError):
+    """Too many requests are waiting.
+
+    Args:
+        n_waiting: How many.
+        max_waiting: How many may wait.
+    """
+
+    code = "queue_full"
+
+    def __init__(self, n_waiting: int, max_waiting: int) -> None:
+        super().__init__(
+            f"{n_waiting} requests are waiting, and no more than {max_waiting} may", "ask again later"
+        )
+
+
+class ServiceStoppedError(ServiceError):
+    """The server is stopping, or the request was cancelled before it began."""
+
+    code = "stopped"
+
+    def __init__(self, message: str = "the server is stopping") -> None:
+        super().__init__(message, "ask again when it is running")
+
+
 class WriteError(BlendinError):
     """A file cannot be written: a full disk, a quota, a device that disappeared."""
 
     code = "cannot_write"
+
+
+class HistoryError(BlendinError):
+    """The file of the history cannot be read or written: damaged, locked, of a newer version.
+
+    Attributes:
+        passing: Whether it may work the next time, because another program holds the file at the moment.
+    """
+
+    code = "history"
+
+    def __init__(self, message: str, hint: str = "", *, passing: bool = False) -> None:
+        super().__init__(message, hint)
+        self.passing = passing
 
 
 class UnforeseenError(BlendinError):

@@ -25,7 +25,8 @@ def main() -> None:
     for step in answer.steps:
         if step.source == "changed":
             print(f"{step.i:4}  {step.text!r} instead of {step.base_top.text!r}, alpha {step.alpha:.2f}")
-    print(f"{answer.blend.intervention_rate:.0%} asked, {answer.blend.changed_rate:.0%} changed")
+    asked, changed = answer.blend.intervention_rate, answer.blend.changed_rate
+    print(f"{100 * asked:.1f} % asked, {100 * changed:.1f} % changed")
 
 
 if __name__ == "__main__":

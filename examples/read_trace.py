@@ -21,8 +21,8 @@ def main() -> None:
         print(f"{recording.name}: {len(recording.steps)} steps, {len(changed)} changed")
         for step in sorted(changed, key=lambda step: -step.guide_top.p)[:5]:
             print(
-                f"  step {step.i}: {step.text!r}, guide {step.guide_top.p:.0%}, "
-                f"base {step.base_top.text!r} {step.base_top.p:.0%}"
+                f"  step {step.i}: {step.text!r}, guide {100 * step.guide_top.p:.1f} %, "
+                f"base {step.base_top.text!r} {100 * step.base_top.p:.1f} %"
             )
 
 

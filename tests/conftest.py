@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.faults.ledger import Ledger
 from tests.paths import VOCABS
 from tests.toys import KINDS, make_toy
 
-pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage"]
+pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage", "tests.fixtures.home"]
 
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
 DEMO = ("demo_base", "demo_guide")
@@ -19,6 +20,7 @@ DEMO_PATHS = frozenset(f"{name}_path" for name in DEMO)
 CLI, FAULTS = (Path(__file__).parent / folder for folder in ("cli", "faults"))
 
 LEDGER = pytest.StashKey[Ledger]()
+HISTORY = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
 def pytest_addoption(parser):
@@ -29,8 +31,16 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """One ledger for the whole run."""
+    """One ledger for the whole run, and a history that is not the user's."""
     config.stash[LEDGER] = Ledger(full=config.getoption("--faults") == "full")
+    folder = config.stash[HISTORY] = tempfile.TemporaryDirectory(prefix="blendin-history-")
+    os.environ["BLENDIN_HISTORY"] = str(Path(folder.name) / "history.db")
+    os.environ.pop("BLENDIN_NO_HISTORY", None)
+
+
+def pytest_unconfigure(config):
+    """The history of the run is nobody's."""
+    config.stash[HISTORY].cleanup()
 
 
 def pytest_collection_modifyitems(items):

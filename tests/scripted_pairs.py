@@ -5,18 +5,41 @@ Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blendin_local.cli.chat.loop import chat
-from blendin_local.cli.chat.state import ChatStart
+from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import ContextFullError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from blendin_local.views.theme import make_consoles
 from tests.answers import asked_step, base_step, completion
+
+MARKDOWN = """\
+# How a plant makes **sugar**
+
+Photosynthesis turns *light*, water and `CO2` into sugar and oxygen, and it feeds nearly \
+everything that lives:
+
+- **Light reactions:** water is split in the thylakoid membranes, which takes \
+a good deal of energy
+- *The Calvin cycle* makes sugar
+
+```python
+sugar = calvin_cycle(light_reactions(water=6, photons=48), carbon_dioxide=6)
+```
+
+| Stage | Where |
+|---|---|
+| light | thylakoid |
+
+光合作用是植物利用阳光把二氧化碳和水变成糖和氧气的过程，\
+它养活了地球上几乎所有的生物。 The 👨\u200d👩\u200d👧 thanks <img src="x"> it.
+"""
 
 
 @dataclass
@@ -84,6 +107,9 @@ class ScriptedPair:
         )
         steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
         steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
+        if question == "markdown":
+            parts = re.findall(r" ?\w{1,6}|\s|[^\w\s]+", MARKDOWN)
+            steps = [(base_step if i % 3 else asked_step)(i, part.encode()) for i, part in enumerate(parts)]
         return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by)
 
     def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
@@ -94,6 +120,7 @@ class ScriptedPair:
 
 
 if __name__ == "__main__":
-    consoles = make_consoles()
-    chat(ScriptedPair(pause_s=0.02), ChatStart(), consoles.out, consoles.err)
+    consoles = open_consoles()
+    start = ChatStart(settings=ChatSettings(terminal=consoles.settings))
+    chat(ScriptedPair(pause_s=0.02), start, consoles.out, consoles.err)
     consoles.err.print("left")

@@ -17,21 +17,30 @@ from blendin_local.cli.app import build_app
 from blendin_local.cli.chat.files import load, save
 from blendin_local.cli.chat.settings import PARTS, SETTABLE, values_as_text, with_setting
 from blendin_local.cli.chat.state import ChatHistory, ChatSettings
-from blendin_local.cli.common.options import AnswerOptions, BlendOptions, RuntimeOptions, SamplingOptions
+from blendin_local.cli.common.options import (
+    AnswerOptions,
+    BlendOptions,
+    HistoryOptions,
+    RuntimeOptions,
+    SamplingOptions,
+    TerminalOptions,
+)
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.jobs.batch.rows import Row, interpret
 from blendin_local.jobs.evaluation.spec.variants import variants_of
-from blendin_local.models.registry import load_registry
+from blendin_local.models.registry import history_settings, load_registry, terminal_settings
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import (
     SURFACES,
     AnswerSettings,
     BlendSettings,
     Excluded,
+    HistorySettings,
     ModelSettings,
     SamplingSettings,
+    TerminalSettings,
     settings_of,
 )
 from blendin_local.settings.setting import setting
@@ -43,12 +52,16 @@ TABLES = {
     "sampling": SamplingSettings,
     "answer": AnswerSettings,
     "base_settings": ModelSettings,
+    "terminal": TerminalSettings,
+    "history": HistorySettings,
 }
 OPTIONS = {
     "blend": BlendOptions,
     "sampling": SamplingOptions,
     "answer": AnswerOptions,
     "base_settings": RuntimeOptions,
+    "terminal": TerminalOptions,
+    "history": HistoryOptions,
 }
 EVERY = [
     pytest.param(part, each, id=f"{part}-{each.field}")
@@ -99,6 +112,12 @@ def by_option(part, each, value):
 
 def by_file(part, each, value, folder):
     path = folder / "pairs.toml"
+    if part == "history":
+        path.write_text(f"[history]\n{each.on('toml')} = {json.dumps(value)}\n")
+        return getattr(HistorySettings(**history_settings(path, env={}, cwd=folder)), each.field)
+    if part == "terminal":
+        path.write_text(f"[terminal]\n{each.on('toml')} = {json.dumps(value)}\n")
+        return getattr(TerminalSettings(**terminal_settings(path, env={}, cwd=folder)), each.field)
     path.write_text(
         f"[pairs.x]\nbase = 'b.gguf'\nguide = 'g.gguf'\n{each.on('toml')} = {json.dumps(value)}\n"
     )
@@ -229,8 +248,8 @@ def test_an_older_chat_sets_what_it_says(tmp_path):
 
 
 def test_parts_of_a_chat_are_tables():
-    """A fourth class of settings for answers would have to be offered by the chat too."""
-    assert set(PARTS) == {"blend", "sampling", "answer"}
+    """Another class of settings for answers would have to be offered by the chat too."""
+    assert set(PARTS) == {"blend", "sampling", "answer", "terminal"}
     assert all(isinstance(getattr(ChatSettings(), part), table) for part, table in PARTS.items())
 
 

@@ -22,6 +22,7 @@ from blendin_local.cli.check import command as check_command
 from blendin_local.cli.common.failures import as_error, cannot_write
 from blendin_local.cli.common.printing import print_data, print_error, print_json
 from blendin_local.cli.eval import command as eval_command
+from blendin_local.cli.logs import command as logs_command
 from blendin_local.cli.manage import command as manage_command
 from blendin_local.cli.replay import command as replay_command
 from blendin_local.cli.run import command as run_command
@@ -36,6 +37,7 @@ COMMANDS = (
     batch_command,
     check_command,
     tune_command,
+    logs_command,
     replay_command,
     eval_command,
     bench_command,

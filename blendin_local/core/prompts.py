@@ -126,6 +126,13 @@ def quoted(value: object) -> str:
     return text if len(text) <= MAX_QUOTE_CHARS else f"{text[:MAX_QUOTE_CHARS]}…"
 
 
+def begun_answer(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
+    """Part a conversation from the answer that its last message begins, empty if that is a question."""
+    if messages and messages[-1].speaker == "assistant":
+        return messages[:-1], messages[-1].text
+    return messages, ""
+
+
 def require_question(messages: Sequence[Message]) -> None:
     """Raise `UsageError` unless the last message asks for an answer."""
     if not messages or messages[-1].speaker != "user" or not messages[-1].text.strip():

@@ -1,6 +1,6 @@
 """The records of an answer to JSON and back.
 
-Here: `completion_to_json`, `step_to_json` and `step_from_json`.
+Here: `completion_to_json` and `completion_from_json`, `step_to_json` and `step_from_json`.
 Not here: the records (`core.records`), files of them (`jobs.replay.answer_file`).
 The published schema is `docs/answer.schema.json`.
 """
@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from blendin_local.core.records import Candidate, CandidateLists, Completion, SideQuery, Source, Step
+from blendin_local.core.records import (
+    Candidate,
+    CandidateLists,
+    Completion,
+    SideQuery,
+    Source,
+    Step,
+    StoppedBy,
+    Timings,
+    Usage,
+)
 
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
+CHAT_FILE = "blendin-chat"  # the `type` of the first line of a saved conversation
 RENAMED_ROLES = {"anti": "untuned"}  # names in records of version 0.1
 
 
@@ -112,6 +123,49 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
     if with_steps:
         record["steps"] = [step_to_json(step) for step in completion.steps]
     return record
+
+
+def completion_from_json(record: Mapping[str, Any]) -> Completion:
+    """The completion that `completion_to_json` wrote with its steps; times are rounded to microseconds.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, OverflowError: It is no such record.
+    """
+    end, signature = record["end"], record["signature"]
+    method = signature.get("blend", {}).get("method", "")
+    if not isinstance(record["text"], str) or not isinstance(method, str):
+        raise TypeError("the text or the method is not a string")
+    steps = tuple(step_from_json(step) for step in record["steps"])
+    for step in steps:
+        step.bytes.decode()
+    return Completion(
+        text=record["text"],
+        steps=steps,
+        stopped_by=one_of(StoppedBy, record["stopped_by"]),
+        end=None if end is None else step_from_json(end),
+        usage=_usage(record["usage"], record["blend"]),
+        timings=_timings(record["timings"]),
+        signature=signature,
+        notices=tuple(str(notice) for notice in record["notices"]),
+    )
+
+
+def _usage(usage: Mapping[str, Any], evaluated: Mapping[str, Any]) -> Usage:
+    roles = ("base", "guide", "untuned")
+    prompts = {f"{role}_prompt_tokens": int(usage.get(f"{role}_prompt_tokens", 0)) for role in roles}
+    others = {f"{role}_tokens_evaluated": int(evaluated.get(f"{role}_tokens_evaluated", 0)) for role in roles}
+    return Usage(**prompts, **others)
+
+
+def _timings(record: Mapping[str, Any]) -> Timings:
+    threads = {
+        role: {int(number): int(count) for number, count in counts.items()}
+        for role, counts in record.get("threads", {}).items()
+    }
+    milliseconds = {
+        name: float(record[name]) for name in Timings.__slots__ if name != "threads" and name in record
+    }
+    return Timings(**milliseconds, threads=threads)
 
 
 def step_from_json(record: Mapping[str, Any]) -> Step:

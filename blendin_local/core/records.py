@@ -8,11 +8,11 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Source = Literal["base", "kept", "changed", "guide"]
+Source = Literal["base", "kept", "changed", "guide", "chosen", "given"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 StoppedBy = Literal["base_end", "guide_end", "stop_string", "max_tokens", "context", "repetition", "user"]
 
@@ -79,7 +79,8 @@ class Step:
         i: Position in the answer, from 0.
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
-            `changed` (asked, another candidate won), `guide` (there is no base).
+            `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (by the user),
+            `given` (text that the answer was begun with).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None if the base was not run.
         guide_top: The guide's likeliest candidate, None if the guide was not asked.
@@ -138,7 +139,8 @@ class BlendSummary:
 
 
 def summarize(steps: Sequence[Step]) -> BlendSummary:
-    """Fold steps into the counts that are always reported together."""
+    """Fold steps into the counts that are always reported together; given text is no step of a model."""
+    steps = [step for step in steps if step.source != "given"]
     alphas = [step.alpha for step in steps if step.alpha is not None]
     return BlendSummary(
         steps=len(steps),
@@ -223,15 +225,10 @@ class Completion:
         return FINISH_REASONS[self.stopped_by]
 
     @property
-    def kept_steps(self) -> tuple[Step, ...]:
-        """The steps as far as the answer has them: what a stop string cut off is left out."""
-        kept: list[Step] = []
-        left = len(self.text.encode())
-        for step in self.steps:
-            if left:
-                kept.append(replace(step, bytes=step.bytes[:left]) if len(step.bytes) > left else step)
-            left = max(0, left - len(step.bytes))
-        return tuple(kept)
+    def n_start(self) -> int:
+        """How many leading steps it was begun with: given text, or steps of an earlier answer."""
+        start = self.signature.get("answer_start")
+        return int(start["steps"]) if start else 0
 
     @property
     def blend(self) -> BlendSummary:
@@ -262,6 +259,11 @@ def _answer_html() -> Any:  # noqa: ANN401 - a module
     return importlib.import_module("blendin_local.reports.answer_html")
 
 
+def replace_step(step: Step, piece: bytes) -> Step:
+    """The step with another candidate that the user chose, and what the models proposed there."""
+    return replace(step, bytes=piece, source="chosen", further=())
+
+
 def shortened(step: Step, n: int) -> Step:
     """The step with the first `n` candidates of each list, none for 0."""
     lists = step.candidates
@@ -270,3 +272,20 @@ def shortened(step: Step, n: int) -> Step:
         return replace(step, candidates=None, further=further)
     heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
     return replace(step, candidates=CandidateLists(*heads), further=further)
+
+
+def with_shortened_steps(completion: Completion, n: int) -> Completion:
+    """The completion with the first `n` candidates of each list of each step, none for 0."""
+    steps = tuple(shortened(step, n) for step in completion.steps)
+    return replace(completion, steps=steps, end=completion.end and shortened(completion.end, n))
+
+
+def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+    """The steps that make up the answer's text, with their text, less a stop string cut off at the end."""
+    left = len(completion.text)
+    for step in completion.steps:
+        text = step.text[:left]
+        if not text:
+            return
+        yield step, text
+        left -= len(text)

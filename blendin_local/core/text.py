@@ -118,24 +118,30 @@ class StopStringBuffer:
 
     Args:
         stops: The stop strings of the answer.
+        n_start: Number of steps that the answer begins with; a stop string inside these ends nothing.
     """
 
-    def __init__(self, stops: Sequence[str]) -> None:
+    def __init__(self, stops: Sequence[str], n_start: int = 0) -> None:
         self._stops = [stop.encode() for stop in stops]
         self._held: list[Step] = []
+        self._n_start = n_start
+        self._n_searched = 0  # bytes held that belong to the start
 
     def feed(self, step: Step) -> list[tuple[Step, str]]:
         """Take the next step; return the steps that are safe to show, each with its text."""
         self._held.append(step)
         text = b"".join(held.bytes for held in self._held)
-        if find_stop(text, 0, self._stops) is not None:
+        if self._n_start:
+            self._n_start -= 1
+            self._n_searched = len(text)
+        if find_stop(text, self._n_searched, self._stops) is not None:
             return []
         return self._release(len(text) - self._pending(text))
 
     def flush(self) -> list[tuple[Step, str]]:
         """Release what is held at the end of an answer, up to the stop string if there is one."""
         text = b"".join(held.bytes for held in self._held)
-        cut = find_stop(text, 0, self._stops)
+        cut = find_stop(text, self._n_searched, self._stops)
         size = len(text) if cut is None else cut
         released = self._release(size)
         left = size - sum(len(step.bytes) for step, _ in released)
@@ -158,5 +164,6 @@ class StopStringBuffer:
         while self._held and size >= len(self._held[0].bytes):
             step = self._held.pop(0)
             size -= len(step.bytes)
+            self._n_searched = max(0, self._n_searched - len(step.bytes))
             released.append((step, step.text))
         return released

@@ -27,6 +27,7 @@ class Generation:
 
     Attributes:
         text: The answer so far.
+        start: The steps that it begins with, as far as they need no prediction.
         question: The open question, None once the answer has ended.
     """
 
@@ -36,7 +37,8 @@ class Generation:
         self._answer = answer
         self._role_contexts = role_contexts
         self._ending: Ending | None = None
-        self.feed(None)
+        self.start = self.feed(None)
+        self._n_start_bytes = len(self.text)
 
     @property
     def ending(self) -> Ending:
@@ -66,8 +68,8 @@ class Generation:
         self.question, self._ending = None, Ending(self.text, stopped_by)
 
     def stop_full(self, error: ContextFullError) -> None:
-        """End the answer because its context is full; raise the error if it has no text yet."""
-        if not self.text:
+        """End the answer because its context is full; raise the error if no model has added to it yet."""
+        if len(self.text) == self._n_start_bytes:
             raise error
         self.stop("context")
 
@@ -91,6 +93,7 @@ def drive(
         How the answer ended; what was written before a stop or a full context is kept.
     """
     generation = Generation(answer, role_contexts)
+    yield from generation.start
     while generation.question is not None:
         try:
             if should_stop():

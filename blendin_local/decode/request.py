@@ -13,6 +13,8 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Conversation
+from blendin_local.core.records import Step
+from blendin_local.core.text import split_characters
 from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.trace import TracePolicy, with_trace
@@ -61,6 +63,7 @@ class PreparedRequest:
         signature: Everything that decides which bytes the answer has.
         notices: Sentences the user should know.
         load_ms: How long the models took to load.
+        answer_start: The steps that the answer begins with.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
@@ -68,11 +71,13 @@ class PreparedRequest:
     signature: Mapping[str, Any]
     notices: tuple[str, ...] = ()
     load_ms: float = 0.0
+    answer_start: tuple[Step, ...] = ()
 
     def start(self) -> AnswerGenerator:
         """A new `respond` generator with its trace; it owns no model."""
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        return with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+        running = respond(blend, sampling, answer, start=self.answer_start)
+        return with_trace(running, TracePolicy.of(blend, sampling, answer))
 
 
 def start_request(
@@ -89,16 +94,17 @@ def start_request(
         The role contexts that the request uses.
 
     Raises:
-        ContextFullError: A prompt is longer than its context.
+        ContextFullError: A prompt with the start of the answer is longer than its context.
         UsageError: A prompt is empty.
     """
+    start, _ = split_characters(b"".join(step.bytes for step in request.answer_start))
+    resume = any(step.source != "given" for step in request.answer_start)
     for role, prompt in request.prompts.items():
         role_context = role_contexts[role]
-        role_context.begin(prompt, request.settings.blend.top_k, fresh=fresh)
-        if role_context.sequence.n_prompt >= role_context.context.ctx_size:
-            raise ContextFullError(
-                n_prompt=role_context.sequence.n_prompt, n_ctx=role_context.context.ctx_size, role=role
-            )
+        role_context.begin(prompt, request.settings.blend.top_k, start=start, resume=resume, fresh=fresh)
+        n_tokens = len(role_context.sequence.ids)
+        if n_tokens >= role_context.context.ctx_size:
+            raise ContextFullError(n_prompt=n_tokens, n_ctx=role_context.context.ctx_size, role=role)
         if not role_context.sequence.ids:
             raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
     return {role: role_contexts[role] for role in request.prompts}

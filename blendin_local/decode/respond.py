@@ -7,13 +7,14 @@ Not here: making the predictions (`decode.driver`), which ones a method needs (`
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from blendin_local.core.answer_start import n_given, proposer_of, state_after
 from blendin_local.core.candidates import END, Distribution
-from blendin_local.core.decisions import AnswerState, Decision, MethodSteps, Role
+from blendin_local.core.decisions import Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import METHODS, Method
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
@@ -56,6 +57,7 @@ def respond(
     limits: AnswerSettings,
     *,
     method: Method | None = None,
+    start: Sequence[Step] = (),
 ) -> AnswerGenerator:
     """Make one answer.
 
@@ -64,6 +66,7 @@ def respond(
         sampling: How a candidate is picked; `seed` must be set where `temperature` is above 0.
         limits: When to end.
         method: The rule, where it is another than the one that the settings name.
+        start: The steps that the answer begins with (`core.answer_start`); they are yielded first.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
@@ -71,8 +74,9 @@ def respond(
     rule = METHODS[blend.method] if method is None else method
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
-    text, state = b"", AnswerState()
-    for i in range(limits.max_tokens):
+    rng.random(len(start))  # what the steps of the start have drawn
+    text, state = (yield from repeat(start)), state_after(start)
+    for i in range(len(start), limits.max_tokens + n_given(start)):
         decision = yield from consult(rule(blend, state), text)
         piece = pick(decision, sampling, rng)
         if piece == END:
@@ -87,6 +91,16 @@ def respond(
         if limits.loop_guard and repeats(text):
             return Ending(text, "repetition")
     return Ending(text, "max_tokens")
+
+
+def repeat(start: Sequence[Step]) -> Generator[Exchange, Prediction | None, bytes]:
+    """Yield the steps that an answer begins with, whole characters each, and return their text."""
+    text = b""
+    for i, step in enumerate(start):
+        whole = yield from finish_characters(proposer_of(step), text, step.bytes)
+        text += whole
+        yield replace(step, i=i, bytes=whole)
+    return text
 
 
 def ask(role: Role, text: bytes) -> PredictionGenerator:

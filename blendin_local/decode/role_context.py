@@ -45,7 +45,15 @@ class RoleContext:
         self._latest: Prediction | None = None
         self._latest_text = b""
 
-    def begin(self, prompt: Sequence[Span], top_k: int, *, fresh: bool = False) -> None:
+    def begin(
+        self,
+        prompt: Sequence[Span],
+        top_k: int,
+        *,
+        start: bytes = b"",
+        resume: bool = False,
+        fresh: bool = False,
+    ) -> None:
         """Start a new answer.
 
         The same prompt as last time is reused as it is. If the prompt continues the last prompt and its
@@ -57,6 +65,9 @@ class RoleContext:
         Args:
             prompt: The rendered prompt.
             top_k: Length of the candidate lists.
+            start: What the answer begins with.
+            resume: Whether the start comes from the last answer, if the prompt is the same. The common text
+                then keeps its tokens, and stays in the context, up to its last safe boundary.
             fresh: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `TokenSequence.start_fresh`.
         """
@@ -64,6 +75,8 @@ class RoleContext:
         known = common_length(self._prompt, prompt)
         if fresh:
             self.sequence.start_fresh(vocabulary.tokenize_prompt(prompt))
+        elif prompt == self._prompt and resume:
+            self.sequence.sync_text(start)
         elif prompt == self._prompt:
             self.sequence.restart()
         elif answer := self._repeated_answer(prompt, known):
@@ -73,6 +86,8 @@ class RoleContext:
         else:
             continues = self._continues_answer(prompt, known)
             self.sequence.begin(vocabulary.tokenize_prompt(prompt), continues=continues)
+        if self.sequence.text != start:
+            self.sequence.begin_answer(start)
         self.prompt_s = 0.0
         self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
 
@@ -115,6 +130,12 @@ class RoleContext:
         """Whether no control token begins between two positions."""
         positions = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= position < end for position, _ in positions)
+
+    def held_chars(self, prompt: Sequence[Span]) -> int:
+        """How many characters of a prompt the latest prompt and its answer have in common with it."""
+        prompt = joined(prompt)
+        known = common_length(self._prompt, prompt)
+        return known + len(self._repeated_answer(prompt, known))
 
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""

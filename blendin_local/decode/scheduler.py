@@ -1,9 +1,10 @@
 """Continuous batching: many answers at once, in shared batches.
 
-Here: `answer_many`, a second driver over the same `respond` and the same role contexts. Each round runs the
-open questions of all active answers to the base in one `llama_decode`, then those to the guide. An answer
-that ends frees its slot for the next request.
-Not here: how an answer is made (`decode.respond`), which tokens share a batch (`engine.context`).
+Here: `Scheduler`, a second driver over the same `respond` and the same role contexts, and `answer_many`,
+which runs it over a known list of requests. Each round runs the open questions of all active answers to the
+base in one `llama_decode`, then those to the guide. An answer that ends frees its slot for the next request.
+Not here: requests that come and go while it runs (`decode.inference_thread`), how an answer is made
+(`decode.respond`), which tokens share a batch (`engine.context`).
 
 A prompt is read one prefill chunk per round, in the batches in which other answers decode. A long prompt
 delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.methods import Role
-from blendin_local.core.records import Completion
+from blendin_local.core.records import Completion, Step
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.role_context import RoleContext
@@ -31,6 +32,7 @@ from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 Item = TypeVar("Item")
 Result = Completion | BlendinError
 
+MIN_HELD_CHARS = 32  # of a prompt; what every prompt begins with is no reason to take a conversation's slot
 ROLE_ORDER: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
@@ -84,13 +86,25 @@ def answer_many(
 class ActiveRequest(Generic[Item]):
     """One answer in progress."""
 
-    def __init__(self, item: Item, request: PreparedRequest, number: int, slot: RoleContexts) -> None:
+    def __init__(
+        self,
+        item: Item,
+        request: PreparedRequest,
+        number: int,
+        slot: RoleContexts,
+        events: RequestEvents[Item],
+        *,
+        fresh: bool,
+    ) -> None:
         self.item = item
         self.number = number
-        self.role_contexts = start_request(request, slot, fresh=True)
+        self.role_contexts = start_request(request, slot, fresh=fresh)
         self.error: BlendinError | None = None
+        self._events = events
         self._stats = GenerationStats(request, self.role_contexts)
         self._generation = Generation(request.start(), self.role_contexts)
+        for step in self._generation.start:
+            self._stats.note(step)
 
     def role_context_for(self, role: Role) -> RoleContext | None:
         """The context of `role`, synced to the open question's text; None if the question is not for it."""
@@ -116,6 +130,7 @@ class ActiveRequest(Generic[Item]):
         try:
             for step in self._generation.feed(role_context.receive(logits)):
                 self._stats.note(step)
+                self._events.step(self.item, step)
         except BlendinError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - one row's bug must not end the whole run
@@ -123,7 +138,15 @@ class ActiveRequest(Generic[Item]):
 
     def stop(self) -> None:
         """End because the user stopped."""
-        self._generation.stop("user")
+        if not self.ended:
+            self._generation.stop("user")
+
+    def report_progress(self) -> None:
+        """Tell how much of the prompts is read, while that is going on."""
+        question = self._generation.question
+        if question is not None and self.role_contexts[question.role].reads_prompt:
+            sequence = self.role_contexts[question.role].sequence
+            self._events.progress(self.item, question.role, sequence.n_valid, sequence.n_prompt)
 
     @property
     def ended(self) -> bool:
@@ -132,30 +155,90 @@ class ActiveRequest(Generic[Item]):
 
     def result(self) -> Result:
         """The completion or the error."""
-        return self.error or self._stats.close(self._generation.ending)
+        if self.error is not None:
+            return self.error
+        ending = self._generation.ending
+        for role_context in self.role_contexts.values():
+            role_context.finish(ending.text)
+        return self._stats.close(ending)
+
+
+class RequestEvents(Generic[Item]):
+    """What a scheduler tells of its requests while they are answered; this one keeps it to itself."""
+
+    def step(self, item: Item, step: Step) -> None:
+        """A step of the request's answer was decided."""
+
+    def progress(self, item: Item, role: Role, n_read: int, n_prompt: int) -> None:
+        """So many tokens of a role's prompt are read."""
 
 
 class Scheduler(Generic[Item]):
-    """The active answers and the slots they use."""
+    """The active answers and the slots they use.
 
-    def __init__(self, slots: Sequence[RoleContexts], prepare: Callable[[Item], PreparedRequest]) -> None:
+    Args:
+        slots: The role contexts of one conversation each.
+        prepare: Prepares a request.
+        events: Is told of every step.
+        is_cancelled: Asked between steps; a cancelled answer ends as it is and frees its slot.
+        fresh: Whether no answer may depend on an earlier one. If not, a request gets the slot whose
+            conversation it continues, or shares most with.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[RoleContexts],
+        prepare: Callable[[Item], PreparedRequest],
+        events: RequestEvents[Item] | None = None,
+        is_cancelled: Callable[[Item], bool] = lambda _: False,
+        *,
+        fresh: bool = True,
+    ) -> None:
         self.free = list(range(len(slots)))
         self.active: list[ActiveRequest[Item]] = []  # in order of arrival
         self._slots = slots
         self._prepare = prepare
+        self._events = events or RequestEvents()
+        self._is_cancelled = is_cancelled
+        self._fresh = fresh
+        self._last_used = [0] * len(slots)
+        self._n_added = 0
         self._results: list[tuple[Item, Result]] = []
 
     def add(self, item: Item) -> None:
         """Start a request in a free slot; an error becomes its result."""
-        number = min(self.free)  # the numbers in use stay dense, as batches want them
         try:
-            self.active.append(ActiveRequest(item, self._prepare(item), number, self._slots[number]))
+            request = self._prepare(item)
+            number = self._choose_slot(request)
+            active = ActiveRequest(
+                item, request, number, self._slots[number], self._events, fresh=self._fresh
+            )
+            self.active.append(active)
         except BlendinError as error:
             self._results.append((item, error))
         except Exception as error:  # noqa: BLE001 - as in `ActiveRequest.receive`
             self._results.append((item, UnforeseenError(error)))
         else:
             self.free.remove(number)
+            self._n_added += 1
+            self._last_used[number] = self._n_added
+
+    def _choose_slot(self, request: PreparedRequest) -> int:
+        """The free slot that holds most of the prompts; of several such, the one that was used longest ago.
+
+        Where answers must not depend on earlier ones, the first: the numbers in use then stay dense, as
+        batches want them.
+        """
+        if self._fresh:
+            return min(self.free)
+
+        def held(number: int) -> int:
+            slot = self._slots[number]
+            return sum(slot[role].held_chars(prompt) for role, prompt in request.prompts.items())
+
+        most = max(map(held, self.free))
+        enough = most if most >= MIN_HELD_CHARS else 0
+        return min((n for n in self.free if held(n) >= enough), key=lambda n: (self._last_used[n], n))
 
     def step(self, should_stop: Callable[[], bool]) -> None:
         """Answer the open questions of all active answers, those to the base first.
@@ -163,6 +246,9 @@ class Scheduler(Generic[Item]):
         Raises:
             StoppedError: `should_stop` became true; every answer is as far as it got.
         """
+        for active in self.active:
+            if self._is_cancelled(active.item):
+                active.stop()
         for role in ROLE_ORDER:
             role_contexts = {
                 active: role_context
@@ -171,6 +257,8 @@ class Scheduler(Generic[Item]):
             }
             if role_contexts:
                 self._ask(role, role_contexts, should_stop)
+        for active in self.active:
+            active.report_progress()
 
     def _ask(
         self,
@@ -205,11 +293,25 @@ class Scheduler(Generic[Item]):
                 if active not in answered and role != "base" and not role_context.sequence.in_prompt
             }
 
+    def reserve(self) -> int:
+        """Take a free slot for something that is no answer, until `release`: the one used longest ago."""
+        number = min(self.free, key=lambda free: (self._last_used[free], free))
+        self.free.remove(number)
+        return number
+
+    def release(self, number: int) -> None:
+        """Give a reserved slot back."""
+        self.free.append(number)
+
+    def fail(self, error: BlendinError) -> None:
+        """End all active answers with an error."""
+        for active in self.active:
+            active.error = active.error or error
+
     def stop(self) -> None:
         """End all active answers."""
         for active in self.active:
-            if not active.ended:
-                active.stop()
+            active.stop()
 
     def finished(self) -> Iterator[tuple[Item, Result]]:
         """Results of finished requests, whose slots are free again."""

@@ -37,9 +37,10 @@ class GenerationStats:
         self._measured = self._measure()
 
     def note(self, step: Step) -> None:
-        """A step was decided."""
+        """A step was decided, or repeated from the start of the answer."""
         self._measured = self._measure()
-        self._first_step_s = self._first_step_s or self._measured.total_s
+        if len(self._steps) == len(self._request.answer_start):
+            self._first_step_s = self._measured.total_s
         self._steps.append(step)
 
     def close(self, ending: Ending) -> Completion:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -43,6 +43,7 @@ class AnswerStream:
     Attributes:
         settings: What the answer was asked for with, the seed and the template's stop strings filled in.
         signature: Everything that decides which bytes the answer has.
+        n_start: How many steps the answer is begun with; they come first.
 
     Raises:
         ContextFullError: A prompt is longer than its context.
@@ -60,6 +61,7 @@ class AnswerStream:
     ) -> None:
         self.settings = request.settings
         self.signature = request.signature
+        self.n_start = len(request.answer_start)
         self._request = request
         self._slot = slot
         self._cancelled = threading.Event()
@@ -161,7 +163,7 @@ class ShownSteps:
         stream: AnswerStream,
         next_of: Callable[[Iterator[tuple[Step, str]]], Awaitable[tuple[Step, str]]],
     ) -> None:
-        self._items = _held_back(stream, stream.settings.answer.stop)
+        self._items = _held_back(stream, StopStringBuffer(stream.settings.answer.stop, stream.n_start))
         self._next_of = next_of
 
     def __iter__(self) -> Iterator[tuple[Step, str]]:
@@ -177,8 +179,7 @@ class ShownSteps:
         return await self._next_of(self._items)
 
 
-def _held_back(steps: Iterable[Step], stops: Sequence[str]) -> Iterator[tuple[Step, str]]:
-    hold = StopStringBuffer(stops)
+def _held_back(steps: Iterable[Step], hold: StopStringBuffer) -> Iterator[tuple[Step, str]]:
     for step in steps:
         yield from hold.feed(step)
     yield from hold.flush()

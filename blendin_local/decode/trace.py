@@ -63,7 +63,8 @@ def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
             assert prediction is not None, "a driver answers every question with a prediction"
             asked.append((exchange, prediction))
         else:
-            yield _with_record(exchange, text, asked, policy)
+            repeated = not asked or exchange.source == "chosen"  # a step that the answer begins with
+            yield exchange if repeated else _with_record(exchange, text, asked, policy)
             text, prediction = text + exchange.bytes, None
             asked.clear()
 

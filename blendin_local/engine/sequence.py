@@ -190,6 +190,12 @@ class TokenSequence:
         self.ids, self.text = self.ids[:fixed] + tokens, text
         self._ends = self._ends[:kept] + self._ends_of(tokens, at)
 
+    def begin_answer(self, text: bytes) -> None:
+        """Begin the answer with a text; it is read with the prompt's last token, whatever was read before."""
+        if text:
+            self.n_valid = min(self.n_valid, max(0, self.n_prompt - 1))
+            self.sync_text(text)
+
     def _resume_point(self, text: bytes) -> tuple[int, int]:
         """The last boundary at or before the first difference: its offset, and the tokens before it."""
         at = common_prefix(self.text, text)

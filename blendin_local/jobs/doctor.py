@@ -30,6 +30,8 @@ from blendin_local.engine.machine import (
 )
 from blendin_local.engine.memory import estimate
 from blendin_local.errors import BlendinError, LoadError
+from blendin_local.history.place import history_file
+from blendin_local.history.queries import count
 from blendin_local.models.hub import is_hub_reachable
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry, shipped_file, user_file
@@ -67,6 +69,23 @@ class Offload:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryState:
+    """The history of conversations.
+
+    Attributes:
+        path: Where it is, or would be.
+        size: Bytes of the file; 0 if there is none.
+        conversations: How many it holds; None if it cannot be read.
+        kept: Whether questions and answers are kept.
+    """
+
+    path: str
+    size: int
+    conversations: int | None
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Everything `doctor` found.
 
@@ -80,6 +99,7 @@ class Diagnosis:
         pair: Name of the pair that was looked at; empty for none.
         offload: Per model of the pair what would be offloaded.
         gpu_command: What makes llama.cpp use this machine's GPU; empty if there is none to use.
+        history: Where conversations are kept, and whether they are.
         findings: What is worth a warning.
     """
 
@@ -92,6 +112,7 @@ class Diagnosis:
     pair: str
     offload: tuple[Offload, ...]
     gpu_command: str
+    history: HistoryState
     findings: tuple[Finding, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +123,9 @@ class Diagnosis:
         return found
 
 
-def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool = False) -> Diagnosis:
+def examine(
+    registry: Registry, store: Store, *, pair: str = "", offline: bool = False, keeps_history: bool = True
+) -> Diagnosis:
     """Look at the installation, the machine and a pair; nothing is loaded or fetched.
 
     Args:
@@ -110,6 +133,7 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
         store: Where models are kept.
         pair: The pair to look at; empty for the default one.
         offline: Whether the network must not be tried.
+        keeps_history: Whether the command line keeps questions and answers.
     """
     findings: list[Finding] = []
     try:
@@ -129,6 +153,8 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
         findings.append(
             Finding(store_fault, "give yourself the right, or set BLENDIN_CACHE to another directory")
         )
+    history, history_fault = _history(keeps_history)
+    findings += history_fault
     name = pair or registry.defaults.pair
     return Diagnosis(
         versions=_versions(),
@@ -140,6 +166,7 @@ def examine(registry: Registry, store: Store, *, pair: str = "", offline: bool =
         pair=name if name in registry.pairs else "",
         offload=_offloads(name, registry, store, build),
         gpu_command=gpu,
+        history=history,
         findings=tuple(findings),
     )
 
@@ -224,6 +251,25 @@ def _paths(store: Store) -> dict[str, str]:
         "shipped models.toml": str(shipped_file()),
         "python": sys.executable,
     }
+
+
+def _history(kept: bool) -> tuple[HistoryState, list[Finding]]:
+    """The state of the history, and what is wrong with it."""
+    path = history_file()
+    conversations, findings = None, []
+    try:
+        conversations = count(path)
+    except BlendinError as error:
+        findings = [Finding(error.message, error.hint)]
+    return HistoryState(str(path), _size(path), conversations, kept), findings
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 if there is none that can be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _disk_free(place: Path) -> int:

@@ -1,25 +1,25 @@
-"""Which models are on this machine, what one of them is, and what removing one frees.
+"""Which models and pairs are on this machine, and what one of them is.
 
-Here: the records behind `ls`, `show` and `rm`, and the functions that make them; `remove`.
-Not here: fetching (`models.fetch`), how records are shown (`views.inventory`).
+Here: the records behind `ls` and `show`, and the functions that make them.
+Not here: fetching (`models.fetch`), removing (`jobs.removal`), how records are shown (`views.inventory`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.memory import MemoryEstimate, estimate
-from blendin_local.errors import ModelNotFoundError, UsageError
+from blendin_local.errors import LoadError, ModelNotFoundError
 from blendin_local.models.entries import HubSource, ModelEntry, PackageSource, PathSource, Source
+from blendin_local.models.other_tools.find import other_models
+from blendin_local.models.other_tools.found import OtherModel
 from blendin_local.models.quantizations import all_parts, is_model_file, quantization_of
-from blendin_local.models.references import Resolved, local_file, resolve
-from blendin_local.models.registry import Registry
+from blendin_local.models.references import local_file, resolve
+from blendin_local.models.registry import Registry, shipped_file
 from blendin_local.models.store import Store
 from blendin_local.settings import DEFAULT_CTX_SIZE
 
@@ -38,6 +38,8 @@ class ModelRow:
         about: One line for people.
         license: Name of the licence; empty if not known.
         pairs: Pairs that use it.
+        tool: The other program that keeps its file; empty if it is this program's or the user's.
+        problem: Why the file of another program cannot be used; empty if it can.
     """
 
     reference: str
@@ -49,6 +51,51 @@ class ModelRow:
     about: str
     license: str
     pairs: tuple[str, ...]
+    tool: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """One line of the pairs of `ls`.
+
+    Attributes:
+        name: What to type after `--pair`.
+        base: Reference of the base.
+        guide: Reference of the guide.
+        untuned: Reference of the third model; None if the pair has none.
+        about: One line for people.
+        missing: The roles whose file is not on this machine.
+        values: Its template, system text and settings, by their keys in models.toml.
+        own: Whether a models.toml of the user names it or sets one of its values.
+    """
+
+    name: str
+    base: str
+    guide: str
+    untuned: str | None
+    about: str
+    missing: tuple[str, ...]
+    values: Mapping[str, Any]
+    own: bool
+
+    @property
+    def here(self) -> bool:
+        """Whether all its files are on this machine."""
+        return not self.missing
+
+    def to_json(self) -> dict[str, Any]:
+        """A record with names and plain values only."""
+        return {
+            "name": self.name,
+            "base": self.base,
+            "guide": self.guide,
+            "untuned": self.untuned,
+            "about": self.about,
+            "here": self.here,
+            "missing": list(self.missing),
+            "settings": dict(self.values),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +127,6 @@ class ModelFacts:
     origins: Mapping[str, Path]
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What `rm` would take away.
-
-    Attributes:
-        files: The files, parts of split models included.
-        size: Bytes that become free.
-        pairs: Pairs that can then not be used without fetching again.
-    """
-
-    files: tuple[Path, ...]
-    size: int
-    pairs: tuple[str, ...]
-
-
 def expand(names: Iterable[str], registry: Registry) -> dict[str, Path | None]:
     """References of models, a pair standing for all of its own, each with the untrusted file it is from."""
     found: dict[str, Path | None] = {}
@@ -109,12 +141,46 @@ def expand(names: Iterable[str], registry: Registry) -> dict[str, Path | None]:
 
 
 def list_models(registry: Registry, store: Store, *, everything: bool = False) -> list[ModelRow]:
-    """The models that are here, with those that could be if `everything`; named ones first."""
+    """The models that are here: named ones, other downloads, then the files of other programs.
+
+    Args:
+        registry: The names.
+        store: The cache.
+        everything: Whether to list also what can be downloaded, and what other programs have but cannot be
+            used.
+    """
     rows = [_named_row(entry, registry, store) for entry in registry.models.values()]
     named = {row.path for row in rows if row.path}
     unnamed = [path for path in store.files() if path not in named and is_model_file(path.name)]
     rows += [_unnamed_row(path, registry, store) for path in unnamed]
-    return [row for row in rows if row.here or everything]
+    rows += [_other_row(model, registry) for model in other_models() if model.path not in named]
+    return [row for row in rows if everything or (row.here and not row.problem)]
+
+
+def list_pairs(registry: Registry, store: Store) -> list[PairRow]:
+    """The pairs of models.toml, and whether their files are here."""
+    is_here: dict[str, bool] = {}
+    shipped = shipped_file()
+    rows = []
+    for name, pair in registry.pairs.items():
+        for reference in pair.references:
+            if reference not in is_here:
+                is_here[reference] = _is_here(reference, registry, store)
+        missing = [role for role, reference in pair.models.items() if not is_here[reference]]
+        own = any(path != shipped for path in registry.origins_of("pairs", name).values())
+        rows.append(
+            PairRow(
+                name, pair.base, pair.guide, pair.untuned, pair.about, tuple(missing), pair.values, own=own
+            )
+        )
+    return rows
+
+
+def _is_here(reference: str, registry: Registry, store: Store) -> bool:
+    try:
+        return resolve(reference, registry, store=store, offline=True, check=False).path is not None
+    except (ModelNotFoundError, LoadError, PermissionError):
+        return False
 
 
 def describe(reference: str, registry: Registry, store: Store, ctx_size: int | None = None) -> ModelFacts:
@@ -128,7 +194,7 @@ def describe(reference: str, registry: Registry, store: Store, ctx_size: int | N
         reference=reference,
         entry=resolved.entry,
         path=resolved.path,
-        source=source_text(resolved.source),
+        source=resolved.tool or source_text(resolved.source),
         command=resolved.command if resolved.fetchable else "",
         header=header,
         ctx_size=size,
@@ -136,41 +202,6 @@ def describe(reference: str, registry: Registry, store: Store, ctx_size: int | N
         pairs=pairs_with(reference, registry),
         origins=registry.origins_of("models", reference),
     )
-
-
-def plan_removal(references: Sequence[str], registry: Registry, store: Store) -> Removal:
-    """What removing models would free.
-
-    Raises:
-        ModelNotFoundError: One of them is not here.
-        UsageError: One of them was not fetched by this program, so it is not its to remove.
-    """
-    found = (resolve(name, registry, store=store, offline=False, check=False) for name in references)
-    unique = tuple(dict.fromkeys(file for resolved in found for file in _owned_files(resolved, store)))
-    used = dict.fromkeys(pair for reference in references for pair in pairs_with(reference, registry))
-    return Removal(unique, sum(path.stat().st_size for path in unique), tuple(used))
-
-
-def remove(removal: Removal, store: Store) -> None:
-    """Take the files away, and directories that become empty with them; never through a link."""
-    for path in removal.files:
-        store.forget_checksum(path)
-        store.inside(path).unlink(missing_ok=True)
-        folder = path.parent
-        while store.owns(folder):
-            with contextlib.suppress(OSError):  # not empty
-                folder.rmdir()
-            folder = folder.parent
-
-
-def unfinished(store: Store) -> int:
-    """Bytes of downloads that were begun and not finished."""
-    return sum(path.lstat().st_size for path in (store.root / "unfinished").rglob("*") if not path.is_dir())
-
-
-def remove_unfinished(store: Store) -> None:
-    """Drop all downloads that were begun and not finished."""
-    shutil.rmtree(store.inside(store.root / "unfinished"), ignore_errors=True)
 
 
 def pairs_with(reference: str, registry: Registry) -> tuple[str, ...]:
@@ -206,6 +237,8 @@ def to_json(row: ModelRow | ModelFacts) -> dict[str, Any]:
             "about": row.about,
             "license": row.license,
             "pairs": list(row.pairs),
+            "tool": row.tool,
+            "problem": row.problem,
         }
     entry, header, memory = row.entry, row.header, row.memory
     return {
@@ -259,11 +292,7 @@ def _named_row(entry: ModelEntry, registry: Registry, store: Store) -> ModelRow:
 
 
 def _unnamed_row(path: Path, registry: Registry, store: Store) -> ModelRow:
-    kind, folder, *rest = path.relative_to(store.models).parts
-    reference = str(path)
-    if kind == "hub" and rest:
-        user, _, repo = folder.partition("--")
-        reference = f"hf://{user}/{repo}/{'/'.join(rest)}"
+    reference = store.reference_of(path)
     return ModelRow(
         reference=reference,
         here=True,
@@ -277,24 +306,30 @@ def _unnamed_row(path: Path, registry: Registry, store: Store) -> ModelRow:
     )
 
 
+def _other_row(model: OtherModel, registry: Registry) -> ModelRow:
+    return ModelRow(
+        reference=model.reference,
+        here=model.path is not None,
+        path=model.path,
+        size=model.size,
+        quantization=model.quantization,
+        role="any",
+        about="",
+        license="",
+        pairs=pairs_with(model.reference, registry),
+        tool=model.tool,
+        problem=model.problem,
+    )
+
+
 def _file_name(source: Source) -> str:
     return source.path.name if isinstance(source, PathSource) else source.file
 
 
 def _size(path: Path) -> int:
-    return sum(part.stat().st_size for part in _files(path))
+    return sum(part.stat().st_size for part in files_of(path))
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or all parts of a split model that are here."""
     return [part for name in all_parts(path.name) if (part := path.with_name(name)).is_file()]
-
-
-def _owned_files(resolved: Resolved, store: Store) -> list[Path]:
-    if resolved.path is None:
-        raise ModelNotFoundError(f"{resolved.reference} is not on this machine", "blendin ls shows what is")
-    if not store.owns(resolved.path):
-        raise UsageError(
-            f"{resolved.path} was not fetched by blendin, so it does not remove it",
-            "delete the file yourself",
-        )
-    return [store.inside(file) for file in _files(resolved.path)]

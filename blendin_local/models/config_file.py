@@ -19,6 +19,7 @@ from tomlkit.items import Item
 
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import PRIVATE_MODE, write_atomic
+from blendin_local.models.other_tools.found import tool_of
 from blendin_local.models.schema import RENAMED_PAIR_KEYS, VERSION, Table, check_file
 from blendin_local.paths import read_text, resolve_path
 
@@ -57,7 +58,7 @@ def _make_paths_absolute(table: dict[str, Any], file: Path) -> None:
 
 def looks_like_path(reference: str) -> bool:
     """Whether a reference can only be a path: it starts like one, or ends in .gguf."""
-    if reference.startswith("hf://"):
+    if reference.startswith("hf://") or tool_of(reference):
         return False
     return reference.startswith((".", "/", "~", "\\")) or reference.lower().endswith(".gguf")
 

@@ -130,7 +130,19 @@ class PairEntry:
     @property
     def references(self) -> tuple[str, ...]:
         """Those of its models."""
-        return (self.base, self.guide, *([self.untuned] if self.untuned else []))
+        return tuple(self.models.values())
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The references of its models, by role."""
+        models = {"base": self.base, "guide": self.guide}
+        return {**models, "untuned": self.untuned} if self.untuned else models
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What it sets beside its models: template, system text and settings, by key."""
+        prompts = {"base_template": self.base_template, "system": self.system}
+        return {name: value for name, value in prompts.items() if value is not None} | dict(self.settings)
 
     def to_json(self) -> dict[str, Any]:
         """Its keys as in models.toml, and whether its models are trusted."""

@@ -55,7 +55,8 @@ def ensure_local(
     store = store or Store.default()
     offline = is_offline(offline)
     resolved = [
-        resolve(name, registry, store=store, offline=offline, distrusted=distrusted) for name in references
+        resolve(name, registry, store=store, offline=offline, distrusted=distrusted, opening=True)
+        for name in references
     ]
     missing = [item for item in resolved if item.path is None]
     allowed = (pull and all(item.trusted for item in missing)) or (ask is not None and ask(missing))

@@ -34,11 +34,18 @@ def quantization_of(name: str) -> str:
 
 def is_model_file(name: str) -> bool:
     """Whether a name is that of a model or its first part: not a projector, not a later part."""
-    base = PurePosixPath(name).name.lower()
-    if not base.endswith(".gguf") or any(word in base for word in _NOT_MODELS):
-        return False
+    return name.lower().endswith(".gguf") and not is_projector(name) and not is_later_part(name)
+
+
+def is_projector(name: str) -> bool:
+    """Whether a name is that of a file beside a model: a projector for images, or an importance matrix."""
+    return any(word in PurePosixPath(name).name.lower() for word in _NOT_MODELS)
+
+
+def is_later_part(name: str) -> bool:
+    """Whether a name is that of a split file's second or a later part."""
     split = _SPLIT.search(name)
-    return split is None or int(split[1]) == 1
+    return split is not None and int(split[1]) != 1
 
 
 def all_parts(name: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 Here: the syntax of references, and `resolve`, which never opens a connection.
 Not here: downloading (`models.fetch`), names and pairs (`models.registry`).
-Syntax, in order: an existing path; an alias; `hf://user/repo[@revision]/file.gguf`; `user/repo[:QUANT]`.
+Syntax, in order: an existing path; an alias; a file of another program, such as `ollama:llama3.2:3b`;
+`hf://user/repo[@revision]/file.gguf`; `user/repo[:QUANT]`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blendin_local.engine.gguf.header import check_whole_file
-from blendin_local.errors import FetchError, ModelNotFoundError
+from blendin_local.errors import FetchError, LoadError, ModelNotFoundError
 from blendin_local.models.config_file import looks_like_path
 from blendin_local.models.entries import HubSource, ModelEntry, PathSource, Source
 from blendin_local.models.grammar import is_model_path, is_repo, is_revision
 from blendin_local.models.hub import cached_file
+from blendin_local.models.names import suggestion
+from blendin_local.models.other_tools.find import cached_files_of, find_other
+from blendin_local.models.other_tools.found import tool_of
 from blendin_local.models.quantizations import choose
 from blendin_local.models.registry import FILE_NAME, Registry
 from blendin_local.models.schema import nearest
@@ -33,6 +37,7 @@ _HUB_FILE = re.compile(
 _HUB_REPO = re.compile(
     r"(?:hf\.co/|huggingface\.co/|hf://)?(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<quant>[\w.-]+))?", re.I
 )
+LISTING_HINT = "blendin ls --all lists the names"
 TRUE_VALUES = frozenset({"1", "on", "yes", "true"})
 
 
@@ -47,6 +52,7 @@ class Resolved:
         source: Where it can be downloaded; None if nowhere.
         command: The command that downloads it.
         distrusted: The models.toml of the working directory, if that file asks for the download.
+        tool: The other program that keeps the file; empty if it is this program's or the user's.
     """
 
     reference: str
@@ -55,6 +61,7 @@ class Resolved:
     source: Source | None = None
     command: str = ""
     distrusted: Path | None = None
+    tool: str = ""
 
     @property
     def trusted(self) -> bool:
@@ -82,16 +89,18 @@ def resolve(
     offline: bool,
     check: bool = True,
     distrusted: Path | None = None,
+    opening: bool = False,
 ) -> Resolved:
     """Find the file of a reference without using the network.
 
     Args:
-        reference: A path, an alias, `hf://user/repo/file.gguf` or `user/repo[:QUANT]`.
+        reference: A path, an alias, `TOOL:NAME`, `hf://user/repo/file.gguf` or `user/repo[:QUANT]`.
         registry: The names.
         store: The cache.
         offline: Whether a missing file is an error at once.
         check: Whether a known size and checksum are compared (`pull` downloads again instead).
         distrusted: The models.toml of the working directory, if one of its pairs gives the reference.
+        opening: Whether the reference was given with `--base` or the like, so that a pair needs `--pair`.
 
     Returns:
         The local file, or where it can be downloaded.
@@ -106,11 +115,13 @@ def resolve(
     if os.path.isfile(path) or (entry is None and stat.S_ISDIR(_mode(path))):  # an alias hides a directory
         check_whole_file(path)
         return Resolved(reference, path)
+    if entry is None and tool_of(reference):
+        return _of_other_tool(reference, registry, opening=opening)
     if entry is None:
         source = parse_hub_reference(reference)
         entry = None if source is None else ModelEntry(reference, (source,))
     if entry is None:
-        raise _not_found(reference, path, registry)
+        raise _not_found(reference, path, registry, opening=opening)
     if not entry.trusted:
         distrusted = registry.untrusted or Path(FILE_NAME)
     resolved = replace(_resolve_entry(reference, entry, store, check), distrusted=distrusted)
@@ -164,7 +175,7 @@ def local_file(source: Source, store: Store) -> Path | None:
     if source.file in available:
         return available[source.file]
     if not source.file:
-        return _best(available, source)
+        return _best(available, source) or _best(_shared_files(source), source)
     cached = cached_file(source)
     return Path(cached) if cached else None
 
@@ -185,6 +196,24 @@ def _best(available: Mapping[str, Path], source: HubSource) -> Path | None:
         return available[choose(available, source.quant, source.repo)]
     except ModelNotFoundError:
         return None
+
+
+def _shared_files(source: HubSource) -> Mapping[str, Path]:
+    """The files of a repository in the cache of Hugging Face, into which newer llama.cpp downloads too."""
+    return {} if source.revision else cached_files_of(source.repo)
+
+
+def _of_other_tool(reference: str, registry: Registry, *, opening: bool) -> Resolved:
+    model, tool = find_other(reference), tool_of(reference)
+    if model is None:
+        hint = suggestion(reference, registry, asked_for="model", options=opening)
+        name = reference.partition(":")[2]
+        raise ModelNotFoundError(f"{tool} has no model {name!r} on this machine", hint or LISTING_HINT)
+    if model.problem or model.path is None:
+        raise LoadError(
+            f"{reference} cannot be used: {model.problem}", f"{tool} keeps it; blendin does not change it"
+        )
+    return Resolved(reference, model.path, tool=tool)
 
 
 def _fetchable(entry: ModelEntry) -> Source | None:
@@ -208,7 +237,7 @@ def _no_file(resolved: Resolved, entry: ModelEntry) -> ModelNotFoundError:
     )
 
 
-def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundError:
+def _not_found(reference: str, path: Path, registry: Registry, *, opening: bool) -> ModelNotFoundError:
     if looks_like_path(reference):
         try:
             names = [other.name for other in path.parent.iterdir() if other.suffix.lower() == ".gguf"]
@@ -223,6 +252,5 @@ def _not_found(reference: str, path: Path, registry: Registry) -> ModelNotFoundE
         return ModelNotFoundError(
             f"{reference} is a pair, not a model", f"use --pair {reference}, or one of its models"
         )
-    near = nearest(reference, registry.models)
-    hint = f"did you mean {' or '.join(near)}?" if near else "blendin ls --all lists the names"
-    return ModelNotFoundError(f"there is no model {reference!r}", hint)
+    hint = suggestion(reference, registry, asked_for="model", options=opening)
+    return ModelNotFoundError(f"there is no model {reference!r}", hint or LISTING_HINT)

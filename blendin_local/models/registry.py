@@ -29,8 +29,16 @@ from blendin_local.models.entries import (
     Source,
 )
 from blendin_local.models.overrides import Accept, Name, confirm, find_overrides, keep_new_names
-from blendin_local.models.schema import SECTIONS, SETTING_KEYS, SOURCE_KEYS, Table
+from blendin_local.models.schema import (
+    HISTORY_KEYS,
+    SECTIONS,
+    SETTING_KEYS,
+    SOURCE_KEYS,
+    TERMINAL_KEYS,
+    Table,
+)
 from blendin_local.paths import is_file, resolve_path
+from blendin_local.settings import to_settings
 
 APPLICATION = "blendin-local"
 FILE_NAME = "models.toml"
@@ -114,6 +122,45 @@ def load_registry(
             )
             merged = _merge(list(zip(reversed(files), kept, strict=True)))
     return merged.registry(tuple(file.path for file in files), local)
+
+
+def terminal_settings(
+    explicit: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> dict[str, Any]:
+    """Read the fields of `TerminalSettings` that `[terminal]` of the trusted files sets; the nearest wins.
+
+    A models.toml of the working directory has no say: how a screen looks is not a project's business.
+
+    Args:
+        explicit: As in `load_registry`.
+        env: As in `load_registry`.
+        cwd: As in `load_registry`.
+
+    Raises:
+        UsageError: A file is missing, is not TOML, has an unknown key or a wrong value.
+    """
+    return to_settings(_trusted_table("terminal", explicit, env, cwd), TERMINAL_KEYS)
+
+
+def history_settings(
+    explicit: Path | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> dict[str, Any]:
+    """Read the fields of `HistorySettings` that `[history]` of the trusted files sets; the nearest wins.
+
+    A models.toml of the working directory has no say: it must neither hide what was asked nor keep it.
+    """
+    return to_settings(_trusted_table("history", explicit, env, cwd), HISTORY_KEYS)
+
+
+def _trusted_table(
+    name: str, explicit: Path | None, env: Mapping[str, str] | None, cwd: Path | None
+) -> dict[str, Any]:
+    """A table of the trusted files, merged."""
+    values: dict[str, Any] = {}
+    for file in reversed(list(_files(explicit, os.environ if env is None else env, cwd))):
+        if file.trusted:
+            values |= read_file(file.path).get(name, {})
+    return values
 
 
 def shipped_file() -> Path:

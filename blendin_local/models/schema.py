@@ -20,9 +20,11 @@ from blendin_local.models import grammar
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
+    HistorySettings,
     ModelSettings,
     SamplingSettings,
     Setting,
+    TerminalSettings,
     settings_on,
 )
 
@@ -106,6 +108,8 @@ def model_keys(role: str = "") -> dict[str, Setting]:
 BLEND_KEYS = settings_on("toml", BlendSettings)
 SAMPLING_KEYS = settings_on("toml", SamplingSettings)
 ANSWER_KEYS = settings_on("toml", AnswerSettings)
+TERMINAL_KEYS = settings_on("toml", TerminalSettings)
+HISTORY_KEYS = settings_on("toml", HistorySettings)
 _SETTINGS = BLEND_KEYS | SAMPLING_KEYS | ANSWER_KEYS | model_keys() | model_keys("base") | model_keys("guide")
 SETTING_KEYS: Mapping[str, Kind] = {key: _setting_kind(each) for key, each in _SETTINGS.items()}
 """The key of every setting in [pairs.*], in the order of the table."""
@@ -113,6 +117,10 @@ DEFAULT_SETTING_KEYS: Mapping[str, Kind] = {
     key: kind for key, kind in SETTING_KEYS.items() if not _SETTINGS[key].of_pair
 }
 """Likewise in [defaults]."""
+TERMINAL_SETTING_KEYS: Mapping[str, Kind] = {key: _setting_kind(each) for key, each in TERMINAL_KEYS.items()}
+"""Likewise in [terminal]."""
+HISTORY_SETTING_KEYS: Mapping[str, Kind] = {key: _setting_kind(each) for key, each in HISTORY_KEYS.items()}
+"""Likewise in [history]."""
 
 SOURCE_KEYS = ("path", "hf", "sources")
 MODEL_KEYS: Mapping[str, Kind] = {
@@ -212,9 +220,12 @@ def check_file(content: Table, file: Path) -> None:
             f"{file}: version is {shown(version)}, but this program reads version {VERSION}",
             "upgrade blendin-local",
         )
-    sections = {"version": WHOLE, "defaults": TABLE, **dict.fromkeys(SECTIONS, TABLE)}
+    tables = dict.fromkeys(("defaults", "terminal", "history", *SECTIONS), TABLE)
+    sections = {"version": WHOLE, **tables}
     check_table(content, sections, "the file", file)
     check_table(content.get("defaults", {}), DEFAULTS_KEYS, "[defaults]", file)
+    check_table(content.get("terminal", {}), TERMINAL_SETTING_KEYS, "[terminal]", file)
+    check_table(content.get("history", {}), HISTORY_SETTING_KEYS, "[history]", file)
     for section, keys in SECTIONS.items():
         for name, table in content.get(section, {}).items():
             if not grammar.is_name(name):

@@ -127,6 +127,14 @@ class Store:
         except FetchError:
             return False
 
+    def reference_of(self, path: Path) -> str:
+        """What to type for a downloaded file that no models.toml names: its repository, or its path."""
+        kind, folder, *rest = path.relative_to(self.models).parts
+        if kind != "hub" or not rest:
+            return str(path)
+        user, _, repo = folder.partition("--")
+        return f"hf://{user}/{repo}/{'/'.join(rest)}"
+
     def sha256(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> str:
         """Return the checksum of a file, from its record if the file has not changed since.
 

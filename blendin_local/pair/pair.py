@@ -14,11 +14,13 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, Unpack
 
+from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import Conversation, Message, as_messages, require_question
-from blendin_local.core.records import Completion
+from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
+from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
+from blendin_local.decode.inference_thread import InferenceThread
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
@@ -99,7 +101,8 @@ class Pair:
         """The rendered prompt of each role, as it will be tokenized."""
         system = self.setup.system if system is None else system
         with self._lock.using():
-            spans = self._spans(as_messages(conversation, system), tuple(self._models), should_stop)
+            messages, _ = begun_answer(as_messages(conversation, system))
+            spans = self._spans(messages, tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
     def _spans(
@@ -134,6 +137,7 @@ class Pair:
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
+        answer_start: AnswerStart = "",
         should_stop: Callable[[], bool] = lambda: False,
         **settings: Unpack[SettingKeywords],
     ) -> AnswerStream:
@@ -141,12 +145,15 @@ class Pair:
 
         Args:
             conversation: A question, or messages whose last is to be answered: `Message` or dicts as in
-                OpenAI's chat format. The prefix shared with the previous conversation is not evaluated again.
+                OpenAI's chat format. A last message of the assistant is the beginning of the answer and is
+                continued. The prefix shared with the previous conversation is not evaluated again.
             system: Instructions, put before a question given as text; None for those of the pair.
             blend: Method, threshold, alpha; None for those of the pair, which are the program's defaults
                 unless models.toml or the spec has others.
             sampling: Temperature and its companions, likewise.
             answer: Limits and stop strings, likewise; those of the base's template are added.
+            answer_start: What the answer begins with: a text, or the steps that `fork` returns. It is part of
+                the answer and comes first in its steps; `max_tokens` does not count a text.
             should_stop: Polled between steps and during long evaluations.
             **settings: Single settings by the names that rows of a batch use, such as `max_tokens=64`,
                 `temperature=0.7`, `method="nudging"`, `alpha="auto"`. They replace fields of the three
@@ -163,11 +170,31 @@ class Pair:
         given = GenerationSettings(
             blend or defaults.blend, sampling or defaults.sampling, answer or defaults.answer
         )
+        given = with_keywords(given, settings)
+        request = self.prepare(conversation, given, system, answer_start, should_stop)
+        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+
+    def prepare(
+        self,
+        conversation: Conversation,
+        settings: GenerationSettings,
+        system: str | None = None,
+        answer_start: AnswerStart = "",
+        should_stop: Stop = lambda: False,
+    ) -> PreparedRequest:
+        """The request as an inference thread takes it; from any thread. Arguments and errors: `stream`."""
         system = self.setup.system if system is None else system
         with self._lock.using():
-            messages = as_messages(conversation, system)
-            task = self._task(messages, with_keywords(given, settings), should_stop)
-        return AnswerStream(task, self._slots[0], should_stop, self._lock, self._executor)
+            return self._task(as_messages(conversation, system), settings, should_stop, answer_start)
+
+    def inference_thread(self, *, max_waiting: int = 64, fresh: bool = False) -> InferenceThread:
+        """A thread that answers requests as they come, `PairSetup.n_parallel` at a time; close it first.
+
+        Args:
+            max_waiting: How many requests may wait.
+            fresh: Whether no answer may depend on an earlier one.
+        """
+        return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
 
     @checked_keywords
     def respond(
@@ -178,6 +205,7 @@ class Pair:
         blend: BlendSettings | None = None,
         sampling: SamplingSettings | None = None,
         answer: AnswerSettings | None = None,
+        answer_start: AnswerStart = "",
         should_stop: Callable[[], bool] = lambda: False,
         **settings: Unpack[SettingKeywords],
     ) -> Completion:
@@ -188,6 +216,7 @@ class Pair:
             blend=blend,
             sampling=sampling,
             answer=answer,
+            answer_start=answer_start,
             should_stop=should_stop,
             **settings,
         )
@@ -280,10 +309,18 @@ class Pair:
         return self._task(as_messages(request.messages), settings, should_stop)
 
     def _task(
-        self, messages: Sequence[Message], settings: GenerationSettings, should_stop: Stop
+        self,
+        messages: Sequence[Message],
+        settings: GenerationSettings,
+        should_stop: Stop,
+        answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
         roles = self._require_roles(settings.blend.method)
+        messages, begun = begun_answer(messages)
+        if begun and answer_start:
+            raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
+        start = start_steps(answer_start or begun)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
         for stop in settings.answer.stop:
@@ -298,9 +335,10 @@ class Pair:
         return PreparedRequest(
             prompts,
             settings,
-            signature=self._signature(prompts, settings),
+            signature=self._signature(prompts, settings, start),
             notices=self._notices(roles),
             load_ms=self.load_ms,
+            answer_start=start,
         )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:
@@ -340,11 +378,11 @@ class Pair:
         return tuple(filter(None, (library().notice, *of_models)))
 
     def _signature(
-        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings
+        self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings, start: Sequence[Step]
     ) -> dict[str, Any]:
         is_rendered = "guide" in prompts and "guide" not in self.setup.exact_prompts
         return {
-            **signature(self._models, prompts, settings),
+            **signature(self._models, prompts, settings, start),
             **self.setup.prompt_facts(),
             "guide_template": self._chat_template().digest if is_rendered else None,
             "n_parallel": self.setup.n_parallel,

@@ -21,6 +21,7 @@ from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry
 from blendin_local.models.fetch import ensure_local
+from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
@@ -308,8 +309,7 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     if not name:
         return None
     if name not in registry.pairs:
-        known = ", ".join(nearest(name, registry.pairs)) or "none"
-        raise UsageError(f"there is no pair {name!r}", f"near to it: {known}")
+        raise unknown_pair(name, registry)
     return registry.pairs[name]
 
 

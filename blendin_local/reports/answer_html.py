@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blendin_local.core.percent import percent
 from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
-from blendin_local.views.answer import excess_warning, footer_items, percent
+from blendin_local.views.answer import excess_warning, footer_items
 from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
@@ -125,9 +126,9 @@ def _step_facts(step: Step) -> dict[str, Any]:
     return {"i": step.i, "text": visible(step.bytes), "why": why[0].upper() + why[1:] + ".", **rows}
 
 
-def _rows(candidates: Sequence[Candidate], won: bytes | None) -> list[tuple[str, float, bool]]:
-    """Name, probability, and whether it won."""
-    return [(visible(c.bytes), round(c.p, 5), c.bytes == won) for c in candidates]
+def _rows(candidates: Sequence[Candidate], won: bytes | None) -> list[tuple[str, float, str, bool]]:
+    """Name, probability as a number and as it is shown, and whether it won."""
+    return [(visible(c.bytes), round(c.p, 5), percent(c.p), c.bytes == won) for c in candidates]
 
 
 def _models_line(signature: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ def render_svg(prompt: str, completion: Completion, *, title: str = "blendin", w
     Returns:
         An SVG document that names no web font and asks nothing of the network.
     """
-    console = picture_console(width)
+    console = picture_console(width, "dark")
     if prompt:
         console.print(Text.assemble(("> ", "prompt"), (prompt, "heading")), "", sep="\n")
     parts = (styled_step(step, text) for step, text in shown_steps(completion) if text)

@@ -28,6 +28,8 @@ UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
+ThemeChoice = Literal["auto", "light", "dark", "mono"]
+MarkChoice = Literal["auto", "on", "off", "ascii"]
 AUTO_ALPHA = "auto"
 CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
@@ -37,6 +39,8 @@ _FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
+_OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
+_OF_THE_HISTORY = Excluded("it is about what one person keeps, and is fixed for a command")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
 
@@ -278,6 +282,50 @@ class ModelSettings:
                 f"kv-type {self.kv_type} needs flash attention, and --flash-attn is off",
                 f"leave out --flash-attn off, or choose --kv-type {' or '.join(UNQUANTIZED)}",
             )
+
+
+_screen = partial(setting, save=_OF_THE_SCREEN, row=_OF_THE_SCREEN, sweep=_OF_THE_SCREEN)
+
+
+@dataclass(frozen=True)
+class TerminalSettings:
+    """How a person's terminal shows an answer; `[terminal]` in models.toml."""
+
+    theme: ThemeChoice = _screen(
+        "auto",
+        "Colours for a light or a dark background; mono uses bold and underline only; auto asks the terminal "
+        "for its background.",
+        env="BLENDIN_THEME",
+    )
+    marks: MarkChoice = _screen(
+        "auto",
+        "Mark the guide's part of an answer: auto where a terminal shows bold and underline; on everywhere, "
+        "if need be by brackets and underscores; ascii always by those; off nowhere.",
+        env="BLENDIN_MARKS",
+    )
+    plain: bool = _screen(
+        False, "Show the raw text of answers instead of rendered Markdown.", env="BLENDIN_PLAIN"
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """What the command line keeps of questions and answers; `[history]` in models.toml."""
+
+    log: bool = setting(
+        True,
+        "Keep the question and the answer in the history, which blendin logs shows.",
+        chat=_OF_THE_HISTORY,
+        save=_OF_THE_HISTORY,
+        row=_OF_THE_HISTORY,
+        sweep=_OF_THE_HISTORY,
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies

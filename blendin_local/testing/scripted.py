@@ -156,6 +156,7 @@ def converse(
     sampling: SamplingSettings | None = None,
     answer: AnswerSettings | None = None,
     method: Method | None = None,
+    start: Sequence[Step] = (),
 ) -> tuple[list[Step], Ending, dict[Role, ScriptedRole]]:
     """Run one answer on scripted models.
 
@@ -167,6 +168,7 @@ def converse(
         sampling: How a candidate is picked.
         answer: When to end; 64 steps by default.
         method: A rule that need not be in `METHODS`, instead of the one that `blend` names.
+        start: The steps that the answer begins with.
 
     Returns:
         The steps, the ending, and the models with the questions they were asked.
@@ -186,6 +188,7 @@ def converse(
         sampling or SamplingSettings(),
         answer or AnswerSettings(max_tokens=64),
         method=method,
+        start=start,
     )
     steps: list[Step] = []
     playing = play(running, roles)

@@ -14,9 +14,11 @@ from typing import Literal
 from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
+from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
+from blendin_local.views.theme import MarkKind
 from blendin_local.views.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
@@ -48,6 +50,15 @@ STOP_TEXTS: Mapping[StoppedBy, StopText] = {
 }
 
 
+PROB_BANDS: Mapping[str, float] = {
+    "prob.high": 0.8,
+    "prob.medium": 0.4,
+    "prob.low": 0.1,
+    "prob.lowest": 0.0,
+}
+"""The smallest top-1 probability of each style of the view `prob`."""
+
+
 def top1_prob(step: Step) -> float | None:
     """Top-1 probability of the base, or of the guide where it answers alone; None if neither is known."""
     leading = step.base_top or step.guide_top
@@ -61,31 +72,42 @@ def style_of(step: Step, view: View = "source") -> str:
     p = top1_prob(step)
     if view == "plain" or p is None:
         return "none"
-    bands = ((0.8, "prob.high"), (0.4, "prob.medium"), (0.1, "prob.low"), (0.0, "prob.lowest"))
-    return next(style for min_p, style in bands if p >= min_p)
+    return next(style for style, min_p in PROB_BANDS.items() if p >= min_p)
 
 
-def styled_step(step: Step, text: str, view: View = "source") -> Text:
+def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = "styles") -> Text:
     """The part of the answer that a step added, marked by where it came from.
 
     Line breaks and the white space around a word are not marked: an underline there has no meaning. A step of
     spaces or tabs alone is marked.
+
+    Args:
+        step: The step.
+        text: What it added.
+        view: What the marks show.
+        marks: Whether they are styles, characters around the word, or none.
     """
     safe = escape_controls(text)
+    start, end = len(safe) - len(safe.lstrip()), len(safe.rstrip())
+    if start > end:  # white space alone
+        start, end = (len(safe), len(safe)) if "\n" in safe else (0, len(safe))
+    style = "none" if marks == "none" or start == end else style_of(step, view)
+    if marks == "ascii":
+        opening, closing = ASCII_MARKS.get(style, ("", ""))
+        return Text(f"{safe[:start]}{opening}{safe[start:end]}{closing}{safe[end:]}", end="")
     shown = Text(safe, end="")
-    if safe.strip():
-        shown.stylize(style_of(step, view), len(safe) - len(safe.lstrip()), len(safe.rstrip()))
-    elif "\n" not in safe:
-        shown.stylize(style_of(step, view))
+    shown.stylize(style, start, end)
     return shown
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share in per cent, such as `22.5 %`; `<0.1 %` for what would round to zero."""
-    smallest = 10.0**-digits
-    if 0 < share * 100 < smallest / 2:
-        return f"<{smallest:.{digits}f} %"
-    return f"{share * 100:.{digits}f} %"
+ASCII_MARKS: Mapping[str, tuple[str, str]] = {
+    "source.kept": ("_", "_"),
+    "source.changed": ("[", "]"),
+    "prob.medium": ("_", "_"),
+    "prob.low": ("[", "]"),
+    "prob.lowest": ("[[", "]]"),
+}
+"""What stands before and after a marked word where no style can be shown."""
 
 
 def counted(number: int, word: str) -> str:
@@ -95,8 +117,8 @@ def counted(number: int, word: str) -> str:
 
 def steps_per_second(completion: Completion) -> float | None:
     """Steps per second of generation; None if no time was measured."""
-    milliseconds = completion.timings.generation_ms
-    return 1000 * len(completion.steps) / milliseconds if milliseconds > 0 and completion.steps else None
+    milliseconds, n_made = completion.timings.generation_ms, len(completion.steps) - completion.n_start
+    return 1000 * n_made / milliseconds if milliseconds > 0 and n_made > 0 else None
 
 
 def footer_items(completion: Completion) -> list[str]:
@@ -105,37 +127,44 @@ def footer_items(completion: Completion) -> list[str]:
     return [
         *([] if rate is None else [f"{rate:.1f} tok/s"]),
         counted(blend.steps, "step"),
-        f"{percent(blend.intervention_rate)} asked",
+        f"{percent(blend.intervention_rate)} asked{' (!)' if is_excessive(completion) else ''}",
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
 
 
-def footer(completion: Completion, width: int = 0) -> Text:
+def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:
     """The line below an answer, with the paper's warning if the guide was asked too often.
 
     Args:
         completion: The answer.
         width: Columns to wrap at, between items only; 0 leaves wrapping to the terminal.
+        warn: Whether to write the warning in full; the sign (!) behind the rate is always there.
     """
     shown = Text(_flow(footer_items(completion), width), style="footer")
-    warning = excess_warning(completion)
+    warning = excess_warning(completion) if warn else ""
     return Text("\n").join([shown, Text(warning, style="warning")]) if warning else shown
 
 
-def excess_warning(completion: Completion) -> str:
-    """What more than 20 % of asked steps means (paper, section 3.2); empty if there were fewer.
+def is_excessive(completion: Completion) -> bool:
+    """Whether the guide was asked too often (paper, section 3.2).
 
     It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
     """
     gated = completion.signature.get("blend", {}).get("method") not in UNGATED
-    if not gated or completion.blend.intervention_rate <= EXCESSIVE_INTERVENTION_RATE:
+    return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
+
+
+def excess_warning(completion: Completion) -> str:
+    """What more than 20 % of asked steps means; empty if there were fewer."""
+    if not is_excessive(completion):
         return ""
-    limit = f"{EXCESSIVE_INTERVENTION_RATE * 100:.0f} %"
+    limit = percent(EXCESSIVE_INTERVENTION_RATE, 0)
     return (
-        f"Warning: the guide was asked at over {limit} of the steps; such answers tend to be worse."
-        " Compare the methods base and guide, or try a lower threshold or a fixed alpha (0.3 to 0.7)."
+        f"Warning (!): the guide was asked at over {limit} of the steps; such"
+        " answers tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed"
+        " alpha (0.3 to 0.7)."
     )
 
 

@@ -8,7 +8,7 @@ Not here: how a step is marked (`views.answer`), the layout (`views.streaming`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import COLOR_SYSTEMS, Console
 from rich.control import Control
@@ -16,12 +16,13 @@ from rich.segment import ControlType, Segment, Segments
 from rich.style import Style
 from rich.text import Text
 
-from blendin_local.core.records import Step
+from blendin_local.core.records import Completion, Step, shown_steps
 from blendin_local.views.answer import View, styled_step
 from blendin_local.views.streaming.markdown import scanner_for
 from blendin_local.views.streaming.pieces import NEWLINE, EraseBack, Event, Operation, Piece
 from blendin_local.views.streaming.wrapping import StreamWrapper
 from blendin_local.views.streams import naming_stdout, write_utf8
+from blendin_local.views.theme import mark_kind
 
 HOLD_COLUMNS = 16  # of an unfinished word; hardly a word is longer, and addresses are not waited for
 
@@ -38,7 +39,7 @@ class AnswerPrinter:
         console: Where the answer goes.
         view: What the marks show.
         markdown: Whether a terminal shows Markdown rather than the text as it was written. Not where styles
-            cannot be shown or the locale lacks the characters.
+            cannot be shown, steps are marked by characters, or the locale lacks the characters.
     """
 
     def __init__(self, console: Console, view: View = "source", *, markdown: bool = False) -> None:
@@ -46,6 +47,7 @@ class AnswerPrinter:
         self._view: View = view
         self._at_line_start = True
         self._is_terminal = console.is_terminal
+        self._marks = mark_kind(console)
         self._screen = _Screen(console, markdown=markdown) if self._is_terminal and _is_tty(console) else None
 
     def feed(self, step: Step, text: str) -> None:
@@ -53,12 +55,14 @@ class AnswerPrinter:
         if not text:
             return
         if self._screen is not None:
-            self._screen.feed(styled_step(step, text, self._view))
+            self._screen.feed(styled_step(step, text, self._view, self._marks))
             return
         self._at_line_start = text.endswith("\n")
         if self._is_terminal:
-            segments = styled_step(step, text, self._view).render(self._console)
+            segments = styled_step(step, text, self._view, self._marks).render(self._console)
             self._console.print(Segments(segments), end="", soft_wrap=True)
+        elif self._marks == "ascii":
+            write_utf8(self._console.file, styled_step(step, text, self._view, self._marks).plain)
         else:
             write_utf8(self._console.file, text)
 
@@ -81,10 +85,13 @@ class AnswerPrinter:
         else:
             write_utf8(self._console.file, "\n")
 
-    def print(self, steps: Iterable[Step]) -> None:
-        """Write an answer that is known already, as it was shown when it grew."""
-        for step in steps:
-            self.feed(step, step.text)
+    def print(self, answer: Completion | str) -> None:
+        """Write an answer that is known already as it was shown when it grew; a text alone has no marks."""
+        if isinstance(answer, str):
+            self.feed(Step(0, answer.encode(), "base"), answer)
+        else:
+            for step, text in shown_steps(answer):
+                self.feed(step, text)
         self.finish()
 
 
@@ -96,10 +103,9 @@ class _Screen:
         self._console = console
         self._width = _width_of(console)
         self._wrapper = StreamWrapper(self._width(), HOLD_COLUMNS if can_style else None)
-        self._scanner = scanner_for(
-            markdown=markdown and can_style and console.encoding.startswith("utf"),
-            keeps_code_marks=not _shows(console, "md.code"),
-        )
+        can_render = can_style and mark_kind(console) != "ascii" and console.encoding.startswith("utf")
+        keeps_code_marks = not _shows(console, "md.code")
+        self._scanner = scanner_for(markdown=markdown and can_render, keeps_code_marks=keeps_code_marks)
         self._styles: dict[tuple[object, ...], Style | None] = {}
 
     @property

@@ -7,13 +7,15 @@ Not here: the answer itself and its footer (`views.answer`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from blendin_local.core.percent import percent
 from blendin_local.core.records import (
     BlendSummary,
     Candidate,
@@ -24,7 +26,7 @@ from blendin_local.core.records import (
     summarize,
 )
 from blendin_local.core.text import is_whole
-from blendin_local.views.answer import STOP_TEXTS, percent, steps_per_second
+from blendin_local.views.answer import STOP_TEXTS, steps_per_second
 from blendin_local.views.visible import visible
 
 SOURCE_TEXTS: Mapping[Source, str] = {
@@ -32,19 +34,29 @@ SOURCE_TEXTS: Mapping[Source, str] = {
     "kept": "the guide was asked, and the base's first choice was kept",
     "changed": "the guide was asked and changed the outcome",
     "guide": "the guide answers alone",
+    "chosen": "you chose this candidate",
+    "given": "the answer was begun with this text",
 }
 _WHITE_SPACE_MARKS = "·⏎⇥␍"
+ROOMY_COLUMNS = 60
 
 
 def _plain_table(gap: int = 1) -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
 
 
-def _short_percent(share: float) -> str:
-    """A share in at most five columns: `83 %`, `4.5 %`, `<.1 %`."""
-    if 0 < share < 0.0005:
-        return "<.1 %"
-    return percent(share, 0 if share >= 0.0995 else 1)
+@dataclass(frozen=True)
+class _FittedPercents:
+    """A renderable whose percents have a digit after the point where the terminal has room for it.
+
+    Attributes:
+        build: The renderable with this many digits.
+    """
+
+    build: Callable[[int], RenderableType]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.build(1 if options.max_width >= ROOMY_COLUMNS else 0)
 
 
 def styled_bytes(data: bytes) -> Text:
@@ -85,7 +97,7 @@ def lists_of(step: Step) -> CandidateLists:
 def why_headline(step: Step) -> Text:
     """`step 17 ·Sure changed: the guide was asked and changed the outcome; alpha 0.81`."""
     line = Text.assemble(
-        (f"step {step.i} ", "heading"), styled_bytes(step.bytes), " ", (step.source, "heading")
+        (f"step {step.i} ", "heading"), _styled_text(step), " ", (step.source, winner_style(step))
     )
     line.append(f": {source_text(step)}")
     if step.alpha is not None:
@@ -97,37 +109,72 @@ def why_headline(step: Step) -> Text:
 def why_table(step: Step, limit: int = 10) -> RenderableType:
     """Base, guide and blend candidates of one step side by side, the winner marked.
 
+    Below them stands what a part of a character is, if one is among them.
+
     Args:
         step: The step; if its candidates were not kept, the first choices are shown.
         limit: Maximum number of rows.
     """
     lists = lists_of(step)
     columns = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
-    filled = {name: column for name, column in columns.items() if column}
+    filled = {name: column[:limit] for name, column in columns.items() if column}
     if not filled:
         return Group(why_headline(step), Text("No candidates were kept for this step.", style="hint"))
-    won = winner(step, (candidate for column in filled.values() for candidate in column))
+    won = winner(step, (candidate for column in columns.values() for candidate in column or ()))
+    table = _FittedPercents(lambda digits: _candidates_table(step, filled, won, digits))
+    parts = parts_of_characters(step, (each.bytes for column in filled.values() for each in column), won)
+    return Group(why_headline(step), table, *([Text(parts, style="hint")] if parts else []))
+
+
+def _candidates_table(
+    step: Step, columns: Mapping[str, Sequence[Candidate]], won: bytes | None, digits: int
+) -> Table:
     table = _plain_table(gap=2)
-    for name in filled:
+    for name in columns:
         table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
         table.add_column("", justify="right", no_wrap=True)
-    for row in list(zip_longest(*filled.values()))[:limit]:
-        table.add_row(
-            *(cell for candidate in row for cell in candidate_cells(candidate, won, _short_percent))
-        )
-    return Group(why_headline(step), table)
+    for row in zip_longest(*columns.values()):
+        cells = (candidate_cells(each, won, winner_style(step), digits) for each in row)
+        table.add_row(*(cell for pair in cells for cell in pair))
+    return table
+
+
+def parts_of_characters(step: Step, shown: Iterable[bytes], won: bytes | None) -> str:
+    """What `<E8>` among the candidates means, in a sentence; empty if all are whole."""
+    parts = dict.fromkeys(data for data in shown if data and not is_whole(data))
+    if not parts:
+        return ""
+    names = [visible(data) for data in parts]
+    listed = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    verb = "is the beginning" if len(names) == 1 else "are beginnings"
+    text = f"{listed} {verb} of a character that a model writes in several tokens"
+    if won in parts:
+        return f"{text}. Here the same model wrote the rest of {visible(step.bytes)}."
+    return f"{text}; if one is chosen, the same model writes the rest."
+
+
+def winner_style(step: Step) -> str:
+    """The style in which the winner is marked: that of its source, and bold where that is plain."""
+    return f"source.{step.source}" if step.asked else "winner"
 
 
 def candidate_cells(
-    candidate: Candidate | None, won: bytes | None, shown: Callable[[float], str]
+    candidate: Candidate | None, won: bytes | None, style: str = "winner", digits: int = 1
 ) -> tuple[Text, Text]:
-    """A candidate and its probability, formatted by `shown`, the winner marked; empty cells for None."""
+    """A candidate and its probability; empty cells for None.
+
+    Args:
+        candidate: The candidate.
+        won: The bytes of the winner, which gets a mark.
+        style: The winner's style.
+        digits: Digits of a per cent.
+    """
     if candidate is None:
         return Text(), Text()
-    name, p = styled_bytes(candidate.bytes), Text(shown(candidate.p))
+    name, p = styled_bytes(candidate.bytes), Text(percent(candidate.p, digits))
     if candidate.bytes == won:
+        name.stylize(style)
         name = Text.assemble("▸", name, no_wrap=True, overflow="ellipsis")
-        name.stylize("winner")
         p.stylize("winner")
     return name, p
 
@@ -163,41 +210,47 @@ def _styled_text(step: Step) -> Text:
 def _top(candidate: Candidate | None, step: Step) -> Text:
     if candidate is None:
         return Text()
-    top = Text(f"{candidate.p * 100:3.0f} % ", style="faint", no_wrap=True, overflow="ellipsis")
+    share = percent(candidate.p, 0).rjust(5)
+    top = Text(f"{share} ", style="faint", no_wrap=True, overflow="ellipsis")
     return top.append_text(styled_bytes(candidate.bytes)) if step.asked else top
 
 
-def comparison_table(answers: Mapping[str, Completion]) -> Table:
+def comparison_table(answers: Mapping[str, Completion]) -> RenderableType:
     """Methods side by side: length, how often the guide was asked, speed, and why each stopped."""
-    return _answers_table("method", answers.items())
+    return _FittedPercents(lambda digits: _answers_table("method", answers.items(), digits))
 
 
-def stats_table(completions: Sequence[Completion]) -> Table:
+def stats_table(completions: Sequence[Completion]) -> RenderableType:
     """The answers of a conversation, numbered, and all of them together."""
-    table = _answers_table("answer", ((str(i), answer) for i, answer in enumerate(completions, 1)))
+    return _FittedPercents(lambda digits: _stats_table(completions, digits))
+
+
+def _stats_table(completions: Sequence[Completion], digits: int) -> Table:
+    table = _answers_table("answer", ((str(i), answer) for i, answer in enumerate(completions, 1)), digits)
     if len(completions) < 2:
         return table
     summary = summarize([step for answer in completions for step in answer.steps])
     milliseconds = sum(answer.timings.generation_ms for answer in completions)
     rate = 1000 * summary.steps / milliseconds if milliseconds else None
     table.add_section()
-    table.add_row(*_answer_cells("all", summary, rate, ""))
+    table.add_row(*_answer_cells("all", summary, rate, "", digits))
     return table
 
 
-def _answers_table(name: str, answers: Iterable[tuple[str, Completion]]) -> Table:
+def _answers_table(name: str, answers: Iterable[tuple[str, Completion]], digits: int) -> Table:
     table = _plain_table()
     table.add_column(name, style="heading", no_wrap=True)
     for heading in ("steps", "asked", "changed", "tok/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("end", no_wrap=True)
     for label, answer in answers:
-        table.add_row(
-            *_answer_cells(label, answer.blend, steps_per_second(answer), STOP_TEXTS[answer.stopped_by].short)
-        )
+        rate, end = steps_per_second(answer), STOP_TEXTS[answer.stopped_by].short
+        table.add_row(*_answer_cells(label, answer.blend, rate, end, digits))
     return table
 
 
-def _answer_cells(label: str, blend: BlendSummary, rate: float | None, end: str) -> tuple[str, ...]:
-    asked, changed = _short_percent(blend.intervention_rate), _short_percent(blend.changed_rate)
+def _answer_cells(
+    label: str, blend: BlendSummary, rate: float | None, end: str, digits: int
+) -> tuple[str, ...]:
+    asked, changed = percent(blend.intervention_rate, digits), percent(blend.changed_rate, digits)
     return label, str(blend.steps), asked, changed, "" if rate is None else f"{rate:.1f}", end

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from blendin_local.core.percent import percent
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.bench.compare import MeasurementChange
 from blendin_local.jobs.bench.report import (
@@ -78,11 +79,11 @@ def shown(measurement: Measurement) -> Text:
     """A median, with its spread if there is more than one trial."""
     if len(measurement.trials) == 1:
         return Text(number(measurement.median))
-    return Text.assemble(number(measurement.median), (f" ±{measurement.spread * 100:.0f} %", "faint"))
+    return Text.assemble(number(measurement.median), (f" ±{percent(measurement.spread, 0)}", "faint"))
 
 
 def _share(measurement: Measurement) -> str:
-    return f"{measurement.median * 100:.1f} %"
+    return percent(measurement.median)
 
 
 def models_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:

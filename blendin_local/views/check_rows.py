@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from blendin_local.core.methods import Role
+from blendin_local.core.percent import percent, percent_interval
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration, RoleCalibration
 from blendin_local.jobs.check.description import ModelDescription, PairDescription
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.views.answer import STOP_TEXTS, percent
+from blendin_local.views.answer import STOP_TEXTS
 
 Rows = list[tuple[str, str]]
 STOP_LABELS: Mapping[str, str] = {reason: text.noun for reason, text in STOP_TEXTS.items()}
@@ -28,7 +29,7 @@ def sentence(text: str) -> str:
 
 def rate_text(rate: Rate) -> str:
     """A share with its 95 % interval."""
-    return f"{percent(rate.value)} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
+    return percent_interval(rate.value, rate.low, rate.high)
 
 
 def title(check: CheckReport) -> str:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from blendin_local.engine.build import Build
 from blendin_local.engine.memory import mebibytes
-from blendin_local.jobs.doctor import Diagnosis
+from blendin_local.jobs.doctor import Diagnosis, HistoryState
+from blendin_local.views.answer import counted
 from blendin_local.views.inventory import fields, megabytes
 
 
@@ -40,6 +41,8 @@ def diagnosis_view(found: Diagnosis) -> RenderableType:
         ),
         Text(),
         fields(found.paths.items(), title="paths"),
+        Text(),
+        fields(_history_rows(found.history), title="history of conversations"),
     ]
     if found.offload:
         rows = [
@@ -63,6 +66,15 @@ def _build_rows(build: Build | None) -> list[tuple[str, str]]:
     rows += [(device.name, device.description) for device in build.devices if device.gpu]
     rows.append(("GPU", "layers can be offloaded" if build.gpu_offload else "none: built for the CPU only"))
     return rows
+
+
+def _history_rows(history: HistoryState) -> list[tuple[str, str]]:
+    held = "" if history.conversations is None else f", {counted(history.conversations, 'conversation')}"
+    return [
+        ("file", history.path),
+        ("size", f"{megabytes(history.size)}{held}" if history.size else "no file yet"),
+        ("kept", "yes; --no-log keeps nothing" if history.kept else "no: it is turned off"),
+    ]
 
 
 def _known(number: float | None, unit: str) -> str:

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.memory import mebibytes
-from blendin_local.jobs.inventory import ModelFacts, ModelRow, Removal
+from blendin_local.jobs.inventory import ModelFacts, ModelRow, PairRow
+from blendin_local.jobs.removal import Removal
 from blendin_local.models.entries import PairEntry
 from blendin_local.views.visible import label
 
@@ -68,10 +69,54 @@ class ListingView:
         for row in self.rows:
             style = "heading" if row.here else "faint"
             size = megabytes(row.size) if row.size else ""
-            about = label(row.about) + ("" if row.here else " (not downloaded)")
-            more = (row.role, Text(about, style="none" if row.here else "faint")) if wide else ()
+            style = "faint" if row.problem else style
+            more = (row.role, Text(_remark(row), style="none" if row.here else "faint")) if wide else ()
             table.add_row(Text(label(row.reference), style=style), size, row.quantization, *more)
         yield table
+
+
+def _remark(row: ModelRow) -> str:
+    """What a model is, or whose file it is and why it cannot be used."""
+    if row.problem:
+        return label(f"of {row.tool}, cannot be used: {row.problem}")
+    if row.tool:
+        return label(f"of {row.tool}")
+    return label(row.about) + ("" if row.here else " (not downloaded)")
+
+
+@dataclass(frozen=True)
+class PairsView:
+    """The table of pairs of `ls`; a narrow terminal shows base and guide below each other."""
+
+    rows: Sequence[PairRow]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table for the available width."""
+        wide = options.max_width >= WIDE
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+        for name in ("pair", "base", "guide") if wide else ("pair", "base and guide"):
+            table.add_column(name, overflow="fold")
+        table.add_column("files", overflow="fold")
+        if any(row.values for row in self.rows):
+            table.add_column("settings", overflow="fold")
+        for row in self.rows:
+            style = "heading" if row.here else "faint"
+            models = [
+                Text(label(name), style="none" if row.here else "faint") for name in (row.base, row.guide)
+            ]
+            shown = models if wide else [Text("\n").join(models)]
+            settings = "\n".join(label(f"{key}={value}") for key, value in row.values.items())
+            table.add_row(Text(label(row.name), style=style), *shown, _files(row), settings)
+        yield table
+
+
+def _files(row: PairRow) -> str:
+    """Which files of a pair are on this machine."""
+    if row.here:
+        return "here"
+    if {"base", "guide"} <= set(row.missing):
+        return "not here"
+    return f"no {' and '.join(row.missing)}"
 
 
 def facts_view(facts: ModelFacts, *, origin: bool = False) -> RenderableType:
@@ -120,8 +165,7 @@ def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
     """What `show` prints about a pair, above its two models."""
     rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
     rows += [("untuned", pair.untuned)] if pair.untuned else []
-    values = {"base_template": pair.base_template, "system": pair.system, **pair.settings}
-    rows += [(key, str(value)) for key, value in values.items() if value is not None]
+    rows += [(key, str(value)) for key, value in pair.values.items()]
     view = fields(rows, title=f"pair {pair.name}")
     return Group(view, origins_view(origins)) if origins else view
 

@@ -15,10 +15,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from blendin_local.core.percent import percent
 from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer
 from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
-from blendin_local.views.answer import STOP_TEXTS, counted, percent
+from blendin_local.views.answer import STOP_TEXTS, counted
 from blendin_local.views.answer_tables import candidate_cells, lists_of, source_text, styled_bytes, winner
 from blendin_local.views.visible import escape_controls
 
@@ -161,7 +162,7 @@ def _candidates_table(before: Step, after: Step) -> Table:
     visible = [[c for c in listed if c.p >= MIN_PROB] for _, _, listed, _ in columns]
     for row in list(zip_longest(*visible))[:MAX_CANDIDATES]:
         cells = zip(row, (won for _, _, _, won in columns), strict=True)
-        table.add_row(*(cell for each, won in cells for cell in candidate_cells(each, won, percent)))
+        table.add_row(*(cell for each, won in cells for cell in candidate_cells(each, won)))
     return table
 
 

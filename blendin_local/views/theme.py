@@ -1,16 +1,16 @@
 """The styles of the terminal, and the consoles.
 
-Here: every colour of the terminal, and when colours are used (`--color`, NO_COLOR, FORCE_COLOR, TERM=dumb).
-Not here: what is shown (`views.answer`). HTML pages have the same roles in `reports/assets/`.
-Every mark has an attribute as well as a colour, so that it can be seen under NO_COLOR.
+Here: the styles, and when colours and marks are used (`--color`, `--theme`, `--marks`, NO_COLOR, FORCE_COLOR,
+TERM=dumb).
+Not here: the colours (`views.palette`), what is shown (`views.answer`).
 """
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -19,49 +19,77 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 from rich.theme import Theme
 
+from blendin_local.settings import MarkChoice, TerminalSettings
+from blendin_local.views.palette import PALETTES, ThemeName
 from blendin_local.views.streams import lasting_stderr, naming_stdout
 from blendin_local.views.visible import escape_controls
 
 ColorChoice = Literal["auto", "on", "off"]
+MarkKind = Literal["styles", "ascii", "none"]
 
-THEME = Theme(
-    {
-        # where a step comes from
-        "source.base": "none",
-        "source.kept": "dim underline",
-        "source.changed": "bold underline bright_cyan",
-        "source.guide": "none",
-        # the top-1 probability of the leading model, for the view `prob`
-        "prob.high": "none",
-        "prob.medium": "italic yellow",
-        "prob.low": "underline bright_red",
-        "prob.lowest": "bold underline bright_magenta",
-        # Markdown in an answer
-        "md.heading": "bold",
-        "md.strong": "bold",
-        "md.emphasis": "italic",
-        "md.code": "blue",
-        "md.link": "none",
-        "md.mark": "dim",
-        # in tables
-        "end": "bold reverse",
-        "escape": "reverse",
-        "invisible": "dim",
-        "winner": "bold bright_cyan",
-        "role.base": "bold",
-        "role.guide": "bold magenta",
-        "role.blend": "bold bright_cyan",
-        "heading": "bold",
-        "faint": "dim",
-        # around the answer
-        "footer": "dim",
-        "notice": "italic",
-        "warning": "bold yellow",
-        "error": "bold red",
-        "hint": "dim",
-        "prompt": "bold green",
-    }
-)
+# The attributes of each style, and the name of its colour in the palettes. Every mark has an attribute, so
+# that it can be seen without colours. None is dim: that greys out, on some terminals beyond reading.
+STYLES: Mapping[str, tuple[str, str]] = {
+    # where a step comes from
+    "source.base": ("", ""),
+    "source.kept": ("underline", ""),
+    "source.changed": ("bold underline", "changed"),
+    "source.guide": ("", ""),
+    # the top-1 probability of the leading model, for the view `prob`
+    "prob.high": ("", ""),
+    "prob.medium": ("italic", "medium"),
+    "prob.low": ("underline", "low"),
+    "prob.lowest": ("bold underline", "lowest"),
+    # Markdown in an answer
+    "md.heading": ("bold", ""),
+    "md.strong": ("bold", ""),
+    "md.emphasis": ("italic", ""),
+    "md.code": ("", "code"),
+    "md.link": ("", ""),
+    "md.mark": ("", "quiet"),
+    # in tables
+    "end": ("bold reverse", ""),
+    "escape": ("reverse", ""),
+    "invisible": ("", "quiet"),
+    "winner": ("bold", ""),
+    "role.base": ("bold", ""),
+    "role.guide": ("bold", "guide"),
+    "role.blend": ("bold", ""),
+    "heading": ("bold", ""),
+    "faint": ("", "quiet"),
+    # around the answer
+    "footer": ("", "quiet"),
+    "notice": ("italic", ""),
+    "warning": ("bold", "warning"),
+    "error": ("bold", "error"),
+    "hint": ("", "quiet"),
+    "prompt": ("bold", "prompt"),
+    # rich's own, in progress bars and questions
+    "bar.back": ("", "quiet"),
+    "bar.complete": ("", "changed"),
+    "bar.finished": ("", "prompt"),
+    "bar.pulse": ("", "changed"),
+    "progress.data.speed": ("", "quiet"),
+    "progress.download": ("", "quiet"),
+    "progress.elapsed": ("", "quiet"),
+    "progress.filesize": ("", "quiet"),
+    "progress.filesize.total": ("", "quiet"),
+    "progress.percentage": ("", "quiet"),
+    "progress.remaining": ("", "quiet"),
+    "progress.spinner": ("", "changed"),
+    "prompt.choices": ("bold", ""),
+    "prompt.default": ("bold", ""),
+}
+
+
+def rich_theme(name: ThemeName) -> Theme:
+    """The styles with the colours of a theme; attributes alone for `mono`."""
+    palette = PALETTES.get(name)
+
+    def described(attributes: str, color: str) -> str:
+        return f"{attributes} color({getattr(palette, color)})" if palette and color else attributes or "none"
+
+    return Theme({style: described(*parts) for style, parts in STYLES.items()})
 
 
 # The sixteen colours of a terminal in an exported picture.
@@ -92,7 +120,13 @@ PICTURE = TerminalTheme(
 
 
 class SafeConsole(Console):
-    """A console that makes control characters visible in every text it is given."""
+    """A console that makes control characters visible in every text it is given.
+
+    Attributes:
+        marks: How it marks the steps of an answer.
+    """
+
+    marks: MarkKind = "styles"
 
     def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 - rich's own arguments
         """Print as rich does; an error names the stream that failed (stderr never fails)."""
@@ -119,47 +153,94 @@ class SafeConsole(Console):
 
 @dataclass(frozen=True)
 class Consoles:
-    """Where the program writes: the answer to `out`, everything else to `err`."""
+    """Where the program writes: the answer to `out`, everything else to `err`.
+
+    Attributes:
+        out: For answers.
+        err: For everything else.
+        settings: How the user wants an answer to look.
+    """
 
     out: Console
     err: Console
+    settings: TerminalSettings = field(default_factory=TerminalSettings)
 
 
-def make_console(stream: TextIO, color: ColorChoice = "auto") -> Console:
-    """A console on `stream` with the program's theme.
+def make_console(
+    stream: TextIO, color: ColorChoice = "auto", theme: ThemeName = "mono", marks: MarkChoice = "auto"
+) -> Console:
+    """A console on `stream` with the program's styles.
 
     Args:
         stream: Where it writes. Characters that its encoding lacks are replaced.
         color: `auto` follows NO_COLOR, FORCE_COLOR and TERM; `on` marks even in a pipe; `off` uses no
             colour, but keeps bold and underline on a terminal.
+        theme: Which colours; a terminal of sixteen colours or fewer gets none.
+        marks: As in `TerminalSettings`.
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-    return SafeConsole(
+    console = SafeConsole(
         file=stream,
-        theme=THEME,
         highlight=False,
         markup=False,
         emoji=False,
         force_terminal=True if color == "on" else None,
         no_color={"auto": None, "on": False, "off": True}[color],
     )
+    dress(console, theme, marks)
+    return console
 
 
-def make_consoles(color: ColorChoice = "auto") -> Consoles:
-    """The consoles of stdout and stderr. The program continues if stderr is closed or full."""
-    return Consoles(make_console(sys.stdout, color), make_console(lasting_stderr(), color))
+def dress(console: Console, theme: ThemeName, marks: MarkChoice) -> None:
+    """Give a console other colours and marks, from the next text on."""
+    has_palette = console.color_system in {"256", "truecolor"}
+    console.push_theme(rich_theme(theme if has_palette else "mono"), inherit=False)
+    if isinstance(console, SafeConsole):
+        console.marks = _mark_kind(console, marks)
 
 
-def picture_console(width: int) -> Console:
+def _mark_kind(console: Console, marks: MarkChoice) -> MarkKind:
+    if marks in {"off", "ascii"}:
+        return "none" if marks == "off" else "ascii"
+    if console.is_terminal and not console.is_dumb_terminal:
+        return "styles"
+    return "ascii" if marks == "on" else "none"
+
+
+def mark_kind(console: Console) -> MarkKind:
+    """How a console marks the steps of an answer."""
+    return console.marks if isinstance(console, SafeConsole) else "styles"
+
+
+def make_consoles(
+    color: ColorChoice = "auto", theme: ThemeName = "mono", settings: TerminalSettings | None = None
+) -> Consoles:
+    """The consoles of stdout and stderr. The program continues if stderr is closed or full.
+
+    Args:
+        color: As in `make_console`.
+        theme: Which colours.
+        settings: What the user asked for.
+    """
+    settings = settings or TerminalSettings()
+    return Consoles(
+        make_console(sys.stdout, color, theme, settings.marks),
+        make_console(lasting_stderr(), color, theme, settings.marks),
+        settings,
+    )
+
+
+def picture_console(width: int, theme: ThemeName) -> Console:
     """A console that records what is printed, to be exported as a picture."""
     return SafeConsole(
         record=True,
         file=io.StringIO(),
-        theme=THEME,
+        theme=rich_theme(theme),
         width=width,
         force_terminal=True,
         color_system="truecolor",
+        no_color=False,
         highlight=False,
         markup=False,
         emoji=False,

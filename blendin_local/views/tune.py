@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from blendin_local.core.percent import percent
 from blendin_local.jobs.tune.report import TuneReport, interval_text
 from blendin_local.jobs.tune.trials import Trial
-from blendin_local.views.answer import counted, percent
+from blendin_local.views.answer import counted
 
 
 def tune_view(report: TuneReport) -> RenderableType:

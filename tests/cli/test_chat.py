@@ -238,7 +238,7 @@ def test_ab_runs_all_methods_and_leaves_the_talk_alone(seen):
     assert [blend.method for _, blend in seen.pair.asked[2:]] == ["base", "nudging", "blendin"]
     assert seen.last_messages[1:] == [("user", "zero"), ("assistant", "Re: zero"), ("user", "one")]
     assert "error: method guide needs a guide" in text
-    assert "method  steps asked changed" in text
+    assert "method  steps  asked changed" in text
     assert len(seen.chat.history.turns) == 2
 
 
@@ -284,7 +284,7 @@ def test_a_saved_chat_can_be_loaded(seen, tmp_path):
     ]
     assert other.pair.asked[-1][1] == BlendSettings(threshold=0.25)
     assert other.chat.history.settings == seen.chat.history.settings
-    other(f"/save {file}")
+    other(f"/save! {file}")
 
 
 def test_save_replaces_no_other_file(seen, tmp_path):
@@ -417,8 +417,8 @@ def _stopping(stream):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("/sa", ["/save"]),
-        ("/s", ["/system", "/set", "/show", "/save", "/stats"]),
+        ("/sa", ["/save", "/save!"]),
+        ("/s", ["/system", "/set", "/show", "/save", "/save!", "/stats"]),
         ("/set te", ["temp"]),
         ("a /s", []),
     ],

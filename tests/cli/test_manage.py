@@ -7,6 +7,7 @@ import pytest
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.models import registry as registry_module
 from blendin_local.models.fetch import ensure_local
+from tests.other_tools import link
 
 
 def test_pull_ls_rm_go_together(blendin, names):
@@ -63,6 +64,45 @@ def test_a_file_of_the_working_directory_never_fetches_without_a_yes(blendin, na
         with pytest.raises(UsageError, match="fetch it"):
             blendin("pull", name)
     assert blendin("pull", "toy", "--yes", "--json").exit_code == 0
+
+
+def test_ls_lists_pairs_below_the_models(blendin, names):
+    """Pairs whose files are here and those of one's own; `--pairs` shows only pairs, all of them."""
+    listed = json.loads(blendin("ls", "--json", "--models", str(names)).stdout)
+    assert [pair["name"] for pair in listed["pairs"]] == ["duo"]
+    assert listed["pairs"][0]["missing"] == ["base"]
+    assert listed["pairs"][0]["settings"] == {"threshold": 0.25}
+    text = blendin("ls", "--models", str(names)).stdout
+    assert text.index("own") < text.index("duo")
+    assert "threshold=0.25" in text
+    only = json.loads(blendin("ls", "--pairs", "--json", "--models", str(names)).stdout)
+    assert "models" not in only
+    assert {"duo", "demo"} <= {pair["name"] for pair in only["pairs"]}
+    quiet = blendin("ls", "--pairs", "-q", "--models", str(names)).stdout.split()
+    assert quiet == [pair["name"] for pair in only["pairs"]]
+
+
+def test_ls_shows_what_other_programs_keep(blendin, names, home):
+    """With the program; a file that cannot be used is counted, and explained with `--all`."""
+    folder = home / ".lmstudio" / "models" / "pub" / "repo"
+    link(names.parent / "own.gguf", folder / "a-Q8_0.gguf")
+    link(names.parent / "own.gguf", folder / "mmproj-a.gguf")
+    listed = blendin("ls", "--models", str(names))
+    assert "of LM Studio" in listed.stdout
+    assert "mmproj" not in listed.stdout
+    assert "1 file of other programs cannot be used" in listed.stderr
+    everything = json.loads(blendin("ls", "--all", "--json", "--models", str(names)).stdout)["models"]
+    [projector] = [model for model in everything if "mmproj" in model["reference"]]
+    assert "projector" in projector["problem"]
+    with pytest.raises(UsageError, match="belongs to LM Studio"):
+        blendin("rm", "lmstudio:pub/repo/a-Q8_0.gguf", "--yes")
+
+
+def test_no_unfinished_downloads_are_nothing_to_ask_about(blendin):
+    """`rm --unfinished` says that there are none, and asks nothing."""
+    result = blendin("rm", "--unfinished")
+    assert "there are no unfinished downloads" in result.stderr
+    assert "0.0 MB" not in result.stderr
 
 
 def test_an_empty_machine_is_told_how_to_begin(blendin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,10 @@ class Screen:
         )
         self._screen.write_process_input = self._child.send  # answers questions for the cursor's place
         self.wait_for("\n>")
+
+    def resize(self, columns):
+        self._screen.resize(columns=columns)
+        self._child.setwinsize(60, columns)
 
     def send(self, text):
         self._child.send(text)
@@ -90,8 +95,63 @@ def test_a_question_is_answered_and_ctrl_d_leaves(open_screen):
     screen.send("hello\r")
     screen.wait_for("ended by the guide")
     assert "Re: hello" in screen.text()
-    assert "\x1b[1;4;96mhello\x1b[0m" in screen.raw
+    assert "\x1b[1;4mhello\x1b[0m" in screen.raw
     assert screen.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "color"),
+    [
+        ({"COLORFGBG": "15;0"}, ";38;5;81"),
+        ({"COLORFGBG": "0;15"}, ";38;5;24"),
+        ({"COLORFGBG": "0;15", "BLENDIN_THEME": "dark"}, ";38;5;81"),
+        ({"COLORFGBG": "15;0", "BLENDIN_THEME": "mono"}, ""),
+    ],
+)
+def test_the_theme_follows_the_background_or_the_user(open_screen, variables, color):
+    """A known background decides; what the user asked for wins, and `/set theme` changes it."""
+    screen = open_screen(**variables)
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert f"\x1b[1;4{color}mhello\x1b[0m" in screen.raw
+    screen.send("/set theme light\r")
+    screen.wait_for("theme is light")
+    screen.send("again\r")
+    screen.wait_for("Re: again")
+    assert "\x1b[1;4;38;5;24magain\x1b[0m" in screen.raw
+
+
+def test_the_warning_is_whole_once_and_then_a_sign(open_screen):
+    """Every footer above 20 % has the sign; the sentence comes with the first one only."""
+    screen = open_screen()
+    screen.send("one\r")
+    screen.wait_for("Warning (!)")
+    screen.send("two\r")
+    screen.wait_for("Re: two")
+    screen.send("/stats\r")
+    screen.wait_for("all")
+    assert screen.text().count("50.0 % asked (!)") >= 2
+    assert screen.text().count("Warning") == 1
+
+
+def test_choosing_a_view_shows_its_legend(open_screen):
+    """/view prob explains the marks, and /view alone all of them; so does the welcome."""
+    screen = open_screen()
+    assert "changed by the guide · kept though the guide was asked" in screen.text()
+    screen.send("/view prob\r")
+    screen.wait_for("80 % or more · from 40 % · from 10 % · below 10 %")
+    screen.send("/view\r")
+    screen.wait_for("/view plain")
+    assert screen.text().count("kept though the guide was asked") == 2
+
+
+def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
+    """Where no style can be shown, brackets mark the changed word, and the legend shows them."""
+    screen = open_screen(TERM="dumb", BLENDIN_MARKS="on")
+    screen.send("hello\r")
+    screen.wait_for("ended by the guide")
+    assert "Re: [hello]" in screen.text()
+    assert "\x1b[" not in screen.raw
 
 
 def test_a_paste_of_several_lines_is_one_message(open_screen):
@@ -160,6 +220,40 @@ def test_a_dumb_terminal_gets_plain_text(open_screen):
     assert "Re: hello" in screen.text()
     assert "\x1b" not in screen.raw
     assert screen.leave() == 0
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_an_answer_is_wrapped_and_shown_as_markdown(open_screen, columns):
+    """No word is broken at the edge, marks of Markdown are styles, code is whole, and marks of steps stay."""
+    screen = open_screen(columns=columns)
+    screen.send("markdown\r")
+    screen.wait_for("ended by the guide")
+    text = screen.text()
+    words = set(re.findall(r"\w+", text))
+    assert {"nearly", "everything", "membranes", "energy", "thylakoid", "thanks"} <= words
+    assert "How a plant makes sugar" in text
+    assert "• Light reactions: water" in text
+    assert 'thanks <img src="x"> it.' in " ".join(text.split())
+    assert "sugar = calvin_cycle(light_reactions(water=6, photons=48), carbon_dioxide=6)" in text.replace(
+        "\n", ""
+    )
+    assert "**" not in text
+    assert "Stage" in text
+    assert "│ thylakoid" in text
+    assert "\x1b[1;4" in screen.raw
+
+
+def test_a_resize_in_mid_answer_wraps_the_next_line(open_screen):
+    """Lines that begin after it have the new width, and every word is there once."""
+    screen = open_screen(columns=80)
+    screen.send("long\r")
+    screen.wait_for("word20")
+    screen.resize(40)
+    screen.wait_for("ended by the guide")
+    after = screen.raw.partition("word40")[2]
+    rows = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", after).split("\r\n")
+    assert all(len(row) <= 40 for row in rows[1:12])
+    assert re.findall(r"word\d+", screen.raw) == [f"word{i}" for i in range(200)]
 
 
 def test_no_color_keeps_the_marks(open_screen):

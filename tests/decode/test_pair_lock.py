@@ -267,6 +267,7 @@ USES_AFTER_CLOSE = """
 import sys
 from pathlib import Path
 from blendin_local.core.prompts import Message
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import PairError
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, ModelSettings
@@ -292,6 +293,8 @@ uses = {
     "option_logprobs": lambda: pair.option_logprobs("base", ask, ["a"]),
     "answer_all": lambda: list(pair.answer_all([Request("a", ask)])),
     "describe": pair.describe,
+    "prepare": lambda: pair.prepare("the", GenerationSettings()),
+    "inference_thread": pair.inference_thread,
     "half": lambda: list(half),
     "opened": lambda: list(opened),
     "all_": lambda: list(all_),
@@ -306,7 +309,7 @@ except PairError as error:
 """
 USES = (
     *("stream", "respond", "read", "prompts", "prompt_spans", "option_logprobs", "answer_all", "describe"),
-    *("half", "opened", "all_", "unbegun", "context"),
+    *("half", "opened", "all_", "unbegun", "context", "prepare", "inference_thread"),
 )
 
 

@@ -121,7 +121,7 @@ def a_line(rng):
 def _writes_elsewhere(line):
     """Whether a line would save into a place outside the test's own."""
     name, _, place = line.partition(" ")
-    return name == "/save" and place not in PATHS and ("/" in place or "~" in place)
+    return name in {"/save", "/save!"} and place not in PATHS and ("/" in place or "~" in place)
 
 
 @pytest.fixture

@@ -122,19 +122,19 @@ def test_the_verdict_says_what_to_do():
     said = verdict(a_bench(blendin=60.0))
     assert "4 threads are best (what auto takes" in said
     assert "4 rows at once give 1.8 times" in said
-    assert "not cheap here: it takes 40% of the base's speed" in said
+    assert "not cheap here: it takes 40.0 % of the base's speed" in said
 
     other = verdict(a_bench(decode={1: 90, 4: 80}, rows={1: 1.0, 4: 1.05}, blendin=95.0))
     assert "1 thread is best (give it with -t)" in other
     assert "more rows at once do not help" in other
-    assert "is cheap here: it takes 5%" in other
+    assert "is cheap here: it takes 5.0 %" in other
 
 
 def test_a_busy_machine_is_said():
     """Cores in use by others, or trials far apart, make it doubtful; a quiet machine does not."""
     assert doubts(a_bench()) == ""
     assert "other programs used 1.5 cores" in doubts(a_bench(cores_left=2.5))
-    assert "trials differ by ±20%" in doubts(a_bench(spread=0.2))
+    assert "trials differ by ±20.0 %" in doubts(a_bench(spread=0.2))
     assert doubts(a_bench(cores_left=None)) == ""
 
 

@@ -1,20 +1,13 @@
 """What is here is listed, described without loading, and removed only if it was fetched."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
-from blendin_local.jobs.inventory import (
-    describe,
-    expand,
-    list_models,
-    plan_removal,
-    remove,
-    remove_unfinished,
-    to_json,
-    unfinished,
-)
+from blendin_local.jobs.inventory import describe, expand, list_models, list_pairs, to_json
+from blendin_local.jobs.removal import plan_removal, remove, remove_unfinished, unfinished
 from blendin_local.models.entries import (
     Defaults,
     HubSource,
@@ -26,13 +19,14 @@ from blendin_local.models.entries import (
 )
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
+from tests.other_tools import link
 from tests.toys import make_toy
 
 PACKAGED = PackageSource("m.gguf", (PackagePart("p", "1", "m"),))
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, home):
     return Store(tmp_path / "store é")
 
 
@@ -107,6 +101,42 @@ def test_removal_says_what_it_frees_and_leaves_nothing(registry, store, files):
     assert store.files() == []
     assert list(store.models.iterdir()) == []
     assert files["mine"].exists()
+
+
+def test_pairs_are_listed_with_what_is_missing(registry, store, files):
+    """Each pair with its roles whose file is not here, and with the settings kept for it."""
+    tuned = PairEntry(name="tuned", base="mine", guide="far", base_template="qa", settings={"alpha": 0.6})
+    pairs = {**registry.pairs, "tuned": tuned, "odd": PairEntry(name="odd", base="no such", guide="mine")}
+    rows = {row.name: row for row in list_pairs(replace(registry, pairs=pairs), store)}
+    assert {name: row.missing for name, row in rows.items()} == {
+        "duo": (),
+        "tuned": ("guide",),
+        "odd": ("base",),
+    }
+    assert rows["duo"].here
+    assert rows["tuned"].to_json()["settings"] == {"base_template": "qa", "alpha": 0.6}
+
+
+def test_files_of_other_programs_are_listed_with_their_program(registry, store, files, home):
+    """What cannot be used is listed only where everything is asked for, with the reason."""
+    folder = home / ".lmstudio" / "models" / "pub" / "repo"
+    link(files["mine"], folder / "a-Q8_0.gguf")
+    link(files["mine"], folder / "mmproj-a.gguf")
+    usable = {row.reference: row for row in list_models(registry, store)}
+    assert usable["lmstudio:pub/repo/a-Q8_0.gguf"].tool == "LM Studio"
+    assert "lmstudio:pub/repo/mmproj-a.gguf" not in usable
+    everything = {row.reference: row for row in list_models(registry, store, everything=True)}
+    assert "projector" in everything["lmstudio:pub/repo/mmproj-a.gguf"].problem
+    assert describe("lmstudio:pub/repo/a-Q8_0.gguf", registry, store).source == "LM Studio"
+
+
+def test_files_of_other_programs_are_never_removed(registry, store, files, home):
+    """By name and by path the reason is that they belong to the other program."""
+    path = link(files["mine"], home / ".lmstudio" / "models" / "pub" / "repo" / "a.gguf")
+    for reference in ("lmstudio:pub/repo/a.gguf", str(path)):
+        with pytest.raises(UsageError, match="belongs to LM Studio"):
+            plan_removal([reference], registry, store)
+    assert path.exists()
 
 
 def test_only_what_was_fetched_is_removed(registry, store, files):

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from blendin_local.errors import BlendinError
-from blendin_local.jobs.inventory import list_models, plan_removal, remove, remove_unfinished, unfinished
+from blendin_local.jobs.inventory import list_models
+from blendin_local.jobs.removal import plan_removal, remove, remove_unfinished, unfinished
 from blendin_local.models import hub_download, package_download
 from blendin_local.models.entries import Defaults, HubSource, ModelEntry, PackagePart, PackageSource
 from blendin_local.models.fetch import fetch

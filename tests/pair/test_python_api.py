@@ -104,6 +104,7 @@ def test_signatures_can_be_read():
         "blend",
         "sampling",
         "answer",
+        "answer_start",
         "should_stop",
         "settings",
     ]

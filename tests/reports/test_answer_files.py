@@ -55,7 +55,7 @@ def test_nothing_from_a_model_or_user_is_markup():
     assert html.count("</script>") == 2
     assert "<script>x" not in html
     assert "\x1b" not in html
-    assert data_of(html)[0]["base"] == [["</script><b>&amp;^[", 0.9, True]]
+    assert data_of(html)[0]["base"] == [["</script><b>&amp;^[", 0.9, "90.0 %", True]]
 
 
 def test_each_step_is_a_mark_with_its_candidates():
@@ -65,7 +65,7 @@ def test_each_step_is_a_mark_with_its_candidates():
     assert 'class="step changed"' in html
     facts = data_of(html)[1]
     assert facts["why"] == "The guide was asked and changed the outcome; alpha 0.81."
-    assert facts["guide"][0] == ["·Sure", 0.83, True]
+    assert facts["guide"][0] == ["·Sure", 0.83, "83.0 %", True]
 
 
 def test_a_cut_stop_string_is_not_shown_and_end_is():
@@ -117,7 +117,7 @@ def test_a_notebook_shows_marks_and_candidates():
         "guide: ·Sure 83.0 %, <F0 9F> 10.0 %",
         "blend: ·Sure 66.0 %, ·I 12.0 %",
     ]
-    assert "3 steps · 66.7 % asked · 33.3 % changed" in shown.findall("div")[1].text
+    assert "3 steps · 66.7 % asked (!) · 33.3 % changed" in shown.findall("div")[1].text
 
 
 def test_a_fragment_changes_nothing_around_it():

@@ -89,8 +89,8 @@ def test_table_1_has_ours_and_theirs():
     )
     table = shown["Table 1"]
 
-    assert table.ours[0] == ("GSM8K", "demo", "0.10", "-", "-", "0.20", "0.30", "+50%", "25.0")
-    assert table.theirs[0] == ("GSM8K", "Q→L", "0.11", "0.53", "0.87", "0.27", "0.31", "+15%", "22.2")
+    assert table.ours[0] == ("GSM8K", "demo", "0.10", "-", "-", "0.20", "0.30", "+50 %", "25.0")
+    assert table.theirs[0] == ("GSM8K", "Q→L", "0.11", "0.53", "0.87", "0.27", "0.31", "+15 %", "22.2")
     assert {row[0] for row in table.theirs} == {"GSM8K"}
 
 

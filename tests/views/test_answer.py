@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
-from blendin_local.views.answer import footer, percent
+from blendin_local.views.answer import footer, styled_step
 from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
@@ -22,8 +22,8 @@ def _plain_environment(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-def printed(stream, *steps, color="auto", view="source"):
-    printer = AnswerPrinter(make_console(stream, color), view)
+def printed(stream, *steps, color="auto", theme="dark", marks="auto", view="source"):
+    printer = AnswerPrinter(make_console(stream, color, theme, marks), view)
     for step in steps:
         printer.feed(step, step.text)
     printer.finish()
@@ -34,14 +34,23 @@ STEPS = (base_step(0, b"A"), asked_step(1, b" b", "kept"), asked_step(2, b" c"),
 
 
 def test_a_terminal_sees_marks_that_differ_by_attribute():
-    """Changed is bold and underlined, kept is faint and underlined, base is plain."""
-    assert printed(Terminal(), *STEPS) == "A \x1b[2;4mb\x1b[0m \x1b[1;4;96mc\x1b[0m\td\n"
+    """Changed is bold, underlined and coloured, kept is underlined and never faint, base is plain."""
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4;38;5;81mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS, theme="light") == "A \x1b[4mb\x1b[0m \x1b[1;4;38;5;24mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS, theme="mono") == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
 
 
 def test_marks_survive_no_color(monkeypatch):
     """Under NO_COLOR the attributes stay and the colour goes."""
     monkeypatch.setenv("NO_COLOR", "1")
-    assert printed(Terminal(), *STEPS) == "A \x1b[2;4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
+
+
+@pytest.mark.parametrize("term", ["xterm", "linux", "screen", "xterm-16color"])
+def test_a_terminal_of_sixteen_colours_gets_attributes_alone(monkeypatch, term):
+    """No colour of the sixteen can be read in every palette that people give them."""
+    monkeypatch.setenv("TERM", term)
+    assert printed(Terminal(), *STEPS) == "A \x1b[4mb\x1b[0m \x1b[1;4mc\x1b[0m\td\n"
 
 
 def test_color_off_acts_as_no_color():
@@ -64,6 +73,26 @@ def test_a_dumb_terminal_gets_no_escape(monkeypatch):
     """TERM=dumb understands none."""
     monkeypatch.setenv("TERM", "dumb")
     assert printed(Terminal(), *STEPS) == "A b c\td\n"
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["dumb terminal", "pipe"])
+def test_marks_on_puts_characters_where_no_style_can_be_shown(monkeypatch, stream):
+    """Changed in brackets, kept between underscores; the white space around a word stays outside."""
+    monkeypatch.setenv("TERM", "dumb")
+    assert printed(stream, *STEPS, marks="on") == "A _b_ [c]\td\n"
+
+
+def test_marks_ascii_and_off_hold_on_every_terminal():
+    """`ascii` writes characters also where styles could be shown; `off` marks nothing."""
+    assert printed(Terminal(), *STEPS, marks="ascii") == "A _b_ [c]\td\n"
+    assert printed(Terminal(), *STEPS, marks="off") == "A b c\td\n"
+    assert printed(Terminal(), *STEPS, marks="on") == printed(Terminal(), *STEPS)
+
+
+@pytest.mark.parametrize(("data", "shown"), [(b" ", "[ ]"), (b"\n", "\n"), (b"\n x ", "\n [x] ")])
+def test_ascii_marks_keep_white_space_whole(data, shown):
+    """A space alone is marked, a line break is not, and no mark moves to another line than its word."""
+    assert styled_step(asked_step(0, data), data.decode(), marks="ascii").plain == shown
 
 
 def test_control_characters_never_reach_a_terminal_raw():
@@ -116,8 +145,14 @@ def test_the_footer_gives_asked_and_changed_together():
 
 
 def test_the_warning_comes_above_a_fifth():
-    """More than 20 % asked brings the paper's warning, and 20 % does not."""
-    assert "Warning: the guide was asked at over 20 % of the steps" in footer(completion(asked_step(0))).plain
+    """More than 20 % asked brings the paper's warning, whole where it is wanted and always as a sign."""
+    shown = footer(completion(asked_step(0)))
+    assert "100.0 % asked (!)" in shown.plain
+    assert "Warning (!): the guide was asked at over 20 % of the steps" in shown.plain
+
+    short = footer(completion(asked_step(0)), warn=False)
+    assert "100.0 % asked (!)" in short.plain
+    assert "Warning" not in short.plain
 
 
 @pytest.mark.parametrize(("method", "warned"), [("ensemble", False), ("proxy", False), ("blendin", True)])
@@ -156,20 +191,41 @@ def test_ordinary_text_is_not_escaped():
     assert escape_controls("a\n\tb \u4f60\u597d \U0001f600") == "a\n\tb \u4f60\u597d \U0001f600"
 
 
-@pytest.mark.parametrize(
-    ("share", "text"), [(0, "0.0 %"), (0.2254, "22.5 %"), (0.0001, "<0.1 %"), (1, "100.0 %")]
-)
-def test_percent(share, text):
-    """A share that would round to nothing says so."""
-    assert percent(share) == text
-
-
 def test_why_puts_the_three_side_by_side_and_marks_the_winner():
     """One row holds the candidates of base, guide and blend; the winner has a mark of its own."""
     text = rendered(why_table(asked_step(17)))
     assert "step 17 ·Sure changed" in text
     assert "alpha 0.81" in text
-    assert "·I      21 %  ▸·Sure   83 %  ▸·Sure  66 %" in text
+    assert "·I     21.0 %  ▸·Sure   83.0 %  ▸·Sure  66.0 %" in text
+    assert "·I     21 %  ▸·Sure   83 %  ▸·Sure" in rendered(why_table(asked_step(17)), 50)
+
+
+@pytest.mark.parametrize(
+    ("source", "escape"), [("changed", "1;4;38;5;81"), ("kept", "4"), ("base", "1"), ("guide", "1")]
+)
+def test_why_marks_the_winner_as_the_answer_does(source, escape):
+    """The winner has the style of its source; one that is plain in an answer is bold."""
+    console = make_console(Terminal(), theme="dark")
+    with console.capture() as captured:
+        console.print(why_table(asked_step(17, source=source)))
+    assert f"\x1b[{escape}mSure" in captured.get() or f"\x1b[{escape}m·" in captured.get()
+
+
+def test_why_explains_a_part_of_a_character():
+    """`<E8>` is said to be the beginning of a character, and what it became if it won."""
+    half = Candidate("é".encode()[:1], 0.1)
+    lost = Step(3, b" x", "kept", 0.8, candidates=CandidateLists((Candidate(b" x", 0.3), half), None, None))
+    text = rendered(why_table(lost), 200)
+    assert "<C3> is the beginning of a character that a model writes in several tokens" in text
+    assert "if one is chosen, the same model writes the rest" in text
+
+    won = Step(3, "é".encode(), "changed", 0.8, candidates=CandidateLists(None, (half,), None))
+    assert "the same model wrote the rest of é" in rendered(why_table(won), 200)
+
+    both = CandidateLists((half, Candidate(b"\xe8", 0.1)), None, None)
+    assert "<C3>, <E8> are beginnings of" in rendered(why_table(replace(lost, candidates=both)), 200)
+    whole = Step(0, b" I", "kept", candidates=CandidateLists((Candidate(b" I", 1),), None, None))
+    assert "beginning" not in rendered(why_table(whole))
 
 
 def test_why_marks_the_half_character_that_was_finished():
@@ -203,6 +259,6 @@ def test_tables_fit(width):
     ):
         text = rendered(table, width)
         assert max(map(len, text.splitlines())) <= width
-        assert len(text.splitlines()) < 12
+        assert len(text.splitlines()) < 14
     assert "blendin" in rendered(comparison_table({"blendin": answer}), width)
     assert "changed" in rendered(tokens_table(answer.steps), width)

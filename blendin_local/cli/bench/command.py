@@ -16,11 +16,11 @@ from blendin_local.cli.common.grouped import grouped
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
-    ColorChoice,
     ModelOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
+    TerminalOptions,
 )
 
 _bench = partial(typer.Option, rich_help_panel="Output")
@@ -40,7 +40,6 @@ class BenchOptions:
             "--compare", metavar="FILE", help="Compare with an earlier benchmark: a file of --json output."
         ),
     ] = None
-    color: Annotated[ColorChoice, _bench("--color", help="Use colour: auto, on or off.")] = "auto"
 
 
 def register(app: typer.Typer) -> None:
@@ -48,13 +47,15 @@ def register(app: typer.Typer) -> None:
     app.command("bench")(grouped(bench))
 
 
-def bench(*, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions) -> None:
+def bench(
+    *, models: ModelOptions, runtime: RuntimeOptions, output: BenchOptions, terminal: TerminalOptions
+) -> None:
     """Measure the speed and memory of a pair on this machine."""
     from blendin_local.cli.bench.run import bench_pair  # noqa: PLC0415 - `--help` must not wait for it
 
     method = BlendOptions(method=_only_method(models))
     session = SessionOptions(models, runtime, method, SamplingOptions(), AnswerOptions())
-    bench_pair(session, output.rounds, output.compare, output.color, as_json=output.json)
+    bench_pair(session, output.rounds, output.compare, terminal, as_json=output.json)
 
 
 def _only_method(models: ModelOptions) -> str | None:

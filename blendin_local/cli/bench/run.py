@@ -15,18 +15,23 @@ from rich.console import Console
 from rich.text import Text
 
 from blendin_local.cli.common.interrupt import ordinary_interrupts
-from blendin_local.cli.common.options import ColorChoice, SessionOptions
+from blendin_local.cli.common.options import SessionOptions, TerminalOptions
 from blendin_local.cli.common.printing import print_json, print_note
+from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.jobs.bench.compare import compare, mismatches, read_record
 from blendin_local.jobs.bench.job import BenchProgress, BenchSpec, run_bench
 from blendin_local.jobs.bench.report import BenchReport, Workload
 from blendin_local.views.bench import bench_view, comparison_view
-from blendin_local.views.theme import make_consoles
 
 
 def bench_pair(
-    session: SessionOptions, rounds: int, compare_with: Path | None, color: ColorChoice, *, as_json: bool
+    session: SessionOptions,
+    rounds: int,
+    compare_with: Path | None,
+    terminal: TerminalOptions,
+    *,
+    as_json: bool,
 ) -> None:
     """Measure a pair and show what was measured.
 
@@ -34,14 +39,14 @@ def bench_pair(
         session: The pair and its settings.
         rounds: Trials of everything.
         compare_with: The JSON of an earlier benchmark.
-        color: Whether to use colour.
+        terminal: Theme and colour.
         as_json: Whether JSON goes to stdout, and the tables to stderr.
 
     Raises:
         UsageError: An option is wrong, or the earlier benchmark cannot be read.
         KeyboardInterrupt: The user stopped it.
     """
-    consoles = make_consoles(color)
+    consoles = open_consoles(terminal, session.models.models_file)
     old = read_record(compare_with) if compare_with else None
     report = _measure(BenchSpec(pair_spec(session), Workload(rounds=rounds)), consoles.err)
     if as_json:

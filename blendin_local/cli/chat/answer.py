@@ -12,12 +12,15 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer, Turn
+from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
+from blendin_local.cli.common.screen import theme_of
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.views.answer import counted, error_line, footer
+from blendin_local.history.records import Turn
+from blendin_local.views.answer import counted, error_line, footer, is_excessive
 from blendin_local.views.answer_printer import AnswerPrinter
+from blendin_local.views.theme import dress
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -37,13 +40,14 @@ class Chat:
 
     def __init__(self, pair: ChatPair, start: ChatStart, out: Console, err: Console) -> None:
         self.pair = pair
-        self.history = ChatHistory(start.system, start.settings)
+        self.history = ChatHistory(start.system, start.settings, list(start.turns))
         self.methods = start.methods
         self.out = out
         self.err = err
         self.leaving = False
         self.stopped = False
         self._notices_shown: set[str] = set()
+        self._warned = False  # that the guide was asked too often: once is enough
 
     def ask(self, question: str) -> Turn | None:
         """Answer a question and add the turn; an interrupted answer is kept as far as it got.
@@ -83,7 +87,15 @@ class Chat:
 
     def printer(self, console: Console) -> AnswerPrinter:
         """What shows an answer as the settings want it, the first time and again."""
-        return AnswerPrinter(console, self.history.settings.view, markdown=True)
+        settings = self.history.settings
+        return AnswerPrinter(console, settings.view, markdown=not settings.terminal.plain)
+
+    def dress(self) -> None:
+        """Give the consoles the theme and the marks that are set."""
+        wanted = self.history.settings.terminal
+        theme = theme_of(wanted.theme)
+        for console in (self.out, self.err):
+            dress(console, theme, wanted.marks)
 
     def notice(self, text: str) -> None:
         """Print a sentence that is not part of an answer."""
@@ -135,7 +147,9 @@ class Chat:
 
     def _after(self, completion: Completion) -> None:
         if self.err.is_terminal:
-            self.err.print(footer(completion, self.err.width), "", sep="\n")
+            warn = is_excessive(completion) and not self._warned
+            self._warned = self._warned or warn
+            self.err.print(footer(completion, self.err.width, warn=warn), "", sep="\n")
         for notice in completion.notices:
             if notice not in self._notices_shown:
                 self._notices_shown.add(notice)

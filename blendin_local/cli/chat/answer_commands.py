@@ -7,9 +7,9 @@ Not here: the table of commands (`cli.chat.commands`), looking at an answer (`cl
 from __future__ import annotations
 
 from blendin_local.cli.chat.answer import Chat
-from blendin_local.cli.chat.state import Turn
 from blendin_local.core.records import Completion
 from blendin_local.errors import UsageError
+from blendin_local.history.records import Turn
 from blendin_local.views.answer import counted
 from blendin_local.views.answer_tables import comparison_table
 from blendin_local.views.visible import escape_controls
@@ -27,7 +27,8 @@ def last_completion(chat: Chat) -> Completion:
     completion = last(chat).completion
     if completion is None:
         raise UsageError(
-            "the steps of the last answer are not known: it was loaded or interrupted", "/retry answers again"
+            "the steps of the last answer are not known: it was interrupted, or loaded without them",
+            "/retry answers again",
         )
     return completion
 

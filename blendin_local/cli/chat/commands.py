@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import ab, clear, retry, undo
-from blendin_local.cli.chat.file_commands import load_chat, save_chat
+from blendin_local.cli.chat.file_commands import load_chat, save_chat, save_chat_over
 from blendin_local.cli.chat.listing import listing
 from blendin_local.cli.chat.setting_commands import set_value, show, system
 from blendin_local.cli.chat.settings import SETTABLE, did_you_mean
@@ -89,12 +89,13 @@ COMMANDS: Mapping[str, Command] = {
     "/tokens": Command("[asked|changed]", "list the steps of the last answer", tokens, ("asked", "changed")),
     "/ab": Command("", "answer the last question with base, guide, nudging and blendin", ab),
     "/view": Command(
-        "|".join(VIEWS),
-        "choose what the marks show: which model decided, the probability, or nothing",
+        f"[{'|'.join(VIEWS)}]",
+        "choose what the marks show: which model decided, the probability, or nothing; alone: explain them",
         view,
         VIEWS,
     ),
-    "/save": Command("FILE", "save the conversation and its settings (JSON Lines)", save_chat),
+    "/save": Command("FILE", "save the conversation with its steps and settings (JSON Lines)", save_chat),
+    "/save!": Command("FILE", "the same, also over a saved conversation", save_chat_over),
     "/load": Command("FILE", "continue a saved conversation", load_chat),
     "/stats": Command("", "show how often the guide was asked, for each answer", stats),
 }

@@ -1,4 +1,4 @@
-"""Commands that write and read files: `/save`, `/load`.
+"""Commands that write and read files: `/save`, `/save!`, `/load`.
 
 Here: these commands.
 Not here: the table of commands (`cli.chat.commands`), the format of the files (`cli.chat.files`).
@@ -7,19 +7,30 @@ Not here: the table of commands (`cli.chat.commands`), the format of the files (
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.files import load, save
+from blendin_local.cli.common.asking import ask, can_ask
 from blendin_local.errors import UsageError
 from blendin_local.paths import expand_user
 from blendin_local.views.answer import counted
+from blendin_local.views.history import print_turn
 
 
 def save_chat(chat: Chat, text: str) -> None:
-    """Save the conversation to a file."""
-    path = _path(text, "/save")
-    save(chat.history, path)
+    """Save the conversation to a file; at a terminal a file that exists is replaced after a yes."""
+    _save(chat, _path(text, "/save"), lambda question: can_ask(chat.err) and ask(question, chat.err))
+
+
+def save_chat_over(chat: Chat, text: str) -> None:
+    """Save the conversation to a file, also over a saved one."""
+    _save(chat, _path(text, "/save!"), lambda _: True)
+
+
+def _save(chat: Chat, path: Path, confirm: Callable[[str], bool]) -> None:
+    save(chat.history, path, confirm)
     chat.notice(f"Saved {counted(len(chat.history.turns), 'turn')} to {path}.")
 
 
@@ -28,6 +39,8 @@ def load_chat(chat: Chat, text: str) -> None:
     path = _path(text, "/load")
     chat.history = load(path, chat.history.settings)
     chat.notice(f"Loaded {counted(len(chat.history.turns), 'turn')} from {path}.")
+    if chat.err.is_terminal and chat.history.turns:
+        print_turn(chat.history.turns[-1], chat.err, plain=chat.history.settings.terminal.plain)
 
 
 def _path(text: str, command: str) -> Path:

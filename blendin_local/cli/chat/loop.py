@@ -16,17 +16,29 @@ from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import completions, run_command
+from blendin_local.cli.chat.log import ChatLog
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
 from blendin_local.cli.chat.state import ChatPair, ChatStart
 from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
+from blendin_local.history.writer import HistoryWriter
 from blendin_local.views.answer import error_line
+from blendin_local.views.legend import legend
+from blendin_local.views.theme import MarkKind, mark_kind
 
 MAX_READ_FAILURES = 5  # in a row; then the input is taken to be closed
 
 
-def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: Reader | None = None) -> None:
+def chat(
+    pair: ChatPair,
+    start: ChatStart,
+    out: Console,
+    err: Console,
+    reader: Reader | None = None,
+    *,
+    writer: HistoryWriter | None = None,
+) -> None:
     """ChatHistory until the input ends or the user leaves.
 
     Args:
@@ -35,15 +47,17 @@ def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: R
         out: Where answers go, and nothing else.
         err: Where everything else goes.
         reader: Where messages come from; by default stdin, with an editable line if it is a terminal.
+        writer: What keeps the conversation in the history; None keeps nothing.
 
     Raises:
         Exception: From a pipe, at the first thing that is wrong. At a terminal it is shown instead.
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     running = Chat(pair, start, out, err)
-    reader = reader or _reader(out, err)
+    reader = reader or _reader(out, err, keep_lines=start.keep_lines)
+    log = ChatLog(writer, running.history)
     if reader.interactive:
-        err.print(_welcome(marks=not err.is_dumb_terminal))
+        err.print(_welcome(mark_kind(out), err.width))
     failures = 0
     while not running.leaving and failures < MAX_READ_FAILURES:
         failures += 1
@@ -61,7 +75,10 @@ def chat(pair: ChatPair, start: ChatStart, out: Console, err: Console, reader: R
         else:
             if line is None:
                 break
-            _handle(running, line, interactive=reader.interactive)
+            try:
+                _handle(running, line, interactive=reader.interactive)
+            finally:
+                log.keep(running.history)
         failures = 0
 
 
@@ -97,23 +114,17 @@ def handle_line(chat: Chat, line: str) -> None:
         chat.ask(without_surrogates(line[1:] if line.startswith("//") else line, "the message"))
 
 
-def _reader(out: Console, err: Console) -> Reader:
+def _reader(out: Console, err: Console, *, keep_lines: bool) -> Reader:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused, not the rest
     if not sys.stdin.isatty():
         return PlainReader(sys.stdin)
     if err.is_dumb_terminal:
         return PlainReader(sys.stdin, err.file)
-    return TerminalReader(completions(), color=not out.no_color)
+    return TerminalReader(completions(), color=not out.no_color, keep_lines=keep_lines)
 
 
-def _welcome(*, marks: bool) -> Text:
-    """What the marks mean, where they can be shown, and the three keys worth knowing."""
-    legend = Text.assemble(
-        ("changed", "source.changed"),
-        " the guide decided · ",
-        ("kept", "source.kept"),
-        " it was asked, the base's choice stayed\n",
-    )
+def _welcome(marks: MarkKind, width: int) -> Text:
+    """What the marks mean, and the three keys worth knowing."""
     keys = Text("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", style="hint")
-    return legend.append_text(keys) if marks else keys
+    return Text("\n").join([legend("source", marks, width), keys])

@@ -83,13 +83,16 @@ class TerminalReader:
     Args:
         completions: Words that may follow each command, by command with its slash.
         color: Whether colours may be used.
+        keep_lines: Whether lines are kept for recall in the next chat.
     """
 
     interactive = True
 
-    def __init__(self, completions: Mapping[str, tuple[str, ...]], *, color: bool = True) -> None:
+    def __init__(
+        self, completions: Mapping[str, tuple[str, ...]], *, color: bool = True, keep_lines: bool = True
+    ) -> None:
         self._session: PromptSession[str] = PromptSession(
-            history=open_history(),
+            history=open_history() if keep_lines else InMemoryHistory(),
             completer=CommandCompleter(completions),
             complete_while_typing=True,
             reserve_space_for_menu=4,

@@ -26,6 +26,7 @@ def set_value(chat: Chat, text: str) -> None:
         raise UsageError(f"/set {name} needs a value", "/set NAME VALUE; /set alone lists them")
     name = setting_name(name)
     chat.history.settings = with_setting(chat.history.settings, name, value.strip(), chat.methods)
+    chat.dress()
     chat.notice(f"{name} is {values_as_text(chat.history.settings)[name]}.")
 
 

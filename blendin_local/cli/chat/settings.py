@@ -12,9 +12,21 @@ from dataclasses import replace
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.errors import UsageError
 from blendin_local.models.schema import nearest
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, Setting, settings_on
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    Setting,
+    TerminalSettings,
+    settings_on,
+)
 
-PARTS: Mapping[str, type] = {"blend": BlendSettings, "sampling": SamplingSettings, "answer": AnswerSettings}
+PARTS: Mapping[str, type] = {
+    "blend": BlendSettings,
+    "sampling": SamplingSettings,
+    "answer": AnswerSettings,
+    "terminal": TerminalSettings,
+}
 """The fields of `ChatSettings` that are settings of the table."""
 SETTABLE: Mapping[str, tuple[str, Setting]] = {
     name: (part, setting)

@@ -1,7 +1,7 @@
 """What a chat is made of: the pair that answers, its settings, its turns.
 
 Here: the protocols that a pair implements, `ChatStart`, and `ChatHistory`, the one mutable object of a chat.
-Not here: how an answer is made and shown (`cli.chat.answer`), commands (`cli.chat.commands`).
+Not here: a turn (`history.records`), how it is made (`cli.chat.answer`), commands (`cli.chat.commands`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Protocol
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
+from blendin_local.history.records import Turn
+from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
 
 
@@ -57,12 +58,14 @@ class ChatSettings:
         blend: Method, threshold, alpha.
         sampling: Temperature and its companions.
         answer: Limits. `/why` shows lists of candidates if `top_logprobs` is above 0, else first choices.
+        terminal: Theme, marks, Markdown.
         view: What the marks in an answer show.
     """
 
     blend: BlendSettings = field(default_factory=BlendSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     answer: AnswerSettings = field(default_factory=lambda: AnswerSettings(top_logprobs=8))
+    terminal: TerminalSettings = field(default_factory=TerminalSettings)
     view: View = "source"
 
 
@@ -74,20 +77,15 @@ class ChatStart:
         system: Instructions; may be empty.
         settings: Initial settings.
         methods: The names `/set method` takes, in the order of `/ab`.
+        turns: The turns that it goes on from.
+        keep_lines: Whether typed lines are kept for recall in the next chat.
     """
 
     system: str = ""
     settings: ChatSettings = field(default_factory=ChatSettings)
     methods: tuple[str, ...] = ("base", "guide", "nudging", "blendin")
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question and its answer; the completion is None if the turn was loaded or interrupted."""
-
-    question: str
-    answer: str
-    completion: Completion | None = None
+    turns: tuple[Turn, ...] = ()
+    keep_lines: bool = True
 
 
 @dataclass

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+from rich.text import Text
+
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.answer_commands import last_completion
-from blendin_local.core.records import Completion, Step
+from blendin_local.core.records import Completion, Step, shown_steps
 from blendin_local.errors import UsageError
 from blendin_local.views.answer import View, footer
 from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
+from blendin_local.views.legend import legend
+from blendin_local.views.theme import mark_kind
 
 MAX_DIGITS = 10  # of a step's number
 VIEWS: tuple[View, ...] = get_args(View)
@@ -22,11 +26,7 @@ VIEWS: tuple[View, ...] = get_args(View)
 
 def decisions(completion: Completion) -> list[Step]:
     """The steps of an answer, and END where that ended it."""
-    return [*completion.steps, *_end(completion)]
-
-
-def _end(completion: Completion) -> list[Step]:
-    return [] if completion.end is None else [completion.end]
+    return [*completion.steps, *([] if completion.end is None else [completion.end])]
 
 
 def why(chat: Chat, text: str) -> None:
@@ -46,7 +46,7 @@ def why(chat: Chat, text: str) -> None:
 def tokens(chat: Chat, which: str) -> None:
     """List the steps of the last answer, without what a stop string cut off."""
     completion = last_completion(chat)
-    steps = [*completion.kept_steps, *_end(completion)]
+    steps = [replace(step, bytes=text.encode()) for step, text in shown_steps(completion)]
     groups = {
         "": steps,
         "asked": [step for step in steps if step.asked],
@@ -58,15 +58,19 @@ def tokens(chat: Chat, which: str) -> None:
 
 
 def view(chat: Chat, name: str) -> None:
-    """Choose what the marks show, and show the last answer so."""
+    """Choose what the marks show, and show the last answer so; without a name, explain the marks."""
+    marks, width = mark_kind(chat.out), chat.err.width
+    if not name:
+        for each in VIEWS:
+            chat.err.print(Text(f"/view {each}", style="heading"), legend(each, marks, width), sep="\n")
+        return
     chosen = next((each for each in VIEWS if each == name), None)
     if chosen is None:
-        raise UsageError(
-            f"there is no view {name!r}" if name else "/view needs a name", f"one of {', '.join(VIEWS)}"
-        )
+        raise UsageError(f"there is no view {name!r}", f"one of {', '.join(VIEWS)}")
     chat.history.settings = replace(chat.history.settings, view=chosen)
+    chat.err.print(legend(chosen, marks, width))
     if chat.err.is_terminal and chat.history.completions:
-        chat.printer(chat.err).print(chat.history.completions[-1].kept_steps)
+        chat.printer(chat.err).print(chat.history.completions[-1])
 
 
 def stats(chat: Chat, _: str) -> None:
@@ -75,4 +79,4 @@ def stats(chat: Chat, _: str) -> None:
     if not answers:
         raise UsageError("there is no answer yet", "ask something first")
     chat.err.print(stats_table(answers))
-    chat.err.print(footer(answers[-1], chat.err.width))
+    chat.err.print(footer(answers[-1], chat.err.width, warn=False))

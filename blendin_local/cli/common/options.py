@@ -9,7 +9,7 @@ An option left out is None, so that the pair's own value, then the default, can 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,11 @@ from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
+    HistorySettings,
     ModelSettings,
     SamplingSettings,
     Setting,
+    TerminalSettings,
     settings_on,
 )
 
@@ -69,6 +71,11 @@ class SettingOptions:
     def with_default(self, **options: Any) -> Self:  # noqa: ANN401 - a value per option
         """The same with these values for options that were not given."""
         return self.having(**{name: value for name, value in options.items() if getattr(self, name) is None})
+
+    def only(self, names: Collection[str]) -> Self:
+        """The same with only the options of these names, the others as if they were not given."""
+        group: Any = self
+        return self.having(**{each.name: None for each in fields(group) if each.name not in names})
 
     def _fields(self, settings: Iterable[Setting], role: str = "") -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -214,6 +221,20 @@ class AnswerOptions(SettingOptions):
         return read_text(self.system_file)
 
 
+@options_of(TerminalSettings, "Screen")
+class TerminalOptions(SettingOptions):
+    """How a person's terminal shows an answer."""
+
+    color: Annotated[
+        ColorChoice,
+        typer.Option(
+            "--color",
+            rich_help_panel="Screen",
+            help="Use colour: auto, on (also in a pipe) or off.",
+        ),
+    ] = "auto"
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is shown and what is written."""
@@ -231,11 +252,15 @@ class OutputOptions:
         Path | None,
         _output("--svg", help="Write a picture of the marked answer to this SVG file."),
     ] = None
-    color: Annotated[ColorChoice, _output("--color", help="Colour: auto, on or off.")] = "auto"
     quiet: Annotated[bool, _output("--quiet", "-q", help="Print nothing but the answer.")] = False
     verbose: Annotated[
         bool, _output("--verbose", "-v", help="Also print llama.cpp's log and both prompts.")
     ] = False
+
+
+@options_of(HistorySettings, "Output")
+class HistoryOptions(SettingOptions):
+    """What is kept in the history."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from blendin_local.cli.common.printing import print_note
+from blendin_local.core.percent import percent
 from blendin_local.jobs.batch.progress import BatchProgress
 
 LINE_EVERY_S = 5.0
@@ -134,7 +135,7 @@ def batch_figures(progress: BatchProgress) -> str:
     now = progress.blend_now
     parts = [f"{progress.tokens_per_second:.1f} tokens/s"]
     if now.steps:
-        parts.append(f"{now.asked / now.steps:.0%} asked, {now.changed / now.steps:.0%} changed")
+        parts.append(f"{percent(now.asked / now.steps)} asked, {percent(now.changed / now.steps)} changed")
     if now.guide_silent:
         parts.append(f"no suggestion from the guide at {now.guide_silent} of {now.asked or now.steps} steps")
     if progress.left and progress.seconds_left is not None:

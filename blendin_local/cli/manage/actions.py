@@ -17,19 +17,28 @@ from rich.console import Console
 
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import DownloadBars, download_bars
+from blendin_local.cli.common.history import keeps_history
 from blendin_local.cli.common.printing import print_data, print_json
 from blendin_local.errors import LoadError, ModelNotFoundError, UsageError
-from blendin_local.jobs import inventory
+from blendin_local.jobs import inventory, removal
 from blendin_local.jobs.doctor import examine
+from blendin_local.jobs.inventory import ModelRow, PairRow
 from blendin_local.models.entries import PairEntry
 from blendin_local.models.fetch import fetch
+from blendin_local.models.names import unknown_pair
 from blendin_local.models.references import Resolved, is_offline, resolve
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import nearest
 from blendin_local.models.store import Progress, Store
 from blendin_local.views.doctor import diagnosis_view
-from blendin_local.views.inventory import ListingView, facts_view, megabytes, pair_view, removal_view
-from blendin_local.views.theme import make_consoles
+from blendin_local.views.inventory import (
+    ListingView,
+    PairsView,
+    facts_view,
+    megabytes,
+    pair_view,
+    removal_view,
+)
+from blendin_local.views.theme import Consoles, make_consoles
 
 
 @dataclass(frozen=True)
@@ -88,28 +97,62 @@ class _Listener:
         self._listen(done, total)
 
 
-def ls(*, models_file: Path | None, everything: bool, quiet: bool, as_json: bool) -> None:
-    """List the models."""
+@dataclass(frozen=True)
+class ListOptions:
+    """What `ls` lists, and how."""
+
+    everything: bool = False
+    only_pairs: bool = False
+    quiet: bool = False
+    as_json: bool = False
+
+
+def ls(*, models_file: Path | None, options: ListOptions) -> None:
+    """List the models and the pairs."""
     store, consoles = Store.default(), make_consoles()
     registry = load_registry(models_file, accept=acceptance(consoles.err))
-    rows = inventory.list_models(registry, store, everything=everything)
-    left = inventory.unfinished(store)
-    if as_json:
-        models = [inventory.to_json(row) for row in rows]
-        _print_json({"store": str(store.models), "unfinished": left, "models": models})
-        return
-    if quiet:
-        for row in rows:
-            print_data(row.reference)
-        return
-    if rows:
-        consoles.out.print(ListingView(rows))
+    models = [] if options.only_pairs else inventory.list_models(registry, store, everything=True)
+    shown = [row for row in models if options.everything or (row.here and not row.problem)]
+    all_pairs = inventory.list_pairs(registry, store)
+    every_pair = options.everything or options.only_pairs
+    pairs = [row for row in all_pairs if every_pair or row.here or row.own]
+    left = removal.unfinished(store)
+    if options.as_json:
+        found = {} if options.only_pairs else {"models": [inventory.to_json(row) for row in shown]}
+        listed = {"pairs": [row.to_json() for row in pairs]}
+        _print_json({"store": str(store.models), "unfinished": left, **found, **listed})
+    elif options.quiet:
+        for name in [row.name for row in pairs] if options.only_pairs else [row.reference for row in shown]:
+            print_data(name)
     else:
-        consoles.err.print("no models yet; blendin pull demo downloads a pair to try", style="hint")
-    if left:
-        consoles.err.print(
-            f"{megabytes(left)} of unfinished downloads; blendin rm --unfinished removes them", style="hint"
-        )
+        _print_listing(consoles, shown, pairs)
+        _print_left_out(consoles.err, models, len(all_pairs) - len(pairs), shown, left)
+
+
+def _print_listing(consoles: Consoles, models: Sequence[ModelRow], pairs: Sequence[PairRow]) -> None:
+    if models:
+        consoles.out.print(ListingView(models))
+    if models and pairs:
+        consoles.out.print()
+    if pairs:
+        consoles.out.print(PairsView(pairs))
+
+
+def _print_left_out(
+    err: Console, models: Sequence[ModelRow], n_pairs: int, shown: Sequence[ModelRow], unfinished: int
+) -> None:
+    """Hints about what `ls` does not show."""
+    if models and not any(row.here for row in shown):
+        err.print("no models yet; blendin pull demo downloads a pair to try", style="hint")
+    n_unusable = sum(bool(row.problem) for row in models) - sum(bool(row.problem) for row in shown)
+    if n_unusable:
+        files = "1 file" if n_unusable == 1 else f"{n_unusable} files"
+        err.print(f"{files} of other programs cannot be used; blendin ls --all says why", style="hint")
+    if n_pairs:
+        err.print(f"{n_pairs} more pairs can be downloaded; blendin ls --pairs lists them", style="hint")
+    if unfinished:
+        hint = f"{megabytes(unfinished)} of unfinished downloads; blendin rm --unfinished removes them"
+        err.print(hint, style="hint")
 
 
 def show(name: str, *, models_file: Path | None, options: ShowOptions) -> None:
@@ -165,28 +208,30 @@ def rm(
         raise UsageError("no model to remove was named", "blendin ls lists the models on this machine")
     store, consoles = Store.default(), make_consoles()
     registry = load_registry(models_file, accept=acceptance(consoles.err))
-    removal = inventory.plan_removal(list(inventory.expand(references, registry)), registry, store)
-    left = inventory.unfinished(store) if unfinished else 0
-    if not yes:
-        consoles.err.print(removal_view(removal, left))
-        _require_yes(f"remove {megabytes(removal.size + left)}?", consoles.err, "--yes")
-    inventory.remove(removal, store)
+    plan = removal.plan_removal(list(inventory.expand(references, registry)), registry, store)
+    left = removal.unfinished(store) if unfinished else 0
+    if unfinished and not left:
+        consoles.err.print("there are no unfinished downloads", style="footer")
+    if not yes and (plan.files or left):
+        consoles.err.print(removal_view(plan, left))
+        _require_yes(f"remove {megabytes(plan.size + left)}?", consoles.err, "--yes")
+    removal.remove(plan, store)
     if unfinished:
-        inventory.remove_unfinished(store)
+        removal.remove_unfinished(store)
     if as_json:
-        files = [str(path) for path in removal.files]
-        _print_json({"removed": files, "freed": removal.size + left, "pairs": list(removal.pairs)})
-    else:
-        consoles.err.print(f"{megabytes(removal.size + left)} freed", style="footer")
+        files = [str(path) for path in plan.files]
+        _print_json({"removed": files, "freed": plan.size + left, "pairs": list(plan.pairs)})
+    elif plan.files or left:
+        consoles.err.print(f"{megabytes(plan.size + left)} freed", style="footer")
 
 
 def doctor(*, models_file: Path | None, pair: str, offline: bool, as_json: bool) -> None:
     """Report on the machine and the installation; exit code 4 where llama.cpp cannot be used at all."""
     registry, store = load_registry(models_file, accept=acceptance(make_consoles().err)), Store.default()
     if pair and pair not in registry.pairs:
-        near = nearest(pair, registry.pairs)
-        raise UsageError(f"there is no pair {pair!r}", f"did you mean {' or '.join(near)}?" if near else "")
-    found = examine(registry, store, pair=pair, offline=is_offline(offline))
+        raise unknown_pair(pair, registry)
+    keeps = keeps_history(models_file=models_file)
+    found = examine(registry, store, pair=pair, offline=is_offline(offline), keeps_history=keeps)
     if as_json:
         _print_json(found.to_json())
     else:

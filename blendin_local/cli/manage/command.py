@@ -51,16 +51,23 @@ def pull(
 def ls(
     *,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Also list models that can be downloaded.")
+        bool,
+        typer.Option(
+            "--all",
+            "-a",
+            help="Also list what can be downloaded, and files of other programs that cannot be used.",
+        ),
     ] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="List only pairs, all of them.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print names only, one per line.")] = False,
     models: ModelsFile = None,
     json: Json = False,
 ) -> None:
-    """List the models on this machine."""
+    """List the models and pairs on this machine, with files that ollama, LM Studio and llama.cpp keep."""
     from blendin_local.cli.manage import actions as manage_actions  # noqa: PLC0415
 
-    manage_actions.ls(models_file=models, everything=everything, quiet=quiet, as_json=json)
+    options = manage_actions.ListOptions(everything, only_pairs=pairs, quiet=quiet, as_json=json)
+    manage_actions.ls(models_file=models, options=options)
 
 
 def show(

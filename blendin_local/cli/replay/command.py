@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
-from blendin_local.cli.common.options import BlendOptions, ColorChoice
+from blendin_local.cli.common.options import BlendOptions, TerminalOptions
 from blendin_local.cli.common.printing import print_json, print_note
 
 
@@ -27,7 +27,7 @@ def replay(
         Path,
         typer.Argument(
             metavar="TRACE",
-            help="A trace, the output of run --json, or the answers of batch --steps.",
+            help="A trace, a saved chat, the output of run --json or logs ID --json, or of batch --steps.",
             show_default=False,
         ),
     ],
@@ -38,14 +38,14 @@ def replay(
     ] = None,
     blend: BlendOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
-    color: Annotated[ColorChoice, typer.Option("--color", help="Use colour: auto, on or off.")] = "auto",
+    terminal: TerminalOptions,
 ) -> None:
     """Decide stored answers again with other settings, without the models."""
-    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415
     from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
-    from blendin_local.views.theme import make_consoles  # noqa: PLC0415
 
-    consoles = make_consoles(color)
+    consoles = open_consoles(terminal)
     report = run_replay(ReplaySpec(trace, blend.settings(), only), on_note=partial(print_note, consoles.err))
     if as_json:
         print_json(report.to_json())

@@ -19,11 +19,13 @@ from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
     BlendOptions,
+    HistoryOptions,
     ModelOptions,
     OutputOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
+    TerminalOptions,
 )
 from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
@@ -52,10 +54,15 @@ def run(
     sampling: SamplingOptions,
     answer: AnswerOptions,
     output: OutputOptions,
+    terminal: TerminalOptions,
+    history: HistoryOptions,
 ) -> None:
     """Answer one question."""
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415
+    from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415
     from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
 
     text = read_prompt(prompt, file)
@@ -64,7 +71,9 @@ def run(
     if output.html is not None:
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)
     options = SessionOptions(models, runtime, blend, sampling, answer)
-    with stop_on_interrupt() as interrupt, Outputs.open(output, text) as outputs:
+    consoles = open_consoles(terminal, models.models_file)
+    keeps = keeps_history(history, models.models_file)
+    with stop_on_interrupt() as interrupt, Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
             show_log(outputs.console)
         with open_session(options, outputs.console, lambda: interrupt.requested) as session:
@@ -75,6 +84,8 @@ def run(
             outputs.begin(session.prompts(text), stream.signature)
             for step, shown in stream.shown():
                 outputs.step(step, shown)
+            if keeps:
+                keep_answer(text, stream.completion, options, session, outputs.console)
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt

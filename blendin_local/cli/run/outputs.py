@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -19,15 +18,15 @@ from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
-from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
 from blendin_local.views.answer import footer
 from blendin_local.views.answer_printer import AnswerPrinter
-from blendin_local.views.streams import close_stdout, lasting_stderr
-from blendin_local.views.theme import make_console
+from blendin_local.views.streams import close_stdout
+from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
@@ -52,9 +51,9 @@ class Sink(Protocol):
 class Screen:
     """The growing answer on stdout, marked where that is a terminal, and a footer on stderr."""
 
-    def __init__(self, out: Console, err: Console) -> None:
-        self._printer = AnswerPrinter(out)
-        self._err = err
+    def __init__(self, consoles: Consoles) -> None:
+        self._printer = AnswerPrinter(consoles.out)
+        self._err = consoles.err
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Nothing is shown before the answer."""
@@ -62,6 +61,10 @@ class Screen:
     def step(self, step: Step, shown: str) -> None:
         """Append the text."""
         self._printer.feed(step, shown)
+
+    def flush(self) -> None:
+        """Show what is held back of an answer that will not be finished."""
+        self._printer.flush()
 
     def finish(self, completion: Completion) -> None:
         """End the line and sum up."""
@@ -193,10 +196,9 @@ class Outputs:
 
     @classmethod
     @contextmanager
-    def open(cls, options: OutputOptions, question: str) -> Iterator[Outputs]:
+    def open(cls, options: OutputOptions, question: str, consoles: Consoles) -> Iterator[Outputs]:
         """Open every file first, so that a bad path is an error before the models load."""
-        err = make_console(lasting_stderr(), options.color)
-        err.quiet = options.quiet
+        consoles.err.quiet = options.quiet
         with _opened(options.trace) as trace:
             files: list[Destination] = []
             for path, render in (
@@ -207,7 +209,13 @@ class Outputs:
                     with _opened(path):
                         files.append(Destination(path, Page(path, render)))
             lines = None if trace is None else Destination(options.trace, JsonLines(trace, whole=True))
-            yield cls(_stdout_sink(options, err), err, files, lines)
+            screen = _stdout_sink(options, consoles)
+            outputs = cls(screen, consoles.err, files, lines)
+            try:
+                yield outputs
+            finally:
+                if isinstance(screen, Screen):  # an error ended the answer: nothing that came may be lost
+                    outputs._stdout.send("flush")
 
     def begin(self, prompts: Mapping[str, str], signature: Mapping[str, Any]) -> None:
         """Begin every sink."""
@@ -227,9 +235,7 @@ class Outputs:
             WriteError: A sink could not be written; the others are complete.
         """
         self._send_to_trace("finish", completion)
-        steps = tuple(shortened(step, self._kept) for step in completion.steps)
-        end = completion.end and shortened(completion.end, self._kept)
-        self._send("finish", replace(completion, steps=steps, end=end))
+        self._send("finish", with_shortened_steps(completion, self._kept))
         destinations = [self._stdout, *self._files, *([self._trace] if self._trace else [])]
         if failures := [each.failure for each in destinations if each.failure]:
             raise failures[0]
@@ -247,12 +253,12 @@ class Outputs:
             file.send(event, *arguments)
 
 
-def _stdout_sink(options: OutputOptions, err: Console) -> Sink:
+def _stdout_sink(options: OutputOptions, consoles: Consoles) -> Sink:
     if options.json:
         return JsonObject(sys.stdout)
     if options.jsonl:
         return JsonLines(sys.stdout)
-    return Screen(make_console(sys.stdout, options.color), err)
+    return Screen(consoles)
 
 
 def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:

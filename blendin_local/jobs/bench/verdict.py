@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from blendin_local.core.percent import percent
 from blendin_local.jobs.bench.report import BenchReport, Measurement
 
 EQUAL_WITHIN = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
@@ -56,7 +57,9 @@ def _guide(bench: BenchReport) -> str:
         return ""
     kept = bench.methods["blendin"].tokens_per_s.median / bench.methods["base"].tokens_per_s.median
     asked = bench.methods["blendin"].asked.median
-    price = f"takes {1 - kept:.0%} of the base's speed where it is asked at {asked:.0%} of the steps"
+    price = (
+        f"takes {percent(1 - kept)} of the base's speed where it is asked at {percent(asked)} of the steps"
+    )
     return f"a guide this size is {'cheap' if kept >= CHEAP_SHARE else 'not cheap'} here: it {price}"
 
 
@@ -83,5 +86,5 @@ def doubts(bench: BenchReport) -> str:
         if taken > BUSY_CORES:
             reasons.append(f"other programs used {taken:.1f} cores")
     if (spread := typical_spread(bench)) > UNSTEADY_SPREAD:
-        reasons.append(f"trials differ by ±{spread:.0%}")
+        reasons.append(f"trials differ by ±{percent(spread)}")
     return " and ".join(reasons)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blendin_local.core.methods import Role
+from blendin_local.core.percent import percent, percent_interval
 from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import RoleCalibration
 from blendin_local.jobs.check.description import PairDescription
@@ -100,7 +101,7 @@ def _excess(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckV
     if rate.value <= limits.excessive_rate:
         return
     reasons = [
-        f"the guide was asked at {spoken(rate)} of the steps, more than {percent(limits.excessive_rate)}; "
+        f"the guide was asked at {spoken(rate)} of the steps, more than {percent(limits.excessive_rate, 0)}; "
         "the paper finds that guidance tends to hurt there"
     ]
     if rate.low <= limits.excessive_rate:
@@ -137,7 +138,7 @@ def _alone(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckVe
 def _healthy(answers: AnswerStatistics, limits: CheckSettings) -> CheckVerdict:
     reasons = [
         f"the guide was asked at {spoken(answers.intervention_rate)} of the steps, "
-        f"not more than {percent(limits.excessive_rate)}",
+        f"not more than {percent(limits.excessive_rate, 0)}",
         f"guidance changed {spoken(answers.changed_rate)} of them",
     ]
     if answers.intervention_rate.high > limits.excessive_rate:
@@ -176,11 +177,6 @@ def _confidence(role: Role, found: RoleCalibration, limits: CheckSettings) -> It
         )
 
 
-def percent(share: float) -> str:
-    """A share for a sentence."""
-    return f"{100 * share:.0f} %"
-
-
 def spoken(rate: Rate) -> str:
     """A share with its interval, for a sentence."""
-    return f"{100 * rate.value:.1f} % ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
+    return percent_interval(rate.value, rate.low, rate.high)

@@ -1,4 +1,4 @@
-"""Files that hold stored answers: a trace, the object of `run --json`, lines of a batch.
+"""Files that hold stored answers: a trace, the object of `run --json`, lines of a batch, a saved chat.
 
 Here: `read_answers`, whose errors name the file, the line and the reason.
 Not here: what a record means (`stored_answer`).
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blendin_local.core.record_json import step_from_json
+from blendin_local.core.record_json import CHAT_FILE, step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.stored_answer import StoredAnswer, answer_from_json
@@ -59,6 +59,10 @@ def read_answers(path: Path) -> AnswerFile:
     first = lines[0].record
     if first.get("type") == "start":
         return AnswerFile((_trace(path, lines),), truncated)
+    if first.get("type") == CHAT_FILE:
+        return AnswerFile(_chat(path, lines), truncated)
+    if isinstance(first.get("turns"), list):
+        return AnswerFile(_conversation(path, lines[0]), truncated)
     return AnswerFile(tuple(_answer(path, line) for line in lines), truncated)
 
 
@@ -137,6 +141,38 @@ def _checked(record: Mapping[str, Any], i: int) -> Step:
     return step
 
 
+def _chat(path: Path, lines: Sequence[_Line]) -> tuple[StoredAnswer, ...]:
+    """The answers of a saved chat whose steps are in the file, by the number of the turn."""
+    answers = [line for line in lines if line.record.get("role") == "assistant"]
+    return _with_steps(
+        path, [(line, line.record.get("completion"), f"turn-{n}") for n, line in enumerate(answers, 1)]
+    )
+
+
+def _conversation(path: Path, line: _Line) -> tuple[StoredAnswer, ...]:
+    """The answers of `blendin logs ID --json`, likewise."""
+    turns = [turn if isinstance(turn, dict) else {} for turn in line.record["turns"]]
+    return _with_steps(path, [(line, turn.get("completion"), f"turn-{n}") for n, turn in enumerate(turns, 1)])
+
+
+def _with_steps(path: Path, answers: Sequence[tuple[_Line, Any, str]]) -> tuple[StoredAnswer, ...]:
+    found = tuple(_completion(path, line, record, name) for line, record, name in answers if record)
+    if not found:
+        raise UsageError(
+            f"{path} is a conversation without the steps of its answers",
+            "ask again with this version and /save, or blendin run --trace FILE",
+        )
+    return found
+
+
+def _completion(path: Path, line: _Line, record: Mapping[str, Any], name: str) -> StoredAnswer:
+    try:
+        steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
+        return answer_from_json(name, record["signature"], steps, record)
+    except NO_RECORD as error:
+        raise _not_a_record(path, line, "answer", error) from None
+
+
 def _answer(path: Path, line: _Line) -> StoredAnswer:
     """An answer on one line: of `run --json`, or of a batch in either form."""
     outer = line.record
@@ -148,12 +184,7 @@ def _answer(path: Path, line: _Line) -> StoredAnswer:
             f"line {line.number} of {path} has no steps",
             "keep them with blendin batch --steps --top-logprobs 100",
         )
-    name = str(outer.get("custom_id", path.name))
-    try:
-        steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
-        return answer_from_json(name, record["signature"], steps, record)
-    except NO_RECORD as error:
-        raise _not_a_record(path, line, "answer", error) from None
+    return _completion(path, line, record, str(outer.get("custom_id", path.name)))
 
 
 def _list(value: object) -> Iterator[Mapping[str, Any]]:

@@ -7,7 +7,8 @@ from the record (`recorded_predictions`).
 What is known is exact: as long as the same bytes win, a run with the new settings would have asked the same
 questions and received the same predictions. At the first other winner the texts diverge, and the models'
 predictions after it are unknown; likewise where the new settings ask what was not asked then. A sampled
-answer (temperature above 0) is sampled again with the same random numbers, one for each step.
+answer (temperature above 0) is sampled again with the same random numbers, one for each step. The steps that
+an answer was begun with (a given text, a fork) stay as they were.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ def _decide(
     """
     predictions, recorded = RecordedPredictions(stored), stored.decisions
     shown = max(blend.top_k, stored.blend.top_k) if lenient else 0
-    running = respond(blend, stored.sampling, replace(stored.answer, top_logprobs=shown))
+    limits = replace(stored.answer, top_logprobs=shown)
+    running = respond(blend, stored.sampling, limits, start=stored.start)
     steps: list[Step] = []
     try:
         exchange = next(running)

@@ -33,6 +33,7 @@ class StoredAnswer:
         version: Of the program that wrote it.
         whole_lists: Whether its lists hold every candidate that entered a blend; else only the first
             `answer.top_logprobs` of each.
+        n_start: How many steps the answer was begun with; they were not decided.
     """
 
     name: str
@@ -44,6 +45,12 @@ class StoredAnswer:
     answer: AnswerSettings
     version: str = ""
     whole_lists: bool = False
+    n_start: int = 0
+
+    @property
+    def start(self) -> tuple[Step, ...]:
+        """The steps that the answer was begun with."""
+        return self.steps[: self.n_start]
 
     @property
     def decisions(self) -> tuple[Step, ...]:
@@ -90,6 +97,7 @@ def answer_from_json(
         answer=_settings(AnswerSettings, answer),
         version=str(signature.get("versions", {}).get("blendin-local", "")),
         whole_lists=whole_lists,
+        n_start=int((signature.get("answer_start") or {"steps": 0})["steps"]),
     )
 
 

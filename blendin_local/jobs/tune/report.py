@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blendin_local.core.methods import Role
+from blendin_local.core.percent import percent
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.score.figures import compare
@@ -234,11 +235,6 @@ def _evidence(report: TuneReport) -> list[str]:
 def interval_text(difference: PairedDifference) -> str:
     """`+0.12 (+0.03 +0.21)`."""
     return f"{difference.value:+.2f} ({difference.low:+.2f} {difference.high:+.2f})"
-
-
-def percent(share: float) -> str:
-    """`22.5 %`."""
-    return f"{100 * share:.1f} %"
 
 
 def _p_text(p: float) -> str:

@@ -13,11 +13,10 @@
     made.textContent = text;
     return made;
   };
-  const row = ([name, p, won]) => {
+  const row = ([name, p, share, won]) => {
     const made = element("div", won ? "row winner" : "row", "");
     const bar = element("div", "bar", "");
     bar.style.width = `calc((100% - 4.1rem) * ${Math.min(1, p)})`;
-    const share = p > 0 && p < 0.0005 ? "<0.1 %" : `${(p * 100).toFixed(1)} %`;
     made.append(bar, element("div", "name", name), element("div", "p", share));
     return made;
   };

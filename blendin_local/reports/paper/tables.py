@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, FIELDS, SWEPT, setting_name
 from blendin_local.reports.paper.cell_grid import MISSING, CellGrid, PaperTable, Row, two_digits
@@ -51,7 +52,7 @@ def _gain(grid: CellGrid, pair: str, benchmark: str) -> str:
 
 
 def _percent(before: float | None, after: float | None) -> str:
-    return MISSING if not before or after is None else f"{100 * (after / before - 1):+.0f}%"
+    return MISSING if not before or after is None else percent(after / before - 1, 0, signed=True)
 
 
 def _rate(grid: CellGrid, pair: str, benchmark: str) -> str:

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from markupsafe import Markup
 
+from blendin_local.core.percent import percent
 from blendin_local.reports.html import asset
 
 CHAR_WIDTH = 6.7  # mean, pixels
@@ -56,12 +57,15 @@ class Scale:
 
     def tick_label(self, value: float) -> str:
         """A tick's number, without trailing zeros."""
-        return f"{100 * value:.6g} %" if self.percent else f"{value:.6g}"
+        if not self.percent:
+            return f"{value:.6g}"
+        digits = (d for d in range(4) if round(100 * value, d) == round(100 * value, 6))
+        return percent(value, next(digits, 4))
 
     def number(self, value: float) -> str:
         """A measured number: two decimals below one, three significant digits above."""
         if self.percent:
-            return f"{100 * value:.1f} %"
+            return percent(value)
         return f"{value:.2f}" if 0.005 <= abs(value) < 1 else f"{value:.3g}"
 
     def estimate(self, found: Estimate) -> str:

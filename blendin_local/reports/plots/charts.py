@@ -15,6 +15,7 @@ from math import isfinite, sqrt
 
 from markupsafe import Markup
 
+from blendin_local.core.percent import percent
 from blendin_local.reports.plots.axes import (
     CHAR_WIDTH,
     WIDTH,
@@ -222,9 +223,8 @@ def reliability(title: str, series: Mapping[str, Sequence[Bin]]) -> Markup:
         total = sum(b.count for b in filled)
         marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in filled], s))
         for b in filled:
-            description.append(
-                f"{name}: confidence {b.confidence:.0%}, accuracy {b.accuracy:.0%}, {b.count} tokens"
-            )
+            found = f"confidence {percent(b.confidence)}, accuracy {percent(b.accuracy)}"
+            description.append(f"{name}: {found}, {b.count} tokens")
             marks.append(
                 dot(x(b.confidence), y(b.accuracy), s, description[-1], 3 + 12 * sqrt(b.count / total))
             )

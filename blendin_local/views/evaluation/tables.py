@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.score.cells import JUDGED, Cell, LikelihoodCell
 from blendin_local.jobs.evaluation.score.figures import Comparison
 from blendin_local.jobs.evaluation.score.report import Report
@@ -94,7 +95,7 @@ def brief(found: Interval | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return MISSING if value is None else f"{100 * value:.0f}%"
+    return MISSING if value is None else percent(value, 0)
 
 
 def p_value(p: float) -> str:
@@ -133,7 +134,7 @@ def score_table(report: Report, benchmark: str, pair: str, *, wide: bool = True)
     figure = in_words(main) or "score"
     short = [f"{cell.variant} has {_had(cell)} of {cell.wanted}" for cell in cells if not cell.complete]
     notes = [f"cut short: {', '.join(short)}"] if short else []
-    head = ("method", f"{figure} [95%]", "vs base", "vs nudging", "asked", "changed")
+    head = ("method", f"{figure} [95 %]", "vs base", "vs nudging", "asked", "changed")
     items = report.plan.benchmarks[benchmark]["items"]
     return ReportTable(
         f"{section_title(report, benchmark, pair)} · {items} items", head, tuple(rows), tuple(notes)
@@ -247,7 +248,7 @@ def judge_table(report: Report, benchmark: str, pair: str) -> ReportTable | None
         )
         for cell in cells
     )
-    head = ("method", "judged [95%]", "vs base", "vs nudging", "judge failed")
+    head = ("method", "judged [95 %]", "vs base", "vs nudging", "judge failed")
     return ReportTable(f"Judged by {report.plan.protocol.get('judge', 'a model')}", head, rows)
 
 

@@ -37,7 +37,7 @@ class _Node:
 
     Attributes:
         piece: The text; of a delimiter, what is left of it.
-        length: The length of the whole delimiter; 0 for text and for what is decided.
+        length: The length of the delimiter as it was written; 0 for text and for what is decided.
         closes: Whether the delimiter could have closed too.
     """
 
@@ -171,10 +171,11 @@ class InlineScanner:
             self._end_backticks(run)
             return
         opens, closes = _flanks(run, after)
+        length = run.length
         if closes:
             self._close(run, opens=opens)
         if run.length:
-            node = self._add(run.char * run.length, run.mark, length=run.length if opens else 0)
+            node = self._add(run.char * run.length, run.mark, length=length if opens else 0)
             node.closes = closes
 
     def _end_backticks(self, run: _Run) -> None:

@@ -1,0 +1,1 @@
+"""`blendin logs`: the conversations of the history."""

@@ -1,0 +1,64 @@
+"""What the marks in an answer mean, in a line or two.
+
+Here: `legend` for each view and each kind of mark.
+Not here: the marks themselves (`views.answer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from blendin_local.core.percent import percent
+from blendin_local.views.answer import ASCII_MARKS, PROB_BANDS, View
+from blendin_local.views.theme import MarkKind
+
+SOURCE_MEANINGS = {
+    "source.changed": ("changed", " by the guide"),
+    "source.kept": ("kept", " though the guide was asked"),
+    "source.base": ("plain", ": not asked"),
+}
+PROB_MEANING = "The base's top-1 probability (the guide's where it answers alone):"
+
+
+def legend(view: View, marks: MarkKind = "styles", width: int = 80) -> Text:
+    """What the marks of a view mean, each shown as it looks in an answer.
+
+    Args:
+        view: The view.
+        marks: How the console marks steps.
+        width: Columns; items are not broken where they fit into one line.
+    """
+    if view == "plain":
+        return Text("No marks.")
+    if marks == "none":
+        return Text("Marks are off here; /set marks on shows them as [changed] and _kept_.")
+    items = list(_source(marks) if view == "source" else _prob(marks))
+    lead = [] if view == "source" else [Text(PROB_MEANING)]
+    one_line = Text(" · ").join(items)
+    return Text("\n").join([*lead, *([one_line] if one_line.cell_len <= width else items)])
+
+
+def _source(marks: MarkKind) -> Iterator[Text]:
+    for style, (word, meaning) in SOURCE_MEANINGS.items():
+        yield _sample(word, style, marks).append(meaning)
+
+
+def _prob(marks: MarkKind) -> Iterator[Text]:
+    above = 1.0
+    for style, least in PROB_BANDS.items():
+        if above == 1.0:
+            words = f"{percent(least, 0)} or more"
+        elif least == 0:
+            words = f"below {percent(above, 0)}"
+        else:
+            words = f"from {percent(least, 0)}"
+        above = least
+        yield _sample(words, style, marks)
+
+
+def _sample(word: str, style: str, marks: MarkKind) -> Text:
+    """A word marked as a step of this style is."""
+    opening, closing = ASCII_MARKS.get(style, ("", "")) if marks == "ascii" else ("", "")
+    return Text.assemble((f"{opening}{word}{closing}", "none" if marks == "ascii" else style))
