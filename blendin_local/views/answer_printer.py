@@ -179,7 +179,7 @@ def _is_tty(console: Console) -> bool:
 def _shows(console: Console, name: str) -> bool:
     """Whether a style can be seen on this console."""
     style = console.get_style(name)
-    return bool(style.without_color if console.no_color else style)
+    return (style.without_color if console.no_color else style).render("x") != "x"
 
 
 def _width_of(console: Console) -> Callable[[], int]:
@@ -189,6 +189,6 @@ def _width_of(console: Console) -> Callable[[], int]:
         columns = os.get_terminal_size(descriptor).columns
     except (OSError, ValueError):
         return lambda: console.width
-    if columns and (console.is_dumb_terminal or columns == console.width):  # rich takes 80 for a dumb one
-        return lambda: os.get_terminal_size(descriptor).columns
-    return lambda: console.width
+    if not columns or os.environ.get("COLUMNS", "").isdecimal():
+        return lambda: console.width
+    return lambda: os.get_terminal_size(descriptor).columns
