@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
-from blendin_local.views.answer import AnswerPrinter, footer, styled_step
+from blendin_local.views.answer import footer, styled_step
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, visible
