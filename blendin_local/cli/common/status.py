@@ -22,7 +22,8 @@ from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress
-    from blendin_local.decode.role_context import PromptReading
+    from blendin_local.core.percent import percent
+from blendin_local.decode.role_context import PromptReading
 
 DELAY_S = 0.3  # what takes less is not shown
 FIRST_DELAY_S = 0.1  # of a command, which took a while to start
@@ -147,4 +148,4 @@ def reading_text(reading: PromptReading | None) -> str:
     if reading is None:
         return "waiting for the first word"
     share = reading.n_read / reading.n_prompt
-    return f"the {reading.role} reads {reading.n_prompt:,} tokens: {share:.0%}".replace("%", " %")
+    return f"the {reading.role} reads {reading.n_prompt:,} tokens: {percent(share, 0)}"
