@@ -18,11 +18,11 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from blendin_local.cli.common.keyboard import quiet_keyboard
+from blendin_local.core.percent import percent
 from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress
-    from blendin_local.core.percent import percent
 from blendin_local.decode.role_context import PromptReading
 
 DELAY_S = 0.3  # what takes less is not shown
