@@ -23,7 +23,7 @@ from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress
-from blendin_local.decode.role_context import PromptReading
+    from blendin_local.decode.role_context import PromptReading
 
 DELAY_S = 0.3  # what takes less is not shown
 FIRST_DELAY_S = 0.1  # of a command, which took a while to start
