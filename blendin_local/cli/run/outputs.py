@@ -74,9 +74,10 @@ class Screen:
     def finish(self, completion: Completion) -> None:
         """End the line and sum up."""
         self._printer.finish()
-        self._err.print(footer(completion))
+        on_screen = self._err.is_terminal
+        self._err.print(footer(completion, self._err.width if on_screen else 0), soft_wrap=not on_screen)
         for notice in completion.notices:
-            self._err.print(label(f"note: {notice}"), style="footer")
+            self._err.print(label(f"note: {notice}"), style="footer", soft_wrap=not on_screen)
 
 
 class JsonObject:
