@@ -182,7 +182,10 @@ def test_a_notebook_shows_marks_and_candidates():
     shown = fragment(base_step(0, b"Well"), asked_step(1), asked_step(2, b" I", "kept"))
     plain, changed, kept = shown.findall("./div/span")
 
-    assert [span.text for span in (plain, changed, kept)] == ["Well", " Sure", " I"]
+    assert [span.text for span in (plain, changed, kept)] == ["Well", "Sure", "I"]
+    assert (
+        "".join(shown.find("div").itertext()).split("\n")[0].strip() == "Well Sure I"
+    )  # spaces are not marked
     assert (plain.get("style"), changed.get("style")[:17], kept.get("style")[:26]) == (
         "",
         "font-weight: bold",
