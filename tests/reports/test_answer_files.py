@@ -142,7 +142,7 @@ const use = () => {
   mouse(spans[3]); mouse(spans[3]); note();
   document.body.dataset.seen = JSON.stringify(seen);
 };
-const begin = () => document.hasFocus() ? use() : setTimeout(begin, 20);  // a window without focus tells of none
+const begin = () => document.hasFocus() ? use() : setTimeout(begin, 20);  // else no focus is told
 begin();
 </script>"""
 
