@@ -72,7 +72,7 @@ def test_a_dumb_terminal_of_forty_columns_is_measured(open_screen):
     screen.send("hello\r")
     screen.wait_for("lower threshold")
     screen.send("/why\r")
-    screen.wait_for("·I     21 %")
+    screen.wait_for("·I    21 %")
     assert "_kept_ though the guide was asked\n" in screen.text()
     assert "[changed] by the guide\n" in screen.text()
 
