@@ -12,7 +12,7 @@ import pyte
 
 from tests.paths import ROOT
 
-WAIT_S = 10
+WAIT_S = 30
 CHAT = (sys.executable, "-m", "tests.scripted_pairs")
 SHELL = ("bash", "--norc", "--noprofile", "-i")
 
@@ -40,6 +40,10 @@ class Screen:
         )
         self._screen.write_process_input = self.child.send  # answers questions for the cursor's place
         self.wait_for(ready)
+
+    def resize(self, columns):
+        self._screen.resize(columns=columns)
+        self.child.setwinsize(self._screen.lines, columns)
 
     def send(self, text):
         self.child.send(text)

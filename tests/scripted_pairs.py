@@ -5,6 +5,7 @@ Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,13 +14,37 @@ from typing import Any
 
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.common.keyboard import quiet_keyboard
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
+
+MARKDOWN = """\
+# How a plant makes **sugar**
+
+Photosynthesis turns *light*, water and `CO2` into sugar and oxygen, and it feeds nearly \
+everything that lives:
+
+- **Light reactions:** water is split in the thylakoid membranes, which takes \
+a good deal of energy
+- *The Calvin cycle* makes sugar
+
+```python
+sugar = calvin_cycle(light_reactions(water=6, photons=48), carbon_dioxide=6)
+```
+
+| Stage | Where |
+|---|---|
+| light | thylakoid |
+
+光合作用是植物利用阳光把二氧化碳和水变成糖和氧气的过程，\
+它养活了地球上几乎所有的生物。 The 👨\u200d👩\u200d👧 thanks <img src="x"> it.
+"""
 
 
 @dataclass
@@ -43,6 +68,10 @@ class ScriptedStream:
             time.sleep(self.pause_s)
         made = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
         self._completion = replace(made, signature=self.signature)
+
+    @property
+    def reading(self) -> PromptReading | None:
+        return None
 
     @property
     def completion(self) -> Completion:
@@ -91,6 +120,9 @@ class ScriptedPair:
         )
         steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
         steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
+        if question == "markdown":
+            parts = re.findall(r" ?\w{1,6}|\s|[^\w\s]+", MARKDOWN)
+            steps = [(base_step if i % 3 else asked_step)(i, part.encode()) for i, part in enumerate(parts)]
         start = start_steps(answer_start)
         n = len(start)
         steps = [*start, *([base_step(n, b" then")] if start else steps)]
@@ -137,5 +169,6 @@ if __name__ == "__main__":
         message=" ".join(sys.argv[1:]),
         opener=ScriptedOpener(scripted),
     )
-    chat(scripted, start, consoles.out, consoles.err)
+    with quiet_keyboard(lines=consoles.err.is_dumb_terminal):
+        chat(scripted, start, consoles.out, consoles.err)
     consoles.err.print("left")

@@ -15,10 +15,12 @@ from rich.text import Text
 from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import dress_consoles
+from blendin_local.cli.common.status import status_line
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
-from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
+from blendin_local.views.answer import counted, error_line, footer, is_excessive
+from blendin_local.views.answer_printer import AnswerPrinter
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -113,6 +115,11 @@ class Chat:
                 break
         return answers
 
+    def printer(self, console: Console) -> AnswerPrinter:
+        """What shows an answer as the settings want it, the first time and again."""
+        settings = self.history.settings
+        return AnswerPrinter(console, settings.view, markdown=not settings.terminal.plain)
+
     def dress(self) -> None:
         """Give the consoles the theme and the marks that are set."""
         dress_consoles(self.out, self.err, self.history.settings.terminal)
@@ -123,17 +130,20 @@ class Chat:
 
     def _answer(self, question: str, settings: ChatSettings, start: Sequence[Step] = ()) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
-        printer = AnswerPrinter(self.out, settings.view)
+        printer = self.printer(self.out)
         texts: list[str] = []
-        with stop_on_interrupt() as interrupt:
+        with status_line(self.err) as status, stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested, start)
+            status.show_reading(lambda: stream.reading)
             try:
                 for step, text in stream.shown():
+                    status.clear()
                     texts.append(text)
                     printer.feed(step, text)
             except KeyboardInterrupt:  # the second Ctrl-C: the pair gets no time to finish
                 return Turn(question, "".join(texts)), dropped
             finally:
+                status.clear()
                 printer.finish()
                 self.stopped = interrupt.requested
             return Turn(question, stream.completion.text, stream.completion), dropped
