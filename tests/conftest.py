@@ -12,7 +12,12 @@ from tests.faults.ledger import Ledger
 from tests.paths import VOCABS
 from tests.toys import KINDS, make_toy
 
-pytest_plugins = ["tests.fixtures.packages", "tests.fixtures.manage", "tests.fixtures.home"]
+pytest_plugins = [
+    "tests.fixtures.packages",
+    "tests.fixtures.manage",
+    "tests.fixtures.home",
+    "tests.fixtures.screens",
+]
 
 FAMILIES = ("llama-bpe", "qwen2", "llama-spm", "gpt-2", "phi-3")
 DEMO = ("demo_base", "demo_guide")

@@ -12,7 +12,7 @@ import pyte
 
 from tests.paths import ROOT
 
-WAIT_S = 10
+WAIT_S = 30
 CHAT = (sys.executable, "-m", "tests.scripted_pairs")
 SHELL = ("bash", "--norc", "--noprofile", "-i")
 

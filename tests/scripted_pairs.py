@@ -13,10 +13,12 @@ from typing import Any
 
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.common.keyboard import quiet_keyboard
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
@@ -43,6 +45,10 @@ class ScriptedStream:
             time.sleep(self.pause_s)
         made = completion(*said, stopped_by=stopped_by)  # type: ignore[arg-type]
         self._completion = replace(made, signature=self.signature)
+
+    @property
+    def reading(self) -> PromptReading | None:
+        return None
 
     @property
     def completion(self) -> Completion:
@@ -137,5 +143,6 @@ if __name__ == "__main__":
         message=" ".join(sys.argv[1:]),
         opener=ScriptedOpener(scripted),
     )
-    chat(scripted, start, consoles.out, consoles.err)
+    with quiet_keyboard(lines=consoles.err.is_dumb_terminal):
+        chat(scripted, start, consoles.out, consoles.err)
     consoles.err.print("left")

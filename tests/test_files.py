@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ from blendin_local.files import (
 )
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.evaluation.folder import write_text
+from blendin_local.views.theme import Consoles, make_console
 from tests.answers import asked_step, completion
 from tests.jobs.batches import questions, run, write_rows
 from tests.paths import PACKAGE, SOURCES
@@ -55,15 +57,16 @@ def write_batch(folder):
 
 def write_outputs(folder):
     paths = {name: folder / name for name in ("trace", "html", "svg")}
-    with Outputs.open(OutputOptions(**paths), "why?") as outputs:
-        outputs.begin({"base": "why?"}, SIGNATURE)
+    consoles = Consoles(make_console(io.StringIO()), make_console(io.StringIO()))
+    with Outputs.open(OutputOptions(**paths), "why?", consoles) as outputs:
+        outputs.begin({"base": "why?"}, SIGNATURE, [])
         outputs.step(asked_step(0), " Sure")
         outputs.finish(completion(asked_step(0)))
     return list(paths.values())
 
 
 def write_chat(folder):
-    save(ChatHistory(settings=ChatSettings()), folder / "talk.jsonl")
+    save(ChatHistory(settings=ChatSettings()), folder / "talk.jsonl", lambda _: True)
     return [folder / "talk.jsonl"]
 
 

@@ -79,7 +79,7 @@ def allowed(each):
         case "choice":
             return next(word for word in each.choices if word != each.default)
         case "number":
-            return min(0.25, each.high)
+            return 0.25 if each.low <= 0.25 else each.low + 0.25
         case "count":
             return max(37, each.low)
         case "switch":

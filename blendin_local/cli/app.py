@@ -19,8 +19,11 @@ from blendin_local.cli.batch import command as batch_command
 from blendin_local.cli.bench import command as bench_command
 from blendin_local.cli.chat import command as chat_command
 from blendin_local.cli.check import command as check_command
+from blendin_local.cli.common import shells
 from blendin_local.cli.common.failures import as_error, cannot_write
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.printing import print_data, print_error, print_json
+from blendin_local.cli.common.verb import Verbs, with_examples
 from blendin_local.cli.eval import command as eval_command
 from blendin_local.cli.logs import command as logs_command
 from blendin_local.cli.manage import command as manage_command
@@ -31,6 +34,14 @@ from blendin_local.errors import BlendinError
 from blendin_local.views.streams import STDOUT, close_stdout, forgive_encodings, open_missing
 
 INTERRUPTED = 130
+EXAMPLES = (
+    Example(
+        "Ask the demo pair, downloading it first (351 MB)", 'blendin run "Why is the sky blue?" --pair demo'
+    ),
+    Example("Talk to two models of your own", "blendin chat --base base.gguf --guide guide.gguf"),
+    Example("Find out whether a pair is worth using", "blendin check --pair demo"),
+    Example("See the options of a command, with examples", "blendin run --help"),
+)
 COMMANDS = (
     run_command,
     chat_command,
@@ -56,6 +67,7 @@ def build_app() -> typer.Typer:
     """The application with all its verbs."""
     app = typer.Typer(
         name="blendin",
+        cls=with_examples(Verbs, *EXAMPLES),
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -82,6 +94,8 @@ def main() -> None:
     """Run the command line; every error ends here as one line and an exit code."""
     open_missing()
     forgive_encodings()
+    if shells.ASKED in os.environ:
+        sys.exit(shells.complete(_run_app, os.environ))
     try:
         code = _run_app()
     except KeyboardInterrupt as stop:

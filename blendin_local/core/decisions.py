@@ -36,7 +36,11 @@ class Options(Protocol):
         ...
 
     def distribution(self) -> Distribution:
-        """The distribution to sample from, largest first."""
+        """The distribution to sample from, largest first; a single candidate where nothing is sampled."""
+        ...
+
+    def alternatives(self) -> Distribution:
+        """What a penalty on repetition chooses among, largest first."""
         ...
 
 
@@ -55,11 +59,34 @@ class Mixture:
         """The blend itself."""
         return self.blended
 
+    def alternatives(self) -> Distribution:
+        """The blend itself."""
+        return self.blended
+
 
 def certain(piece: bytes) -> Mixture:
     """No choice, also when sampling."""
     one = {piece: 1.0}
     return Mixture(one, one)
+
+
+@dataclass(frozen=True)
+class TopOf:
+    """A model's likeliest candidate, also when sampling; only a penalty can put another in its place."""
+
+    model: Prediction
+
+    def best(self) -> bytes:
+        """Its top candidate."""
+        return self.model.top
+
+    def distribution(self) -> Distribution:
+        """That candidate alone."""
+        return {self.model.top: 1.0}
+
+    def alternatives(self) -> Distribution:
+        """All candidates of the model."""
+        return self.model.candidates
 
 
 @dataclass(frozen=True)
@@ -94,6 +121,22 @@ class Decision:
         return tuple(
             role for role in ROLES if (prediction := predictions[role]) is not None and prediction.silent
         )
+
+    @property
+    def log_normalizer(self) -> float:
+        """Log Z of the options: log P(s) + log Z is the logit of s (natural logarithms).
+
+        Of one model it is the model's own, so these are its logits. A blend has none; it gets the average
+        (1 - alpha) * log Z_b + alpha * log Z_g, which is a model's own where alpha is 0 or 1.
+        """
+        if self.base is None:
+            assert self.guide is not None, "a decision has at least one prediction"
+            return self.guide.log_normalizer
+        if self.guide is None or not self.alpha:
+            return self.base.log_normalizer
+        if self.alpha == 1:
+            return self.guide.log_normalizer
+        return (1 - self.alpha) * self.base.log_normalizer + self.alpha * self.guide.log_normalizer
 
     def source(self, piece: bytes) -> Source:
         """How `piece` came about, in the words of the step record."""

@@ -8,6 +8,7 @@ Source: eq. 1 and 2 of the paper, for a vocabulary of up to 262,144 entries at e
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -87,7 +88,8 @@ class Prediction:
         peak = logits[peak_id]
         self.table = table
         self._top_k = top_k
-        self._weights = np.exp(logits if abs(peak) < SAFE_LOGIT else logits - peak)
+        self._shift = 0.0 if abs(peak) < SAFE_LOGIT else float(peak)
+        self._weights = np.exp(logits - self._shift if self._shift else logits)
         self._total = float(self._weights.sum())
         if not np.isfinite(self._total):
             raise PairError("the model answered with numbers that are not finite", "the file may be damaged")
@@ -105,6 +107,11 @@ class Prediction:
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate; used if a silent token is likelier."""
         return int(np.where(self.table.speakable, logits, -np.inf).argmax())
+
+    @property
+    def log_normalizer(self) -> float:
+        """Log Z = log sum_j exp(z_j): a candidate's logit is log P + log Z (natural logarithms)."""
+        return math.log(self._total) + self._shift
 
     @cached_property
     def _pooled(self) -> NDArray[np.float32]:
@@ -162,4 +169,8 @@ class Prediction:
 
     def distribution(self) -> Distribution:
         """The candidates to sample from."""
+        return self.candidates
+
+    def alternatives(self) -> Distribution:
+        """The candidates that a penalty chooses among: the same."""
         return self.candidates

@@ -21,7 +21,16 @@ from collections.abc import Callable, Generator, Mapping
 from blendin_local.core.blending import auto_alpha, blend, steer
 from blendin_local.core.bridge import project
 from blendin_local.core.candidates import END, Distribution
-from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, Role, certain
+from blendin_local.core.decisions import (
+    AnswerState,
+    Ask,
+    Decision,
+    MethodSteps,
+    Mixture,
+    Role,
+    TopOf,
+    certain,
+)
 from blendin_local.core.distribution import Prediction
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
@@ -53,12 +62,12 @@ def _is_certain(b: Prediction, settings: BlendSettings) -> bool:
 
 def _own_choice(b: Prediction) -> Decision:
     """The base decides alone: its top candidate, even when sampling."""
-    return Decision(certain(b.top), base=b)
+    return Decision(TopOf(b), base=b)
 
 
 def _kept(b: Prediction, g: Prediction) -> Decision:
     """The guide was asked but the base's top candidate is kept: alpha 0, even when sampling."""
-    return Decision(certain(b.top), base=b, guide=g, alpha=0.0)
+    return Decision(TopOf(b), base=b, guide=g, alpha=0.0)
 
 
 def _accepted(b: Prediction, g: Prediction) -> Decision:

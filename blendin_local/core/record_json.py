@@ -51,6 +51,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
     }
     if step.silent:
         record["silent"] = list(step.silent)
+    if step.instead_of is not None:
+        record["instead_of"] = candidate_to_json(step.instead_of)
     if step.untuned_top is not None:
         record["untuned_top"] = candidate_to_json(step.untuned_top)
     if step.candidates is not None:
@@ -77,6 +79,8 @@ def _side_query_to_json(query: SideQuery) -> dict[str, Any]:
         record["confidence"] = query.confidence
     if query.silent:
         record["silent"] = True
+    if query.log_normalizer is not None:
+        record["log_normalizer"] = query.log_normalizer
     return record
 
 
@@ -186,6 +190,7 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         untuned_top=_candidate(record.get("untuned_top", record.get("anti_top"))),
         further=tuple(_side_query(query) for query in record.get("further", ())),
         silent=tuple(current_role(str(role)) for role in record.get("silent", ())),
+        instead_of=_candidate(record.get("instead_of")),
     )
 
 
@@ -207,7 +212,7 @@ def _side_query(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
         raise ValueError("a side query lacks its likeliest candidate")
-    confidence = record.get("confidence")
+    confidence, log_normalizer = record.get("confidence"), record.get("log_normalizer")
     return SideQuery(
         role=current_role(str(record["role"])),
         after=_bytes(record["after"]),
@@ -215,6 +220,7 @@ def _side_query(record: Mapping[str, Any]) -> SideQuery:
         candidates=_list(record.get("candidates")),
         confidence=None if confidence is None else float(confidence),
         silent=bool(record.get("silent", False)),
+        log_normalizer=None if log_normalizer is None else float(log_normalizer),
     )
 
 

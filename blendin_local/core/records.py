@@ -61,6 +61,7 @@ class SideQuery:
         candidates: All of its candidates, largest first; None unless requested.
         confidence: Its top-1 probability at the temperature fitted for it, where there is one.
         silent: Whether it made no suggestion: most of its probability was on tokens without bytes.
+        log_normalizer: log Z of its softmax, where a repeat penalty needed its logits.
     """
 
     role: str
@@ -69,6 +70,7 @@ class SideQuery:
     candidates: tuple[Candidate, ...] | None = None
     confidence: float | None = None
     silent: bool = False
+    log_normalizer: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Step:
         untuned_top: The third model's likeliest candidate, None if it was not asked.
         silent: The roles that were asked and made no suggestion: most of their weight was on tokens without
             bytes.
+        instead_of: The candidate that would have been picked without penalties on repetition, with its
+            probability before them; None if it is the one that was.
     """
 
     i: int
@@ -101,6 +105,7 @@ class Step:
     further: tuple[SideQuery, ...] = ()
     untuned_top: Candidate | None = None
     silent: tuple[str, ...] = ()
+    instead_of: Candidate | None = None
 
     @property
     def text(self) -> str:
@@ -228,7 +233,8 @@ class Completion:
     def n_start(self) -> int:
         """How many leading steps it was begun with: given text, or steps of an earlier answer."""
         start = self.signature.get("answer_start")
-        return int(start["steps"]) if start else 0
+        n = start.get("steps") if isinstance(start, Mapping) else 0  # a file may hold anything
+        return min(n, len(self.steps)) if isinstance(n, int) and n > 0 else 0
 
     @property
     def blend(self) -> BlendSummary:

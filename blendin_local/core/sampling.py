@@ -1,15 +1,20 @@
 """Picking one candidate: the largest, or one drawn with a seed.
 
-Here: the filters in llama.cpp's order (top-k, top-p, min-p, temperature), each on a distribution.
-Not here: the distributions themselves.
+Here: `pick`, and its parts in llama.cpp's order: penalties, top-k, top-p, min-p, temperature.
+Not here: the distributions themselves, the formulas of the penalties (`core.penalties`).
 Source: the usual definitions; top-p after Holtzman et al. 2020, min-p after Nguyen et al. 2024.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from blendin_local.core.candidates import Distribution
+from blendin_local.core.decisions import Decision, Mixture, Options, certain
+from blendin_local.core.penalties import History, penalize, repetition_of
+from blendin_local.core.records import Candidate
 from blendin_local.settings import SamplingSettings
 
 
@@ -55,13 +60,70 @@ def keep_min_p(options: Distribution, share: float) -> Distribution:
     return {piece: p for piece, p in options.items() if p >= floor}
 
 
-def sample(options: Distribution, settings: SamplingSettings, rng: np.random.Generator) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A candidate, and the one that would have been picked without penalties if that is another."""
+
+    piece: bytes
+    instead_of: Candidate | None = None
+
+
+def pick(
+    decision: Decision, settings: SamplingSettings, rng: np.random.Generator, history: History
+) -> Picked:
+    """The next candidate: the largest at temperature 0, else one drawn.
+
+    A penalty on repetition acts after the method has decided whom to ask and what to blend. Where the method
+    leaves no choice but the base's top candidate, the base's largest after the penalty is taken.
+
+    Args:
+        decision: What to pick from.
+        settings: How.
+        rng: One number is drawn from it unless the temperature is 0.
+        history: What was said so far; read only where a penalty is on.
+    """
+    draw = rng.random() if settings.temperature else 0.0
+    plain = _pick_from(decision.options, settings, draw)
+    if not settings.penalizes:
+        return Picked(plain)
+    options = penalized(decision, settings, history)
+    piece = plain if options is decision.options else _pick_from(options, settings, draw)
+    return Picked(piece, None if piece == plain else _listed(plain, decision.options))
+
+
+def _pick_from(options: Options, settings: SamplingSettings, draw: float) -> bytes:
+    return sample(options.distribution(), settings, draw) if settings.temperature else options.best()
+
+
+def _listed(piece: bytes, options: Options) -> Candidate:
+    return Candidate(piece, options.alternatives().get(piece, 0.0))
+
+
+def penalized(decision: Decision, settings: SamplingSettings, history: History) -> Options:
+    """The options of a decision after the penalties; its own where no penalty changes what is picked.
+
+    Penalties only lower logits. A greedy choice that none concerns stays, and the list of candidates, which
+    sure steps do not need, is not made.
+    """
+    options = decision.options
+    counts, lengths = repetition_of(history, settings)
+    fixed = settings.temperature == 0 or len(options.distribution()) == 1
+    concerned = [options.best()] if fixed else options.alternatives()
+    if not any(piece in counts or piece in lengths for piece in concerned):
+        return options
+    log_normalizer = decision.log_normalizer if settings.repeat_penalty != 1 else 0.0  # else it cancels out
+    spread = penalize(options.alternatives(), log_normalizer, counts, lengths, settings)
+    mixture = Mixture(spread, decision.base.candidates if decision.base else {})
+    return certain(mixture.best()) if len(options.distribution()) == 1 else mixture
+
+
+def sample(options: Distribution, settings: SamplingSettings, draw: float) -> bytes:
     """Draw s with probability P(s)^(1/T) / sum_t P(t)^(1/T) among the options that the filters keep.
 
     Args:
         options: P, probabilities above 0 by byte string, largest first, not empty; they need not sum to 1.
         settings: The filters and the temperature T > 0.
-        rng: One number is drawn from it.
+        draw: A random number, uniform in [0, 1).
 
     Returns:
         The drawn byte string; empty for END.
@@ -74,5 +136,5 @@ def sample(options: Distribution, settings: SamplingSettings, rng: np.random.Gen
     with np.errstate(over="ignore"):  # near T = 0 all but the largest come to exp(-inf) = 0
         weights = np.exp((logprobs - logprobs.max()) / settings.temperature)
     cumulative = weights.cumsum()
-    index = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    index = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
     return list(kept)[min(index, len(kept) - 1)]

@@ -1,8 +1,8 @@
-"""Text rules of a prompt and an answer: whole characters, stop strings, endless repetition.
+"""Text rules of a prompt and an answer: whole characters, stop strings.
 
 Here: pure functions on bytes, and `StopStringBuffer`, which releases the part of a growing answer that can no
 longer change.
-Not here: the loop that applies them (`decode.respond`).
+Not here: the loop that applies them (`decode.respond`), endless repetition (`core.loops`).
 Source: design rule "Whole characters".
 """
 
@@ -32,6 +32,12 @@ def split_characters(data: bytes) -> tuple[bytes, bytes]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data)
     return text.encode(), decoder.getstate()[0]
+
+
+def whole_characters(data: bytes) -> bytes:
+    """`data` as valid UTF-8; an unfinished character at its end is U+FFFD too."""
+    whole, unfinished = split_characters(data)
+    return whole + REPLACEMENT if unfinished else whole
 
 
 def require_text(text: str, name: str) -> str:
@@ -85,30 +91,6 @@ def find_stop(text: bytes, start: int, stops: Sequence[bytes]) -> int | None:
     """
     found = [text.find(stop, max(0, start - len(stop) + 1)) for stop in stops]
     return min((at for at in found if at >= 0), default=None)
-
-
-def repeats(text: bytes, *, times: int = 3, min_bytes: int = 240, probe: int = 48) -> bool:
-    """Whether `text` ends in a loop: its last max(min_bytes, times * period) bytes have some period.
-
-    Examples are a long line three times, or 240 bytes of dashes. The lines of ordinary lists and tables
-    differ.
-
-    Args:
-        text: The answer so far; only its last 8192 bytes are searched.
-        times: Minimum number of repetitions.
-        min_bytes: Minimum length of the repeating end.
-        probe: Number of last bytes whose earlier occurrence gives the period.
-    """
-    if len(text) < min_bytes:
-        return False
-    window = text[-8192:]
-    earlier = window.rfind(window[-probe:], 0, len(window) - 1)
-    if earlier < 0:
-        return False
-    period = len(window) - probe - earlier
-    length = max(min_bytes, times * period)
-    tail = window[-length:]
-    return len(tail) == length and tail[period:] == tail[:-period]
 
 
 class StopStringBuffer:

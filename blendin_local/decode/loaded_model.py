@@ -8,15 +8,16 @@ Not here: conversations (`decode.role_context`), which role asks what (`decode.r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
 from blendin_local.engine.batch import n_outputs
+from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
@@ -60,6 +61,26 @@ def chat_template_text(
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """A file that is being read.
+
+    Attributes:
+        stage: `trial` while a file that is not known yet is loaded in a child process, else `load`.
+        role: What the model is for.
+        path: The file.
+        n_bytes: Its size.
+    """
+
+    stage: Literal["trial", "load"]
+    role: Role
+    path: Path
+    n_bytes: int
+
+
+OnLoad = Callable[[LoadProgress], None]
+
+
 class LoadedModel:
     """One loaded model with one context. Close it when done.
 
@@ -101,6 +122,7 @@ class LoadedModel:
         trial_cache: TrialCache,
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
+        on_load: OnLoad = lambda _: None,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -109,6 +131,7 @@ class LoadedModel:
             trial_cache: Which files have been loaded well before; others are loaded in a child process first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
+            on_load: Called before each file is read, also for its trial.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
@@ -119,8 +142,13 @@ class LoadedModel:
             for role, (path, settings) in files.items()
         ]
         require_memory(needs, available_memory())
+        progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
+        of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
         require_loadable(
-            [(headers[role], settings) for role, (_, settings) in files.items()], trial_cache, should_stop
+            [(headers[role], settings) for role, (_, settings) in files.items()],
+            trial_cache,
+            should_stop,
+            on_trial=lambda header: on_load(of_trial[header.path]),
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are
@@ -128,6 +156,7 @@ class LoadedModel:
         governor = ThreadGovernor(usable_threads())
         try:
             for role, (_, settings) in files.items():
+                on_load(progress[role])
                 models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
         except BaseException:
             for loaded in models.values():
@@ -162,7 +191,7 @@ class LoadedModel:
 
     def notices(self, role: Role) -> tuple[str, ...]:
         """Sentences about this model that the user should know."""
-        found = []
+        found = [ignored_layers(self.settings.n_gpu_layers)]
         if self.context.rewinder.notice:
             kind = self.model.memory_kind.value
             found.append(f"the {role}'s memory is {kind}: {self.context.rewinder.notice}")
@@ -171,7 +200,7 @@ class LoadedModel:
                 f"the {role} was trained on {self.model.n_ctx_train} tokens, less than its context of "
                 f"{self.context.ctx_size}"
             )
-        return tuple(found)
+        return tuple(filter(None, found))
 
     def describe(self) -> str:
         """One line for a reader."""
@@ -196,6 +225,20 @@ class LoadedModel:
         """Free the context, then the weights."""
         self.context.close()
         self.model.close()
+
+
+def load_models(
+    files: Mapping[Role, tuple[Path, ModelSettings]],
+    trial_cache: TrialCache,
+    should_stop: Callable[[], bool],
+    n_parallel: int,
+    on_load: OnLoad,
+) -> dict[Role, LoadedModel]:
+    """`LoadedModel.load_all`; a KeyboardInterrupt says what was stopped."""
+    try:
+        return LoadedModel.load_all(files, trial_cache, should_stop, n_parallel, on_load)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop
 
 
 def _require_usable(header: Header) -> Header:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.methods import Role
+from blendin_local.core.penalties import History, last
 from blendin_local.core.prompts import Conversation
 from blendin_local.core.records import Step
 from blendin_local.core.text import split_characters
@@ -73,11 +74,40 @@ class PreparedRequest:
     load_ms: float = 0.0
     answer_start: tuple[Step, ...] = ()
 
-    def start(self) -> AnswerGenerator:
-        """A new `respond` generator with its trace; it owns no model."""
+    def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
+        """A new `respond` generator with its trace; it owns no model.
+
+        Args:
+            role_contexts: Those that `start_request` started.
+        """
         blend, sampling, answer = self.settings.blend, self.settings.sampling, self.settings.answer
-        running = respond(blend, sampling, answer, start=self.answer_start)
+        running = respond(
+            blend,
+            sampling,
+            answer,
+            start=self.answer_start,
+            prompt=self._penalized_prompt(role_contexts),
+        )
         return with_trace(running, TracePolicy.of(blend, sampling, answer))
+
+    def _penalized_prompt(self, role_contexts: RoleContexts) -> History:
+        """The last tokens before the answer, as many as a penalty can look at; the base's if there is a base.
+
+        A text that the answer is given to begin with is tokenized like the prompt.
+        """
+        sampling = self.settings.sampling
+        if not sampling.penalizes:
+            return ()
+        role_context = role_contexts["base" if "base" in self.prompts else "guide"]
+        given = b"".join(step.bytes for step in self.answer_start if step.source == "given")
+        return last(role_context.prompt_pieces(given.decode()), sampling.longest_window)
+
+    def signed(self, role_contexts: RoleContexts) -> Mapping[str, Any]:
+        """The signature, with the prompt's tokens if the answer is to be replayed with penalties on them."""
+        prompt = self._penalized_prompt(role_contexts) if self.settings.answer.evidence else ()
+        if not prompt:
+            return self.signature
+        return {**self.signature, "prompt_tokens": [None if s is None else list(s) for s in prompt]}
 
 
 def start_request(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from blendin_local.core.answer_start import n_given, proposer_of, state_after
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.decisions import Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.loops import loops
 from blendin_local.core.methods import METHODS, Method
+from blendin_local.core.penalties import History
 from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
-from blendin_local.core.sampling import sample
-from blendin_local.core.text import REPLACEMENT, continues, find_stop, repeats, split_characters
+from blendin_local.core.sampling import Picked, pick
+from blendin_local.core.text import continues, find_stop, split_characters, whole_characters
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
 
@@ -58,6 +61,7 @@ def respond(
     *,
     method: Method | None = None,
     start: Sequence[Step] = (),
+    prompt: History = (),
 ) -> AnswerGenerator:
     """Make one answer.
 
@@ -67,6 +71,7 @@ def respond(
         limits: When to end.
         method: The rule, where it is another than the one that the settings name.
         start: The steps that the answer begins with (`core.answer_start`); they are yielded first.
+        prompt: The bytes of the tokens of the prompt and of a given start, for penalties on repetition.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
@@ -75,20 +80,24 @@ def respond(
     rng = np.random.default_rng(sampling.seed)
     stops = [stop.encode() for stop in limits.stop]
     rng.random(len(start))  # what the steps of the start have drawn
+    history = [*prompt, *(step.bytes for step in start if step.source != "given")]
     text, state = (yield from repeat(start)), state_after(start)
-    for i in range(len(start), limits.max_tokens + n_given(start)):
+    limit = None if limits.max_tokens is None else limits.max_tokens + n_given(start)
+    for i in count(len(start)) if limit is None else range(len(start), limit):
         decision = yield from consult(rule(blend, state), text)
-        piece = pick(decision, sampling, rng)
-        if piece == END:
-            end = describe(i, END, piece, decision, limits.top_logprobs)
+        picked = pick(decision, sampling, rng, history)
+        if picked.piece == END:
+            end = describe(i, END, picked, decision, limits.top_logprobs)
             return Ending(text, "guide_end" if decision.proposer(END) == "guide" else "base_end", end)
-        whole = yield from finish_characters(decision.proposer(piece), text, piece)
+        pieces = yield from finish_characters(decision.proposer(picked.piece), text, picked.piece)
+        whole = whole_characters(b"".join(pieces))
         searched, text, state = len(text), text + whole, state.after(decision)
-        yield describe(i, whole, piece, decision, limits.top_logprobs)
+        history += pieces
+        yield describe(i, whole, picked, decision, limits.top_logprobs)
         cut = find_stop(text, searched, stops)
         if cut is not None:
             return Ending(text[:cut], "stop_string")
-        if limits.loop_guard and repeats(text):
+        if limits.loop_guard and loops(text):
             return Ending(text, "repetition")
     return Ending(text, "max_tokens")
 
@@ -97,7 +106,9 @@ def repeat(start: Sequence[Step]) -> Generator[Exchange, Prediction | None, byte
     """Yield the steps that an answer begins with, whole characters each, and return their text."""
     text = b""
     for i, step in enumerate(start):
-        whole = yield from finish_characters(proposer_of(step), text, step.bytes)
+        whole = whole_characters(
+            b"".join((yield from finish_characters(proposer_of(step), text, step.bytes)))
+        )
         text += whole
         yield replace(step, i=i, bytes=whole)
     return text
@@ -122,43 +133,40 @@ def consult(method: MethodSteps, text: bytes) -> Generator[Exchange, Prediction 
         return decision
 
 
-def pick(decision: Decision, sampling: SamplingSettings, rng: np.random.Generator) -> bytes:
-    """The next candidate: the largest at temperature 0, else one drawn."""
-    if sampling.temperature == 0:
-        return decision.options.best()
-    return sample(decision.options.distribution(), sampling, rng)
-
-
-def finish_characters(role: Role, text: bytes, piece: bytes) -> Generator[Exchange, Prediction | None, bytes]:
+def finish_characters(
+    role: Role, text: bytes, piece: bytes
+) -> Generator[Exchange, Prediction | None, list[bytes]]:
     """Complete a candidate that ends inside a character, greedily, by the model that proposed it.
 
     Returns:
-        Valid UTF-8, not empty: bytes that can never become a character are U+FFFD.
+        The candidate, and the tokens that complete it.
     """
-    whole, unfinished = split_characters(piece)
+    pieces = [piece]
+    _, unfinished = split_characters(piece)
     for _ in range(4):  # a character has at most four bytes; a model that never closes one is cut off
         if not unfinished:
             break
-        prediction = yield from ask(role, text + piece)
+        prediction = yield from ask(role, text + b"".join(pieces))
         if prediction.silent or not continues(unfinished, prediction.top):
             break
-        piece += prediction.top
-        whole, unfinished = split_characters(piece)
-    return whole + REPLACEMENT if unfinished else whole
+        pieces.append(prediction.top)
+        _, unfinished = split_characters(b"".join(pieces))
+    return pieces
 
 
-def describe(i: int, whole: bytes, piece: bytes, decision: Decision, top_logprobs: int) -> Step:
-    """The record of a decision: `piece` won, and `whole` is what it added."""
+def describe(i: int, whole: bytes, picked: Picked, decision: Decision, top_logprobs: int) -> Step:
+    """The record of a decision: `picked` won, and `whole` is what it added."""
     return Step(
         i=i,
         bytes=whole,
-        source=decision.source(piece),
+        source=decision.source(picked.piece),
         alpha=decision.alpha,
         base_top=_top(decision.base),
         guide_top=_top(decision.guide),
         untuned_top=_top(decision.untuned),
         candidates=_lists(decision, top_logprobs) if top_logprobs else None,
         silent=decision.silent,
+        instead_of=picked.instead_of,
     )
 
 

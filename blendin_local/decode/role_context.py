@@ -1,6 +1,6 @@
 """One role in one conversation: its model's sequence, kept in sync with the prompt and the answer.
 
-Here: `RoleContext`. It tokenizes a prompt once, extends it as the conversation grows, makes predictions,
+Here: `RoleContext`; it tokenizes a prompt once, extends it as the conversation grows, makes predictions,
 and keeps the tokens that the role itself proposed.
 Not here: the order of questions (`decode.respond`, `decode.driver`).
 Source: the design's rule "Contexts".
@@ -9,6 +9,7 @@ Source: the design's rule "Contexts".
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -16,10 +17,26 @@ from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.methods import Role
 from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
 from blendin_local.engine.context import Context
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
+
+
+@dataclass(frozen=True, slots=True)
+class PromptReading:
+    """How far a model has read its prompt.
+
+    Attributes:
+        role: Which model.
+        n_read: Tokens of the prompt that are in its context.
+        n_prompt: All tokens of the prompt.
+    """
+
+    role: Role
+    n_read: int
+    n_prompt: int
 
 
 class RoleContext:
@@ -32,12 +49,14 @@ class RoleContext:
 
     Attributes:
         prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
+        is_reading: Whether it is evaluating tokens of the prompt now; another thread may look.
     """
 
     def __init__(self, context: Context, sequence: TokenSequence, table: TokenTable) -> None:
         self.context = context
         self.sequence = sequence
         self.prompt_s = 0.0
+        self.is_reading = False
         self._table = table
         self._top_k = 1
         self._prompt: tuple[Span, ...] = ()
@@ -131,6 +150,16 @@ class RoleContext:
         positions = control_positions(self.context.model.vocabulary.controls, prompt)
         return not any(start <= position < end for position, _ in positions)
 
+    def prompt_pieces(self, following: str = "") -> list[bytes | None]:
+        """The bytes of every token of the prompt and of a text that follows it.
+
+        END stands for an end of generation, None for a silent token.
+        """
+        ids, table = self.sequence.ids[: self.sequence.n_prompt], self._table
+        if following:
+            ids = [*ids, *self.context.model.vocabulary.tokenize_following(following)]
+        return [table.pieces[i] if table.speakable[i] else None for i in ids]
+
     def held_chars(self, prompt: Sequence[Span]) -> int:
         """How many characters of a prompt the latest prompt and its answer have in common with it."""
         prompt = joined(prompt)
@@ -151,7 +180,11 @@ class RoleContext:
         self._sync(text)
         reads_prompt = self.reads_prompt
         started = perf_counter()
-        [logits] = self.context.predict([self.sequence], should_stop)
+        self.is_reading = reads_prompt
+        try:
+            [logits] = self.context.predict([self.sequence], should_stop)
+        finally:
+            self.is_reading = False
         if reads_prompt:
             self.prompt_s += perf_counter() - started
         return self.receive(logits)

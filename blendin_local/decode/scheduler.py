@@ -102,7 +102,7 @@ class ActiveRequest(Generic[Item]):
         self.error: BlendinError | None = None
         self._events = events
         self._stats = GenerationStats(request, self.role_contexts)
-        self._generation = Generation(request.start(), self.role_contexts)
+        self._generation = Generation(request.start(self.role_contexts), self.role_contexts)
         for step in self._generation.start:
             self._stats.note(step)
 

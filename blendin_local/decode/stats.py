@@ -74,7 +74,7 @@ class GenerationStats:
             end=ending.end,
             usage=_usage(measured),
             timings=self._timings(measured),
-            signature=self._request.signature,
+            signature=self._request.signed(self._role_contexts),
             notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
         )
 

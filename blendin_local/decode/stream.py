@@ -19,6 +19,7 @@ from blendin_local.decode.driver import drive
 from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.respond import Ending
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.decode.stats import GenerationStats
 
 Item = TypeVar("Item")
@@ -60,7 +61,6 @@ class AnswerStream:
         executor: Executor | None = None,
     ) -> None:
         self.settings = request.settings
-        self.signature = request.signature
         self.n_start = len(request.answer_start)
         self._request = request
         self._slot = slot
@@ -72,6 +72,7 @@ class AnswerStream:
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
+        self.signature = request.signed(slot)
 
     def _acquire(self) -> Lease:
         lease = self._lock.acquire()
@@ -145,6 +146,20 @@ class AnswerStream:
             raise RuntimeError("the answer has not begun: iterate over the stream first")
         return self._stats.so_far()
 
+    @property
+    def reading(self) -> PromptReading | None:
+        """How far the model is that is reading its prompt now; None while none is.
+
+        A base reads its prompt before the first step, a guide when it is asked for the first time. Another
+        thread may look, to show it.
+        """
+        for role in self._request.prompts:
+            context = self._slot[role]
+            n_prompt = context.sequence.n_prompt
+            if context.is_reading:
+                return PromptReading(role, min(context.sequence.n_valid, n_prompt), n_prompt)
+        return None
+
     def close(self) -> None:
         """Give up the answer, so that another thread may ask; calling it twice is harmless."""
         self._lease = None
@@ -197,7 +212,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> Generator[Step, None, Completion]:
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    running = drive(request.start(), role_contexts, should_stop)
+    running = drive(request.start(role_contexts), role_contexts, should_stop)
     while True:
         try:
             step = next(running)

@@ -27,10 +27,12 @@ class TracePolicy:
     Attributes:
         lists: Where all candidates are kept: nowhere, at steps that asked the guide, or at every step.
         temperatures: By role, the temperature at which its confidence is kept beside the lists.
+        normalizers: Whether each model's log Z is kept beside the lists.
     """
 
     lists: Lists = "no"
     temperatures: Mapping[Role, float] = field(default_factory=dict)
+    normalizers: bool = False
 
     @classmethod
     def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
@@ -39,7 +41,9 @@ class TracePolicy:
             return cls()
         fitted: dict[Role, float | None] = {"base": blend.base_temperature, "guide": blend.guide_temperature}
         temperatures = {role: value for role, value in fitted.items() if value is not None}
-        return cls("every" if sampling.temperature else "asked", temperatures)
+        every = sampling.temperature > 0 or sampling.penalizes
+        normalizers = sampling.penalizes_tokens and sampling.repeat_penalty != 1
+        return cls("every" if every else "asked", temperatures, normalizers)
 
 
 def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
@@ -91,6 +95,11 @@ def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: Tr
         if role in at_start:
             confidence = at_start[role].confidence(temperature)
             further.append(replace(_side_query(role, b"", at_start[role]), confidence=confidence))
+    if policy.normalizers:
+        further += [
+            replace(_side_query(role, b"", prediction), log_normalizer=prediction.log_normalizer)
+            for role, prediction in at_start.items()
+        ]
     blended = step.candidates.blend if step.candidates else None
     lists = CandidateLists(_all(at_start.get("base")), _all(at_start.get("guide")), blended)
     return replace(step, candidates=lists, further=tuple(further))

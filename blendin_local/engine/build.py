@@ -72,9 +72,22 @@ def describe_build() -> Build:
         version=api.__version__,
         library=Path(os.environ.get("LLAMA_CPP_LIB_PATH") or Path(api.__file__).parent / "lib"),
         features=parse_features(api.llama_print_system_info().decode("utf-8", "replace")),
-        gpu_offload=bool(api.llama_supports_gpu_offload()),
+        gpu_offload=can_offload(),
         devices=_devices(api),
     )
+
+
+def can_offload() -> bool:
+    """Whether layers of a model can be computed on a GPU: whether any GPU back-end was compiled in."""
+    return bool(library().api.llama_supports_gpu_offload())
+
+
+def ignored_layers(n_gpu_layers: int | None) -> str:
+    """A sentence for a user who asked for layers on a GPU that this build cannot use; else empty."""
+    if not n_gpu_layers or can_offload():
+        return ""
+    asked = "1 layer" if n_gpu_layers == 1 else f"{n_gpu_layers} layers"
+    return f"llama.cpp was built for the CPU only, so {asked} on the GPU cannot be had (see blendin doctor)"
 
 
 def parse_features(line: str) -> dict[str, dict[str, str]]:

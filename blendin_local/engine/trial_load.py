@@ -50,6 +50,7 @@ def require_loadable(
     should_stop: Callable[[], bool] = lambda: False,
     *,
     what: str = MODEL,
+    on_trial: Callable[[Header], None] = lambda _: None,
 ) -> None:
     """Load files that are not known yet in a child; those that pass are remembered.
 
@@ -58,6 +59,7 @@ def require_loadable(
         trial_cache: Which have passed before.
         should_stop: Polled; ends the child.
         what: `MODEL`, or `VOCABULARY` where no weights will be loaded.
+        on_trial: Called before each file that is loaded in the child.
 
     Raises:
         LoadError: A file ends, hangs or fills the child, or is refused, or its weights give no numbers.
@@ -69,6 +71,7 @@ def require_loadable(
         return
     with closing(BoundedProcess(MODULE, max(_bytes(header) for _, header, _ in unknown))) as child:
         for name, header, settings in unknown:
+            on_trial(header)
             _try(child, header, settings, what, should_stop)
             trial_cache.remember(name, header)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import memory_estimate
+from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
 from blendin_local.engine.machine import available_memory, usable_threads
@@ -29,10 +30,13 @@ MEMORY_SHARE = 0.5  # of the memory that the weights leave free
 
 
 def settle(spec: PairSpec, interaction: Interaction, on_note: Callable[[str], None]) -> ResolvedPair:
-    """Resolve a spec, and note which pair is used if none was named."""
+    """Resolve a spec; note which pair is used if none was named, and GPU layers that are ignored."""
     resolved = resolve_pair(spec, accept=interaction.accept)
     if resolved.is_default:
         on_note(default_pair_note(resolved))
+    layers = {resolved.setup.base_settings.n_gpu_layers, resolved.setup.guide_settings.n_gpu_layers}
+    for notice in filter(None, map(ignored_layers, layers)):
+        on_note(notice)
     return resolved
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from blendin_local.engine.gguf.header import beginning
 from blendin_local.errors import FetchError
 from blendin_local.models import install
 from blendin_local.models.entries import HubSource, ModelEntry
@@ -134,7 +135,8 @@ class _Transfer:
             if chunk.lstrip(HTML_PREFIX_BYTES).startswith(b"<"):
                 raise not_the_hub(self._source)
             raise FetchError(
-                f"{self._file.name} was not downloaded: not a GGUF file (it begins with {chunk[:16]!r})",
+                f"{self._file.name} was not downloaded: not a GGUF file "
+                f"(it begins with {beginning(chunk[:16])})",
                 "try again; no part of it was kept",
             )
         return True

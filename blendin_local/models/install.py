@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from blendin_local.engine.gguf.header import beginning
 from blendin_local.errors import FetchError
 from blendin_local.models.store import Store, hash_file, make_directory
 
@@ -50,7 +51,7 @@ def verify(part: Path, name: str, *, size: int = 0, sha256: str = "", digest: st
     with part.open("rb") as opened:
         head = opened.read(len(MAGIC))
     if head != MAGIC:
-        fault = f"it is not a GGUF file (it begins with {head!r})"
+        fault = f"it is not a GGUF file (it begins with {beginning(head)})"
     elif size and found != size:
         fault = f"it has {found:,} bytes instead of {size:,}"
     elif sha256 and (digest := digest or hash_file(part)) != sha256:

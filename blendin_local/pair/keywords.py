@@ -51,7 +51,16 @@ class SettingKeywords(TypedDict, total=False):
     top_p: float | None
     min_p: float | None
     seed: int | str | None
-    max_tokens: int | None
+    repeat_penalty: float | None
+    repeat_last_n: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    dry_multiplier: float | None
+    dry_base: float | None
+    dry_allowed_length: int | None
+    dry_penalty_last_n: int | None
+    dry_sequence_breaker: str | Sequence[str] | None
+    max_tokens: int | str | None
     stop: str | Sequence[str] | None
     loop_guard: bool | None
     top_logprobs: int | None

@@ -27,7 +27,7 @@ from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
 from blendin_local.decode.inference_thread import InferenceThread
-from blendin_local.decode.loaded_model import LoadedModel
+from blendin_local.decode.loaded_model import LoadedModel, OnLoad, load_models
 from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
@@ -61,6 +61,7 @@ class Pair:
     Args:
         setup: Files and settings.
         should_stop: Polled while weights are read.
+        on_load: Called before each file is read.
 
     Raises:
         LoadError: A file cannot be loaded, or there is too little memory.
@@ -68,12 +69,16 @@ class Pair:
         KeyboardInterrupt: The user stopped it, through `should_stop` or Ctrl-C; nothing stays loaded.
     """
 
-    def __init__(self, setup: PairSetup, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, setup: PairSetup, should_stop: Stop = lambda: False, on_load: OnLoad = lambda _: None
+    ) -> None:
         self.setup = setup
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
-        self._models: dict[Role, LoadedModel] = _load(setup, should_stop)
+        self._models: dict[Role, LoadedModel] = load_models(
+            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+        )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
         self._slots: list[dict[Role, RoleContext]] = [
@@ -368,7 +373,7 @@ class Pair:
 
     def _notices(self, roles: Sequence[Role]) -> tuple[str, ...]:
         of_models = (notice for role in roles for notice in self._models[role].notices(role))
-        return tuple(filter(None, (library().notice, *of_models)))
+        return tuple(dict.fromkeys(filter(None, (library().notice, *of_models))))
 
     def _signature(
         self, prompts: Mapping[Role, Sequence[Span]], settings: GenerationSettings, start: Sequence[Step]
@@ -379,10 +384,3 @@ class Pair:
             "n_parallel": self.setup.n_parallel,
             "n_lanes": self.setup.n_parallel,  # the old name, written for one more release
         }
-
-
-def _load(setup: PairSetup, should_stop: Callable[[], bool]) -> dict[Role, LoadedModel]:
-    try:
-        return LoadedModel.load_all(setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

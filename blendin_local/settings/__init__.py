@@ -1,19 +1,20 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table` (the settings with their defaults) and `settings.setting` (what the
-table states about one setting).
+Here: the public names of `settings.table` and `settings.personal` (the settings with their defaults) and of
+`settings.setting` (what a table states about one setting); intervals (`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.check import CheckSettings
+from blendin_local.settings.interval import require_between, require_count
+from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
     Excluded,
     Setting,
     Surface,
-    require_between,
-    require_count,
     require_types,
     settings_of,
     settings_on,
@@ -26,21 +27,17 @@ from blendin_local.settings.table import (
     DEFAULT_CTX_SIZE,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
+    METHOD_NAMES,
     QUANTIZED,
     UNQUANTIZED,
     AnswerSettings,
     BlendSettings,
     Bridge,
     CalibratedAlpha,
-    CheckSettings,
     FlashAttention,
-    HistorySettings,
     KvType,
-    MarkChoice,
     ModelSettings,
     SamplingSettings,
-    TerminalSettings,
-    ThemeChoice,
 )
 
 __all__ = [
@@ -50,6 +47,7 @@ __all__ = [
     "DEFAULT_CTX_SIZE",
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
+    "METHOD_NAMES",
     "QUANTIZED",
     "SURFACES",
     "SWITCH_WORDS",

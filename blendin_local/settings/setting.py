@@ -1,9 +1,9 @@
 """The description of one setting, and how its values are parsed, written and checked.
 
 Here: `setting`, which declares a field of a settings class; `Setting`, the declaration as every surface reads
-it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation); and
-intervals.
-Not here: the settings themselves (`settings.table`), how each surface offers them.
+it (command line, models.toml, `/set` and `/save` of the chat, rows of a batch, sweeps of an evaluation).
+Not here: the settings themselves (`settings.table`), intervals (`settings.interval`), how each surface offers
+them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
-from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from blendin_local.errors import UsageError
+from blendin_local.settings.interval import HUGE, plain, quoted, require_between, require_count
 
 Kind = Literal["number", "count", "switch", "choice", "name", "texts"]
 Surface = Literal["cli", "toml", "chat", "save", "row", "sweep"]
@@ -26,7 +26,6 @@ Value = TypeVar("Value")
 
 DIGITS = re.compile(r"[+-]?[0-9]{1,100}")
 SWITCH_WORDS: Mapping[str, bool] = {"on": True, "off": False, "true": True, "false": False}
-MAX_QUOTE_CHARS = 40  # characters of a wrong value that are repeated in a message
 _KEY = "blendin_local.setting"
 
 
@@ -46,6 +45,7 @@ class _Declared:
     high: float
     name: str
     words: Mapping[str, Any]
+    known_names: tuple[str, ...]
     flags: tuple[str, ...]
     env: str
     names: Mapping[Surface, str | Excluded]
@@ -61,6 +61,7 @@ def setting(
     high: float = float("inf"),
     name: str = "",
     words: Mapping[str, Any] | None = None,
+    known_names: Sequence[str] = (),
     flags: Sequence[str] = (),
     env: str = "",
     role_flags: bool = False,
@@ -77,6 +78,7 @@ def setting(
         name: What users call it, with hyphens; empty for the field's own name.
         words: Words for values that are no numbers, such as `auto` for None. If several words mean the same
             value, the first is shown.
+        known_names: For a name, those that completion offers. Which ones there are is checked elsewhere.
         flags: More flags of the command line besides `--NAME`.
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
@@ -93,6 +95,7 @@ def setting(
         high,
         name,
         words or {},
+        tuple(known_names),
         tuple(flags),
         env,
         cast("Mapping[Surface, str | Excluded]", names),
@@ -117,6 +120,7 @@ class Setting:
         low: Smallest allowed number.
         high: Largest allowed number.
         words: Words that mean values.
+        known_names: Names that completion offers.
         flags: Its flags on the command line; empty if it has none.
         env: Its environment variable, or empty.
         names: Its name on each surface; `Excluded` where it is not offered.
@@ -134,6 +138,7 @@ class Setting:
     low: float
     high: float
     words: Mapping[str, Any]
+    known_names: tuple[str, ...]
     flags: tuple[str, ...]
     env: str
     names: Mapping[Surface, str | Excluded]
@@ -162,14 +167,21 @@ class Setting:
         return tuple(word for word in self.words if not word.startswith("-"))
 
     @property
+    def all_words(self) -> tuple[str, ...]:
+        """The words that completion offers: `bytes` or `prefix`, `on` or `off`, `auto` for a number."""
+        switch = ("on", "off") if self.kind == "switch" else ()
+        return self.choices or self.known_names or switch or self.shown_words
+
+    @property
     def range_text(self) -> str:
         """The interval or the choices in words: `0 to 1`, `at least 1`, `bytes or prefix`."""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         if self.kind not in {"number", "count"}:
             return ""
-        open_end = self.high == float("inf") or self.high >= 2**31 - 1
-        interval = f"at least {self.low:g}" if open_end else f"{self.low:g} to {self.high:g}"
+        interval = f"at least {plain(self.low)}"
+        if self.high < HUGE:
+            interval = f"{plain(self.low)} to {plain(self.high)}"
         return ", or ".join(filter(None, [interval, " or ".join(self.shown_words)]))
 
     @property
@@ -190,11 +202,11 @@ class Setting:
         elif self.kind == "choice":
             self._require_choice(name, value)
         elif not _has_type(self.kind, value):
-            raise UsageError(f"{name} is {_quoted(value)}", f"give {_EXPECTED[self.kind]}")
+            raise UsageError(f"{name} is {quoted(value)}", f"give {_EXPECTED[self.kind]}")
 
     def _require_choice(self, name: str, value: object) -> None:
         if not isinstance(value, str) or value not in self.choices:
-            raise UsageError(f"{name} is {_quoted(value)}", f"choose one of {', '.join(self.choices)}")
+            raise UsageError(f"{name} is {quoted(value)}", f"choose one of {', '.join(self.choices)}")
 
     def parse(self, text: str, name: str = "") -> Any:  # noqa: ANN401 - settings have many types
         """A value from its text, as it is typed on the command line, in a chat or in a sweep.
@@ -221,7 +233,7 @@ class Setting:
 
     def _switch(self, text: str, name: str) -> bool:
         if text not in SWITCH_WORDS:
-            raise UsageError(f"{name} is {_quoted(text)}", "give on or off")
+            raise UsageError(f"{name} is {quoted(text)}", "give on or off")
         return SWITCH_WORDS[text]
 
     def _number(self, text: str, name: str) -> float:
@@ -234,7 +246,7 @@ class Setting:
         except ValueError:
             pass
         allowed = " or ".join(["a whole number" if whole else "a number", *self.shown_words])
-        raise UsageError(f"{name} is {_quoted(text)}", f"give {allowed}")
+        raise UsageError(f"{name} is {quoted(text)}", f"give {allowed}")
 
     def from_file(self, value: object) -> Any:  # noqa: ANN401 - settings have many types
         """A value from models.toml or JSON whose type was checked; words and lists are converted."""
@@ -304,6 +316,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         low=declared.low,
         high=declared.high,
         words=declared.words,
+        known_names=declared.known_names,
         flags=() if isinstance(cli, Excluded) else (cli, *declared.flags),
         env=declared.env,
         names=names,
@@ -358,36 +371,8 @@ def require_types(table: type, values: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is {value!r:.40}")
 
 
-def require_between(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
-    """Raise `UsageError` unless `value` is a number with `low <= value <= high` (`nan` is refused too)."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} is {_quoted(value)}", "give a number")
-    number: Any = value
-    if not low <= number <= high:
-        bounds = f"lie between {low:g} and {high:g}" if high != float("inf") else f"be at least {low:g}"
-        raise UsageError(f"{name} is {_shown(number)}, but must {bounds}")
-
-
-def require_count(name: str, value: Any, low: float, high: float) -> None:  # noqa: ANN401 - unchecked
-    """Raise `UsageError` unless `value` is a whole number between `low` and `high`."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise UsageError(f"{name} is {_quoted(value)}", "give a whole number")
-    require_between(name, value, low, high)
-
-
-def _shown(value: float) -> str:
-    return "a number of more than 30 digits" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
-
-
-def _quoted(value: object) -> str:
-    if isinstance(value, int) and abs(value) > 10**MAX_QUOTE_CHARS:
-        return "a number of more than 30 digits"
-    text = repr(value)
-    return text if len(text) <= MAX_QUOTE_CHARS + 2 else f"{text[:MAX_QUOTE_CHARS]}..."
-
-
 def _split(text: str, name: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"{name} is {_quoted(text)}", "close the quotation mark") from error
+        raise UsageError(f"{name} is {quoted(text)}", "close the quotation mark") from error

@@ -2,7 +2,8 @@
 
 Here: frozen dataclasses whose fields describe a setting completely: name, type, default, interval, help,
 flags, environment variable, and its name on each surface. A new setting is one new field.
-Not here: how a field is declared and read (`settings.setting`), where a value came from (`pair.resolve`).
+Not here: settings about a person, not about an answer (`settings.personal`), how a field is declared and read
+(`settings.setting`), where a value came from (`pair.resolve`).
 Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
 
 A setting has the same name everywhere, unless its field gives another: `--agreement-bonus`,
@@ -14,9 +15,9 @@ a surface does not offer a setting, `Excluded` gives the reason.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from blendin_local.errors import UsageError
 from blendin_local.settings.setting import Excluded, check_settings, setting
@@ -28,19 +29,30 @@ UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
-ThemeChoice = Literal["auto", "light", "dark", "mono"]
-MarkChoice = Literal["auto", "on", "off", "ascii"]
 AUTO_ALPHA = "auto"
 CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
+METHOD_NAMES = (
+    "blendin",
+    "nudging",
+    "nudging-words",
+    "capped",
+    "agreement",
+    "competition",
+    "agreement+competition",
+    "ensemble",
+    "proxy",
+    "base",
+    "guide",
+)
+"""The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
 
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
 _FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
+_NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _LOADED = Excluded("it is fixed while a model is loaded")
-_OF_THE_SCREEN = Excluded("it is about the screen of one person, not about an answer")
-_OF_THE_HISTORY = Excluded("it is about what one person keeps, and is fixed for a command")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
 
@@ -50,8 +62,8 @@ class BlendSettings:
 
     method: str = setting(
         "blendin",
-        "Decoding method: blendin, nudging, nudging-words, capped, agreement, competition, "
-        "agreement+competition, ensemble, proxy, base or guide.",
+        f"Decoding method: {', '.join(METHOD_NAMES[:-1])} or {METHOD_NAMES[-1]}.",
+        known_names=METHOD_NAMES,
         sweep=_NAMED_BY_METHODS,
     )
     threshold: float = setting(
@@ -135,6 +147,10 @@ class BlendSettings:
         return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
+PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
+_penalty = partial(setting, sweep=_NO_PENALTY)
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """How one candidate is picked from the blended distribution."""
@@ -145,6 +161,7 @@ class SamplingSettings:
         low=0,
         high=100,
         name="temp",
+        flags=("--temperature",),
         row="temperature",
         sweep=_GREEDY,
     )
@@ -177,21 +194,83 @@ class SamplingSettings:
         words={"random": None, "-1": None},
         sweep=_GREEDY,
     )
+    repeat_penalty: float = _penalty(
+        1.0,
+        "Divide the logit of what was said lately by this, or multiply if negative; 1 is off.",
+        low=1,
+        high=100,
+    )
+    repeat_last_n: int = _penalty(
+        64, "Last tokens that the repeat, presence and frequency penalties look at; -1 for all.", low=-1
+    )
+    presence_penalty: float = _penalty(
+        0.0, "Subtract this from the logit of what was said lately.", low=0, high=1000
+    )
+    frequency_penalty: float = _penalty(
+        0.0, "Subtract this from the logit for every time that it was said lately.", low=0, high=1000
+    )
+    dry_multiplier: float = _penalty(
+        0.0, "Strength of DRY, which penalizes what would continue a repetition; 0 is off.", low=0, high=1000
+    )
+    dry_base: float = _penalty(1.75, "DRY: growth of the penalty with each repeated token.", low=1, high=100)
+    dry_allowed_length: int = _penalty(2, "DRY: repetitions up to this many tokens are free.", low=1)
+    dry_penalty_last_n: int = _penalty(
+        -1, "DRY: how many of the last tokens it looks at; -1 for all.", low=-1
+    )
+    dry_sequence_breaker: tuple[str, ...] = _penalty(
+        ("\n", ":", '"', "*"),
+        "DRY: a repetition does not reach back over this text (\\n: a line break); can be repeated.",
+        words={"none": ()},
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        typed = self.dry_sequence_breaker  # with escapes, as on llama.cpp's command line
+        breakers = tuple(text.replace(r"\n", "\n").replace(r"\t", "\t") for text in typed)
+        object.__setattr__(self, "dry_sequence_breaker", breakers)
+        if "" in breakers:
+            raise UsageError("a sequence breaker of DRY is empty", "give it a text, or none")
+
+    @property
+    def penalizes_tokens(self) -> bool:
+        """Whether the repeat, presence or frequency penalty is on."""
+        strengths = self.repeat_penalty - 1, self.presence_penalty, self.frequency_penalty
+        return self.repeat_last_n != 0 and any(strengths)
+
+    @property
+    def penalizes_sequences(self) -> bool:
+        """Whether DRY is on."""
+        return self.dry_multiplier > 0 and self.dry_penalty_last_n != 0
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether any penalty on repetition is on."""
+        return self.penalizes_tokens or self.penalizes_sequences
+
+    @property
+    def longest_window(self) -> int:
+        """How many of the last tokens the penalties that are on look at; -1 for all."""
+        tokens = self.repeat_last_n if self.penalizes_tokens else 0
+        sequences = self.dry_penalty_last_n if self.penalizes_sequences else 0
+        return -1 if -1 in {tokens, sequences} else max(tokens, sequences)
+
+    def to_json(self) -> dict[str, Any]:
+        """As records hold it; the penalties only where one is on, as in records of earlier versions."""
+        values = {**asdict(self), "dry_sequence_breaker": list(self.dry_sequence_breaker)}
+        return {k: v for k, v in values.items() if self.penalizes or not k.startswith(PENALTY_FIELDS)}
 
 
 @dataclass(frozen=True)
 class AnswerSettings:
     """When an answer ends, and what is kept of each step."""
 
-    max_tokens: int = setting(
+    max_tokens: int | None = setting(
         512,
-        "Largest number of steps in an answer.",
+        "Largest number of tokens in an answer; -1 or unlimited ends it only where the context is full.",
         low=1,
         high=math.inf,
-        flags=("--n-predict", "-n"),
+        words={"unlimited": None, "-1": None},
+        flags=("--n-predict", "--predict", "-n"),
         sweep=_TASK_LIMITS,
     )
     stop: tuple[str, ...] = setting(
@@ -248,7 +327,7 @@ class ModelSettings:
         low=0,
         high=10_000,
         words={"auto": None, "all": None},
-        flags=("-ngl",),
+        flags=("--gpu-layers", "-ngl"),
         env="BLENDIN_N_GPU_LAYERS",
         role_flags=True,
     )
@@ -284,79 +363,6 @@ class ModelSettings:
             )
 
 
-_screen = partial(setting, save=_OF_THE_SCREEN, row=_OF_THE_SCREEN, sweep=_OF_THE_SCREEN)
-
-
-@dataclass(frozen=True)
-class TerminalSettings:
-    """How a person's terminal shows an answer; `[terminal]` in models.toml."""
-
-    theme: ThemeChoice = _screen(
-        "auto",
-        "Colours for a light or a dark background; mono uses bold and underline only; auto asks the terminal "
-        "for its background.",
-        env="BLENDIN_THEME",
-    )
-    marks: MarkChoice = _screen(
-        "auto",
-        "Mark the guide's part of an answer: auto where a terminal shows bold and underline; on everywhere, "
-        "if need be by brackets and underscores; ascii always by those; off nowhere.",
-        env="BLENDIN_MARKS",
-    )
-    plain: bool = _screen(
-        False, "Show the raw text of answers instead of rendered Markdown.", env="BLENDIN_PLAIN"
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclass(frozen=True)
-class HistorySettings:
-    """What the command line keeps of questions and answers; `[history]` in models.toml."""
-
-    log: bool = setting(
-        True,
-        "Keep the question and the answer in the history, which blendin logs shows.",
-        chat=_OF_THE_HISTORY,
-        save=_OF_THE_HISTORY,
-        row=_OF_THE_HISTORY,
-        sweep=_OF_THE_HISTORY,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
 DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2
-
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
-
-    Attributes:
-        n_prompts: Number of prompts, if the user gives none.
-        max_tokens: Maximum number of steps per answer.
-        excessive_rate: Intervention rate above which guidance tends to hurt.
-        idle_changed_rate: Changed rate at or below which the base alone answers the same.
-        guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone answers the same.
-        guide_wins: Share of differing asked steps at which the guide's choice must win for that.
-        template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
-            prompt; below it the template is hardly the one it was trained with.
-        runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
-            by the guide, from which the report states that the guide never ends its answers.
-        calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
-    """
-
-    n_prompts: int = 20
-    max_tokens: int = 64
-    excessive_rate: float = EXCESSIVE_INTERVENTION_RATE
-    idle_changed_rate: float = 0.02
-    guide_asked_rate: float = 0.6
-    guide_wins: float = 0.9
-    template_p: float = 0.3
-    runaway_share: float = 0.25
-    calibration_gap: float = 0.05

@@ -83,7 +83,10 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
 
 def source_text(step: Step) -> str:
     """Where a step came from, in words."""
-    return "; ".join([SOURCE_TEXTS[step.source], *(f"the {role} made no suggestion" for role in step.silent)])
+    parts = [SOURCE_TEXTS[step.source], *(f"the {role} made no suggestion" for role in step.silent)]
+    if step.instead_of is not None:
+        parts.append(f"a penalty on repetition put it in place of {visible(step.instead_of.bytes)}")
+    return "; ".join(parts)
 
 
 def lists_of(step: Step) -> CandidateLists:
@@ -189,7 +192,7 @@ def candidate_cells(
 def tokens_table(steps: Sequence[Step]) -> Table:
     """Every step of an answer: its text, its source, and each model's first choice.
 
-    Where the guide was not asked, the base's first choice is the step's text: only its probability is shown.
+    Where the base decided alone, its first choice is the step's text, and only its probability is shown.
     """
     table = _plain_table()
     table.add_column("#", justify="right", style="faint", no_wrap=True)
@@ -219,7 +222,8 @@ def _top(candidate: Candidate | None, step: Step) -> Text:
         return Text()
     share = percent(candidate.p, 0).rjust(5)
     top = Text(f"{share} ", style="faint", no_wrap=True, overflow="ellipsis")
-    return top.append_text(styled_bytes(candidate.bytes)) if step.asked else top
+    named = step.asked or step.instead_of is not None
+    return top.append_text(styled_bytes(candidate.bytes)) if named else top
 
 
 def comparison_table(answers: Mapping[str, Completion]) -> RenderableType:

@@ -24,6 +24,7 @@ from blendin_local.jobs.bench.report import (
     ParallelMeasurements,
 )
 from blendin_local.jobs.bench.verdict import doubts
+from blendin_local.views.answer import counted
 
 Cell = str | Text
 CHANGES = {"better": ("faster", "source.changed"), "worse": ("slower", "warning"), "noise": ("", "faint")}
@@ -34,7 +35,7 @@ def bench_view(bench: BenchReport) -> RenderableType:
     machine = bench.machine
     heading = (
         f"{bench.pair} on {machine['cores']} cores ({machine['system']}), "
-        f"{bench.workload.rounds} rounds in {bench.seconds:.0f} s"
+        f"{counted(bench.workload.rounds, 'round')} in {bench.seconds:.0f} s"
     )
     parts: list[RenderableType] = [
         Text(heading, style="heading"),

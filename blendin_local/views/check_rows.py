@@ -15,7 +15,7 @@ from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration, RoleCalibration
 from blendin_local.jobs.check.description import ModelDescription, PairDescription
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.views.answer import STOP_TEXTS
+from blendin_local.views.answer import STOP_TEXTS, counted
 
 Rows = list[tuple[str, str]]
 STOP_LABELS: Mapping[str, str] = {reason: text.noun for reason, text in STOP_TEXTS.items()}
@@ -74,7 +74,7 @@ def answer_rows(answers: AnswerStatistics) -> Rows:
     """What the answers of the pair showed."""
     ended = ", ".join(f"{STOP_LABELS.get(reason, reason)} {n}" for reason, n in answers.ended_by.items())
     return [
-        ("answers", f"{answers.prompts}, {answers.steps:,} steps" + _failed(answers)),
+        ("answers", f"{answers.prompts}, {counted(answers.steps, 'step')}" + _failed(answers)),
         ("asked", rate_text(answers.intervention_rate)),
         ("changed", rate_text(answers.changed_rate)),
         ("ended by", ended),

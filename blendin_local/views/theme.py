@@ -8,12 +8,14 @@ Not here: the colours (`views.palette`), what is shown (`views.answer`).
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -167,8 +169,18 @@ def make_console(
         force_terminal=True if color == "on" else None,
         no_color={"auto": None, "on": False, "off": True}[color],
     )
+    if console.is_dumb_terminal:
+        _measure(console, stream)
     dress(console, theme, marks)
     return console
+
+
+def _measure(console: Console, stream: TextIO) -> None:
+    """Set the size of a dumb terminal, which rich takes to have 80 columns, to what the system says."""
+    with suppress(OSError, ValueError):  # a stream without a file descriptor, or not of a terminal
+        found = os.get_terminal_size(stream.fileno())
+        if found.columns > 0 and "COLUMNS" not in os.environ:
+            console.size = ConsoleDimensions(found.columns, found.lines)
 
 
 def dress(console: Console, theme: ThemeName, marks: MarkChoice) -> None:

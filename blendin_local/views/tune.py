@@ -18,7 +18,7 @@ from blendin_local.views.answer import counted
 
 
 def tune_view(report: TuneReport) -> RenderableType:
-    """Every trial in order, the best marked, and the conclusion."""
+    """Every trial in order, the one to use marked, and the conclusion."""
     asked_on = f"{report.benchmark.title}: {counted(len(report.default.verdicts), 'question')}"
     parts: list[RenderableType] = [Text(f"{asked_on}, {report.benchmark.main_figure}", style="heading")]
     parts += [_table(report), Text(), Text(report.summary)]
@@ -38,19 +38,24 @@ def _table(report: TuneReport) -> Table:
     for name in ("threshold", "alpha", "score (95 %)", "vs default", "vs best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
-        table.add_row(*_cells(report, trial), style="winner" if trial is report.best else "")
+        table.add_row(*_cells(report, trial), style="winner" if _is_advised(report, trial) else "")
     return table
+
+
+def _is_advised(report: TuneReport, trial: Trial) -> bool:
+    """Whether the conclusion says to use this trial's settings, which need not be those that scored best."""
+    return report.finished and trial is report.chosen
 
 
 def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     counts, score = trial.counts, trial.score
-    mark = "▸" if trial is report.best else ""
+    mark = "▸" if _is_advised(report, trial) else ""
     return (
         f"{mark}{trial.blend.threshold:g}",
         str(trial.blend.alpha_name),
         f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
         "" if trial is report.default else interval_text(report.difference(trial, report.default)),
-        "" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
+        "best" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
         percent(counts.intervention_rate),
         percent(counts.changed_rate),
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -47,6 +48,14 @@ def test_the_tables_fit_a_terminal():
         assert word in shown
     assert shown.rstrip().endswith("4 threads are best")
     assert "busy" not in shown
+
+
+@pytest.mark.parametrize(("rounds", "text"), [(1, "1 round in"), (3, "3 rounds in")])
+def test_rounds_are_counted_in_words_that_fit(rounds, text):
+    """One round is no rounds."""
+    bench = whole_bench()
+    bench = replace(bench, workload=replace(bench.workload, rounds=rounds))
+    assert text in drawn(bench_view(bench))
 
 
 def test_a_comparison_names_what_changed():

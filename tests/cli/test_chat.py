@@ -11,7 +11,7 @@ from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.commands import ALIASES, COMMANDS
 from blendin_local.cli.chat.files import load
 from blendin_local.cli.chat.loop import chat, handle_line
-from blendin_local.cli.chat.reader import CommandCompleter, InMemoryHistory, PlainReader, open_history
+from blendin_local.cli.chat.reader import InMemoryHistory, PlainReader, open_history
 from blendin_local.cli.chat.settings import SETTABLE
 from blendin_local.cli.chat.state import ChatPair, ChatSettings, ChatStart
 from blendin_local.cli.common.interrupt import stop_on_interrupt
@@ -412,26 +412,6 @@ def _stopping(stream):
         return stream(*messages, **settings)
 
     return stopped
-
-
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("/sa", ["/save", "/save!"]),
-        ("/s", ["/stats", "/set", "/system", "/show", "/save", "/save!"]),
-        ("/set te", ["temp"]),
-        ("a /s", []),
-    ],
-)
-def test_commands_are_completed(typed, offered):
-    """Words of commands, and nothing in ordinary messages."""
-    from prompt_toolkit.completion import CompleteEvent
-    from prompt_toolkit.document import Document
-
-    from blendin_local.cli.chat.commands import completions
-
-    found = CommandCompleter(completions()).get_completions(Document(typed), CompleteEvent())
-    assert [completion.text for completion in found] == offered
 
 
 def test_history_lies_in_the_state_folder_unless_refused(monkeypatch, tmp_path):

@@ -69,6 +69,14 @@ INTERVALS = {
     "min_p": (0, 1),
     "top_k": (0, math.inf),
     "seed": (0, 2**63 - 1),
+    "repeat_penalty": (1, 100),
+    "repeat_last_n": (-1, math.inf),
+    "presence_penalty": (0, 1000),
+    "frequency_penalty": (0, 1000),
+    "dry_multiplier": (0, 1000),
+    "dry_base": (1, 100),
+    "dry_allowed_length": (1, math.inf),
+    "dry_penalty_last_n": (-1, math.inf),
     "max_tokens": (1, math.inf),
     "top_logprobs": (0, 1000),
     "ctx_size": (32, 2**31 - 1),
@@ -155,7 +163,7 @@ def test_settings_check_themselves(value):
 def test_a_tiny_temperature_is_greedy(options, temperature, seed):
     """Towards 0 one of the largest is drawn, without a warning."""
     ordered = dict(sorted(options.items(), key=lambda each: -each[1]))
-    drawn = sample(ordered, SamplingSettings(temperature=temperature), np.random.default_rng(seed))
+    drawn = sample(ordered, SamplingSettings(temperature=temperature), np.random.default_rng(seed).random())
     assert ordered[drawn] >= max(ordered.values()) * (1 - 1e-6)
 
 

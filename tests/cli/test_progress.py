@@ -28,7 +28,8 @@ PROGRESS = BatchProgress(
 def test_one_line_has_all_figures():
     """Speed over both models, asked and changed share of this run, time left at its pace, failures."""
     assert (
-        progress.batch_figures(PROGRESS) == "40.0 tokens/s · 25% asked, 10% changed · 5 min left · 2 failed"
+        progress.batch_figures(PROGRESS)
+        == "40.0 tokens/s · 25.0 % asked, 10.0 % changed · 5 min left · 2 failed"
     )
 
 
@@ -49,6 +50,14 @@ def test_durations(seconds, text):
     assert progress.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "nearly done"), (4.9, "nearly done"), (5, "5 s left"), (600, "10 min left")]
+)
+def test_the_end_has_no_figure_that_stands_still(seconds, text):
+    """The last rows take as long as they take."""
+    assert progress.time_left(seconds) == text
+
+
 def test_lines_come_every_few_seconds(monkeypatch):
     """Where there is no terminal a row is no reason to write."""
     clock = iter([0.0, 1.0, 4.9, 5.1, 5.1, 6.0])
@@ -59,7 +68,7 @@ def test_lines_come_every_few_seconds(monkeypatch):
             on_progress(replace(PROGRESS, answered=answered))
 
     assert stream.getvalue().splitlines() == [
-        "53 of 200 rows · 40.0 tokens/s · 25% asked, 10% changed · 5 min left · 2 failed"
+        "53 of 200 rows · 40.0 tokens/s · 25.0 % asked, 10.0 % changed · 5 min left · 2 failed"
     ]
 
 

@@ -3,85 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
-from pathlib import Path
 
-import pexpect
-import pyte
 import pytest
 
-ROOT = Path(__file__).parents[2]
-WAIT_S = 10
 PASTE = "\x1b[200~{}\x1b[201~"
-
-
-class Screen:
-    """A chat on a scripted pair in a terminal of its own."""
-
-    def __init__(self, tmp_path, columns=80, **variables):
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        env = {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path), "PYTHONUTF8": "1"}
-        env |= {"TERM": "xterm-256color", **variables}
-        self.raw = ""
-        self._screen = pyte.Screen(columns, 60)
-        self._stream = pyte.Stream(self._screen)
-        self._child = pexpect.spawn(
-            sys.executable,
-            ["-m", "tests.scripted_pairs"],
-            cwd=str(tmp_path),
-            env=env,
-            dimensions=(60, columns),
-            encoding="utf-8",
-            codec_errors="replace",
-            timeout=WAIT_S,
-        )
-        self._screen.write_process_input = self._child.send  # answers questions for the cursor's place
-        self.wait_for("\n>")
-
-    def send(self, text):
-        self._child.send(text)
-
-    def wait_for(self, text):
-        """Read until `text` stands on the screen."""
-        end = time.monotonic() + WAIT_S
-        while text not in self.text():
-            if time.monotonic() > end:
-                raise AssertionError(f"{text!r} did not come:\n{self.text()}")
-            self.read()
-
-    def read(self):
-        try:
-            part = self._child.read_nonblocking(4096, timeout=0.2)
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            time.sleep(0.02)
-            return
-        self.raw += part
-        self._stream.feed(part)
-
-    def text(self):
-        return "\n".join(line.rstrip() for line in self._screen.display).strip()
-
-    def leave(self):
-        """Leave by Ctrl-D; returns the exit status."""
-        self.send("\x04")
-        self.wait_for("left")
-        self._child.expect(pexpect.EOF)
-        self._child.close()
-        return self._child.exitstatus
-
-
-@pytest.fixture
-def open_screen(tmp_path):
-    opened = []
-
-    def opener(**options):
-        opened.append(Screen(tmp_path, **options))
-        return opened[-1]
-
-    yield opener
-    for screen in opened:
-        screen._child.close(force=True)
 
 
 def test_a_question_is_answered_and_ctrl_d_leaves(open_screen):
@@ -138,6 +63,17 @@ def test_choosing_a_view_shows_its_legend(open_screen):
     screen.send("/view\r")
     screen.wait_for("/view plain")
     assert screen.text().count("kept though the guide was asked") == 2
+
+
+def test_a_dumb_terminal_of_forty_columns_is_measured(open_screen):
+    """Its lines end at words and its tables fit, although it understands no escapes."""
+    screen = open_screen(columns=40, TERM="dumb", BLENDIN_MARKS="on")
+    screen.send("hello\r")
+    screen.wait_for("lower threshold")
+    screen.send("/why\r")
+    screen.wait_for("·I     21 %")
+    assert "_kept_ though the guide was asked\n" in screen.text()
+    assert "[changed] by the guide\n" in screen.text()
 
 
 def test_marks_on_are_characters_on_a_dumb_terminal(open_screen):
@@ -250,9 +186,9 @@ def test_history_outlives_a_chat_unless_refused(open_screen, tmp_path):
 def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
     """Typed or pasted, it is refused in a line, and the next message is answered."""
     screen = open_screen(TERM=term)
-    os.write(screen._child.child_fd, b"caf\xe9\r")
+    os.write(screen.child.child_fd, b"caf\xe9\r")
     screen.wait_for("error: the message is not UTF-8: byte 0xe9 after 3 characters")
-    os.write(screen._child.child_fd, "café\r".encode())
+    os.write(screen.child.child_fd, "café\r".encode())
     screen.wait_for("Re: café")
     screen.wait_for("ended by the guide")
     screen.send("/load ~no-such-user/x\r")
@@ -260,3 +196,24 @@ def test_a_byte_that_is_no_text_costs_one_message(open_screen, term):
     screen.send("/why " + "7" * 100 + "\r")
     screen.wait_for("there is no step")
     assert screen.leave() == 0
+
+
+def test_tab_offers_what_may_follow_a_command(open_screen):
+    """Commands, names of settings and their words are listed under the line; Tab takes the first of them."""
+    screen = open_screen()
+    screen.send("/vi")
+    screen.wait_for("choose what the marks show")
+    screen.send("\t")
+    screen.wait_for("> /view")
+    screen.send(" pro")
+    screen.wait_for("\n            prob")
+    screen.send("\x15/set bri")
+    screen.wait_for("bridge")
+    screen.send("\t")
+    screen.wait_for("> /set bridge")
+    screen.send(" pre")
+    screen.wait_for("prefix")
+    screen.send("\t")
+    screen.wait_for("> /set bridge prefix")
+    screen.send("\r")
+    screen.wait_for("bridge is prefix.")

@@ -47,7 +47,7 @@ def test_draws_follow_the_distribution():
     """Over many draws the shares are the probabilities (20,000 draws: off by 0.02 once in millions)."""
     rng = np.random.default_rng(1)
     settings = SamplingSettings(temperature=1.0)
-    draws = [sample(OPTIONS, settings, rng) for _ in range(20_000)]
+    draws = [sample(OPTIONS, settings, rng.random()) for _ in range(20_000)]
 
     for piece, p in OPTIONS.items():
         assert draws.count(piece) / len(draws) == pytest.approx(p, abs=0.02)
@@ -58,7 +58,7 @@ def test_a_seed_repeats_itself(seed, temperature):
     """The same seed draws the same candidates."""
     settings = SamplingSettings(temperature=temperature)
     rngs = [np.random.default_rng(seed) for _ in range(2)]
-    first, second = ([sample(OPTIONS, settings, rng) for _ in range(20)] for rng in rngs)
+    first, second = ([sample(OPTIONS, settings, rng.random()) for _ in range(20)] for rng in rngs)
 
     assert first == second
 
@@ -67,7 +67,7 @@ def test_a_low_temperature_is_nearly_greedy():
     """As T falls the likeliest candidate takes all."""
     rng = np.random.default_rng(0)
 
-    assert {sample(OPTIONS, SamplingSettings(temperature=0.01), rng) for _ in range(200)} == {b"a"}
+    assert {sample(OPTIONS, SamplingSettings(temperature=0.01), rng.random()) for _ in range(200)} == {b"a"}
 
 
 @pytest.mark.parametrize("field", ["temperature", "top_p", "min_p"])

@@ -1,8 +1,7 @@
-"""Whole characters, stop strings, repetition, and holding text back."""
+"""Whole characters, stop strings, and holding text back."""
 
-import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from blendin_local.core.records import Step
@@ -11,12 +10,10 @@ from blendin_local.core.text import (
     continues,
     find_stop,
     is_whole,
-    repeats,
     split_characters,
 )
 
 EMOJI = "😊".encode()
-LONG = "The answer is forty-two, as everybody knows by now, and there is nothing more to say about it all. "
 
 
 @given(st.binary(max_size=12))
@@ -96,62 +93,6 @@ def test_a_stop_is_found_once_it_is_whole(searched, more, stops):
     ]
 
     assert find_stop(text, len(searched), wanted) == min(begins, default=None)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("the sky is blue. " * 20, True),
-        ("-" * 240, True),
-        ("-" * 200, False),
-        ("\n".join(f"{i}. item number {i} of the list" for i in range(40)), False),
-        ("a long sentence that is said " + "once and " * 3, False),
-        (LONG * 3, True),
-        (LONG * 2, False),
-    ],
-)
-def test_repetition(text, expected):
-    """An answer that only repeats itself is recognised, a list is not."""
-    assert repeats(text.encode()) is expected
-
-
-@pytest.mark.parametrize("period", [1, 7, 48, 79, 80, 81, 100, 333])
-def test_repetition_is_seen_at_the_third_time_and_not_before(period):
-    """At 240 bytes of it or, of longer units, where the third is whole; not a byte sooner or later."""
-    unit = np.random.default_rng(period).bytes(period).replace(b"#", b"+")
-    text = b"#" + unit * (300 // period + 4)
-
-    seen = next(n for n in range(len(text)) if repeats(text[:n]))
-
-    assert seen == 1 + max(240, 3 * period)
-
-
-units = st.text("ab c", min_size=1, max_size=90).map(str.encode)
-
-
-@given(units, st.text("ab c", max_size=40).map(str.encode), st.integers(0, 400))
-@settings(max_examples=200)
-def test_only_what_repeats_is_said_to(unit, before, size):
-    """Where repetition is seen, the last 240 bytes and three periods are periodic by comparing every byte."""
-    text = before + (unit * 400)[:size]
-
-    def periodic(period):
-        tail = text[-max(240, 3 * period) :]
-        return len(tail) >= max(240, 3 * period) and all(
-            tail[i] == tail[i - period] for i in range(period, len(tail))
-        )
-
-    if repeats(text):
-        assert any(periodic(period) for period in range(1, len(text)))
-
-
-@given(units, st.text("ab c", max_size=40).map(str.encode))
-@settings(max_examples=50, deadline=None)
-def test_what_repeats_without_end_is_seen(unit, before):
-    """Whatever is said over and over, growing byte by byte, is recognised within four times and 240 bytes."""
-    text = before + unit * (4 + 240 // len(unit))
-
-    assert any(repeats(text[:n]) for n in range(240, len(text) + 1))
 
 
 def steps_of(parts):

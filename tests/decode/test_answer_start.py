@@ -12,6 +12,7 @@ from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.core.text import StopStringBuffer
+from blendin_local.engine.model import MemoryKind
 from blendin_local.errors import ContextFullError, UsageError
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
@@ -128,6 +129,7 @@ def test_a_stop_string_inside_the_start_ends_nothing(start, stop, text):
     assert ending.text.decode() == text
     shown = StopStringBuffer(limits.stop, 1)
     parts = [part for step in steps for _, part in shown.feed(step)]
+    assert text != "a Stop bcd" or "".join(parts) == text  # nothing waits for the end
     assert "".join([*parts, *(part for _, part in shown.flush())]) == text
 
 
@@ -185,6 +187,15 @@ def test_models_go_on_from_a_fork_as_they_did(pair):
     assert pair.respond(QUESTION, **FIRM, answer=LIMITS).steps == first.steps
 
 
+def test_steps_of_an_earlier_answer_keep_what_decided_them(pair):
+    """Every candidate that was kept of them stays, so that the whole answer can be replayed."""
+    limits = replace(LIMITS, evidence=True)
+    first = pair.respond(QUESTION, **FIRM, answer=limits)
+    assert first.steps[0].candidates is not None
+    again = pair.respond(QUESTION, **FIRM, answer=limits, answer_start=first.steps[:4])
+    assert again.steps[:4] == first.steps[:4]
+
+
 def test_a_last_message_of_the_assistant_is_continued(pair, toys):
     """It is the answer's beginning, whether the models have said it or read it now, alone or among others."""
     messages = [Message("user", QUESTION), Message("assistant", "the hell")]
@@ -193,6 +204,11 @@ def test_a_last_message_of_the_assistant_is_continued(pair, toys):
     assert begun.steps[0].source == "given"
     assert begun.steps == pair.respond(QUESTION, answer=LIMITS, answer_start="the hell").steps
     assert pair.prompts(messages) == pair.prompts(QUESTION)
+    with Pair(PairSetup(*toys, TEMPLATE, EXACT, EXACT)) as fresh:
+        anew = fresh.respond(messages, answer=LIMITS)
+        assert anew.text == begun.text
+        if pair._models["base"].model.memory_kind in {MemoryKind.PLAIN, MemoryKind.SLIDING}:
+            assert anew.steps == begun.steps  # to the last bit: it is read in the same shapes
     with Pair(PairSetup(*toys, TEMPLATE, EXACT, EXACT, n_parallel=2)) as fresh:
         requests = [Request(str(i), messages, answer=LIMITS) for i in range(2)]
         for _, each in fresh.answer_all(requests):

@@ -23,6 +23,7 @@ from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettin
 from blendin_local.testing.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
+PROMPT = (None, b"a", b" bc", b"a", b" bc", EMOJI)
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
 
 
@@ -55,7 +56,10 @@ def answered(
     """What scripted models say, with all evidence."""
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
-    running = with_trace(respond(blend, sampling, answer), TracePolicy.of(blend, sampling, answer))
+    prompt = PROMPT if sampling.penalizes else ()
+    running = with_trace(
+        respond(blend, sampling, answer, prompt=prompt), TracePolicy.of(blend, sampling, answer)
+    )
     scripts = {"base": base, "guide": guide, "untuned": chatter(77, 0.5)}
     steps: list[Step] = []
     exchange = next(running)
@@ -72,8 +76,9 @@ def answered(
     signature = {
         "versions": {"blendin-local": "0.1.0"},
         "blend": {**asdict(blend), "alpha": blend.alpha_name},
-        "sampling": asdict(sampling),
+        "sampling": sampling.to_json(),
         "answer": {**asdict(answer), "stop": list(answer.stop)},
+        **({"prompt_tokens": [None if s is None else list(s) for s in prompt]} if prompt else {}),
     }
     return Completion(ending.text.decode(), tuple(steps), ending.stopped_by, ending.end, signature=signature)
 

@@ -35,6 +35,10 @@ samplings = st.builds(
     temperature=st.sampled_from([0.0, 0.0, 0.8, 1.5]),
     top_p=st.sampled_from([1.0, 0.8]),
     seed=st.integers(0, 99),
+    repeat_penalty=st.sampled_from([1.0, 1.0, 1.5]),
+    frequency_penalty=st.sampled_from([0.0, 0.0, 0.7]),
+    repeat_last_n=st.sampled_from([-1, 3, 64]),
+    dry_multiplier=st.sampled_from([0.0, 0.0, 1.0]),
 )
 models = st.builds(
     chatter, st.integers(0, 999), st.sampled_from([0.2, 0.6, 0.9]), st.sampled_from([0.0, 0.0, 0.3])

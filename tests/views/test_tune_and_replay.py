@@ -21,6 +21,7 @@ CALIBRATED = BlendSettings(alpha="calibrated", base_temperature=1.2, guide_tempe
 
 
 def tuned(folder, right, **more):
+    folder.mkdir(exist_ok=True)
     on = trial_runner(folder)
     return judge(
         on.benchmark, tried(on, SettledAnswers(right), appendix_a4_search(FITTED, [CALIBRATED])), **more
@@ -40,15 +41,38 @@ def tuned(folder, right, **more):
     ],
 )
 def test_the_trials_fit_80_columns_and_end_in_a_sentence(tmp_path, right, words):
-    """Every heading and number is whole, the best is marked once, and the sentence says what to use."""
-    shown = rendered(tune_view(tuned(tmp_path, right)))
+    """Every heading and number is whole, and the one row that is marked is what the sentence says to use."""
+    report = tuned(tmp_path, right)
+    shown = rendered(tune_view(report))
 
     assert "…" not in shown
     assert "calibrated" in shown
     assert shown.count("▸") == 1
+    assert marked(shown) == report.chosen.name
+    assert f"Use {report.chosen.name}" in " ".join(shown.split())
     assert "1 question without an answer" in shown
     for word in words:
         assert word in " ".join(shown.split())
+
+
+def marked(shown):
+    """The settings of the row that is marked."""
+    [row] = (line.split() for line in shown.splitlines() if "▸" in line)
+    return f"threshold {row[0].removeprefix('▸')}, alpha {row[1]}"
+
+
+def test_the_mark_is_at_the_advice_and_not_at_the_highest_score(tmp_path):
+    """Within noise the defaults are marked, for a target rate its setting, in an unfinished search none."""
+    chance = lambda blend, n: n % 2 or (n == 2 and blend.alpha == 0.7)  # noqa: E731
+    report, aimed = tuned(tmp_path / "a", chance), tuned(tmp_path / "b", chance, target_rate=0.1)
+    shown = rendered(tune_view(report))
+
+    assert report.best is not report.chosen
+    assert marked(shown) == report.chosen.name == "threshold 0.4, alpha auto"
+    [best] = (line for line in shown.splitlines() if " best " in line and "vs" not in line)
+    assert best.split()[1] == "0.7"
+    assert marked(rendered(tune_view(aimed))) == aimed.chosen.name
+    assert "▸" not in rendered(tune_view(tuned(tmp_path / "c", chance, finished=False)))
 
 
 def test_the_target_rate_and_the_rate_reached(tmp_path):

@@ -14,6 +14,7 @@ import typer
 
 from blendin_local.cli.batch.options import BatchReportOptions, RowOptions
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
@@ -22,11 +23,27 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("batch")(grouped(batch))
+    add_verb(
+        app,
+        "batch",
+        grouped(batch),
+        Example(
+            "Answer a file of prompts; the same command resumes",
+            "blendin batch prompts.jsonl -o answers.jsonl --pair demo",
+        ),
+        Example(
+            "Take the prompts from a column of a table",
+            "blendin batch questions.csv -o answers.jsonl --field question --pair demo",
+        ),
+        Example(
+            "Check the rows without loading a model", "blendin batch prompts.jsonl -o answers.jsonl --dry-run"
+        ),
+    )
 
 
 def batch(

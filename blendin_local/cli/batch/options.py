@@ -21,15 +21,20 @@ class RowOptions:
 
     parallel: Annotated[
         int | None,
-        _rows("--parallel", "-np", min=1, help="Rows to answer at once. Default: by memory and cores."),
+        _rows("--parallel", "-np", min=1, show_default="by memory and cores", help="Rows to answer at once."),
     ] = None
     field: Annotated[
-        str | None, _rows("--field", help="Field or column that holds the prompt. Default: prompt.")
+        str | None,
+        _rows(
+            "--field", metavar="NAME", show_default="prompt", help="Field or column that holds the prompt."
+        ),
     ] = None
     skip_invalid: Annotated[
         bool, _rows("--skip-invalid", "--skip-bad", help="Record invalid rows as errors and continue.")
     ] = False
-    limit: Annotated[int | None, _rows("--limit", min=1, help="Answer only the first N rows.")] = None
+    limit: Annotated[
+        int | None, _rows("--limit", min=1, show_default="all", help="Answer only the first N rows.")
+    ] = None
     shard: Annotated[
         str | None, _rows("--shard", metavar="I/N", help="Answer only every N-th row, starting with row I.")
     ] = None

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
@@ -22,6 +23,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
     TerminalOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 _bench = partial(typer.Option, rich_help_panel="Output")
 
@@ -44,7 +46,14 @@ class BenchOptions:
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("bench")(grouped(bench))
+    add_verb(
+        app,
+        "bench",
+        grouped(bench),
+        Example("Measure the demo pair", "blendin bench --pair demo"),
+        Example("Measure one model alone", "blendin bench --base base.gguf"),
+        Example("Compare with an earlier measurement", "blendin bench --pair demo --compare before.json"),
+    )
 
 
 def bench(

@@ -15,6 +15,7 @@ from rich.text import Text
 from blendin_local.cli.chat.state import ChatHistory, ChatPair, ChatSettings, ChatStart, StreamedAnswer
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.screen import dress_consoles
+from blendin_local.cli.common.status import status_line
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
@@ -125,15 +126,18 @@ class Chat:
         """The turn, and how many of the oldest turns did not fit."""
         printer = AnswerPrinter(self.out, settings.view)
         texts: list[str] = []
-        with stop_on_interrupt() as interrupt:
+        with status_line(self.err) as status, stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested, start)
+            status.show_reading(lambda: stream.reading)
             try:
                 for step, text in stream.shown():
+                    status.clear()
                     texts.append(text)
                     printer.feed(step, text)
             except KeyboardInterrupt:  # the second Ctrl-C: the pair gets no time to finish
                 return Turn(question, "".join(texts)), dropped
             finally:
+                status.clear()
                 printer.finish()
                 self.stopped = interrupt.requested
             return Turn(question, stream.completion.text, stream.completion), dropped

@@ -79,7 +79,8 @@ def continue_answer(chat: Chat, _: str) -> None:
         )
     start = start_steps(turn.answer) if completion is None else text_steps(completion)
     settings = chat.history.settings
-    more = replace(settings.answer, max_tokens=len(start) + settings.answer.max_tokens)
+    limit = settings.answer.max_tokens
+    more = replace(settings.answer, max_tokens=None if limit is None else len(start) + limit)
     _answer_again(chat, start=start, settings=replace(settings, answer=more))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     SHOWN_CANDIDATES,
     AnswerOptions,
@@ -20,13 +21,24 @@ from blendin_local.cli.common.options import (
     SessionOptions,
     TerminalOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 _conversation = partial(typer.Option, rich_help_panel="Conversation")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("chat")(grouped(chat))
+    add_verb(
+        app,
+        "chat",
+        grouped(chat),
+        Example("Talk to the demo pair", "blendin chat --pair demo"),
+        Example(
+            "Talk to two files of your own, with instructions",
+            'blendin chat --base base.gguf --guide guide.gguf --system "Answer briefly."',
+        ),
+        Example("Hear the base alone, without the guide", "blendin chat --pair demo --method base"),
+    )
 
 
 def chat(
@@ -59,32 +71,37 @@ def chat(
     history: HistoryOptions,
 ) -> None:
     """Chat with a pair. Type /help for the commands."""
-    from blendin_local.cli.chat import continuing  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.cli.chat.first_message import message_of, texts_of  # noqa: PLC0415
-    from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
-    from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
-    from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
-    from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
-    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
+    from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415 - `--help` must not wait for these
+    from blendin_local.cli.common.status import starting  # noqa: PLC0415
 
-    first, files = message_of(message or ()), texts_of(file or ())
-    answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
     consoles = open_consoles(terminal, models.models_file)
-    options = SessionOptions(models, runtime, blend, sampling, answer)
-    given = continuing.given_options(context)
-    earlier = continuing.find_conversation(number) if again or number is not None else None
-    if earlier is not None:
-        options = continuing.continued_options(options, earlier, given)
-    keeps = keeps_history(history, options.models.models_file)
-    with OpenedPair(options, consoles.err) as opened:
-        session = opened.session
-        resolved = session.resolved
-        settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
-        start = ChatStart(resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps)
-        writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
+    with starting(consoles.err, answers_keys=True) as status:
+        from blendin_local.cli.chat import continuing  # noqa: PLC0415 - these import numpy and llama.cpp
+        from blendin_local.cli.chat.first_message import message_of, texts_of  # noqa: PLC0415
+        from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
+        from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
+        from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
+        from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
+
+        first, files = message_of(message or ()), texts_of(file or ())
+        answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
+        options = SessionOptions(models, runtime, blend, sampling, answer)
+        given = continuing.given_options(context)
+        earlier = continuing.find_conversation(number) if again or number is not None else None
         if earlier is not None:
-            start = continuing.continued_start(start, options, earlier, given)
-            continuing.show_earlier(earlier, consoles)
-            if writer is not None:
-                writer.resume(earlier)
-        run_chat(session.pair, start, consoles.out, consoles.err, writer=writer)
+            options = continuing.continued_options(options, earlier, given)
+        keeps = keeps_history(history, options.models.models_file)
+        with OpenedPair(options, status) as opened:
+            session = opened.session
+            resolved = session.resolved
+            settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
+            start = ChatStart(
+                resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps
+            )
+            writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
+            if earlier is not None:
+                start = continuing.continued_start(start, options, earlier, given)
+                continuing.show_earlier(earlier, consoles)
+                if writer is not None:
+                    writer.resume(earlier)
+            run_chat(session.pair, start, consoles.out, consoles.err, writer=writer)

@@ -63,11 +63,6 @@ def command_named(name: str) -> Command:
     return command
 
 
-def completions() -> dict[str, tuple[str, ...]]:
-    """What can be typed after each command."""
-    return {name: command.words for name, command in COMMANDS.items()}
-
-
 def _help(chat: Chat, name: str) -> None:
     if not name:
         print_help(chat.err, COMMANDS)

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
-from blendin_local.cli.chat.commands import completions, run_command
+from blendin_local.cli.chat.commands import COMMANDS, run_command
+from blendin_local.cli.chat.completion import ChatCompleter
 from blendin_local.cli.chat.first_message import AfterFirst
 from blendin_local.cli.chat.log import ChatLog
 from blendin_local.cli.chat.reader import PlainReader, Reader, TerminalReader
@@ -55,7 +56,7 @@ def chat(
         KeyboardInterrupt: From a pipe, at Ctrl-C.
     """
     running = Chat(pair, start, out, err)
-    reader = _greet(running, start, reader or _reader(out, err, keep_lines=start.keep_lines))
+    reader = _greet(running, start, reader or _reader(running, keep_lines=start.keep_lines))
     log = ChatLog(writer, running.history)
     failures = 0
     while not running.leaving and failures < MAX_READ_FAILURES:
@@ -124,14 +125,14 @@ def _greet(chat: Chat, start: ChatStart, reader: Reader) -> Reader:
     return reader
 
 
-def _reader(out: Console, err: Console, *, keep_lines: bool) -> Reader:
+def _reader(chat: Chat, *, keep_lines: bool) -> Reader:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line that is not UTF-8 is refused, not the rest
     if not sys.stdin.isatty():
         return PlainReader(sys.stdin)
-    if err.is_dumb_terminal:
-        return PlainReader(sys.stdin, err.file)
-    return TerminalReader(completions(), color=not out.no_color, keep_lines=keep_lines)
+    if chat.err.is_dumb_terminal:
+        return PlainReader(sys.stdin, chat.err.file)
+    return TerminalReader(ChatCompleter(chat, COMMANDS), color=not chat.out.no_color, keep_lines=keep_lines)
 
 
 def _welcome(marks: MarkKind, width: int) -> Text:

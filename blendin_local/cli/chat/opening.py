@@ -11,14 +11,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
-from rich.console import Console
-
 from blendin_local.cli.chat.settings import BASE_TEMPLATE, OF_PAIR
 from blendin_local.cli.common.interrupt import stop_on_interrupt
 from blendin_local.cli.common.options import ROLES, SessionOptions, option_name
 from blendin_local.cli.common.session import Session, open_session, pair_spec
+from blendin_local.cli.common.status import StatusLine
 from blendin_local.pair.pair import Pair
-from blendin_local.pair.resolve import ResolvedPair, resolve_pair
+from blendin_local.pair.resolve import resolve_pair
 
 
 class OpenedPair:
@@ -26,16 +25,16 @@ class OpenedPair:
 
     Args:
         options: Those of the command line.
-        err: For everything but answers.
+        status: Shows which file is read; its console is for everything but answers.
 
     Attributes:
         options: What the pair is opened with now.
         session: The open pair.
     """
 
-    def __init__(self, options: SessionOptions, err: Console) -> None:
+    def __init__(self, options: SessionOptions, status: StatusLine) -> None:
         self.options = options
-        self._err = err
+        self._status = status
         self._stack = ExitStack()
         self.session: Session = self._open(options)
 
@@ -49,8 +48,10 @@ class OpenedPair:
 
     def _open(self, options: SessionOptions) -> Session:
         with stop_on_interrupt() as interrupt:  # while the models load; the chat has its own rules
-            opening = open_session(options, self._err, lambda: interrupt.requested, every_model=True)
-            return self._stack.enter_context(opening)
+            opening = open_session(options, self._status, lambda: interrupt.requested, every_model=True)
+            session = self._stack.enter_context(opening)
+        self._status.clear()
+        return session
 
     @property
     def pair(self) -> Pair:
@@ -83,20 +84,10 @@ class OpenedPair:
         """
         options = with_pair_value(self.options, name, text)
         registry = self.session.resolved.registry
-        resolved = resolve_pair(pair_spec(options, every_model=True), registry)
-        if not self._needs_opening(resolved):
-            pair = self.session.pair
-            pair.setup = replace(pair.setup, template=resolved.setup.template)
-            self.session = replace(self.session, resolved=resolved)
-        else:
-            self._reopen(options)
+        resolve_pair(pair_spec(options, every_model=True), registry)  # a wrong value closes nothing
+        self._reopen(options)
         self.options = options
         return self.session.pair
-
-    def _needs_opening(self, resolved: ResolvedPair) -> bool:
-        """Whether more than the template is new; that one is only text."""
-        now = self.session.resolved.setup
-        return replace(resolved.setup, template=now.template) != now
 
     def _reopen(self, options: SessionOptions) -> None:
         self._stack.close()

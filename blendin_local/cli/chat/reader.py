@@ -1,28 +1,30 @@
 """Where the messages of a chat come from: a terminal with an editable line, or a pipe.
 
 Here: `TerminalReader` on prompt_toolkit (history, completion, paste, several lines), `PlainReader`, blocks.
-Not here: what a message means (`cli.chat.loop`, `cli.chat.commands`).
+Not here: what Tab offers (`cli.chat.completion`), what a message means (`cli.chat.loop`,
+`cli.chat.commands`).
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import select
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
 from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
+from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.output import ColorDepth, create_output
 
+from blendin_local.cli.common.keyboard import ordinary_keyboard
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
 
@@ -61,14 +63,18 @@ class PlainReader:
             raise
 
     def _line(self, prompt: str) -> str | None:
+        typed_ahead = self.interactive and can_read(self._stream)  # a whole line, which was not shown
         self._write(prompt)
         try:
-            line = self._stream.readline()
+            with ordinary_keyboard():
+                line = self._stream.readline()
         except UnicodeDecodeError as error:
             raise UsageError("stdin is not UTF-8 text", "convert it first, for example with iconv") from error
         if not line:
             self._write("\n")
             return None
+        if typed_ahead:
+            self._write(line)
         return line.rstrip("\r\n")
 
     def _write(self, text: str) -> None:
@@ -77,27 +83,34 @@ class PlainReader:
             self._prompts.flush()
 
 
+def can_read(stream: IO[str]) -> bool:
+    """Whether a stream has something to read already; on Windows nobody knows."""
+    try:
+        return bool(select.select([stream], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False
+
+
 class TerminalReader:
     """A line that can be edited, with history and completion.
 
     Args:
-        completions: Words that may follow each command, by command with its slash.
+        completer: Completes the line.
         color: Whether colours may be used.
         keep_lines: Whether lines are kept for recall in the next chat.
     """
 
     interactive = True
 
-    def __init__(
-        self, completions: Mapping[str, tuple[str, ...]], *, color: bool = True, keep_lines: bool = True
-    ) -> None:
+    def __init__(self, completer: Completer, *, color: bool = True, keep_lines: bool = True) -> None:
         self._session: PromptSession[str] = PromptSession(
             history=open_history() if keep_lines else InMemoryHistory(),
-            completer=CommandCompleter(completions),
+            completer=completer,
             complete_while_typing=True,
             reserve_space_for_menu=4,
             enable_open_in_editor=True,
             multiline=True,
+            enable_suspend=True,
             key_bindings=_keys(),
             prompt_continuation=_continuation,
             color_depth=None if color else ColorDepth.DEPTH_1_BIT,
@@ -131,24 +144,6 @@ def read_message(read_line: Callable[[str], str | None]) -> str | None:
         text = f"{text}\n{more}"
     text = text.rstrip().removesuffix(BLOCK).strip("\n")
     return f"/{text}" if text.startswith("/") else text
-
-
-class CommandCompleter(Completer):
-    """Completes slash commands and their words, and nothing in ordinary messages."""
-
-    def __init__(self, completions: Mapping[str, tuple[str, ...]]) -> None:
-        self._completions = completions
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Words that begin like the one before the cursor."""
-        before = document.text_before_cursor
-        if not before.startswith("/") or "\n" in before:
-            return
-        command, blank, rest = before.partition(" ")
-        words, start = (self._completions.get(command, ()), rest) if blank else (self._completions, command)
-        yield from (
-            Completion(word, -len(start)) for word in words if word.startswith(start) and word != start
-        )
 
 
 def _keys() -> KeyBindings:

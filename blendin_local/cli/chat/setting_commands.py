@@ -12,7 +12,6 @@ from rich.text import Text
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.listing import listing
 from blendin_local.cli.chat.settings import (
-    BASE_TEMPLATE,
     PAIR_NAMES,
     SETTABLE,
     setting_name,
@@ -54,8 +53,7 @@ def _how(name: str) -> str:
 def _set_of_pair(chat: Chat, name: str, text: str) -> None:
     if chat.opener is None:
         raise UsageError(f"{name} is fixed in this chat", f"start another with --{name}")
-    if name != BASE_TEMPLATE:
-        chat.notice(f"Opening the pair anew with {name} {escape_controls(text)} …")
+    chat.notice(f"Opening the pair anew with {name} {escape_controls(text)} …")
     try:
         pair = chat.opener.change(name, text)
     except BaseException:

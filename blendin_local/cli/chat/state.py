@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from blendin_local.core.answer_start import AnswerStart
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.role_context import PromptReading
 from blendin_local.history.records import Turn
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
@@ -23,6 +24,10 @@ class StreamedAnswer(Protocol):
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text to show; text that may be the beginning of a stop string is held back."""
+
+    @property
+    def reading(self) -> PromptReading | None:
+        """How far the prompt that is being read has been read; another thread looks."""
 
     @property
     def completion(self) -> Completion:

@@ -10,6 +10,7 @@ import typer
 
 from blendin_local.cli.check.options import CheckOptions, CheckReportOptions
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
@@ -18,12 +19,25 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application, under both of its names."""
-    app.command("check")(grouped(check))
-    app.command("diagnose", hidden=True)(grouped(check))
+    add_verb(
+        app,
+        "check",
+        grouped(check),
+        Example("Check a pair on built-in prompts", "blendin check --pair demo"),
+        Example(
+            "Check two files without loading their weights",
+            "blendin check --base base.gguf --guide guide.gguf --static",
+        ),
+        Example(
+            "Fit the temperatures for --alpha calibrated, and keep them", "blendin check --pair demo --write"
+        ),
+    )
+    add_verb(app, "diagnose", grouped(check), hidden=True)
 
 
 def check(

@@ -25,22 +25,38 @@ class CheckOptions:
         _check(
             "--prompts",
             metavar="FILE",
-            help="File of prompts, in any form that blendin batch reads. (default: built-in)",
+            show_default="built-in prompts",
+            help="File of prompts, in any form that blendin batch reads.",
         ),
     ] = None
-    field: Annotated[str | None, _check("--field", help="Field or column that holds the prompt.")] = None
+    field: Annotated[
+        str | None,
+        _check(
+            "--field", metavar="NAME", show_default="prompt", help="Field or column that holds the prompt."
+        ),
+    ] = None
     skip_invalid: Annotated[bool, _check("--skip-invalid", "--skip-bad", help="Skip invalid rows.")] = False
-    limit: Annotated[int | None, _check("--limit", min=1, help="Number of prompts. (default 20)")] = None
+    limit: Annotated[int | None, _check("--limit", min=1, show_default="20", help="Number of prompts.")] = (
+        None
+    )
     static: Annotated[bool, _check("--static", help="Check the model files only; load no weights.")] = False
     parallel: Annotated[
         int | None,
-        _check("--parallel", "-np", min=1, help="Prompts to answer at once. (default: by memory and cores)"),
+        _check(
+            "--parallel", "-np", min=1, show_default="by memory and cores", help="Prompts to answer at once."
+        ),
     ] = None
     write: Annotated[
         bool, _check("--write", help="Write the fitted temperatures to the pair in your models.toml.")
     ] = False
     name: Annotated[
-        str | None, _check("--name", help="Name of the pair to write. (default: the pair that is checked)")
+        str | None,
+        _check(
+            "--name",
+            metavar="NAME",
+            show_default="the pair that is checked",
+            help="Name of the pair to write.",
+        ),
     ] = None
 
 

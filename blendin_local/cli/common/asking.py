@@ -13,6 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from blendin_local.cli.common.interrupt import ordinary_interrupts
+from blendin_local.cli.common.keyboard import ordinary_keyboard
 from blendin_local.cli.common.printing import print_note
 from blendin_local.errors import UsageError
 from blendin_local.jobs.inventory import source_text
@@ -28,7 +29,7 @@ def can_ask(err: Console) -> bool:
 
 def ask(question: str, err: Console) -> bool:
     """Whether the answer is yes; anything else means no. Ctrl-C leaves at once."""
-    with ordinary_interrupts():
+    with ordinary_interrupts(), ordinary_keyboard():
         reply = err.input(f"{escape_controls(question)} [y/N] ", markup=False)
     return reply.strip().lower() in {"y", "yes"}
 

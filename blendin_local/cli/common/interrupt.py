@@ -1,7 +1,8 @@
 """Ctrl-C, and for jobs SIGTERM and SIGHUP too, as a request to stop and keep what is finished.
 
 Here: `stop_on_interrupt`, around each answer of `run` and `chat`, and around a whole job such as `batch`;
-`ordinary_interrupts`, around what can simply be broken off.
+`ordinary_interrupts`, around what can simply be broken off; `exit_on_terminate`, around what must leave the
+terminal as it was.
 Not here: the code that polls the request (`should_stop`), Ctrl-C at the prompt (`cli.chat.reader`).
 """
 
@@ -85,6 +86,30 @@ def ordinary_interrupts() -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+
+
+@contextmanager
+def exit_on_terminate() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP leave the program as an exception does, so that it can clean up.
+
+    Handlers from before stay in force, and so does a signal that is ignored (nohup).
+    """
+    numbers = _signals("SIGTERM", "SIGHUP")
+    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for number in numbers:
+        signal.signal(number, _exit)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _signals(*names: str) -> list[signal.Signals]:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 
 import typer
 
+from blendin_local.cli.common import completion
 from blendin_local.cli.common.values import read_text, without_surrogates
+from blendin_local.errors import UsageError
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -30,6 +32,7 @@ from blendin_local.settings import (
 )
 
 _models = partial(typer.Option, rich_help_panel="Models")
+_model = partial(_models, metavar="REF", autocompletion=completion.models)
 _answer = partial(typer.Option, rich_help_panel="Answer")
 _output = partial(typer.Option, rich_help_panel="Output")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
@@ -115,7 +118,8 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
         for each in settings_on("cli", table).values():
             for role in ROLES if each.role_flags else ():
                 flags = tuple(f"--{role}-{flag.lstrip('-')}" for flag in each.flags if len(flag) > 2)
-                made[option_name(each, role)] = _option(each, flags, panel, f"{each.flags[0]} of the {role}.")
+                about = f"{each.flags[0]} of the {role} alone. (default as {each.flags[0]})"
+                made[option_name(each, role)] = _option(each, flags, panel, about)
         for name in made:
             setattr(group, name, None)
         group.__annotations__ = made | declared
@@ -130,8 +134,22 @@ def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str
     kind = str if setting.words and setting.kind != "texts" else kinds.get(setting.kind, str)
     if setting.kind == "switch":
         flags = (f"{flags[0]}/--no-{flags[0][2:]}", *flags[1:])
-    option = typer.Option(*flags, envvar=env or None, help=help_text, rich_help_panel=panel)
+    option = typer.Option(
+        *flags,
+        envvar=env or None,
+        help=help_text,
+        rich_help_panel=panel,
+        metavar=None if kind is bool else _metavar(setting),
+        autocompletion=None if kind is bool else completion.words_of(setting),
+    )
     return Annotated[kind | None, option]
+
+
+def _metavar(setting: Setting) -> str:
+    """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
+    kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
+    words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
+    return "|".join([*([] if setting.choices else [kinds[setting.kind]]), *words])
 
 
 @dataclass(frozen=True)
@@ -140,34 +158,39 @@ class ModelOptions:
 
     base: Annotated[
         str | None,
-        _models("--base", envvar="BLENDIN_BASE", help="Base model: a file, an alias or user/repo[:QUANT]."),
+        _model("--base", envvar="BLENDIN_BASE", help="Base model: a file, a name or user/repo[:QUANT]."),
     ] = None
     guide: Annotated[
         str | None,
-        _models(
-            "--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file, an alias or user/repo[:QUANT]."
-        ),
+        _model("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file, a name or user/repo[:QUANT]."),
     ] = None
     untuned: Annotated[
         str | None,
-        _models(
-            "--untuned",
-            "--anti",
-            help="For --method proxy: the guide before it was tuned, a file or a name.",
-        ),
+        _model("--untuned", "--anti", help="For --method proxy: the guide before it was tuned."),
     ] = None
     pair: Annotated[
         str | None,
-        _models("--pair", envvar="BLENDIN_PAIR", help="A pair from models.toml."),
+        _models(
+            "--pair",
+            envvar="BLENDIN_PAIR",
+            metavar="NAME",
+            autocompletion=completion.pairs,
+            help="A pair of models.toml, such as demo.",
+        ),
     ] = None
-    models_file: Annotated[Path | None, _models("--models", help="Read this models.toml first.")] = None
+    models_file: Annotated[
+        Path | None, _models("--models", metavar="FILE", help="Read this models.toml before the others.")
+    ] = None
     pull: Annotated[bool, _models("--pull", help="Download missing models without asking.")] = False
     offline: Annotated[bool, _models("--offline", help="Never use the network.")] = False
     base_template: Annotated[
         str | None,
         _models(
-            help="Plain-text template for the base's prompt, from models.toml (qa, ...); `chat`: the chat "
-            "template in the base's own file."
+            metavar="NAME",
+            autocompletion=completion.templates,
+            show_default="that of the base in models.toml, else qa",
+            help="Plain-text template for the base's prompt, by its name in models.toml; chat is the chat "
+            "template in the base's own file.",
         ),
     ] = None
     base_prompt_file: Annotated[
@@ -180,11 +203,16 @@ class ModelOptions:
         Path | None, _models(help="Use this Jinja chat template instead of the one in the guide's file.")
     ] = None
     thinking: Annotated[
-        bool | None, _models("--think/--no-think", help="Let a reasoning guide think before it answers.")
+        bool | None,
+        _models(
+            "--think/--no-think", show_default="off", help="Let a reasoning guide think before it answers."
+        ),
     ] = None
     date: Annotated[
         str | None,
-        _models("--date", metavar="YYYY-MM-DD", help="The date that chat templates see. (default today)"),
+        _models(
+            "--date", metavar="YYYY-MM-DD", show_default="today", help="The date that chat templates see."
+        ),
     ] = None
 
 
@@ -212,9 +240,12 @@ class SamplingOptions(SettingOptions):
 class AnswerOptions(SettingOptions):
     """When an answer ends, and the system text."""
 
-    system: Annotated[str | None, _answer("--system", "-sys", help="System text: instructions.")] = None
+    system: Annotated[
+        str | None, _answer("--system", "--system-prompt", "-sys", help="Instructions for both models.")
+    ] = None
     system_file: Annotated[
-        Path | None, _answer("--system-file", "-sysf", help="Read the system text from a file.")
+        Path | None,
+        _answer("--system-file", "--system-prompt-file", "-sysf", help="Read the instructions from a file."),
     ] = None
 
     def system_text(self) -> str | None:
@@ -233,7 +264,7 @@ class TerminalOptions(SettingOptions):
         typer.Option(
             "--color",
             rich_help_panel="Screen",
-            help="Use colour: auto, on (also in a pipe) or off.",
+            help="Use colour: auto is on a terminal only, on is in a pipe too.",
         ),
     ] = "auto"
 
@@ -259,6 +290,12 @@ class OutputOptions:
     verbose: Annotated[
         bool, _output("--verbose", "-v", help="Also print llama.cpp's log and both prompts.")
     ] = False
+
+    def __post_init__(self) -> None:
+        if self.json and self.jsonl:
+            raise UsageError(
+                "--json and --jsonl exclude each other", "--json for the whole answer, --jsonl for its steps"
+            )
 
 
 @options_of(HistorySettings, "Output")

@@ -1,7 +1,7 @@
 """Progress on stderr, and the message when a run is stopped; the same for all long-running commands.
 
 Here: `show_progress`, a bar on a terminal and a line every few seconds elsewhere; `batch_progress`, the same
-for rows; `print_stopped`, which prints how to resume; `duration` and `row_count`.
+for rows; `print_stopped`, which prints how to resume; `duration`, `time_left`, `row_count`.
 Not here: what is counted (`jobs.batch.progress`, `jobs.evaluation`), downloads (`cli.common.downloads`).
 """
 
@@ -23,6 +23,7 @@ from blendin_local.core.percent import percent
 from blendin_local.jobs.batch.progress import BatchProgress
 
 LINE_EVERY_S = 5.0
+NEARLY_DONE_S = 5.0
 Record = TypeVar("Record")
 
 
@@ -139,7 +140,7 @@ def batch_figures(progress: BatchProgress) -> str:
     if now.guide_silent:
         parts.append(f"no suggestion from the guide at {now.guide_silent} of {now.asked or now.steps} steps")
     if progress.left and progress.seconds_left is not None:
-        parts.append(f"{duration(progress.seconds_left)} left")
+        parts.append(time_left(progress.seconds_left))
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     return " · ".join(parts)
@@ -151,6 +152,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def time_left(seconds: float) -> str:
+    """`12 min left`; near the end no figure, which would stand still while the last rows are answered."""
+    return "nearly done" if seconds < NEARLY_DONE_S else f"{duration(seconds)} left"
 
 
 def row_count(n: int) -> str:

@@ -20,6 +20,7 @@ from blendin_local.cli.common.downloads import download_bars
 from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.cli.common.options import ModelOptions, SessionOptions
 from blendin_local.cli.common.printing import print_note
+from blendin_local.cli.common.status import StatusLine
 from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message, as_messages
@@ -136,22 +137,23 @@ def settle(options: SessionOptions, err: Console, *, every_model: bool = False) 
 
 @contextmanager
 def open_session(
-    options: SessionOptions, err: Console, should_stop: Callable[[], bool], *, every_model: bool = False
+    options: SessionOptions, status: StatusLine, should_stop: Callable[[], bool], *, every_model: bool = False
 ) -> Iterator[Session]:
     """Resolve all settings, then open the pair.
 
     Args:
         options: Those of the command line.
-        err: For everything but the answer.
+        status: Shows which file is read; its console is for everything but the answer.
         should_stop: Polled while weights are read.
         every_model: Whether to open every model that is named, also if the method needs fewer.
     """
-    resolved = settle(options, err, every_model=every_model)
-    to_user = interaction(err)
+    status.clear()  # there may be a question
+    resolved = settle(options, status.console, every_model=every_model)
+    to_user = interaction(status.console)
     paths = locate_files(resolved, None, to_user)
     for notice in check_roles(resolved, paths):
         to_user.note(f"note: {notice}")
-    with Pair(resolved.setup.with_files(paths), should_stop) as pair:
+    with Pair(resolved.setup.with_files(paths), should_stop, status.show_loading) as pair:
         yield Session(pair, resolved, resolved.answer)
 
 

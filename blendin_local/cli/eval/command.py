@@ -13,13 +13,31 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import BlendOptions, ModelOptions, RuntimeOptions
+from blendin_local.cli.common.verb import add_verb
 from blendin_local.cli.eval.options import EvalReportOptions, ItemOptions, JudgeOptions, WhatOptions
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("eval")(grouped(evaluate))
+    add_verb(
+        app,
+        "eval",
+        grouped(evaluate),
+        Example(
+            "Compare base, guide, nudging and blendin on two benchmarks",
+            "blendin eval --pairs demo --benchmarks gsm8k,mmlu --limit 20 --out results",
+        ),
+        Example(
+            "Compare one method with two thresholds",
+            'blendin eval --pairs demo --methods "nudging[threshold=0.3],nudging" --limit 20 --out results',
+        ),
+        Example(
+            "Score the answers again without running a model",
+            "blendin eval --pairs demo --out results --score-only",
+        ),
+    )
 
 
 def evaluate(
@@ -29,6 +47,7 @@ def evaluate(
         typer.Option(
             "--out",
             "-o",
+            metavar="DIR",
             help="Folder for answers and report. If it exists, the run resumes.",
             show_default=False,
         ),

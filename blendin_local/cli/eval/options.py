@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from blendin_local.cli.common import completion
 from blendin_local.settings import EVALUATION_SEED
 
 _what = partial(typer.Option, rich_help_panel="What is compared")
@@ -28,20 +29,39 @@ class WhatOptions:
         str | None,
         _what(
             "--pairs",
+            metavar="A,B,...",
+            autocompletion=completion.pair_list,
             help="Pairs of models.toml, comma-separated. One pair can also be given by --base and --guide.",
         ),
     ] = None
     benchmarks: Annotated[
-        str | None, _what("--benchmarks", "-b", help="Benchmarks, comma-separated. (default: all)")
+        str | None,
+        _what(
+            "--benchmarks",
+            "--tasks",
+            "-b",
+            metavar="A,B,...",
+            show_default="all",
+            autocompletion=completion.benchmark_list,
+            help="Benchmarks, comma-separated.",
+        ),
     ] = None
     methods: Annotated[
         str,
-        _what("--methods", help=r"Methods, comma-separated, with settings as in nudging\[threshold=0.3]."),
+        _what(
+            "--methods",
+            metavar="A,B,...",
+            autocompletion=completion.method_list,
+            help="Methods, comma-separated, with settings as in nudging[threshold=0.3].",
+        ),
     ] = "base,guide,nudging,blendin"
     aligned: Annotated[
         str | None,
         _what(
-            "--aligned", help="An aligned version of the base model, run alone with its own chat template."
+            "--aligned",
+            metavar="REF",
+            autocompletion=completion.models,
+            help="An aligned version of the base model, run alone with its own chat template.",
         ),
     ] = None
     sweep: Annotated[
@@ -74,10 +94,12 @@ class ItemOptions:
     """Which questions, and how they are answered."""
 
     limit: Annotated[
-        int | None, _items("--limit", min=1, help="Number of questions per benchmark. (default 100)")
+        int | None, _items("--limit", min=1, show_default="100", help="Number of questions per benchmark.")
     ] = None
     full: Annotated[bool, _items("--full", help="Ask every question; needs --data.")] = False
-    data: Annotated[Path | None, _items("--data", help="Folder with the complete benchmarks.")] = None
+    data: Annotated[
+        Path | None, _items("--data", metavar="DIR", help="Folder with the complete benchmarks.")
+    ] = None
     seed: Annotated[
         int,
         _items(
@@ -90,12 +112,15 @@ class ItemOptions:
             "--max-tokens",
             "-n",
             min=1,
+            show_default="the benchmark's limit",
             help="Maximum tokens per answer, where that is less than the benchmark's limit.",
         ),
     ] = None
     parallel: Annotated[
         int | None,
-        _items("--parallel", "-np", min=1, help="Answers generated at once. (default: by memory and cores)"),
+        _items(
+            "--parallel", "-np", min=1, show_default="by memory and cores", help="Answers generated at once."
+        ),
     ] = None
 
 
@@ -111,7 +136,9 @@ class JudgeOptions:
             help="OpenAI-compatible endpoint that also judges the answers. It receives them.",
         ),
     ] = None
-    judge_model: Annotated[str | None, _judge("--judge-model", help="Model to use at that endpoint.")] = None
+    judge_model: Annotated[
+        str | None, _judge("--judge-model", metavar="NAME", help="Model to use at that endpoint.")
+    ] = None
 
 
 @dataclass(frozen=True)

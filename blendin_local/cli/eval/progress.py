@@ -6,7 +6,7 @@ Not here: what is counted (`jobs.evaluation.run.progress`), bars and lines (`cli
 
 from __future__ import annotations
 
-from blendin_local.cli.common.progress import ProgressLine, duration, row_count
+from blendin_local.cli.common.progress import ProgressLine, row_count, time_left
 from blendin_local.jobs.evaluation.run.progress import EvalProgress
 
 
@@ -27,5 +27,5 @@ def _figures(progress: EvalProgress) -> str:
             parts.append(f"{rows.failed} failed")
     parts.append(f"{row_count(progress.left)} left")
     if progress.left and progress.seconds_left is not None:
-        parts.append(f"about {duration(progress.seconds_left)}")
+        parts.append(time_left(progress.seconds_left))
     return " · ".join(parts)

@@ -11,13 +11,22 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import TerminalOptions
+from blendin_local.cli.common.verb import add_verb
 from blendin_local.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("logs")(grouped(logs))
+    add_verb(
+        app,
+        "logs",
+        grouped(logs),
+        Example("List the latest conversations", "blendin logs"),
+        Example("Find those in which both words are said", 'blendin logs --search "rome week"'),
+        Example("Show one of them", "blendin logs 12"),
+    )
 
 
 def logs(

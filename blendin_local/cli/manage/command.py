@@ -11,15 +11,22 @@ from typing import Annotated
 
 import typer
 
+from blendin_local.cli.common import completion
+from blendin_local.cli.common.help import Example
+from blendin_local.cli.common.verb import add_verb
+
 References = Annotated[
     list[str],
     typer.Argument(
         metavar="REF...",
         help="Models or pairs: names, user/repo[:QUANT] or hf://user/repo/file.gguf.",
+        autocompletion=completion.references,
         show_default=False,
     ),
 ]
-ModelsFile = Annotated[Path | None, typer.Option("--models", help="Another models.toml to read first.")]
+ModelsFile = Annotated[
+    Path | None, typer.Option("--models", metavar="FILE", help="Read this models.toml before the others.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to all questions.")]
@@ -27,11 +34,48 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to all questi
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the application."""
-    app.command("pull")(pull)
-    app.command("ls")(ls)
-    app.command("show")(show)
-    app.command("rm")(rm)
-    app.command("doctor")(doctor)
+    add_verb(
+        app,
+        "pull",
+        pull,
+        Example("Download the demo pair", "blendin pull demo"),
+        Example(
+            "Download a quantization of a repository on Hugging Face",
+            "blendin pull bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M",
+        ),
+    )
+    add_verb(
+        app,
+        "ls",
+        ls,
+        Example("List the models on this machine", "blendin ls"),
+        Example("List those that can be downloaded, too", "blendin ls --all"),
+    )
+    add_verb(
+        app,
+        "show",
+        show,
+        Example("Show the models of a pair, its settings and its memory", "blendin show demo"),
+        Example(
+            "Show a file, and the memory it needs with a larger context",
+            "blendin show base.gguf --ctx-size 16384",
+        ),
+        Example("Print the chat template of a model", "blendin show demo-guide --template"),
+    )
+    add_verb(
+        app,
+        "rm",
+        rm,
+        Example("Remove the models of the demo pair", "blendin rm demo"),
+        Example("Remove what is left of interrupted downloads", "blendin rm --unfinished"),
+    )
+    add_verb(
+        app,
+        "doctor",
+        doctor,
+        Example("Report on the installation, to paste into an issue", "blendin doctor"),
+        Example("Examine a pair as well", "blendin doctor --pair demo"),
+    )
 
 
 def pull(
@@ -71,13 +115,27 @@ def ls(
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="REF", help="A model or a pair.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="A model or a pair.",
+            show_default=False,
+            autocompletion=completion.references,
+        ),
+    ],
     *,
     origin: Annotated[bool, typer.Option("--origin", help="Show which file each value comes from.")] = False,
     template: Annotated[bool, typer.Option("--template", help="Print the chat template.")] = False,
     ctx_size: Annotated[
         int | None,
-        typer.Option("--ctx-size", "-c", min=32, help="Context size for the memory estimate, in tokens."),
+        typer.Option(
+            "--ctx-size",
+            "-c",
+            min=32,
+            show_default="4096",
+            help="Context size for the memory estimate, in tokens.",
+        ),
     ] = None,
     models: ModelsFile = None,
     json: Json = False,
@@ -91,7 +149,13 @@ def show(
 
 def rm(
     references: Annotated[
-        list[str] | None, typer.Argument(metavar="[REF...]", help="Models or pairs.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="[REF...]",
+            help="Models or pairs.",
+            show_default=False,
+            autocompletion=completion.references,
+        ),
     ] = None,
     *,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Remove unfinished downloads.")] = False,
@@ -107,7 +171,16 @@ def rm(
 
 def doctor(
     *,
-    pair: Annotated[str, typer.Option("--pair", help="Pair to examine.")] = "",
+    pair: Annotated[
+        str,
+        typer.Option(
+            "--pair",
+            metavar="NAME",
+            show_default="none",
+            autocompletion=completion.pairs,
+            help="Pair to examine.",
+        ),
+    ] = "",
     offline: Offline = False,
     models: ModelsFile = None,
     json: Json = False,

@@ -13,13 +13,26 @@ from typing import Annotated
 import typer
 
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import BlendOptions, TerminalOptions
 from blendin_local.cli.common.printing import print_json, print_note
+from blendin_local.cli.common.verb import add_verb
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("replay")(grouped(replay))
+    add_verb(
+        app,
+        "replay",
+        grouped(replay),
+        Example(
+            "Keep a trace of an answer", 'blendin run "Why is the sky blue?" --pair demo --trace sky.jsonl'
+        ),
+        Example("See what a lower threshold would have changed", "blendin replay sky.jsonl --threshold 0.2"),
+        Example(
+            "Do the same for one answer of a batch", "blendin replay answers.jsonl --id sky --method nudging"
+        ),
+    )
 
 
 def replay(
@@ -34,7 +47,12 @@ def replay(
     *,
     only: Annotated[
         str | None,
-        typer.Option("--id", help="Replay only this answer of a batch, and show its first difference."),
+        typer.Option(
+            "--id",
+            metavar="NAME",
+            show_default="all",
+            help="Replay only this answer of a batch, and show its first difference.",
+        ),
     ] = None,
     blend: BlendOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,

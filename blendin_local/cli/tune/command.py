@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
+from blendin_local.cli.common import completion
 from blendin_local.cli.common.grouped import grouped
+from blendin_local.cli.common.help import Example
 from blendin_local.cli.common.options import (
     AnswerOptions,
     BlendOptions,
@@ -20,12 +22,25 @@ from blendin_local.cli.common.options import (
     SamplingOptions,
     SessionOptions,
 )
+from blendin_local.cli.common.verb import add_verb
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    app.command("tune")(grouped(tune))
+    add_verb(
+        app,
+        "tune",
+        grouped(tune),
+        Example(
+            "Choose the threshold and alpha on 50 questions of GSM8K",
+            "blendin tune --data gsm8k --limit 50 --out trials --pair demo",
+        ),
+        Example(
+            "Use questions of your own, and keep the result",
+            "blendin tune --data questions.jsonl --out trials --pair demo --write",
+        ),
+    )
 
 
 def tune(
@@ -34,6 +49,8 @@ def tune(
         str,
         typer.Option(
             "--data",
+            metavar="NAME|FILE",
+            autocompletion=completion.benchmarks,
             help="A benchmark (gsm8k, ...), or a file of JSON Lines with prompt and answer.",
             show_default=False,
         ),
@@ -41,7 +58,11 @@ def tune(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="Directory for the trials. If it exists, the run resumes.", show_default=False
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder for the trials. If it exists, the run resumes.",
+            show_default=False,
         ),
     ],
     trials: TrialOptions,

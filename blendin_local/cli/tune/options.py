@@ -19,7 +19,9 @@ _report = partial(typer.Option, rich_help_panel="Output")
 class TrialOptions:
     """How many questions, and which rate."""
 
-    limit: Annotated[int | None, _tune("--limit", min=2, help="Number of questions. (default: all)")] = None
+    limit: Annotated[int | None, _tune("--limit", min=2, show_default="all", help="Number of questions.")] = (
+        None
+    )
     target_rate: Annotated[
         float | None,
         _tune(
@@ -29,7 +31,13 @@ class TrialOptions:
     ] = None
     parallel: Annotated[
         int | None,
-        _tune("--parallel", "-np", min=1, help="Questions to answer at once. (default: by memory and cores)"),
+        _tune(
+            "--parallel",
+            "-np",
+            min=1,
+            show_default="by memory and cores",
+            help="Questions to answer at once.",
+        ),
     ] = None
 
 
@@ -41,7 +49,10 @@ class TuneOutputOptions:
         bool, _report("--write", help="Write the chosen settings to a pair in your models.toml.")
     ] = False
     name: Annotated[
-        str | None, _report("--name", help="Name of the pair to write. (default: the pair that is tuned)")
+        str | None,
+        _report(
+            "--name", metavar="NAME", show_default="the pair that is tuned", help="Name of the pair to write."
+        ),
     ] = None
     json: Annotated[bool, _report("--json", help="Print the report as one JSON object.")] = False
     quiet: Annotated[bool, _report("--quiet", "-q", help="Show no progress.")] = False

@@ -121,6 +121,12 @@ class Header:
         return heads * (self.key_length + self.value_length) * size // block
 
 
+def beginning(head: bytes) -> str:
+    """The first bytes of a file in a message: as text if they are text, else as hexadecimal numbers."""
+    text = head.decode("ascii", "replace")
+    return repr(text) if text.isprintable() and "\N{REPLACEMENT CHARACTER}" not in text else head.hex(" ")
+
+
 def check_whole_file(path: Path) -> None:
     """Raise `LoadError` unless `path` is a file that begins like a GGUF."""
     if not path.exists():
@@ -142,7 +148,7 @@ def check_whole_file(path: Path) -> None:
             hint = "it looks like a zip archive: unpack it first"
         elif head == b"vers":
             hint = "it looks like a git-lfs pointer: run git lfs pull"
-        raise LoadError(f"{path} is not a GGUF file (it begins with {head!r})", hint)
+        raise LoadError(f"{path} is not a GGUF file (it begins with {beginning(head)})", hint)
 
 
 def read_header(path: Path) -> Header:

@@ -143,7 +143,10 @@ def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> I
 
 def _differences(signature: Mapping[str, Any], request: Request, identity: Identity) -> list[str]:
     """How an answer's signature differs from this run's; keys that only one of them has do not count."""
-    sampling, answer = asdict(request.sampling), {**asdict(request.answer), "stop": list(request.answer.stop)}
+    sampling, answer = (
+        request.sampling.to_json(),
+        {**asdict(request.answer), "stop": list(request.answer.stop)},
+    )
     if request.sampling.seed is None:
         sampling.pop("seed")  # it was drawn at random
     stop = (signature.get("answer") or {}).get("stop")

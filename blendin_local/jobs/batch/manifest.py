@@ -73,7 +73,7 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
     blend = asdict(defaults.blend)
     return {
         "blend": {**blend, "alpha": defaults.blend.alpha_name},
-        "sampling": asdict(defaults.sampling),
+        "sampling": defaults.sampling.to_json(),
         "answer": asdict(defaults.answer),
         "system": defaults.system,
         "template": asdict(setup.template),

@@ -35,6 +35,7 @@ class RecordedPrediction(Prediction):
         candidates: All of them, None if they were not kept.
         why_not: Why they were not kept; empty to use the likeliest alone, where nothing is decided by it.
         confidences: By temperature, if they were recorded.
+        log_normalizer: log Z, None if it was not recorded.
         silent: Whether it made no suggestion.
     """
 
@@ -44,6 +45,7 @@ class RecordedPrediction(Prediction):
         candidates: Distribution | None,
         why_not: str,
         confidences: Mapping[float | None, float | None],
+        log_normalizer: float | None,
         *,
         silent: bool,
     ) -> None:
@@ -51,6 +53,7 @@ class RecordedPrediction(Prediction):
         self._kept = candidates
         self._why_not = why_not
         self._confidences = confidences
+        self._log_normalizer = log_normalizer
         self.silent = silent
 
     @property
@@ -68,6 +71,13 @@ class RecordedPrediction(Prediction):
         if kept is None:
             raise NotRecordedError(f"a confidence at temperature {temperature:g} was not kept here")
         return kept
+
+    @property
+    def log_normalizer(self) -> float:
+        """As of any prediction. NotRecordedError where it was not kept."""
+        if self._log_normalizer is None:
+            raise NotRecordedError("the logits that a repeat penalty needs were not kept here")
+        return self._log_normalizer
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of `Prediction`
         if name.startswith("__"):
@@ -88,6 +98,7 @@ class RecordedPredictions:
         self._kept_at: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
         self._silent: set[tuple[str, bytes]] = set()
         self._confidences: dict[tuple[str, bytes], float] = {}
+        self._log_normalizers: dict[tuple[str, bytes], float] = {}
         text = b""
         for step in stored.decisions:
             self._step_at[text] = step
@@ -107,6 +118,8 @@ class RecordedPredictions:
                 self._silent.add(key)
             if other.confidence is not None:
                 self._confidences[key] = other.confidence
+            if other.log_normalizer is not None:
+                self._log_normalizers[key] = other.log_normalizer
 
     def answer(self, question: Question, top_k: int, *, lenient: bool) -> RecordedPrediction:
         """The recorded prediction for a question.
@@ -124,14 +137,14 @@ class RecordedPredictions:
             raise NotRecordedError(self._why_missing(question))
         top, listed = kept
         why_not = self._why_partial(question.role, listed, top_k)
-        confidences = {
-            self._temperature(question.role): self._confidences.get((question.role, question.text))
-        }
-        silent = (question.role, question.text) in self._silent
-        if listed is None or why_not:
-            return RecordedPrediction(top, None, "" if lenient else why_not, confidences, silent=silent)
-        candidates = {each.bytes: each.p for each in listed[:top_k]}
-        return RecordedPrediction(top, candidates, "", confidences, silent=silent)
+        key = question.role, question.text
+        confidences = {self._temperature(question.role): self._confidences.get(key)}
+        log_normalizer, silent = self._log_normalizers.get(key), key in self._silent
+        candidates: Distribution | None = None
+        if listed is not None and not why_not:
+            candidates = {each.bytes: each.p for each in listed[:top_k]}
+        why_not = "" if lenient else why_not
+        return RecordedPrediction(top, candidates, why_not, confidences, log_normalizer, silent=silent)
 
     def _temperature(self, role: str) -> float | None:
         blend = self._stored.blend

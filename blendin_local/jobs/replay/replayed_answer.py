@@ -87,6 +87,7 @@ def replay_answer(stored: StoredAnswer, blend: BlendSettings) -> ReplayedAnswer:
         UsageError: The record does not follow from its own settings, or the new ones need more than it keeps.
     """
     _require_decidable(blend)
+    _require_prompt(stored)
     _require_consistent(stored)
     steps, ended = _decide(stored, blend)
     i = _first_difference(steps, stored.decisions)
@@ -112,6 +113,15 @@ def _require_decidable(blend: BlendSettings) -> None:
         raise UsageError(
             f"{rule} reads the whole vocabularies, which no record keeps",
             "run the models with it, or replay with another method and --bridge bytes",
+        )
+
+
+def _require_prompt(stored: StoredAnswer) -> None:
+    """Raise `UsageError` where penalties looked at a prompt that was not kept (no prompt has no tokens)."""
+    if stored.sampling.penalizes and not stored.prompt:
+        raise UsageError(
+            f"{stored.name} was made with penalties on repetition, and its record lacks the prompt's tokens",
+            "write one with blendin run --trace FILE",
         )
 
 
@@ -149,7 +159,7 @@ def _decide(
     predictions, recorded = RecordedPredictions(stored), stored.decisions
     shown = max(blend.top_k, stored.blend.top_k) if lenient else 0
     limits = replace(stored.answer, top_logprobs=shown)
-    running = respond(blend, stored.sampling, limits, start=stored.start)
+    running = respond(blend, stored.sampling, limits, start=stored.start, prompt=stored.prompt)
     steps: list[Step] = []
     try:
         exchange = next(running)

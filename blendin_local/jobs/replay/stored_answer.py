@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from blendin_local.core.methods import METHODS
+from blendin_local.core.penalties import History
 from blendin_local.core.record_json import one_of, step_from_json
 from blendin_local.core.records import Candidate, Step, StoppedBy
 from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings, require_types
@@ -34,6 +35,7 @@ class StoredAnswer:
         whole_lists: Whether its lists hold every candidate that entered a blend; else only the first
             `answer.top_logprobs` of each.
         n_start: How many steps the answer was begun with; they were not decided.
+        prompt: The tokens of the prompt that its penalties looked at; empty without penalties.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StoredAnswer:
     version: str = ""
     whole_lists: bool = False
     n_start: int = 0
+    prompt: History = ()
 
     @property
     def start(self) -> tuple[Step, ...]:
@@ -86,6 +89,9 @@ def answer_from_json(
     alpha = signature["blend"]["alpha"]
     blend = {**signature["blend"], "alpha": None if alpha == AUTO_ALPHA else alpha}
     answer = {**signature["answer"], "stop": tuple(signature["answer"]["stop"])}
+    sampling = dict(signature["sampling"])
+    if "dry_sequence_breaker" in sampling:
+        sampling["dry_sequence_breaker"] = tuple(sampling["dry_sequence_breaker"])
     end = ending["end"] if ending else None
     return StoredAnswer(
         name=name,
@@ -93,11 +99,12 @@ def answer_from_json(
         end=None if end is None else step_from_json(end),
         stopped_by=one_of(StoppedBy, ending["stopped_by"]) if ending else None,
         blend=_settings(BlendSettings, blend),
-        sampling=_settings(SamplingSettings, signature["sampling"]),
+        sampling=_settings(SamplingSettings, sampling),
         answer=_settings(AnswerSettings, answer),
         version=str(signature.get("versions", {}).get("blendin-local", "")),
         whole_lists=whole_lists,
         n_start=int((signature.get("answer_start") or {"steps": 0})["steps"]),
+        prompt=tuple(None if s is None else bytes(s) for s in signature.get("prompt_tokens", ())),
     )
 
 
