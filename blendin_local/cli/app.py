@@ -29,6 +29,7 @@ from blendin_local.cli.logs import command as logs_command
 from blendin_local.cli.manage import command as manage_command
 from blendin_local.cli.replay import command as replay_command
 from blendin_local.cli.run import command as run_command
+from blendin_local.cli.serve import command as serve_command
 from blendin_local.cli.tune import command as tune_command
 from blendin_local.errors import BlendinError
 from blendin_local.views.streams import STDOUT, close_stdout, forgive_encodings, open_missing
@@ -45,6 +46,7 @@ EXAMPLES = (
 COMMANDS = (
     run_command,
     chat_command,
+    serve_command,
     batch_command,
     check_command,
     tune_command,

@@ -218,15 +218,23 @@ class InferenceThread:
         for submission, result in self._scheduler.finished():
             _tell(submission, result)
 
+    def _drop_cancelled(self) -> None:
+        """Those that wait and are no longer wanted make room in the queue."""
+        with self._change:
+            dropped = [each for each in self._waiting if each.cancelled]
+            for submission in dropped:
+                self._waiting.remove(submission)
+        for submission in dropped:
+            _tell(submission, ServiceStoppedError("the request was cancelled before it began"))
+
     def _start_waiting(self) -> None:
+        self._drop_cancelled()
         while self._scheduler.free:
             with self._change:
                 if not self._waiting:
                     return
                 submission = self._waiting.popleft()
-            if submission.cancelled:
-                _tell(submission, ServiceStoppedError("the request was cancelled before it began"))
-            elif isinstance(submission.job, PreparedRequest):
+            if isinstance(submission.job, PreparedRequest):
                 self._scheduler.add(submission)
             else:
                 number = self._scheduler.reserve()

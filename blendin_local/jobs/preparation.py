@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
-from blendin_local.decode.loaded_model import memory_estimate
+from blendin_local.decode.loaded_model import LoadProgress, memory_estimate
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -99,9 +99,13 @@ def versions() -> dict[str, str]:
     return {"blendin-local": __version__, "llama-cpp-python": LLAMA_CPP_PYTHON_VERSION}
 
 
-def open_for_rows(setup: PairSetup, should_stop: Callable[[], bool]) -> Pair:
+def open_for_rows(
+    setup: PairSetup,
+    should_stop: Callable[[], bool],
+    on_load: Callable[[LoadProgress], None] = lambda _: None,
+) -> Pair:
     """A pair for many rows; a guide without a template is refused here, not once for every row."""
-    pair = Pair(setup, should_stop)
+    pair = Pair(setup, should_stop, on_load)
     try:
         pair.prompts("?", should_stop=should_stop)
     except BaseException:

@@ -12,6 +12,7 @@ only after a preflight request, which is refused.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,6 +27,7 @@ from blendin_local.core.prompts import quoted
 from blendin_local.server.failures import HttpError, failure
 
 MAX_BODY_BYTES = 8 * 2**20
+BODY_TIMEOUT_S = 30.0
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -46,6 +48,7 @@ class AccessPolicy:
         allowed_hosts: More names by which the server may be called.
         allowed_origins: More origins whose pages may call it.
         max_body_bytes: The largest body of a request.
+        body_timeout_s: How long a part of a body may take.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +57,7 @@ class AccessPolicy:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_body_bytes: int = MAX_BODY_BYTES
+    body_timeout_s: float = BODY_TIMEOUT_S
 
     @property
     def is_local(self) -> bool:
@@ -137,21 +141,25 @@ class Access:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
+        answer: Application | Response
         try:
             self._policy.check_host(headers.get("host"))
             self._policy.check_origin(origin, headers.get("host"))
-            if scope["method"] == "OPTIONS" and origin is not None:
-                await Response(status_code=204, headers=cors(origin, preflight=True))(scope, receive, send)
-                return
+        except HttpError as error:
+            await refusal(error)(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS" and origin is not None:
+            await Response(status_code=204, headers=cors(origin, preflight=True))(scope, receive, send)
+            return
+        limited = BodyLimit(receive, self._policy.max_body_bytes, self._policy.body_timeout_s)
+        try:
             if scope["path"] not in OPEN_PATHS:
                 self._policy.check_key(headers)
             self._check_body(scope["method"], headers)
+            answer = self._application
         except HttpError as error:
-            failed = failure(error)
-            await JSONResponse(failed.body, failed.status, failed.headers)(scope, receive, send)
-            return
-        limited = BodyLimit(receive, self._policy.max_body_bytes)
-        await self._application(scope, limited.receive, _with_cors(send, origin))
+            answer = refusal(error)
+        await answer(scope, limited.receive, _with_cors(send, origin))
 
     def _check_body(self, method: str, headers: Headers) -> None:
         if method not in {"POST", "PUT", "PATCH"}:
@@ -167,26 +175,47 @@ class Access:
 
 
 class BodyLimit:
-    """Reads a body and stops where it grows beyond a limit, whatever its header promised.
+    """Reads a body and stops where it grows beyond a limit, whatever its header promised, or does not come.
 
     Args:
         receive: Where it comes from.
         max_bytes: The limit.
+        timeout_s: How long to wait for each part.
     """
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, timeout_s: float) -> None:
         self._receive = receive
         self._left = max_bytes
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._whole = False
 
     async def receive(self) -> Message:
-        """The next part; HttpError where it is one too many."""
-        message = await self._receive()
+        """The next part, or the end of the connection.
+
+        Raises:
+            HttpError: The part is one too many, or did not come in time.
+        """
+        if self._whole:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._timeout_s)
+        except TimeoutError:
+            raise HttpError(
+                408, "the body did not come in time", "send it at once", code="slow_body"
+            ) from None
         if message["type"] == "http.request":
+            self._whole = not message.get("more_body", False)
             self._left -= len(message.get("body", b""))
             if self._left < 0:
                 raise too_large(self._max_bytes)
         return message
+
+
+def refusal(error: HttpError) -> Response:
+    """The reply to a request that is refused."""
+    failed = failure(error)
+    return JSONResponse(failed.body, failed.status, failed.headers)
 
 
 def too_large(max_bytes: int) -> HttpError:

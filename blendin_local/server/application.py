@@ -26,12 +26,12 @@ from blendin_local.decode.request import PreparedRequest
 from blendin_local.errors import BlendinError, UnforeseenError
 from blendin_local.pair.raw_text import text_request
 from blendin_local.server.access import Access, AccessPolicy, Application
-from blendin_local.server.bodies import ChatBody, TextBody, chat_body, read_json, text_body
+from blendin_local.server.bodies import ChatBody, TextBody, chat_body, model_name, read_json, text_body
 from blendin_local.server.counts import metrics_text
 from blendin_local.server.echo import EchoJob, echo_choice, scoring_role
 from blendin_local.server.failures import HttpError, failure
 from blendin_local.server.page import page_routes
-from blendin_local.server.replies import Choice, Reply
+from blendin_local.server.replies import Choice, Reply, model_object
 from blendin_local.server.service import Answer, Service, with_seed
 from blendin_local.server.streaming import ChatChunks, TextChunks, collect, stream
 from blendin_local.server.texts import detokenize, detokenize_reply, ids_of, tokenize, tokenizer_info
@@ -56,6 +56,7 @@ def make_application(
         Route("/v1/chat/completions", handlers.chat, methods=["POST"]),
         Route("/v1/completions", handlers.text, methods=["POST"]),
         Route("/v1/models", handlers.models),
+        Route("/v1/models/{id:path}", handlers.model),
         Route("/v1/replay", handlers.replay, methods=["POST"]),
         Route("/metrics", handlers.metrics),
         *(
@@ -180,11 +181,13 @@ class Handlers:
 
     async def models(self, _: Request) -> Response:
         """`GET /v1/models`."""
-        objects = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "blendin-local"}
-            for name in self.service.models
-        ]
+        objects = [model_object(self.service, name) for name in self.service.models]
         return JSONResponse({"object": "list", "data": objects})
+
+    async def model(self, request: Request) -> Response:
+        """`GET /v1/models/NAME`."""
+        name = model_name(request.path_params["id"], self.service.name)
+        return JSONResponse(model_object(self.service, name.id))
 
     async def health(self, _: Request) -> Response:
         """`GET /health`."""

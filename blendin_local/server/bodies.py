@@ -191,7 +191,8 @@ def chat_body(values: Mapping[str, Any], defaults: RequestDefaults, pair: str) -
         raise UsageError("the last message is no question", "end with a message of the user")
     if defaults.system and not any(message.speaker == "system" for message in messages):
         messages = (Message("system", defaults.system), *messages)
-    limit = values.get("max_completion_tokens", values.get("max_tokens"))
+    limit = values.get("max_completion_tokens")
+    limit = values.get("max_tokens") if limit is None else limit
     logprobs = values.get("logprobs") is not None and switch_of("logprobs", values["logprobs"])
     top = _between("top_logprobs", values.get("top_logprobs"), 0, MAX_TOP_LOGPROBS)
     if top and not logprobs:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.records import Candidate, Completion, Step
-from blendin_local.server.service import Shown
+from blendin_local.server.service import Service, Shown
 from blendin_local.views.answer_tables import winner
 
 LOWEST = -9999.0  # what OpenAI's API has for a probability of zero, or none that is known
@@ -157,6 +157,20 @@ class Reply:
             ],
             "text_offset": offsets,
         }
+
+
+def model_object(service: Service, name: str) -> dict[str, Any]:
+    """An entry of the list of models, with the models behind it and how they are put together."""
+    blend = service.defaults.blend
+    method = name.removeprefix(service.name).removeprefix(":") or blend.method
+    models = dict(service.resolved.references)
+    return {
+        "id": name,
+        "object": "model",
+        "created": service.created,
+        "owned_by": "blendin-local",
+        "blend": {"method": method, "threshold": blend.threshold, "models": models},
+    }
 
 
 def drawn_from(step: Step) -> Sequence[Candidate]:

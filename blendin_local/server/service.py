@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +22,10 @@ from blendin_local.core.prompts import Message, quoted
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.inference_thread import InferenceThread, Submission, Work
+from blendin_local.decode.loaded_model import LoadProgress
 from blendin_local.decode.request import PreparedRequest
 from blendin_local.errors import BlendinError, UsageError
-from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows
+from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import (
@@ -32,8 +34,8 @@ from blendin_local.pair.resolve import (
     PairSpec,
     ResolvedPair,
     locate_files,
-    resolve_pair,
 )
+from blendin_local.pair.roles import check_roles
 from blendin_local.server.bodies import ChatBody, Fork
 from blendin_local.server.counts import Counts
 
@@ -96,6 +98,7 @@ class Service:
         name: What clients call it.
         defaults: Settings of requests that set none.
         counts: What has been answered so far.
+        created: When it was opened, in seconds since 1970.
     """
 
     def __init__(self, pair: Pair, thread: InferenceThread, resolved: ResolvedPair) -> None:
@@ -107,6 +110,7 @@ class Service:
             resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
         )
         self.counts = Counts()
+        self.created = int(time.time())
         self._kept: OrderedDict[str, Completion] = OrderedDict()
 
     @property
@@ -253,20 +257,32 @@ def open_service(
     *,
     interaction: Interaction = NO_INTERACTION,
     on_note: Callable[[str], None] = lambda _: None,
+    on_load: Callable[[LoadProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Service]:
     """Open the pair and start its thread; close both at the end of the block.
 
+    Args:
+        spec: What is served.
+        interaction: Callbacks to the user.
+        on_note: Called with each notice for the user, a sentence.
+        on_load: Called as the models are loaded.
+        should_stop: Polled meanwhile.
+
     Raises:
-        BlendinError: As `open_pair`.
+        BlendinError: As `open_pair`; UsageError for exact prompts.
+        KeyboardInterrupt: `should_stop` became true while the models were loaded.
     """
-    resolved = resolve_pair(replace(spec.pair, every_model=True), accept=interaction.accept)
-    setup = resolved.setup.with_files(locate_files(resolved, None, interaction))
+    refuse_exact_prompts(spec.pair, "request")
+    resolved = settle(replace(spec.pair, every_model=True), interaction, on_note)
+    paths = locate_files(resolved, None, interaction)
+    for notice in check_roles(resolved, paths):
+        on_note(f"note: {notice}")
+    setup = resolved.setup.with_files(paths)
     n_parallel = choose_n_parallel(setup, spec.n_parallel, MANY)
-    on_note(f"serving {resolved.describe()}, {n_parallel} answers at once")
     fresh = any(settings.reproducible for _, settings in setup.files().values())
     with (
-        open_for_rows(replace(setup, n_parallel=n_parallel), should_stop) as pair,
+        open_for_rows(replace(setup, n_parallel=n_parallel), should_stop, on_load) as pair,
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
     ):
         yield Service(pair, thread, resolved)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
-from blendin_local.errors import BlendinError
+from blendin_local.errors import BlendinError, UnforeseenError
 from blendin_local.server.failures import failure
 from blendin_local.server.replies import Choice, Reply
 from blendin_local.server.service import Answer, Event, Finished, Progress, Shown
@@ -183,6 +182,8 @@ class _Merged:
                 self._queue.put_nowait((i, event))
         except BlendinError as error:
             self._queue.put_nowait((i, error))
+        except Exception as error:  # noqa: BLE001 - the client must not wait for ever
+            self._queue.put_nowait((i, UnforeseenError(error, "please report it")))
 
     async def events(self) -> AsyncIterator[tuple[int, Event | None]]:
         """Each event with the number of its answer; None where nothing has come for a while."""
@@ -213,10 +214,3 @@ def frame(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 def comment(text: str) -> bytes:
     """A line that clients skip: it shows that something happens, and keeps the connection open."""
     return f": {text}\n\n".encode()
-
-
-async def cancel_quietly(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

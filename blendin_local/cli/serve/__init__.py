@@ -1,0 +1,1 @@
+"""`blendin serve`: a pair for every client of OpenAI's API."""
