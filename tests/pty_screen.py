@@ -41,6 +41,10 @@ class Screen:
         self._screen.write_process_input = self.child.send  # answers questions for the cursor's place
         self.wait_for(ready)
 
+    def resize(self, columns):
+        self._screen.resize(columns=columns)
+        self.child.setwinsize(self._screen.lines, columns)
+
     def send(self, text):
         self.child.send(text)
 

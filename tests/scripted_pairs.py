@@ -5,6 +5,7 @@ Run as a program it is a chat on a terminal: `python -m tests.scripted_pairs`.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,28 @@ from blendin_local.decode.role_context import PromptReading
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from tests.answers import asked_step, base_step, completion
+
+MARKDOWN = """\
+# How a plant makes **sugar**
+
+Photosynthesis turns *light*, water and `CO2` into sugar and oxygen, and it feeds nearly \
+everything that lives:
+
+- **Light reactions:** water is split in the thylakoid membranes, which takes \
+a good deal of energy
+- *The Calvin cycle* makes sugar
+
+```python
+sugar = calvin_cycle(light_reactions(water=6, photons=48), carbon_dioxide=6)
+```
+
+| Stage | Where |
+|---|---|
+| light | thylakoid |
+
+光合作用是植物利用阳光把二氧化碳和水变成糖和氧气的过程，\
+它养活了地球上几乎所有的生物。 The 👨\u200d👩\u200d👧 thanks <img src="x"> it.
+"""
 
 
 @dataclass
@@ -97,6 +120,9 @@ class ScriptedPair:
         )
         steps = [base_step(0, b"Re:"), asked_step(1, words[0])]
         steps += [base_step(i, word) for i, word in enumerate(words[1:], 2)]
+        if question == "markdown":
+            parts = re.findall(r" ?\w{1,6}|\s|[^\w\s]+", MARKDOWN)
+            steps = [(base_step if i % 3 else asked_step)(i, part.encode()) for i, part in enumerate(parts)]
         start = start_steps(answer_start)
         n = len(start)
         steps = [*start, *([base_step(n, b" then")] if start else steps)]

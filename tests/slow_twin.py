@@ -106,7 +106,7 @@ class Reader:
 def slow_twin(pair, prompt, blend, answer):
     """All steps of the same answer, the decision for END among them, as `near_ties.whole` gives them."""
     roles = tuple(pair._models)
-    spans = pair._spans([Message("user", prompt)], roles)
+    spans = pair._renderer.prompts([Message("user", prompt)], roles)
     readers = {role: Reader(pair._models[role], spans[role]) for role in roles}
     limits = pair.stream(prompt, blend=blend, answer=answer).settings.answer
     running = respond(blend, SamplingSettings(), limits)

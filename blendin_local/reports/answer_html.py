@@ -78,6 +78,16 @@ class _Part:
     is_asked_blank: bool
 
     @property
+    def space(self) -> str:
+        """The white space before its word, which is not marked; a blank of an asked step is."""
+        return "" if self.is_asked_blank else self.text[: len(self.text) - len(self.text.lstrip())]
+
+    @property
+    def marked(self) -> str:
+        """What is marked."""
+        return self.text[len(self.space) :]
+
+    @property
     def summary(self) -> str:
         """What the step added and where it comes from, on one line."""
         return f"{visible(self.step.bytes)}: {source_text(self.step)}"

@@ -1,8 +1,9 @@
 """A streamed answer and the lines below it.
 
-Here: `styled_step`, `shown_decisions`, `footer` with its warning, `STOP_TEXTS`.
-Not here: tables (`views.answer_tables`), colours (`views.theme`), the HTML page (`reports.answer_html`).
-All are pure functions from records to rich texts, except the printer, which writes.
+Here: `styled_step`, `shown_decisions`, `footer` with its warning, and `STOP_TEXTS`: pure functions from
+records to rich texts.
+Not here: writing an answer while it grows (`views.answer_printer`), tables (`views.answer_tables`), colours
+(`views.theme`), the HTML page (`reports.answer_html`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console
-from rich.segment import Segments
 from rich.text import Text
 
 from blendin_local.core.methods import UNGATED
@@ -20,8 +19,7 @@ from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
-from blendin_local.views.streams import write_utf8
-from blendin_local.views.theme import MarkKind, mark_kind
+from blendin_local.views.theme import MarkKind
 from blendin_local.views.visible import escape_controls, message_line
 
 View = Literal["source", "prob", "plain"]
@@ -119,46 +117,6 @@ ASCII_MARKS: Mapping[str, tuple[str, str]] = {
     "prob.lowest": ("[[", "]]"),
 }
 """What stands before and after a marked word where no style can be shown."""
-
-
-class AnswerPrinter:
-    """Writes an answer step by step and never rewrites what is already written.
-
-    On a terminal, steps are marked and control characters made visible. Elsewhere only the answer's own UTF-8
-    bytes are written.
-
-    Args:
-        console: Where the answer goes.
-        view: What the marks show.
-    """
-
-    def __init__(self, console: Console, view: View = "source") -> None:
-        self._console = console
-        self._view: View = view
-        self._at_line_start = True
-
-    def feed(self, step: Step, text: str) -> None:
-        """Write what `step` added and flush it."""
-        if not text:
-            return
-        self._at_line_start = text.endswith("\n")
-        marks = mark_kind(self._console)
-        if not self._console.is_terminal:
-            shown = styled_step(step, text, self._view, marks).plain if marks == "ascii" else text
-            write_utf8(self._console.file, shown)
-            return
-        segments = styled_step(step, text, self._view, marks).render(self._console)
-        self._console.print(Segments(segments), end="", soft_wrap=True)
-
-    def finish(self) -> None:
-        """End the last line unless it has ended."""
-        if self._at_line_start:
-            return
-        self._at_line_start = True
-        if self._console.is_terminal:
-            self._console.print()
-        else:
-            write_utf8(self._console.file, "\n")
 
 
 def counted(number: int, word: str) -> str:

@@ -139,7 +139,7 @@ def _candidates_table(
     table = _plain_table(gap=2)
     table.add_column("", justify="right", style="faint", no_wrap=True)  # the number that `/fork` takes
     for name in columns:
-        table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=5)
+        table.add_column(Text(name, style=f"role.{name}"), overflow="ellipsis", min_width=4)
         table.add_column("", justify="right", no_wrap=True)
     for number, row in enumerate(zip_longest(*columns.values()), 1):
         cells = (candidate_cells(each, won, winner_style(step), digits) for each in row)

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.core.percent import percent
-from blendin_local.core.records import shown_steps
 from blendin_local.history.records import Conversation, Listed, Opening, Turn
-from blendin_local.views.answer import AnswerPrinter, counted
+from blendin_local.views.answer import counted
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.streams import write_utf8
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
@@ -77,7 +77,7 @@ def print_conversation(conversation: Conversation, consoles: Consoles) -> None:
     for kept in conversation.turns:
         if not kept.standing:
             consoles.err.print(Text("taken back or answered again:", style="notice"))
-        print_turn(kept.turn, consoles.out)
+        print_turn(kept.turn, consoles.out, plain=consoles.settings.plain)
 
 
 def title(conversation: Conversation) -> str:
@@ -88,17 +88,17 @@ def title(conversation: Conversation) -> str:
     return f"conversation {conversation.id} of {started} with {name}: {turns}"
 
 
-def print_turn(turn: Turn, out: Console) -> None:
-    """Print a question and its answer as they stood in the chat."""
+def print_turn(turn: Turn, out: Console, *, plain: bool = False) -> None:
+    """Print a question and its answer as they stood in the chat.
+
+    Args:
+        turn: The question and its answer.
+        out: Where they go.
+        plain: Whether the answer is shown as it was written rather than as Markdown.
+    """
     if out.is_terminal:
         out.print(Text(f"> {turn.question}", style="prompt"), soft_wrap=True)
     else:
         write_utf8(out.file, f"> {turn.question}\n")
-    printer = AnswerPrinter(out)
-    if turn.completion is None:
-        out.print(Text(turn.answer)) if out.is_terminal else write_utf8(out.file, f"{turn.answer}\n")
-    else:
-        for step, text in shown_steps(turn.completion):
-            printer.feed(step, text)
-        printer.finish()
+    AnswerPrinter(out, markdown=not plain).print(turn.completion or turn.answer)
     out.print() if out.is_terminal else write_utf8(out.file, "\n")

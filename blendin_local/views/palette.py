@@ -37,6 +37,7 @@ class Palette:
         warning: A warning.
         error: An error.
         prompt: The sign before the user's input.
+        code: Code in an answer.
     """
 
     changed: int
@@ -48,6 +49,7 @@ class Palette:
     warning: int
     error: int
     prompt: int
+    code: int
 
     def hex(self, name: str) -> str:
         """A colour as `#5fd7ff`."""
@@ -55,10 +57,28 @@ class Palette:
 
 
 LIGHT = Palette(
-    changed=24, guide=91, medium=94, low=124, lowest=90, quiet=241, warning=94, error=124, prompt=22
+    changed=24,
+    guide=91,
+    medium=94,
+    low=124,
+    lowest=90,
+    quiet=241,
+    warning=94,
+    error=124,
+    prompt=22,
+    code=22,
 )
 DARK = Palette(
-    changed=81, guide=183, medium=221, low=210, lowest=213, quiet=247, warning=221, error=210, prompt=114
+    changed=81,
+    guide=183,
+    medium=221,
+    low=210,
+    lowest=213,
+    quiet=247,
+    warning=221,
+    error=210,
+    prompt=114,
+    code=114,
 )
 PALETTES: Mapping[ThemeName, Palette] = {"dark": DARK, "light": LIGHT}
 

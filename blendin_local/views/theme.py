@@ -44,6 +44,13 @@ STYLES: Mapping[str, tuple[str, str]] = {
     "prob.medium": ("italic", "medium"),
     "prob.low": ("underline", "low"),
     "prob.lowest": ("bold underline", "lowest"),
+    # Markdown in an answer
+    "md.heading": ("bold", ""),
+    "md.strong": ("bold", ""),
+    "md.emphasis": ("italic", ""),
+    "md.code": ("", "code"),
+    "md.link": ("", ""),
+    "md.mark": ("", "quiet"),
     # in tables
     "end": ("bold reverse", ""),
     "escape": ("reverse", ""),

@@ -443,7 +443,7 @@ def run_in_a_terminal(toys, **env):
 
 def test_guided_places_are_marked_on_a_terminal(toys):
     """On a terminal changed words are strong and in colour; without colour the marks stay."""
-    coloured = run_in_a_terminal(toys, TERM="xterm-256color")
+    coloured = run_in_a_terminal(toys, TERM="xterm-256color", BLENDIN_THEME="dark")
     plain = run_in_a_terminal(toys, TERM="xterm-256color", NO_COLOR="1")
 
     assert "\x1b[1;4;" in coloured

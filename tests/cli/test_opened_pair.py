@@ -18,6 +18,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.session import Session, pair_spec
+from blendin_local.cli.common.status import StatusLine
 from blendin_local.errors import LoadError, UsageError
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.resolve import resolve_pair
@@ -50,7 +51,7 @@ def opened():
     models = ModelOptions(base="b.gguf", guide="g.gguf")
     runtime = RuntimeOptions(ctx_size="128", guide_ctx_size="256")
     options = SessionOptions(models, runtime, BlendOptions(), SamplingOptions(), AnswerOptions())
-    return OpenedPair(options, make_console(io.StringIO()))
+    return OpenedPair(options, StatusLine(make_console(io.StringIO())))
 
 
 def test_the_old_pair_is_closed_before_the_new_one_is_opened(events):

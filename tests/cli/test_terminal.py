@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_a_dumb_terminal_of_forty_columns_is_measured(open_screen):
     screen.send("hello\r")
     screen.wait_for("lower threshold")
     screen.send("/why\r")
-    screen.wait_for("·I     21 %")
+    screen.wait_for("·I    21 %")
     assert "_kept_ though the guide was asked\n" in screen.text()
     assert "[changed] by the guide\n" in screen.text()
 
@@ -151,6 +152,40 @@ def test_a_dumb_terminal_gets_plain_text(open_screen):
     assert "Re: hello" in screen.text()
     assert "\x1b" not in screen.raw
     assert screen.leave() == 0
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_an_answer_is_wrapped_and_shown_as_markdown(open_screen, columns):
+    """No word is broken at the edge, marks of Markdown are styles, code is whole, and marks of steps stay."""
+    screen = open_screen(columns=columns)
+    screen.send("markdown\r")
+    screen.wait_for("ended by the guide")
+    text = screen.text()
+    words = set(re.findall(r"\w+", text))
+    assert {"nearly", "everything", "membranes", "energy", "thylakoid", "thanks"} <= words
+    assert "How a plant makes sugar" in text
+    assert "• Light reactions: water" in text
+    assert 'thanks <img src="x"> it.' in " ".join(text.split())
+    assert "sugar = calvin_cycle(light_reactions(water=6, photons=48), carbon_dioxide=6)" in text.replace(
+        "\n", ""
+    )
+    assert "**" not in text
+    assert "Stage" in text
+    assert "│ thylakoid" in text
+    assert "\x1b[1;4" in screen.raw
+
+
+def test_a_resize_in_mid_answer_wraps_the_next_line(open_screen):
+    """Lines that begin after it have the new width, and every word is there once."""
+    screen = open_screen(columns=80)
+    screen.send("long\r")
+    screen.wait_for("word20")
+    screen.resize(40)
+    screen.wait_for("ended by the guide")
+    after = screen.raw.partition("word40")[2]
+    rows = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", after).split("\r\n")
+    assert all(len(row) <= 40 for row in rows[1:12])
+    assert re.findall(r"word\d+", screen.raw) == [f"word{i}" for i in range(200)]
 
 
 def test_no_color_keeps_the_marks(open_screen):

@@ -211,5 +211,5 @@ def test_what_opens_models_tries_them_first():
         for path, text in sources.items()
         if "engine" not in path.parts and re.search(r"\b(Model|open_vocabulary)\(", text)
     ]
-    assert len(opening) == 3
+    assert len(opening) == 4
     assert all("require_loadable(" in sources[path] for path in opening)

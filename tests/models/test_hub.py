@@ -128,7 +128,6 @@ def test_a_killed_process_leaves_its_bytes_to_the_next(hub, store):
         from pathlib import Path
         from blendin_local.models.entries import Defaults
         from blendin_local.models.fetch import fetch
-from blendin_local.models.licenses import license_text
         from blendin_local.models.references import resolve
         from blendin_local.models.registry import Registry
         from blendin_local.models.store import Store

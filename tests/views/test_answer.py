@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
-from blendin_local.views.answer import AnswerPrinter, footer, styled_step
+from blendin_local.views.answer import footer, styled_step
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, visible
@@ -195,8 +196,8 @@ def test_why_puts_the_three_side_by_side_and_marks_the_winner():
     text = rendered(why_table(asked_step(17)))
     assert "step 17 ·Sure changed" in text
     assert "alpha 0.81" in text
-    assert "·I     21.0 %  ▸·Sure   83.0 %  ▸·Sure  66.0 %" in text
-    assert "·I     21 %  ▸·Sure   83 %  ▸·Sure" in rendered(why_table(asked_step(17)), 50)
+    assert "·I    21.0 %  ▸·Sure   83.0 %  ▸·Sure  66.0 %" in text
+    assert "·I    21 %  ▸·Sure   83 %  ▸·Sure" in rendered(why_table(asked_step(17)), 50)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,16 @@ def test_why_without_candidates_shows_first_choices():
         why_table(Step(0, b" I", "kept", 0.5, Candidate(b" I", 0.3), Candidate(b" I", 0.4)))
     )
     assert "No candidates" in rendered(why_table(Step(0, b"x", "base")))
+
+
+def test_why_cuts_no_percentage_in_forty_columns():
+    """The words give way: every row ends with a whole percentage."""
+    words = [Candidate(f" a long word {i}".encode(), 0.0999 / 2**i) for i in range(10)]
+    lists = CandidateLists(*[(Candidate(b" Sure", 0.8123), *words)] * 3)
+    step = Step(0, b" Sure", "kept", 0.81, words[0], words[0], lists)
+    rows = [line for line in rendered(why_table(step), 40).splitlines() if line[:3].strip().isdigit()]
+    assert len(rows) == 10
+    assert all(row.count("%") == 3 for row in rows)
 
 
 @pytest.mark.parametrize("width", [40, 100])

@@ -111,8 +111,8 @@ def test_progress_is_a_line_for_every_cell():
         on_progress(EvalProgress(("demo", "gsm8k", "guide"), 2, 28, None, 12, 24, 60.0))
 
     assert stream.getvalue().splitlines() == [
-        "1 of 28: demo · gsm8k · base · 24 rows left · about 2 min",
-        "2 of 28: demo · gsm8k · guide · 12 rows left · about 60 s",
+        "1 of 28: demo · gsm8k · base · 24 rows left · 2 min left",
+        "2 of 28: demo · gsm8k · guide · 12 rows left · 60 s left",
     ]
 
 

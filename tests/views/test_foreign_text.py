@@ -20,6 +20,7 @@ from rich.text import Text
 from blendin_local.cli.common.printing import json_text, print_data
 from blendin_local.errors import PairError
 from blendin_local.views.answer import error_line
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.theme import make_console
 from blendin_local.views.visible import escape_controls, label
 from tests.answers import asked_step, completion
@@ -200,7 +201,6 @@ def test_bytes_of_a_file_name_that_are_no_text_are_shown():
 
 def test_an_answer_on_a_terminal_holds_no_control(terminal):
     """The answer itself and its tables go through the same place."""
-    from blendin_local.views.answer import AnswerPrinter
     from blendin_local.views.answer_tables import tokens_table, why_table
 
     step = asked_step(0, HOSTILE.encode("utf-8", "replace"))

@@ -19,7 +19,8 @@ from blendin_local.cli.common.status import status_line
 from blendin_local.core.records import Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
-from blendin_local.views.answer import AnswerPrinter, counted, error_line, footer, is_excessive
+from blendin_local.views.answer import counted, error_line, footer, is_excessive
+from blendin_local.views.answer_printer import AnswerPrinter
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -114,6 +115,11 @@ class Chat:
                 break
         return answers
 
+    def printer(self, console: Console) -> AnswerPrinter:
+        """What shows an answer as the settings want it, the first time and again."""
+        settings = self.history.settings
+        return AnswerPrinter(console, settings.view, markdown=not settings.terminal.plain)
+
     def dress(self) -> None:
         """Give the consoles the theme and the marks that are set."""
         dress_consoles(self.out, self.err, self.history.settings.terminal)
@@ -124,7 +130,7 @@ class Chat:
 
     def _answer(self, question: str, settings: ChatSettings, start: Sequence[Step] = ()) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
-        printer = AnswerPrinter(self.out, settings.view)
+        printer = self.printer(self.out)
         texts: list[str] = []
         with status_line(self.err) as status, stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested, start)

@@ -131,4 +131,4 @@ def show_earlier(conversation: Conversation, consoles: Consoles) -> None:
     """Say what is continued; on a terminal show its last turn too."""
     consoles.err.print(Text(f"Going on with {title(conversation)}", style="notice"))
     if conversation.standing and consoles.out.is_terminal:
-        print_turn(conversation.standing[-1].turn, consoles.out)
+        print_turn(conversation.standing[-1].turn, consoles.out, plain=consoles.settings.plain)

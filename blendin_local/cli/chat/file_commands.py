@@ -16,6 +16,7 @@ from blendin_local.cli.common.asking import ask, can_ask
 from blendin_local.errors import UsageError
 from blendin_local.paths import expand_user
 from blendin_local.views.answer import counted
+from blendin_local.views.history import print_turn
 
 
 def save_chat(chat: Chat, text: str) -> None:
@@ -40,6 +41,8 @@ def load_chat(chat: Chat, text: str) -> None:
     path = _path(text, "/load")
     chat.history = load(path, chat.history.settings)
     chat.notice(f"Loaded {counted(len(chat.history.turns), 'turn')} from {path}.")
+    if chat.err.is_terminal and chat.history.turns:
+        print_turn(chat.history.turns[-1], chat.err, plain=chat.history.settings.terminal.plain)
 
 
 def _path(text: str, command: str) -> Path:

@@ -22,7 +22,7 @@ from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.records import Completion, Step, shown_steps
 from blendin_local.errors import UsageError
 from blendin_local.history.records import Turn
-from blendin_local.views.answer import AnswerPrinter, View, footer
+from blendin_local.views.answer import View, footer
 from blendin_local.views.answer_tables import numbered_candidates, stats_table, tokens_table, why_table
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
@@ -136,8 +136,9 @@ def _span(steps: Sequence[Step]) -> str:
 
 
 def tokens(chat: Chat, which: str) -> None:
-    """List the steps of the last answer."""
-    steps = decisions(last_completion(chat))
+    """List the steps of the last answer, without what a stop string cut off."""
+    completion = last_completion(chat)
+    steps = [replace(step, bytes=text.encode()) for step, text in shown_steps(completion)]
     groups = {
         "": steps,
         "asked": [step for step in steps if step.asked],
@@ -169,10 +170,7 @@ def print_answer(chat: Chat, turn: Turn) -> None:
     if turn.completion is None:
         chat.err.print(Text(escape_controls(turn.answer)), soft_wrap=True)
         return
-    printer = AnswerPrinter(chat.err, chat.history.settings.view)
-    for step, text in shown_steps(turn.completion):
-        printer.feed(step, text)
-    printer.finish()
+    chat.printer(chat.err).print(turn.completion)
 
 
 def stats(chat: Chat, _: str) -> None:

@@ -18,6 +18,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from blendin_local.cli.common.keyboard import quiet_keyboard
+from blendin_local.core.percent import percent
 from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
@@ -147,4 +148,4 @@ def reading_text(reading: PromptReading | None) -> str:
     if reading is None:
         return "waiting for the first word"
     share = reading.n_read / reading.n_prompt
-    return f"the {reading.role} reads {reading.n_prompt:,} tokens: {share:.0%}".replace("%", " %")
+    return f"the {reading.role} reads {reading.n_prompt:,} tokens: {percent(share, 0)}"

@@ -24,7 +24,8 @@ from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.reports.answer_html import render_html
 from blendin_local.reports.answer_svg import render_svg
-from blendin_local.views.answer import AnswerPrinter, footer
+from blendin_local.views.answer import footer
+from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.streams import close_stdout
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
@@ -66,12 +67,17 @@ class Screen:
         """Append the text."""
         self._printer.feed(step, shown)
 
+    def flush(self) -> None:
+        """Show what is held back of an answer that will not be finished."""
+        self._printer.flush()
+
     def finish(self, completion: Completion) -> None:
         """End the line and sum up."""
         self._printer.finish()
-        self._err.print(footer(completion))
+        on_screen = self._err.is_terminal
+        self._err.print(footer(completion, self._err.width if on_screen else 0), soft_wrap=not on_screen)
         for notice in completion.notices:
-            self._err.print(label(f"note: {notice}"), style="footer")
+            self._err.print(label(f"note: {notice}"), style="footer", soft_wrap=not on_screen)
 
 
 class JsonObject:
@@ -222,7 +228,13 @@ class Outputs:
                     with _opened(path):
                         files.append(Destination(path, Page(path, render)))
             lines = None if trace is None else Destination(options.trace, JsonLines(trace, whole=True))
-            yield cls(_stdout_sink(options, consoles), consoles.err, files, lines)
+            screen = _stdout_sink(options, consoles)
+            outputs = cls(screen, consoles.err, files, lines)
+            try:
+                yield outputs
+            finally:
+                if isinstance(screen, Screen):  # an error ended the answer: nothing that came may be lost
+                    outputs._stdout.send("flush")
 
     def begin(
         self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
