@@ -116,7 +116,8 @@ def _content(content: object, name: str) -> str:
         if not isinstance(part, Mapping):
             raise UsageError(f"{name} has a part that is not an object", _EXAMPLE)
         if part.get("type") != "text":
-            raise UsageError(f"{name} is more than text", "only text parts can be read")
+            kind = quoted(part.get("type"))
+            raise UsageError(f"{name} is more than text: a part is {kind}", "only text parts can be read")
     return "".join(_text(part.get("text"), name) for part in content)
 
 

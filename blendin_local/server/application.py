@@ -16,7 +16,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -38,6 +38,7 @@ from blendin_local.server.texts import detokenize, detokenize_reply, ids_of, tok
 from blendin_local.server.what_if import answer_json, answer_page, decide_again
 
 Handler = Callable[[Request], Awaitable[Response]]
+GONE = 499  # nginx's status for a client that did not wait
 NO_STORE = {"cache-control": "no-store"}
 
 
@@ -75,7 +76,12 @@ def make_application(
     ]
     application = Starlette(
         routes=routes,
-        exception_handlers={BlendinError: _failed, HTTPException: _no_such_route, Exception: _unforeseen},
+        exception_handlers={
+            BlendinError: _failed,
+            ClientDisconnect: _gone,
+            HTTPException: _no_such_route,
+            Exception: _unforeseen,
+        },
     )
     return Access(application, policy)
 
@@ -277,7 +283,7 @@ async def _until_disconnect(
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise HttpError(499, "the client has gone", code="client_gone")
+            raise HttpError(GONE, "the client has gone", code="client_gone")
         return work.result()
     finally:
         work.cancel()
@@ -293,6 +299,12 @@ async def _failed(_: Request, error: Exception) -> Response:
     assert isinstance(error, BlendinError), "registered for these"
     failed = failure(error)
     return JSONResponse(failed.body, failed.status, failed.headers)
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    """The client broke off in the middle of its request: nobody reads this."""
+    del error
+    return Response(status_code=GONE)
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:

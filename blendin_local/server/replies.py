@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.core.text import REPLACEMENT, whole_characters
 from blendin_local.server.service import Service, Shown
 from blendin_local.views.answer_tables import winner
 
@@ -138,7 +139,7 @@ class Reply:
     def _token(self, shown: Shown) -> dict[str, Any]:
         tops = drawn_from(shown.step)[: self.top_logprobs]
         return {
-            **_candidate(shown.step.bytes, logprob_of(shown.step)),
+            **_candidate(true_bytes(shown.step), logprob_of(shown.step)),
             "top_logprobs": [_candidate(each.bytes, log(each.p)) for each in tops],
             "blend": blend_of_step(shown.step),
         }
@@ -181,6 +182,12 @@ def drawn_from(step: Step) -> Sequence[Candidate]:
     if lists is None:
         return ()
     return lists.blend or (lists.guide if step.source == "guide" else lists.base) or ()
+
+
+def true_bytes(step: Step) -> bytes:
+    """The bytes of a step; where they could not become a character, those that U+FFFD stands for."""
+    won = winner(step, drawn_from(step)) if REPLACEMENT in step.bytes else None
+    return won if won is not None and whole_characters(won) == step.bytes else step.bytes
 
 
 def logprob_of(step: Step) -> float:

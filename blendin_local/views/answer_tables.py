@@ -25,7 +25,7 @@ from blendin_local.core.records import (
     Step,
     summarize,
 )
-from blendin_local.core.text import is_whole
+from blendin_local.core.text import REPLACEMENT, is_whole, whole_characters
 from blendin_local.views.answer import STOP_TEXTS, steps_per_second
 from blendin_local.views.visible import visible
 
@@ -72,11 +72,15 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
     """The bytes of the candidate that became `step`, or None if it is not among them.
 
     A candidate that ends inside a character was completed before the step ended: it is the beginning of the
-    step's bytes.
+    step's bytes. One that can never become a character is U+FFFD in the step; the first such is meant.
     """
-    proposed = {candidate.bytes for candidate in candidates}
+    proposed = dict.fromkeys(candidate.bytes for candidate in candidates)
     if step.bytes in proposed:
         return step.bytes
+    if REPLACEMENT in step.bytes:
+        replaced = (data for data in proposed if whole_characters(data) == step.bytes)
+        if (first := next(replaced, None)) is not None:
+            return first
     begun = [data for data in proposed if data and step.bytes.startswith(data) and not is_whole(data)]
     return max(begun, key=len, default=None)
 

@@ -17,6 +17,7 @@ from blendin_local.cli.chat.step_commands import last
 from blendin_local.cli.common.asking import can_ask
 from blendin_local.cli.common.clipboard import copy_text
 from blendin_local.cli.common.interrupt import ordinary_interrupts
+from blendin_local.cli.common.keyboard import ordinary_keyboard
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
@@ -32,7 +33,7 @@ def edit(chat: Chat, text: str) -> None:
         raise UsageError("/edit needs a terminal", "send the message itself")
     draft = text or (chat.history.turns[-1].question if chat.history.turns else "")
     try:
-        with ordinary_interrupts():
+        with ordinary_interrupts(), ordinary_keyboard():
             saved = click.edit(without_surrogates(draft, "the message"), extension=".md")
     except click.ClickException as error:
         raise UsageError(f"the editor failed: {error.message}", "set $VISUAL or $EDITOR") from error
