@@ -31,6 +31,7 @@ from blendin_local.server.counts import metrics_text
 from blendin_local.server.echo import EchoJob, echo_choice, scoring_role
 from blendin_local.server.failures import HttpError, failure
 from blendin_local.server.page import RECORD_HEADERS, page_routes
+from blendin_local.server.recorded import lines, prepare, recorded_body, start_line
 from blendin_local.server.replies import Choice, Reply, model_object
 from blendin_local.server.service import Answer, Service, with_seed
 from blendin_local.server.streaming import ChatChunks, TextChunks, collect, stream
@@ -61,6 +62,8 @@ def make_application(
         Route("/v1/replay", handlers.replay, methods=["POST"]),
         Route("/v1/answers/{id:path}/html", handlers.answer_page),
         Route("/v1/answers/{id:path}", handlers.answer),
+        Route("/v1/answers", handlers.recorded, methods=["POST"]),
+        Route("/v1/answers/{id}/cancel", handlers.cancel, methods=["POST"]),
         Route("/metrics", handlers.metrics),
         *(
             Route(f"{prefix}/{name}", handler, methods=methods)
@@ -196,6 +199,25 @@ class Handlers:
         """`GET /v1/answers/ID/html`: a page of its own for an answer that is kept."""
         page = await asyncio.to_thread(answer_page, self.service, request.path_params["id"])
         return HTMLResponse(page, headers=NO_STORE | RECORD_HEADERS)
+
+    async def recorded(self, request: Request) -> Response:
+        """`POST /v1/answers`: an answer with its whole record."""
+        service = self.service
+        body = recorded_body(await self._values(request), service.defaults, service.name)
+        self.on_prompt(body.messages[-1].text)
+        prepared, prompts = await asyncio.to_thread(prepare, service, body)
+        [answer] = service.submit([prepared])
+        answer_id = f"answer-{uuid.uuid4().hex}"
+        service.running[answer_id] = answer
+        first = start_line(answer_id, body, prompts, prepared)
+        return StreamingResponse(lines(first, answer), media_type="application/x-ndjson", headers=NO_STORE)
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /v1/answers/ID/cancel`: the answer ends as it is; one that has ended stays as it is."""
+        answer = self.service.running.get(request.path_params["id"])
+        if answer is not None:
+            answer.cancel()
+        return JSONResponse({})
 
     async def models(self, _: Request) -> Response:
         """`GET /v1/models`."""
