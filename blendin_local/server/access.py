@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 
 from blendin_local.core.prompts import quoted
 from blendin_local.server.failures import HttpError, failure
+from blendin_local.server.page import PAGES
 
 MAX_BODY_BYTES = 8 * 2**20
 BODY_TIMEOUT_S = 30.0
@@ -33,7 +34,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({"/", "/page.js", "/page.css", "/health", "/v1/health"})
+OPEN_PATHS = frozenset({*PAGES, "/health", "/v1/health"})
 """Paths that need no key: they tell nothing of conversations."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from blendin_local._version import __version__
@@ -30,12 +30,12 @@ from blendin_local.server.bodies import ChatBody, TextBody, chat_body, model_nam
 from blendin_local.server.counts import metrics_text
 from blendin_local.server.echo import EchoJob, echo_choice, scoring_role
 from blendin_local.server.failures import HttpError, failure
-from blendin_local.server.page import page_routes
+from blendin_local.server.page import RECORD_HEADERS, page_routes
 from blendin_local.server.replies import Choice, Reply, model_object
 from blendin_local.server.service import Answer, Service, with_seed
 from blendin_local.server.streaming import ChatChunks, TextChunks, collect, stream
 from blendin_local.server.texts import detokenize, detokenize_reply, ids_of, tokenize, tokenizer_info
-from blendin_local.server.what_if import decide_again
+from blendin_local.server.what_if import answer_json, answer_page, decide_again
 
 Handler = Callable[[Request], Awaitable[Response]]
 GONE = 499  # nginx's status for a client that did not wait
@@ -59,6 +59,8 @@ def make_application(
         Route("/v1/models", handlers.models),
         Route("/v1/models/{id:path}", handlers.model),
         Route("/v1/replay", handlers.replay, methods=["POST"]),
+        Route("/v1/answers/{id:path}/html", handlers.answer_page),
+        Route("/v1/answers/{id:path}", handlers.answer),
         Route("/metrics", handlers.metrics),
         *(
             Route(f"{prefix}/{name}", handler, methods=methods)
@@ -109,7 +111,9 @@ class Handlers:
             if body.common.keep:
                 for choice in choices:
                     if choice.completion is not None:
-                        service.keep(_choice_id(reply.id, choice.index), choice.completion)
+                        service.keep(
+                            _choice_id(reply.id, choice.index), choice.completion, body.messages
+                        )
 
         if body.common.stream:
             usage = body.common.include_usage
@@ -185,6 +189,16 @@ class Handlers:
         decided = await asyncio.to_thread(decide_again, self.service, values)
         return JSONResponse(decided, headers=NO_STORE)
 
+    async def answer(self, request: Request) -> Response:
+        """`GET /v1/answers/ID`: the record of an answer that is kept."""
+        record = await asyncio.to_thread(answer_json, self.service, request.path_params["id"])
+        return JSONResponse(record, headers=NO_STORE)
+
+    async def answer_page(self, request: Request) -> Response:
+        """`GET /v1/answers/ID/html`: a page of its own for an answer that is kept."""
+        page = await asyncio.to_thread(answer_page, self.service, request.path_params["id"])
+        return HTMLResponse(page, headers=NO_STORE | RECORD_HEADERS)
+
     async def models(self, _: Request) -> Response:
         """`GET /v1/models`."""
         objects = [model_object(self.service, name) for name in self.service.models]
@@ -230,7 +244,11 @@ def _as_work(job: EchoJob) -> Work:
 
 def _reply(prefix: str, body: ChatBody | TextBody) -> Reply:
     return Reply(
-        f"{prefix}-{uuid.uuid4().hex}", int(time.time()), body.common.model, body.common.top_logprobs
+        f"{prefix}-{uuid.uuid4().hex}",
+        int(time.time()),
+        body.common.model,
+        body.common.top_logprobs,
+        body.common.candidates,
     )
 
 

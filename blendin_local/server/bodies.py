@@ -67,6 +67,7 @@ class Common:
         include_usage: Whether a streamed answer ends with its usage.
         keep: Whether the answer is kept in memory, to be decided again or continued elsewhere.
         top_logprobs: How many alternatives of each token to send; None to send no probabilities.
+        candidates: How many candidates of each model to send with each token.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Common:
     include_usage: bool = False
     keep: bool = False
     top_logprobs: int | None = None
+    candidates: int = 0
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,8 @@ def _common(
         raise UsageError(f"blend is {quoted(blend)}", 'write {"threshold": 0.3}')
     name = model_name(values.get("model"), pair)
     method = {"method": name.method} if name.method else {}
-    kept = {"top_logprobs": EVERY_CANDIDATE if top_logprobs is not None else None}
+    n_candidates = _between("blend.candidates", (blend or {}).get("candidates"), 0, MAX_TOP_LOGPROBS) or 0
+    kept = {"top_logprobs": EVERY_CANDIDATE if top_logprobs is not None or n_candidates else None}
     settings = settings_in({**values, **(blend or {}), **limits, **method, **kept}, defaults)
     options = values.get("stream_options")
     if options is not None and not isinstance(options, dict):
@@ -240,6 +243,7 @@ def _common(
         include_usage=bool((options or {}).get("include_usage")),
         keep=bool((blend or {}).get("keep")),
         top_logprobs=top_logprobs,
+        candidates=n_candidates,
     )
 
 

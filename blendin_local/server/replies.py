@@ -53,12 +53,14 @@ class Reply:
         created: Seconds since 1970.
         model: The model's id.
         top_logprobs: How many alternatives to send; None for no probabilities.
+        candidates: How many candidates of each model to send.
     """
 
     id: str
     created: int
     model: str
     top_logprobs: int | None = None
+    candidates: int = 0
 
     def chat(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """A whole chat completion."""
@@ -68,7 +70,7 @@ class Reply:
                 "message": {"role": "assistant", "content": choice.text, "refusal": None},
                 "logprobs": self._logprobs(choice.shown),
                 "finish_reason": _finish_reason(choice),
-                "blend": blend_of(choice.shown),
+                "blend": blend_of(choice.shown, self.candidates),
             }
             for choice in choices
         ]
@@ -79,7 +81,7 @@ class Reply:
         delta = {"content": "".join(each.text for each in shown)} if shown else {}
         choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": self._logprobs(shown)}
         if shown:
-            choice["blend"] = blend_of(shown)
+            choice["blend"] = blend_of(shown, self.candidates)
         return self._object("chat.completion.chunk", [{**choice, "finish_reason": finish}])
 
     def chat_start(self, index: int) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class Reply:
             "text": choice.text,
             "logprobs": self.text_logprobs(choice.shown),
             "finish_reason": _finish_reason(choice),
-            "blend": blend_of(choice.shown),
+            "blend": blend_of(choice.shown, self.candidates),
         }
 
     def text_chunk(
@@ -111,7 +113,7 @@ class Reply:
             "text": "".join(each.text for each in shown),
             "logprobs": self.text_logprobs(shown, offset),
             "finish_reason": finish,
-            "blend": blend_of(shown),
+            "blend": blend_of(shown, self.candidates),
         }
         return self._object("text_completion", [choice])
 
@@ -200,9 +202,28 @@ def log(p: float) -> float:
     return math.log(p) if p > 0 else LOWEST
 
 
-def blend_of(shown: Sequence[Shown]) -> list[dict[str, Any]]:
-    """Where each token of a text comes from."""
-    return [{"text": each.text, **blend_of_step(each.step)} for each in shown]
+def blend_of(shown: Sequence[Shown], n_candidates: int = 0) -> list[dict[str, Any]]:
+    """Where each token of a text comes from, with the first candidates of each model if they are wanted."""
+    parts = [{"text": each.text, **blend_of_step(each.step)} for each in shown]
+    if n_candidates:
+        for part, each in zip(parts, shown, strict=True):
+            part["candidates"] = candidates_of(each.step, n_candidates)
+    return parts
+
+
+def candidates_of(step: Step, n: int) -> dict[str, Any]:
+    """The first candidates of base, guide and blend; null for a model that was not asked."""
+    lists = step.candidates
+    return {
+        role: None if not found else [_share(each) for each in found[:n]]
+        for role in ("base", "guide", "blend")
+        for found in [getattr(lists, role, None)]
+    }
+
+
+def _share(candidate: Candidate) -> dict[str, Any]:
+    """A candidate with its bytes; empty bytes are END."""
+    return {"token": candidate.text, "bytes": list(candidate.bytes), "p": candidate.p}
 
 
 def blend_of_step(step: Step) -> dict[str, Any]:

@@ -86,6 +86,14 @@ class Finished:
 Event = Progress | Shown | Finished
 
 
+@dataclass(frozen=True)
+class KeptAnswer:
+    """An answer in memory, and the conversation that it answers."""
+
+    completion: Completion
+    messages: tuple[Message, ...]
+
+
 class Service:
     """A pair that answers requests.
 
@@ -111,7 +119,7 @@ class Service:
         )
         self.counts = Counts()
         self.created = int(time.time())
-        self._kept: OrderedDict[str, Completion] = OrderedDict()
+        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
 
     @property
     def models(self) -> list[str]:
@@ -148,14 +156,18 @@ class Service:
             answer.submission = submission
         return answers
 
-    def keep(self, answer_id: str, completion: Completion) -> None:
-        """Keep an answer in memory; the oldest gives way."""
-        self._kept[answer_id] = completion
+    def keep(self, answer_id: str, completion: Completion, messages: Sequence[Message] = ()) -> None:
+        """Keep an answer in memory, with the conversation that it answers; the oldest gives way."""
+        self._kept[answer_id] = KeptAnswer(completion, tuple(messages))
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
 
     def kept(self, answer_id: str) -> Completion:
-        """An answer that was kept.
+        """An answer that was kept; errors as for `kept_answer`."""
+        return self.kept_answer(answer_id).completion
+
+    def kept_answer(self, answer_id: str) -> KeptAnswer:
+        """An answer that was kept, with its conversation.
 
         Raises:
             UsageError: There is none of this id, or no longer.

@@ -1,6 +1,6 @@
-"""What other settings would have done to an answer that the server has kept.
+"""Answers that the server has kept: what other settings would have done to one, and its record.
 
-Here: `decide_again`, the reply of `/v1/replay`.
+Here: `decide_again`, the reply of `/v1/replay`; `answer_json` and `answer_page`, those of `/v1/answers/ID`.
 Not here: how an answer is decided again (`jobs.replay`): the code that made it runs again on its record.
 """
 
@@ -11,13 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from blendin_local.core.record_json import completion_to_json
-from blendin_local.core.records import Step
+from blendin_local.core.records import Step, with_shortened_steps
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer, replay_answer
 from blendin_local.jobs.replay.stored_answer import answer_from_json
 from blendin_local.jobs.request_values import optional_text, settings_in
+from blendin_local.reports.answer_html import render_html
 from blendin_local.server.replies import blend_of_step
 from blendin_local.server.service import Service
+
+PAGE_CANDIDATES = 10  # of each list; as many as `--html` shows
 
 
 def decide_again(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +59,19 @@ def reply(replayed: ReplayedAnswer) -> dict[str, Any]:
         "before": None if replayed.before is None else _decision(replayed.before),
         "after": None if replayed.after is None else _decision(replayed.after),
     }
+
+
+def answer_json(service: Service, answer_id: str) -> dict[str, Any]:
+    """A kept answer as `blendin run --json` writes it, with its conversation."""
+    kept = service.kept_answer(answer_id)
+    messages = [{"role": each.speaker, "content": each.text} for each in kept.messages]
+    return {"messages": messages, **completion_to_json(kept.completion)}
+
+
+def answer_page(service: Service, answer_id: str) -> str:
+    """A kept answer as `blendin run --html` writes it."""
+    kept = service.kept_answer(answer_id)
+    return render_html({}, with_shortened_steps(kept.completion, PAGE_CANDIDATES), kept.messages)
 
 
 def _decision(step: Step) -> dict[str, Any]:

@@ -1,0 +1,212 @@
+// One answer on the page: its text with every token marked, moved through by keyboard, and the line below it.
+
+import { blocksOf, drawBlock, linesOf } from "./markdown.js";
+import { counted, make, percent, visible } from "./elements.js";
+
+// As views/answer_tables.py says it.
+export const WHY = {
+  base: "the base was sure, so the guide was not asked",
+  kept: "the guide was asked, and the base's first choice was kept",
+  changed: "the guide was asked and changed the outcome",
+  guide: "the guide answers alone",
+  chosen: "you chose this candidate",
+  given: "the answer was begun with this text",
+};
+const BANDS = [["high", 0.8], ["medium", 0.4], ["low", 0.1], ["lowest", 0]]; // as PROB_BANDS of views/answer.py
+const EXCESSIVE = 0.2; // as settings say: more asked steps than this, and answers tend to be worse
+const UNGATED = ["base", "guide", "ensemble", "proxy"];
+const ENDS = { stop: "ended", length: "at the limit", cancelled: "cut short", error: "failed" };
+
+export const isAsked = (token) => token.source === "kept" || token.source === "changed";
+export const textOf = (answer) => answer.tokens.map((token) => token.text).join("");
+
+export function countsOf(answer) {
+  const steps = answer.tokens.filter((token) => token.source !== "given");
+  return {
+    steps: steps.length,
+    asked: steps.filter(isAsked).length,
+    changed: steps.filter((token) => token.source === "changed").length,
+  };
+}
+
+function band(token) {
+  const top = token.base ?? token.guide;
+  return top ? ` ${BANDS.find(([, least]) => top.p >= least)[0]}` : "";
+}
+
+// The line below an answer, as in the terminal.
+export function footerOf(answer) {
+  const { steps, asked, changed } = countsOf(answer);
+  if (!steps) return "";
+  const speed = answer.timings?.predicted_per_second;
+  const share = asked / steps;
+  const excessive = share > EXCESSIVE && !UNGATED.includes(answer.method) && answer.state !== "running";
+  const end = answer.state === "stopped" ? "stopped by you" : ENDS[answer.finish];
+  return [
+    speed ? `${speed.toFixed(1)} tok/s` : null, counted(steps, "step"),
+    `${percent(share)} asked${excessive ? " (!)" : ""}`, `${percent(changed / steps)} changed`, end,
+  ].filter(Boolean).join(" · ");
+}
+
+export class AnswerText {
+  // onOpen(step, span) is called where a token is chosen by Enter, space or a click; onMove where the focus moves.
+  constructor(answer, { onOpen, onMove, markdown }) {
+    this.answer = answer;
+    this.onOpen = onOpen;
+    this.onMove = onMove;
+    this.markdown = markdown;
+    this.current = -1;
+    this.known = null; // steps that other settings would repeat; null for all
+    this.drawn = [];
+    this.element = make("div.answer", { role: "group", "aria-label": "Answer, token by token with the arrow keys" });
+    this.element.addEventListener("keydown", (event) => this.#key(event));
+    this.element.addEventListener("focusin", (event) => this.#focus(event.target));
+    this.element.addEventListener("click", (event) => this.#click(event));
+    this.draw();
+  }
+
+  // Draws what is new: blocks that are complete stay as they are.
+  draw() {
+    const { tokens } = this.answer;
+    this.starts = [];
+    let source = "";
+    for (const token of tokens) { this.starts.push(source.length); source += token.text; }
+    const lines = linesOf(source);
+    const blocks = this.markdown ? blocksOf(lines) : lines.length ? [{ kind: "plain", lines }] : [];
+    const keys = blocks.map((block) => `${block.kind} ${block.lines[0]?.at} ${JSON.stringify(block.lines.at(-1))}`);
+    const last = blocks.length - 1;
+    let same = 0;
+    while (same < Math.min(last, this.drawn.length - 1) && this.drawn[same].key === keys[same]) same += 1;
+    for (const old of this.drawn.splice(same)) old.element.remove();
+    this.next = same ? this.drawn[same - 1].next : 0;
+    for (let i = same; i <= last; i += 1) {
+      const emit = (text, at) => this.#emit(text, at);
+      const element = blocks[i].kind === "plain"
+        ? make("div.raw", {}, emit(source, Array.from({ length: source.length }, (_, n) => n))) : drawBlock(blocks[i], emit);
+      if (i === last) element.append(...this.#skipped(tokens.length));
+      this.element.append(element);
+      this.drawn.push({ key: keys[i], element, next: this.next });
+    }
+    if (!blocks.length) this.element.replaceChildren(...(this.next = 0, this.#skipped(tokens.length)));
+    this.#mark();
+  }
+
+  // Nodes for a text: a span for each token, white space before its word outside.
+  #emit(text, at) {
+    const nodes = [];
+    let i = 0;
+    while (i < text.length) {
+      const n = this.#tokenAt(at[i]);
+      const end = this.starts[n + 1] ?? Infinity;
+      let j = i + 1;
+      while (j < text.length && at[j] < end && at[j] >= this.starts[n]) j += 1;
+      const token = this.answer.tokens[n], piece = text.slice(i, j);
+      nodes.push(...this.#skipped(n));
+      const blank = /^\s*$/.test(piece);
+      if (blank && isAsked(token)) {
+        nodes.push(...[...piece].flatMap((c, k) => [this.#span(n, k ? "" : visible(c), " blank"), c]));
+      } else {
+        const space = /^\s*/.exec(piece)[0];
+        nodes.push(document.createTextNode(space));
+        if (!blank) nodes.push(this.#span(n, piece.slice(space.length)));
+      }
+      this.next = Math.max(this.next, n + 1);
+      i = j;
+    }
+    return nodes;
+  }
+
+  // Tokens that Markdown does not show, such as the stars of a word in bold: where the guide was asked, a small sign.
+  #skipped(until) {
+    const nodes = [];
+    for (; this.next < until; this.next += 1) {
+      const token = this.answer.tokens[this.next];
+      if (token.text !== "" && isAsked(token)) nodes.push(this.#span(this.next, visible(token.text), " blank"));
+    }
+    return nodes;
+  }
+
+  #span(n, text, more = "") {
+    const token = this.answer.tokens[n];
+    return make("span", { "data-step": n, class: `step ${token.source}${band(token)}${more}` }, text);
+  }
+
+  #tokenAt(place) {
+    let low = 0, high = this.starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.starts[middle] <= place) low = middle; else high = middle - 1;
+    }
+    while (this.answer.tokens[low + 1] && this.starts[low + 1] <= place) low += 1;
+    return low;
+  }
+
+  get spans() { return [...this.element.querySelectorAll(".step:not(:empty)")]; }
+
+  spanOf(step) { return this.element.querySelector(`.step[data-step="${step}"]`); }
+
+  // Dims what other settings would not have repeated; null for nothing.
+  dim(known) {
+    this.known = known;
+    this.#mark();
+  }
+
+  #mark() {
+    const spans = this.spans;
+    for (const span of spans) {
+      span.classList.toggle("other", this.known !== null && Number(span.dataset.step) >= this.known);
+    }
+    if (!spans.length) return;
+    let now = this.current >= 0 ? this.spanOf(this.current) : null;
+    now ??= spans.find((span) => span.classList.contains("changed")) ?? spans[0];
+    if (!now.hasAttribute("tabindex")) {
+      for (const span of this.element.querySelectorAll(".step[tabindex]")) span.removeAttribute("tabindex");
+      now.tabIndex = 0;
+    }
+  }
+
+  #focus(span) {
+    if (!span.matches(".step")) return;
+    for (const other of this.element.querySelectorAll(".step[tabindex]")) {
+      for (const name of ["tabindex", "role", "aria-label", "aria-haspopup"]) other.removeAttribute(name);
+    }
+    this.current = Number(span.dataset.step);
+    const token = this.answer.tokens[this.current];
+    span.tabIndex = 0;
+    span.setAttribute("role", "button");
+    span.setAttribute("aria-haspopup", "dialog");
+    span.setAttribute("aria-label", `${visible(token.text)}: ${WHY[token.source]}`);
+    this.onMove(this.current, span);
+  }
+
+  move(span) {
+    if (!span) return;
+    span.tabIndex = 0;
+    span.focus();
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !event.target.matches(".step")) return;
+    const spans = this.spans, at = spans.indexOf(event.target);
+    const asked = (by) => {
+      let to = at + by;
+      while (spans[to] && !spans[to].matches(".changed, .kept")) to += by;
+      return spans[to];
+    };
+    const keys = {
+      ArrowRight: () => spans[at + 1], ArrowLeft: () => spans[at - 1], Home: () => spans[0], End: () => spans.at(-1),
+      n: () => asked(1), p: () => asked(-1),
+    };
+    if (event.key === "Enter" || event.key === " ") this.onOpen(this.current, event.target);
+    else if (keys[event.key]) this.move(keys[event.key]());
+    else return;
+    event.preventDefault();
+  }
+
+  #click(event) {
+    const span = event.target.closest(".step");
+    if (!span || event.target.closest("a") || !getSelection().isCollapsed) return;
+    this.move(span);
+    this.onOpen(Number(span.dataset.step), span);
+  }
+}
