@@ -52,21 +52,23 @@ LIMITS = AnswerSettings(loop_guard=False, max_tokens=N_TOKENS)
 
 
 class Client:
-    """One client with a connection that it keeps.
+    """One client; each of its requests has a connection of its own.
 
     Args:
         port: Where the server listens.
     """
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._port = port
 
     def ask(self, messages: Sequence[dict[str, str]], *, stream: bool) -> http.client.HTTPResponse:
         """Send a request; the caller reads the answer."""
         body = json.dumps({"messages": messages, "stream": stream})
         headers = {"content-type": "application/json"}
-        self._connection.request("POST", "/v1/chat/completions", body, headers)
-        response = self._connection.getresponse()
+        headers["connection"] = "close"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        response = connection.getresponse()
         assert response.status == 200, response.read()
         return response
 
@@ -119,17 +121,17 @@ def one_in_process(pair: Pair, text: str) -> float:
     return n / (perf_counter() - began)
 
 
-def turn_over_http(client: Client) -> float:
+def turn_over_http(client: Client, text: str) -> float:
     """Seconds to the first token of a second turn."""
-    messages = [{"role": "user", "content": FIRST}]
-    _, _, text = client.streamed(messages)
-    messages += [{"role": "assistant", "content": text}, {"role": "user", "content": SECOND}]
+    messages = [{"role": "user", "content": text}]
+    _, _, answer = client.streamed(messages)
+    messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": SECOND}]
     return client.streamed(messages)[0]
 
 
-def turn_in_process(pair: Pair) -> float:
+def turn_in_process(pair: Pair, text: str) -> float:
     """The same in an open pair, as a chat does it."""
-    messages = [Message("user", FIRST)]
+    messages = [Message("user", text)]
     stream = pair.stream(messages, answer=LIMITS)
     for _ in stream.shown():
         pass
@@ -176,8 +178,8 @@ def measure(rounds: int) -> dict[str, Any]:
             text = f"{TEXTS[i % len(TEXTS)]} Take {i} sentences."
             note("stream_tokens_per_s", one_in_process(pair, text), i > 0)
             note("http_tokens_per_s", one_over_http(clients[0], text), i > 0)
-            note("chat_first_token_s", turn_in_process(pair), i > 0)
-            note("http_first_token_s", turn_over_http(clients[0]), i > 0)
+            note("chat_first_token_s", turn_in_process(pair, f"{i}. {FIRST}"), i > 0)
+            note("http_first_token_s", turn_over_http(clients[0], f"{i}. {FIRST}"), i > 0)
     medians = {name: median(values) for name, values in figures.items()}
 
     def ratio(over: str, under: str) -> float:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from blendin_local.core.answer_start import AnswerStart, fork
 from blendin_local.core.methods import Role
@@ -107,6 +108,7 @@ class Service:
         defaults: Settings of requests that set none.
         counts: What has been answered so far.
         created: When it was opened, in seconds since 1970.
+        running: Answers with their whole record that are being made, by id.
     """
 
     def __init__(self, pair: Pair, thread: InferenceThread, resolved: ResolvedPair) -> None:
@@ -119,6 +121,7 @@ class Service:
         )
         self.counts = Counts()
         self.created = int(time.time())
+        self.running: WeakValueDictionary[str, Answer] = WeakValueDictionary()
         self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
 
     @property

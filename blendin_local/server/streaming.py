@@ -136,7 +136,7 @@ async def stream(
         on_end: Called with the complete answers.
     """
     choices = [Choice(i) for i in range(len(answers))]
-    merged = _Merged(answers)
+    merged = Merged(answers)
     try:
         for choice in choices:
             for chunk in chunks.start(choice):
@@ -164,15 +164,17 @@ def _frames(chunks: Chunks, choice: Choice, event: Event | None) -> list[bytes]:
     return [part] if part else [frame(chunks.end(choice))]
 
 
-class _Merged:
+class Merged:
     """The events of several answers as they come.
 
     Args:
         answers: The answers.
+        ping_s: Seconds of silence after which it says that there is nothing.
     """
 
-    def __init__(self, answers: Sequence[Answer]) -> None:
+    def __init__(self, answers: Sequence[Answer], ping_s: float = PING_S) -> None:
         self._answers = answers
+        self._ping_s = ping_s
         self._queue: asyncio.Queue[tuple[int, Event | BlendinError | None]] = asyncio.Queue()
         self._tasks = [asyncio.create_task(self._pass_on(i)) for i in range(len(answers))]
 
@@ -190,7 +192,7 @@ class _Merged:
         left = len(self._answers)
         while left:
             try:
-                i, event = await asyncio.wait_for(self._queue.get(), PING_S)
+                i, event = await asyncio.wait_for(self._queue.get(), self._ping_s)
             except TimeoutError:
                 yield 0, None
                 continue

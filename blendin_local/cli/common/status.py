@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import RLock, Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -23,11 +23,29 @@ from blendin_local.views.inventory import megabytes
 
 if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress
-    from blendin_local.decode.role_context import PromptReading
 
 DELAY_S = 0.3  # what takes less is not shown
 FIRST_DELAY_S = 0.1  # of a command, which took a while to start
 FRAMES_PER_S = 8
+
+
+class Reading(Protocol):
+    """How far a model has read its prompt, such as `decode.role_context.PromptReading`."""
+
+    @property
+    def role(self) -> str:
+        """Which model."""
+        ...
+
+    @property
+    def n_read(self) -> int:
+        """Tokens that are read."""
+        ...
+
+    @property
+    def n_prompt(self) -> int:
+        """All tokens of the prompt."""
+        ...
 
 
 class StatusLine:
@@ -67,7 +85,7 @@ class StatusLine:
         """Show which file is read."""
         self.show(loading_text(progress))
 
-    def show_reading(self, reading: Callable[[], PromptReading | None]) -> None:
+    def show_reading(self, reading: Callable[[], Reading | None]) -> None:
         """Show how far a prompt has been read; the function is called whenever the line is drawn."""
         self.show(lambda: reading_text(reading()))
 
@@ -143,7 +161,7 @@ def loading_text(progress: LoadProgress) -> str:
     return f"{what} the {progress.role}: {megabytes(progress.n_bytes)}"
 
 
-def reading_text(reading: PromptReading | None) -> str:
+def reading_text(reading: Reading | None) -> str:
     """`the base reads 2,031 tokens: 45 %`; None is for a prompt that has been read."""
     if reading is None:
         return "waiting for the first word"

@@ -58,6 +58,10 @@ def register(app: typer.Typer) -> None:
             "Put a question before piped text", 'git diff | blendin run "Explain this change:" --pair demo'
         ),
         Example(
+            "Ask a running blendin serve, which answers at once",
+            'blendin run "Why is the sky blue?" --server http://127.0.0.1:8080',
+        ),
+        Example(
             "Ask the guide more often, and sample",
             'blendin run "Tell me a story" --threshold 0.6 --temp 0.8 --seed 7',
         ),
@@ -83,6 +87,15 @@ def run(
             "-f",
             metavar="FILE",
             help="Put the text of this file before the question; can be repeated.",
+        ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="Let a running blendin serve answer. Settings that are not given are the server's.",
+            envvar="BLENDIN_SERVER",
         ),
     ] = None,
     models: ModelOptions,
@@ -111,6 +124,11 @@ def run(
     consoles = open_consoles(terminal, models.models_file)
     consoles.err.quiet = output.quiet
     with starting(consoles.err) as status, stop_on_interrupt() as interrupt:
+        if server is not None:
+            from blendin_local.cli.run.remote import answer_remotely  # noqa: PLC0415
+
+            answer_remotely(server, text, options, output, consoles, status=status, interrupt=interrupt)
+            return
         keeps = keeps_history(history, models.models_file)
         answer_question(text, options, output, consoles, keeps=keeps, status=status, interrupt=interrupt)
 
