@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from blendin_local._version import __version__
 from blendin_local.decode.inference_thread import Work
@@ -40,6 +40,8 @@ from blendin_local.server.what_if import answer_json, answer_page, decide_again
 
 Handler = Callable[[Request], Awaitable[Response]]
 GONE = 499  # nginx's status for a client that did not wait
+ROLES = ("base", "guide")
+"""Below `/base` and `/guide` are the same routes for one model: clients that ask for tokens name none."""
 NO_STORE = {"cache-control": "no-store"}
 
 
@@ -54,16 +56,31 @@ def make_application(
         on_prompt: Called with the last message of each request; the default keeps no prompt.
     """
     handlers = Handlers(service, on_prompt)
-    routes = [
+    routes = _routes(handlers)
+    mounts = [Mount(f"/{role}", routes=_routes(handlers)) for role in ROLES]
+    application = Starlette(
+        routes=[*routes, *mounts, *page_routes()],
+        exception_handlers={
+            BlendinError: _failed,
+            ClientDisconnect: _gone,
+            HTTPException: _no_such_route,
+            Exception: _unforeseen,
+        },
+    )
+    return Access(application, policy)
+
+
+def _routes(handlers: Handlers) -> list[Route]:
+    return [
         Route("/v1/chat/completions", handlers.chat, methods=["POST"]),
         Route("/v1/completions", handlers.text, methods=["POST"]),
         Route("/v1/models", handlers.models),
         Route("/v1/models/{id:path}", handlers.model),
         Route("/v1/replay", handlers.replay, methods=["POST"]),
-        Route("/v1/answers/{id:path}/html", handlers.answer_page),
-        Route("/v1/answers/{id:path}", handlers.answer),
         Route("/v1/answers", handlers.recorded, methods=["POST"]),
         Route("/v1/answers/{id}/cancel", handlers.cancel, methods=["POST"]),
+        Route("/v1/answers/{id:path}/html", handlers.answer_page),
+        Route("/v1/answers/{id:path}", handlers.answer),
         Route("/metrics", handlers.metrics),
         *(
             Route(f"{prefix}/{name}", handler, methods=methods)
@@ -75,18 +92,7 @@ def make_application(
                 ("tokenizer_info", handlers.tokenizer_info, ["GET"]),
             )
         ),
-        *page_routes(),
     ]
-    application = Starlette(
-        routes=routes,
-        exception_handlers={
-            BlendinError: _failed,
-            ClientDisconnect: _gone,
-            HTTPException: _no_such_route,
-            Exception: _unforeseen,
-        },
-    )
-    return Access(application, policy)
 
 
 @dataclass(frozen=True)
@@ -164,12 +170,13 @@ class Handlers:
                 param="echo",
             )
         pair = self.service.pair
+        vocabulary = pair.vocabulary(role)
         jobs = [
-            EchoJob(role, ids_of(pair, role, each), body.common.top_logprobs or 0) for each in body.prompts
+            EchoJob(role, ids_of(pair, role, each), body.common.top_logprobs or 0, vocabulary)
+            for each in body.prompts
         ]
         answers = self.service.submit([_as_work(job) for job in jobs])
         await _until_disconnect(request, answers, _wait_all)
-        vocabulary = pair.vocabulary(role)
         with_logprobs = body.common.top_logprobs is not None
         choices = [
             echo_choice(i, job.scores, body.max_tokens, vocabulary, with_logprobs)
@@ -251,11 +258,19 @@ class Handlers:
 
     async def tokenizer_info(self, request: Request) -> Response:
         """`GET /tokenizer_info`."""
-        model = request.query_params.get("model")
+        model = request.query_params.get("model") or self._model_of_path(request) or None
         return JSONResponse(tokenizer_info(self.service.pair, self.service.name, model))
 
     async def _values(self, request: Request) -> Mapping[str, Any]:
-        return read_json(await request.body())
+        """The body, with the model that the path names if the body names none."""
+        values = read_json(await request.body())
+        named = self._model_of_path(request)
+        return {"model": named, **values} if named else values
+
+    def _model_of_path(self, request: Request) -> str:
+        """`NAME:base` below `/base`, `NAME:guide` below `/guide`, else empty."""
+        role = request.scope.get("root_path", "").strip("/")
+        return f"{self.service.name}:{role}" if role in ROLES else ""
 
 
 def _as_work(job: EchoJob) -> Work:

@@ -8,6 +8,10 @@ largest of its place.
 
 Only one model can score a text: `NAME:base` or `NAME:guide`. What a blend gives a token of a given text is
 not defined yet.
+
+The harness sends tokens without BOS, whatever the model was trained with. A model that reads a BOS before
+every text is given one, which is not sent back: without it the scores of a Gemma are hardly better than
+chance.
 """
 
 from __future__ import annotations
@@ -32,22 +36,26 @@ class EchoJob:
         role: Whose probabilities.
         ids: The tokens.
         n_top: How many of the likeliest tokens to list at each place.
+        vocabulary: The model's.
 
     Attributes:
         scores: The tokens that are scored so far, at the end one more than the prompt has.
     """
 
-    def __init__(self, role: Role, ids: Sequence[int], n_top: int) -> None:
+    def __init__(self, role: Role, ids: Sequence[int], n_top: int, vocabulary: Vocabulary) -> None:
         self.scores: list[TokenLogprob] = []
         self._role = role
-        self._ids = ids
+        lacks_bos = vocabulary.adds_bos and list(ids[:1]) != [vocabulary.bos_id]
+        self._ids = [vocabulary.bos_id, *ids] if ids and lacks_bos else list(ids)
+        self._n_added = len(self._ids) - len(ids)
         self._n_top = n_top
 
     def __call__(self, slot: RoleContexts, should_stop: Callable[[], bool]) -> Iterator[None]:
         """Score, and let others have their turn after every piece."""
         scores = score_ids(slot[self._role], self._ids, n_top=self._n_top, should_stop=should_stop)
         for i, score in enumerate(scores, 1):
-            self.scores.append(score)
+            if i > self._n_added:
+                self.scores.append(score)
             if i % PIECE == 0:
                 yield
 

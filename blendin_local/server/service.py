@@ -121,8 +121,8 @@ class Service:
         )
         self.counts = Counts()
         self.created = int(time.time())
-        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
         self.running: WeakValueDictionary[str, Answer] = WeakValueDictionary()
+        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
 
     @property
     def models(self) -> list[str]:

@@ -295,6 +295,8 @@ uses = {
     "describe": pair.describe,
     "prepare": lambda: pair.prepare("the", GenerationSettings()),
     "inference_thread": pair.inference_thread,
+    "vocabulary": lambda: pair.vocabulary("base"),
+    "ctx_size": lambda: pair.ctx_size("base"),
     "half": lambda: list(half),
     "opened": lambda: list(opened),
     "all_": lambda: list(all_),
@@ -310,6 +312,7 @@ except PairError as error:
 USES = (
     *("stream", "respond", "read", "prompts", "prompt_spans", "option_logprobs", "answer_all", "describe"),
     *("half", "opened", "all_", "unbegun", "context", "prepare", "inference_thread"),
+    *("vocabulary", "ctx_size"),
 )
 
 

@@ -183,6 +183,35 @@ def test_what_is_no_prompt_is_refused(server, prompt):
         assert reply.error["message"]
 
 
+@pytest.mark.parametrize("role", ["base", "guide"])
+def test_tokens_without_bos_are_scored_as_with_it(server, role):
+    """A harness leaves BOS out: the model reads it all the same, and as many tokens come back as were sent."""
+    model = f"toy:{role}"
+    body = {"prompt": PROMPT, "model": model, "add_special_tokens": False}
+    tokens = server.post("/tokenize", body).json["tokens"]
+    bare = server.post(TEXT, harness_body([tokens], model)).json["choices"][0]["logprobs"]
+    full = server.post(TEXT, harness_body([[1, *tokens]], model)).json["choices"][0]["logprobs"]
+    assert tokens[0] != 1
+    assert len(bare["tokens"]) == len(tokens) + 1
+    assert bare["token_logprobs"] == full["token_logprobs"][1:]
+    assert bare["top_logprobs"] == full["top_logprobs"][1:]
+    assert full["token_logprobs"][0] is None
+
+
+@pytest.mark.parametrize("role", ["base", "guide"])
+def test_below_a_role_every_route_is_that_of_its_model(server, role):
+    """For clients that name no model where they ask for tokens; a model that is named counts."""
+    named = {"prompt": PROMPT, "model": f"toy:{role}", "max_tokens": 3}
+    unnamed = {key: value for key, value in named.items() if key != "model"}
+    [wanted] = server.post(TEXT, named).json["choices"]
+    assert server.post(f"/{role}{TEXT}", unnamed).json["model"] == f"toy:{role}"
+    assert server.post(f"/{role}{TEXT}", unnamed).json["choices"] == [wanted]
+    assert server.post(f"/base{TEXT}", named).json["model"] == f"toy:{role}"
+    assert server.post(f"/{role}/tokenize", {"prompt": PROMPT}).status == 200
+    assert server.get(f"/{role}/tokenizer_info").status == 200
+    assert server.post(f"/blend{TEXT}", unnamed).status == 404
+
+
 def test_tokens_of_a_text_and_back(server):
     """As vLLM's routes; the guide's if it is named."""
     reply = server.post("/tokenize", {"prompt": PROMPT}).json
