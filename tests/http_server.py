@@ -34,11 +34,14 @@ threshold = 0.15
 """
 
 
-def toy_spec(base: Path, guide: Path, *, n_ctx: int = 1024, **fields: Any) -> PairSpec:
+def toy_spec(
+    base: Path, guide: Path, *, n_ctx: int = 1024, reproducible: bool = False, **fields: Any
+) -> PairSpec:
     """The pair `toy` of two model files, with answers of 12 tokens that may repeat themselves."""
     models_file = base.with_name("models.toml")
     models_file.write_text(MODELS.format(base=base, guide=guide))
     model = {"ctx_size": n_ctx, "threads": 1, "kv_type": "f32", "flash_attention": "off"}
+    model["reproducible"] = reproducible
     answer = {"loop_guard": False, "max_tokens": 12, **fields.pop("answer", {})}
     return PairSpec(
         pair="toy",

@@ -105,6 +105,7 @@ class ActiveRequest(Generic[Item]):
         self._generation = Generation(request.start(self.role_contexts), self.role_contexts)
         for step in self._generation.start:
             self._stats.note(step)
+            events.step(item, step)
 
     def role_context_for(self, role: Role) -> RoleContext | None:
         """The context of `role`, synced to the open question's text; None if the question is not for it."""

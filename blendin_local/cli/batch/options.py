@@ -36,7 +36,12 @@ class RowOptions:
         int | None, _rows("--limit", min=1, show_default="all", help="Answer only the first N rows.")
     ] = None
     shard: Annotated[
-        str | None, _rows("--shard", metavar="I/N", help="Answer only every N-th row, starting with row I.")
+        str | None,
+        _rows(
+            "--shard",
+            metavar="I/N",
+            help="Answer only every N-th row, starting with row I; auto in a SLURM job array.",
+        ),
     ] = None
     dry_run: Annotated[bool, _rows("--dry-run", help="Check and count the rows without loading a model.")] = (
         False

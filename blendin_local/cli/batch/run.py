@@ -6,6 +6,7 @@ Not here: the command (`cli.batch.command`), the job (`jobs.batch.job`), progres
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,7 @@ def _spec(
         prompt_field=rows.field,
         n_parallel=rows.parallel,
         limit=rows.limit,
-        shard=Shard() if rows.shard is None else Shard.parse(rows.shard),
+        shard=Shard() if rows.shard is None else Shard.parse(rows.shard, os.environ),
         with_steps=report.steps,
         skip_invalid=rows.skip_invalid,
         retry_errors=rows.retry_errors,

@@ -38,7 +38,10 @@ def register(app: typer.Typer) -> None:
             "Serve a whole network, with a key",
             "blendin serve --host 0.0.0.0 --api-key-file key.txt --pair demo",
         ),
-        Example("Get bit for bit the same answers as from run", "blendin serve --pair demo --parallel 1"),
+        Example(
+            "Make one answer at a time, none of which continues an earlier one",
+            "blendin serve --pair demo --reproducible",
+        ),
     )
 
 

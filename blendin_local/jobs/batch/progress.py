@@ -33,16 +33,42 @@ class Shard:
             raise UsageError(f"shard {self.part}/{self.of} does not exist", "give I/N with I from 1 to N")
 
     @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read `I/N`, such as `1/4`.
+    def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
+        """Read `I/N`, such as `1/4`, or `auto` for the place of this task in a job array of SLURM.
+
+        Args:
+            text: What is written.
+            environment: Variables of the environment, for `auto`.
 
         Raises:
-            UsageError: The text has another form, or there is no such shard.
+            UsageError: The text has another form, there is no such shard, or this is no array without gaps.
         """
+        if text == "auto":
+            return cls._of_array(environment or {})
         part, slash, of = text.partition("/")
         if not (slash and part.isdecimal() and of.isdecimal()):
-            raise UsageError(f"shard {text!r} is not I/N", "give I/N, such as 1/4")
+            raise UsageError(f"shard {text!r} is not I/N", "give I/N, such as 1/4, or auto in a job array")
         return cls(int(part), int(of))
+
+    @classmethod
+    def _of_array(cls, environment: Mapping[str, str]) -> Shard:
+        """The place of this task: SLURM numbers the tasks from MIN to MAX in steps of STEP."""
+        names = ("ID", "MIN", "MAX", "STEP", "COUNT")
+        values = [
+            environment.get(f"SLURM_ARRAY_TASK_{name}", "1" if name == "STEP" else "") for name in names
+        ]
+        if not all(value.isdecimal() for value in values) or int(values[3]) < 1:
+            raise UsageError(
+                "--shard auto is for a job array of SLURM, and its variables are not set",
+                "give I/N, such as 1/4",
+            )
+        number, first, last, step, count = map(int, values)
+        if (last - first) // step + 1 != count or (number - first) % step:
+            raise UsageError(
+                f"the job array has {count} tasks between {first} and {last}, so it has gaps",
+                "submit one without gaps, such as --array=1-8; finished rows are not answered again",
+            )
+        return cls((number - first) // step + 1, count)
 
     def __str__(self) -> str:
         return f"{self.part}/{self.of}"

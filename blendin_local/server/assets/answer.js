@@ -48,8 +48,13 @@ export function footerOf(answer) {
   ].filter(Boolean).join(" · ");
 }
 
+const isInView = (element) => {
+  const box = element.getBoundingClientRect();
+  return box.top >= 0 && box.bottom <= innerHeight;
+};
+
 export class AnswerText {
-  // onOpen(step, span) is called where a token is chosen by Enter, space or a click; onMove where the focus moves.
+  // onOpen(step) is called where a token is chosen by Enter, space or a click; onMove(step) where the focus moves.
   constructor(answer, { onOpen, onMove, markdown }) {
     this.answer = answer;
     this.onOpen = onOpen;
@@ -75,6 +80,7 @@ export class AnswerText {
     const blocks = this.markdown ? blocksOf(lines) : lines.length ? [{ kind: "plain", lines }] : [];
     const keys = blocks.map((block) => `${block.kind} ${block.lines[0]?.at} ${JSON.stringify(block.lines.at(-1))}`);
     const last = blocks.length - 1;
+    const hadFocus = this.element.contains(document.activeElement);
     let same = 0;
     while (same < Math.min(last, this.drawn.length - 1) && this.drawn[same].key === keys[same]) same += 1;
     for (const old of this.drawn.splice(same)) old.element.remove();
@@ -89,6 +95,7 @@ export class AnswerText {
     }
     if (!blocks.length) this.element.replaceChildren(...(this.next = 0, this.#skipped(tokens.length)));
     this.#mark();
+    if (hadFocus && !this.element.contains(document.activeElement)) this.move(this.spanOf(this.current));
   }
 
   // Nodes for a text: a span for each token, white space before its word outside.
@@ -143,7 +150,11 @@ export class AnswerText {
 
   get spans() { return [...this.element.querySelectorAll(".step:not(:empty)")]; }
 
-  spanOf(step) { return this.element.querySelector(`.step[data-step="${step}"]`); }
+  // Of a token's several parts the one in focus, else the first that is seen.
+  spanOf(step) {
+    const parts = `.step[data-step="${step}"]`;
+    return this.element.querySelector(`${parts}[tabindex]`) ?? this.element.querySelector(`${parts}:not(:empty)`);
+  }
 
   // Dims what other settings would not have repeated; null for nothing.
   dim(known) {
@@ -168,6 +179,7 @@ export class AnswerText {
   #focus(span) {
     if (!span.matches(".step")) return;
     for (const other of this.element.querySelectorAll(".step[tabindex]")) {
+      if (other === span) continue; // without its tabindex it would lose the focus
       for (const name of ["tabindex", "role", "aria-label", "aria-haspopup"]) other.removeAttribute(name);
     }
     this.current = Number(span.dataset.step);
@@ -176,13 +188,13 @@ export class AnswerText {
     span.setAttribute("role", "button");
     span.setAttribute("aria-haspopup", "dialog");
     span.setAttribute("aria-label", `${visible(token.text)}: ${WHY[token.source]}`);
-    this.onMove(this.current, span);
+    this.onMove(this.current);
   }
 
   move(span) {
     if (!span) return;
     span.tabIndex = 0;
-    span.focus();
+    span.focus({ preventScroll: isInView(span) });
   }
 
   #key(event) {
@@ -197,7 +209,7 @@ export class AnswerText {
       ArrowRight: () => spans[at + 1], ArrowLeft: () => spans[at - 1], Home: () => spans[0], End: () => spans.at(-1),
       n: () => asked(1), p: () => asked(-1),
     };
-    if (event.key === "Enter" || event.key === " ") this.onOpen(this.current, event.target);
+    if (event.key === "Enter" || event.key === " ") this.onOpen(this.current);
     else if (keys[event.key]) this.move(keys[event.key]());
     else return;
     event.preventDefault();
@@ -207,6 +219,6 @@ export class AnswerText {
     const span = event.target.closest(".step");
     if (!span || event.target.closest("a") || !getSelection().isCollapsed) return;
     this.move(span);
-    this.onOpen(Number(span.dataset.step), span);
+    this.onOpen(Number(span.dataset.step));
   }
 }

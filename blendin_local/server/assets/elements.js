@@ -23,7 +23,7 @@ const PATHS = {
   menu: "M3 6h18M3 12h18M3 18h18", settings: "M4 7h10M18 7h2M4 17h2M10 17h10M16 4v6M8 14v6", close: "M5 5l14 14M19 5L5 19",
   light: "M12 7a5 5 0 1 0 0 10a5 5 0 1 0 0-10M12 2v2M12 20v2M4 4l2 2M18 18l2 2M2 12h2M20 12h2M4 20l2-2M18 6l2-2",
   dark: "M20 14A8 8 0 1 1 10 4a7 7 0 0 0 10 10z", system: "M4 5h16v11H4zM9 20h6M12 16v4",
-  send: "M12 20V5M5 12l7-7 7 7", stop: "M7 7h10v10H7z", compare: "M4 4h5v16H4zM15 4h5v16h-5z", tabs: "M4 8h16v12H4zM4 8V4h7v4",
+  send: "M12 20V5M5 12l7-7 7 7", stop: "M7 7h10v10H7z",
 };
 
 export function icon(name) {
@@ -38,10 +38,10 @@ export function icon(name) {
 
 export const say = (text) => { $("spoken").textContent = text; }; // to a screen reader
 
-// As core/percent.py writes a share.
+// As core/percent.py writes a share, with a space that does not break.
 export const percent = (share, digits = 1) =>
   share > 0 && share * 100 < 10 ** -digits / 2
-    ? `<${(10 ** -digits).toFixed(digits)} %` : `${(share * 100).toFixed(digits)} %`;
+    ? `<${(10 ** -digits).toFixed(digits)}\u00a0%` : `${(share * 100).toFixed(digits)}\u00a0%`;
 
 const WHITE_SPACE = { " ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍" };
 // A candidate with its white space and control characters shown; no text is END.

@@ -139,7 +139,7 @@ function readingOf(text) {
 function take(answer, chunk) {
   answer.arriving = chunk.id;
   for (const choice of chunk.choices) {
-    for (const { step, ...token } of choice.blend ?? []) answer.tokens[step] = token;
+    for (const { step, ...token } of choice.blend ?? []) answer.tokens[step] = token; // the same numbers, in a fork too
     if (choice.finish_reason) answer.finish = choice.finish_reason;
   }
   if (chunk.usage) answer.usage = chunk.usage;
@@ -206,8 +206,8 @@ class AnswerCard {
     this.isLast = isLast;
     this.text = new AnswerText(answer, {
       markdown: settings.markdown,
-      onOpen: (step, span) => this.#candidates(step, span),
-      onMove: (step, span) => { if (popover.isOpen) this.#candidates(step, span); },
+      onOpen: (step) => this.#candidates(step),
+      onMove: (step) => { if (popover.isOpen) this.#candidates(step); },
     });
     this.working = make("p.working");
     this.problem = make("div");
@@ -230,10 +230,11 @@ class AnswerCard {
     return make("header", {}, make("strong", { title: this.answer.label }, this.answer.label), choose);
   }
 
-  #candidates(step, span) {
+  #candidates(step) {
     const { answer, turn } = this;
     const canFork = answer.serverId && answer.tokens[step].source !== "given";
-    popover.show(answer.tokens[step], step, span, canFork ? (candidate) => forkAt(turn, answer, step, candidate) : null);
+    const anchor = () => this.text.spanOf(step);
+    popover.show(answer.tokens[step], step, anchor, canFork ? (candidate) => forkAt(turn, answer, step, candidate) : null);
   }
 
   draw() {
@@ -356,9 +357,9 @@ function edit(turn, element) {
 }
 
 function branchesOf(turn, panel) {
-  const layout = button(icon(turn.columns ? "tabs" : "compare"), () => { turn.columns = !turn.columns; showTurns(); },
-    { class: "plain layout", "aria-label": turn.columns ? "Show one branch at a time" : "Show branches side by side" });
-  if (turn.columns) return make("div.branches", {}, make("span.quiet", { role: "none" }, ""), layout);
+  const layout = button(turn.columns ? "One at a time" : "Side by side", () => { turn.columns = !turn.columns; showTurns(); },
+    { class: "text layout" });
+  if (turn.columns) return make("div.branches", {}, layout);
   const choose = (n) => {
     turn.active = (n + turn.branches.length) % turn.branches.length;
     conversations.save(conversation);
@@ -483,7 +484,7 @@ function settingsForm() {
     type: "checkbox", checked: settings.markdown,
     onchange: () => { settings.markdown = markdown.checked; changed(); showTurns(); },
   });
-  return [
+  return make("form", { onsubmit: (event) => { event.preventDefault(); toggleSettings(false); } },
     make("header", {}, make("h2", {}, "Settings"),
       button(icon("close"), () => toggleSettings(false), { class: "plain", "aria-label": "Close settings" })),
     field("Method", method),
@@ -495,12 +496,11 @@ function settingsForm() {
     field("System text", system),
     make("fieldset", {}, make("legend", {}, "Methods to compare"), methods),
     make("label.check", {}, markdown, "Show Markdown as formatted text"),
-    field("API key", key, "kept until this tab is closed"),
-  ];
+    field("API key", key, "kept until this tab is closed"));
 }
 
 function toggleSettings(isOpen) {
-  $("settings").replaceChildren(...(isOpen ? settingsForm() : []));
+  $("settings").replaceChildren(...(isOpen ? [settingsForm()] : []));
   $("settings").hidden = !isOpen;
   $("open-settings").setAttribute("aria-expanded", isOpen);
   if (isOpen) $("settings").querySelector("select").focus(); else $("open-settings").focus();

@@ -3,6 +3,7 @@
 import { WHY } from "./answer.js";
 import { $, button, icon, make, percent, visible } from "./elements.js";
 
+const NARROW = matchMedia("(max-width: 38rem)"); // as page.css has it
 const ROLES = { base: "Base", guide: "Guide", blend: "Blend" };
 
 export class Popover {
@@ -20,7 +21,7 @@ export class Popover {
 
   get isOpen() { return !this.element.hidden; }
 
-  // onFork(candidate) goes on from a candidate; null where the answer cannot be continued elsewhere.
+  // anchor() is the token on the page, which may be drawn anew; onFork(candidate) goes on from a candidate; null where the answer cannot be continued elsewhere.
   show(token, step, anchor, onFork) {
     const won = token.text;
     const lists = Object.entries(ROLES).map(([role, name]) => this.#list(name, role, token, won, onFork));
@@ -40,7 +41,7 @@ export class Popover {
 
   close(refocus = true) {
     this.element.hidden = true;
-    if (refocus && this.anchor?.isConnected) this.anchor.focus();
+    if (refocus) this.anchor?.()?.focus();
     this.anchor = null;
   }
 
@@ -61,10 +62,13 @@ export class Popover {
       rows.length ? rows : make("p.quiet", {}, none));
   }
 
-  // Below the token where there is room, else above it; a narrow window shows it at its lower edge (page.css).
+  // Below the token where there is room, else above it; a narrow window shows it at its lower edge (page.css), and
+  // the token above that.
   #place() {
-    if (!this.isOpen || !this.anchor) return;
-    const box = this.anchor.getBoundingClientRect(), own = this.element.getBoundingClientRect();
+    const anchor = this.isOpen ? this.anchor?.() : null;
+    if (!anchor) return;
+    const box = anchor.getBoundingClientRect(), own = this.element.getBoundingClientRect();
+    if (NARROW.matches && box.bottom > innerHeight - own.height) scrollBy(0, box.top - innerHeight / 4);
     const left = Math.max(8, Math.min(box.left, innerWidth - own.width - 8));
     const below = box.bottom + 8;
     const top = below + own.height < innerHeight - 8 ? below : Math.max(8, box.top - own.height - 8);

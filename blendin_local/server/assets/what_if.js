@@ -71,7 +71,7 @@ export class WhatIf {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.onKnown(null);
-      this.verdict.replaceChildren(make("p.error", {}, error.message));
+      this.#answer(make("p.error", {}, error.message));
     }
   }
 
@@ -90,8 +90,15 @@ export class WhatIf {
     }
     const asked = `Over ${counted(known, "step")}: asked at ${replayed.asked} (was ${recorded.asked}), changed at `
       + `${replayed.changed} (was ${recorded.changed}).`;
-    this.verdict.replaceChildren(make("p", {}, lines), make("p.quiet", {}, asked),
+    this.#answer(make("p", {}, lines), make("p.quiet", {}, asked),
       outcome === "same" ? "" : button("Go on from there", () => this.onGoOn(step, blend), { class: "primary" }));
+  }
+
+  // The first verdict comes into view; later ones take its place.
+  #answer(...nodes) {
+    const first = !this.verdict.hasChildNodes();
+    this.verdict.replaceChildren(...nodes);
+    if (first) this.element.scrollIntoView({ block: "nearest" });
   }
 
   close() {
