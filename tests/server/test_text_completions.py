@@ -185,7 +185,7 @@ def test_what_is_no_prompt_is_refused(server, prompt):
 
 @pytest.mark.parametrize("role", ["base", "guide"])
 def test_tokens_without_bos_are_scored_as_with_it(server, role):
-    """A harness leaves BOS out: the model reads it all the same, and as many tokens come back as were sent."""
+    """A harness leaves BOS out: the model reads it all the same; what was sent comes back."""
     model = f"toy:{role}"
     body = {"prompt": PROMPT, "model": model, "add_special_tokens": False}
     tokens = server.post("/tokenize", body).json["tokens"]
