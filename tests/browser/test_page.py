@@ -103,26 +103,48 @@ def test_a_chosen_candidate_goes_on_in_a_branch_of_its_own(visiting):
     assert "chosen" in visiting.step(n, answer=1).get_attribute("class")
 
 
+def test_half_a_character_is_chosen_by_its_bytes(visiting, server):
+    """A candidate that ends inside a character is sent as the server named it, not as it looks."""
+    span = asked_step(visiting)
+    part = server.chat(blend={"candidates": 8})["choices"][0]["blend"][int(span.get_attribute("data-step"))]
+    halves = [
+        each for each in part["candidates"]["base"] if "\ufffd" in each["token"] and each["bytes"] != [239]
+    ]
+    span.click()
+    rows = visiting.page.locator("#popover section[aria-label=Base] button.row")
+    with visiting.page.expect_request("**/v1/chat/completions") as sent:
+        rows.filter(has_text=halves[0]["token"]).first.click()
+    visiting.wait()
+
+    assert sent.value.post_data_json["blend"]["fork"]["bytes"] == halves[0]["bytes"]
+
+
 def test_other_settings_are_tried_on_the_answer_by_the_server(visiting, server):
     """The slider dims what would not be repeated, as `/v1/replay` says, and one click goes on from there."""
     visiting.page.get_by_role("button", name="What if").click()
     visiting.page.locator(".verdict p").first.wait_for()
     assert "The same answer, all 12 steps" in visiting.texts(".verdict")[0]
-    visiting.page.get_by_label("Threshold", exact=False).last.fill("1")
-    visiting.page.locator(".verdict button").wait_for()
     answer_id = visiting.stored()[0]["turns"][0]["branches"][0]["serverId"]
-    found = server.post("/v1/replay", {"id": answer_id, "blend": {"threshold": 1, "alpha": "auto"}}).json
+
+    def replay(threshold):
+        return server.post("/v1/replay", {"id": answer_id, "blend": {"threshold": threshold}}).json
+
+    tried = ((each / 100, replay(each / 100)) for each in range(16, 101))
+    threshold, found = next(each for each in tried if 0 < each[1]["step"] < 12)
+    visiting.page.get_by_label("Threshold", exact=False).last.fill(str(threshold))
+    visiting.page.locator(".verdict button").wait_for()
 
     assert found["outcome"] != "same"
-    dimmed = visiting.page.locator(".answer .other").evaluate_all("all => all.map(e => +e.dataset.step)")
-    assert dimmed
-    assert all(n >= found["step"] for n in dimmed)
-    assert visiting.step(found["step"] - 1).count() == 0 or found["step"] - 1 not in dimmed
+    numbers = "all => all.map(e => +e.dataset.step)"
+    shown = visiting.page.locator(".answer .step:not(:empty)").evaluate_all(numbers)
+    dimmed = visiting.page.locator(".answer .other:not(:empty)").evaluate_all(numbers)
+    assert dimmed == [n for n in shown if n >= found["step"]]
+    assert dimmed != shown
     visiting.page.get_by_role("button", name="Go on from there").click()
     visiting.wait()
     first, second = visiting.stored()[0]["turns"][0]["branches"]
     assert second["tokens"][: found["step"]] == first["tokens"][: found["step"]]
-    assert second["blend"]["threshold"] == 1
+    assert second["blend"]["threshold"] == threshold
 
 
 def test_methods_are_compared_in_columns(visit, server):
@@ -225,7 +247,7 @@ def test_text_that_looks_like_markup_stays_text(visit, server):
     """Markup in a question, an answer, a candidate, an error and the model's name is shown and never read."""
     token = {"token": HOSTILE, "p": 0.5, "bytes": [60]}
     lists = {"base": [token], "guide": [token], "blend": [token]}
-    text = f"# {HOSTILE}\n\n- **{HOSTILE}** [x](javascript:alert(1))\n\n```\n{HOSTILE}\n```\n"
+    text = f"# {HOSTILE}\n\n- **{HOSTILE}** [x](javascript:document.title='caught')\n\n```\n{HOSTILE}\n```\n"
     part = {"text": text, "step": 0, "source": "changed", "alpha": 0.5, "base": token, "guide": token}
     chunk = {"id": "x", "choices": [{"index": 0, "delta": {}, "blend": [{**part, "candidates": lists}]}]}
     failure = {"error": {"message": HOSTILE}}

@@ -6,6 +6,14 @@ import { $, button, icon, make, percent, visible } from "./elements.js";
 const NARROW = matchMedia("(max-width: 38rem)"); // as page.css has it
 const ROLES = { base: "Base", guide: "Guide", blend: "Blend" };
 
+// Whether a candidate became this text: its bytes, or for half a character the beginning of them.
+function became(text, bytes, won) {
+  if (!bytes) return text === won;
+  const whole = new TextEncoder().encode(won);
+  const begins = bytes.every((each, i) => each === whole[i]);
+  return begins && (bytes.length === whole.length || (bytes.length > 0 && text.endsWith("\ufffd")));
+}
+
 export class Popover {
   constructor() {
     this.element = $("popover");
@@ -50,7 +58,7 @@ export class Popover {
     const rows = candidates.map(({ token: text, p, bytes }) => {
       const bar = make("span.bar");
       bar.style.width = `${Math.min(1, p) * 100}%`;
-      const wins = text === won;
+      const wins = became(text, bytes, won);
       const parts = [bar, make("span.name", {}, `${wins ? "▸ " : ""}${visible(text)}`), make("span.p", {}, percent(p))];
       const label = `${visible(text)}, ${percent(p)}${wins ? ", chosen" : ""}`;
       if (!onFork || wins || text === "") return make(`div.row${wins ? ".winner" : ""}`, {}, parts);
