@@ -22,8 +22,6 @@ from blendin_local.decode.scoring import score_ids
 from blendin_local.engine.vocabulary import Vocabulary
 from blendin_local.server.failures import HttpError
 
-PIECE = 64  # tokens scored before other requests have their turn
-
 
 class EchoJob:
     """Scores the tokens of one prompt; a task of the inference thread.
@@ -44,11 +42,14 @@ class EchoJob:
         self._n_top = n_top
 
     def __call__(self, slot: RoleContexts, should_stop: Callable[[], bool]) -> Iterator[None]:
-        """Score, and let others have their turn after every piece."""
-        scores = score_ids(slot[self._role], self._ids, n_top=self._n_top, should_stop=should_stop)
-        for i, score in enumerate(scores, 1):
+        """Score, and let others have their turn after every evaluation.
+
+        Not before all of its logits are read: those of another evaluation take their place.
+        """
+        sequence = slot[self._role].sequence
+        for score in score_ids(slot[self._role], self._ids, n_top=self._n_top, should_stop=should_stop):
             self.scores.append(score)
-            if i % PIECE == 0:
+            if len(self.scores) == sequence.n_valid + 1:
                 yield
 
 
