@@ -26,8 +26,6 @@ from blendin_local.decode.scoring import score_ids
 from blendin_local.engine.vocabulary import Vocabulary
 from blendin_local.server.failures import HttpError
 
-PIECE = 64  # tokens scored before other requests have their turn
-
 
 class EchoJob:
     """Scores the tokens of one prompt; a task of the inference thread.
@@ -51,12 +49,16 @@ class EchoJob:
         self._n_top = n_top
 
     def __call__(self, slot: RoleContexts, should_stop: Callable[[], bool]) -> Iterator[None]:
-        """Score, and let others have their turn after every piece."""
+        """Score, and let others have their turn after every evaluation.
+
+        Not before all of its logits are read: those of another evaluation take their place.
+        """
+        sequence = slot[self._role].sequence
         scores = score_ids(slot[self._role], self._ids, n_top=self._n_top, should_stop=should_stop)
         for i, score in enumerate(scores, 1):
             if i > self._n_added:
                 self.scores.append(score)
-            if i % PIECE == 0:
+            if i == sequence.n_valid + 1:
                 yield
 
 

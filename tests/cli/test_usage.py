@@ -84,7 +84,6 @@ def test_a_value_is_no_option(arguments):
         (["run", "--tempreture", "1"], ["did you mean --temperature?"]),
         (["run", "--limit", "3"], ["blendin batch"]),
         (["list"], ["there is no command 'list'", "did you mean ls?"]),
-        (["serve"], ["there is no server"]),
         (["shwo"], ["did you mean show?"]),
         (["Why is the sky blue?"], ["blendin run"]),
         (["bench", "--rounds", "x"], ["--rounds is 'x'", "a whole number"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 TEXT = "/v1/completions"
@@ -123,6 +125,26 @@ def test_the_harness_reads_likelihoods(server, role):
         assert total == pytest.approx(sum(logprobs["token_logprobs"][cut:-1]))
         assert not greedy
     assert len(vocabulary.pieces) == vocabulary.n_tokens
+
+
+@pytest.mark.parametrize("others", ["scores", "answers"])
+def test_likelihoods_of_long_texts_do_not_mix(start, others):
+    """Texts of several evaluations keep their values, scored at once or while answers are made."""
+    server = start(4)
+    texts = [f"{word} hello world or the " * 40 for word in ("a", "the", "hell", "d")]
+    tokens = [server.post("/tokenize", {"prompt": text}).json["tokens"] for text in texts]
+    assert min(map(len, tokens)) > 200
+    bodies = [harness_body([each], "toy:base") for each in tokens]
+    alone = [server.post(TEXT, body).json["choices"][0]["logprobs"]["token_logprobs"] for body in bodies]
+    if others == "answers":
+        bodies[1:] = [{"prompt": text, "max_tokens": 100} for text in texts[1:]]
+    with ThreadPoolExecutor(4) as executor:
+        replies = list(executor.map(lambda body: server.post(TEXT, body), bodies))
+    assert [reply.status for reply in replies] == [200] * 4
+    for expected, body, reply in zip(alone, bodies, replies, strict=True):
+        if "echo" in body:
+            found = reply.json["choices"][0]["logprobs"]["token_logprobs"]
+            assert found[1:] == pytest.approx(expected[1:], abs=1e-3)
 
 
 def test_a_greedy_continuation_is_recognized(server):

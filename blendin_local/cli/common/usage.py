@@ -100,8 +100,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 )
 """Verbs that people try, each with the one that is meant."""
 ABSENT: Mapping[str, str] = MappingProxyType(
-    {"serve": "there is no server: blendin run, chat and batch answer on this terminal"}
-    | dict.fromkeys(("ps", "stop", "kill"), "nothing runs in the background")
+    dict.fromkeys(("ps", "stop", "kill"), "nothing runs in the background")
     | dict.fromkeys(
         ("create", "cp", "copy", "alias"), "pairs and names of models are written into models.toml"
     )

@@ -108,8 +108,7 @@ def run(
     history: HistoryOptions,
 ) -> None:
     """Answer one question."""
-    from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415
+    from blendin_local.cli.common.interrupt import stop_on_interrupt  # noqa: PLC0415 - `--help` must not wait
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415
     from blendin_local.cli.common.status import starting  # noqa: PLC0415
 
@@ -129,6 +128,8 @@ def run(
 
             answer_remotely(server, text, options, output, consoles, status=status, interrupt=interrupt)
             return
+        from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - nor a server's answer
+
         keeps = keeps_history(history, models.models_file)
         answer_question(text, options, output, consoles, keeps=keeps, status=status, interrupt=interrupt)
 
