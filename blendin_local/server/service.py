@@ -301,8 +301,3 @@ def open_service(
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
     ):
         yield Service(pair, thread, resolved)
-
-
-def question(text: str) -> tuple[Message, ...]:
-    """A text as a conversation."""
-    return (Message("user", text),)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress
 
 DELAY_S = 0.3  # what takes less is not shown
-FIRST_DELAY_S = 0.1  # of a command, which took a while to start
+FIRST_DELAY_S = 0.05  # of a command, which has taken a third of a second to start
 FRAMES_PER_S = 8
 
 
