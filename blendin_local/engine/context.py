@@ -25,13 +25,13 @@ from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, n_ou
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
+from blendin_local.engine.prefill import batch_tokens, prefill_chunk
 from blendin_local.engine.rewind import rewinder_for
-from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, EvalCounter, TokenSequence
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
-BATCH_TOKENS = 512
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -70,6 +70,7 @@ class Context:
         self.threads = threads
         self._governor = governor
         self.counter = EvalCounter()
+        self.prefill_chunk = prefill_chunk(model.settings, offloads=model.n_offloaded > 0)
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
         self._batch = TokenBatch(int(self._api.llama_n_batch(self.handle)))
@@ -83,8 +84,10 @@ class Context:
         self._abort_polling = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
-        self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
+        reuse_step = self.prefill_chunk if n_parallel == 1 else 1
+        self.sequences = tuple(
+            TokenSequence(i, model.vocabulary, reuse_step, self.prefill_chunk) for i in range(n_parallel)
+        )
 
     def _open(self, ctx_size: int, n_parallel: int) -> Any:
         settings = self.model.settings
@@ -92,8 +95,8 @@ class Context:
         set_fields(
             parameters,
             n_ctx=ctx_size * n_parallel,
-            n_batch=BATCH_TOKENS,
-            n_ubatch=BATCH_TOKENS,
+            n_batch=batch_tokens(self.prefill_chunk, n_parallel),
+            n_ubatch=batch_tokens(self.prefill_chunk, n_parallel),
             n_seq_max=n_parallel,
             n_outputs_max=n_outputs(n_parallel),
             kv_unified=n_parallel > 1 and self.model.n_sliding_window == 0,
