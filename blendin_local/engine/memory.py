@@ -9,7 +9,7 @@ tests compare. Where layers lie on a GPU, each part of the model is estimated by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blendin_local.engine.devices import devices, offload_devices
@@ -91,9 +91,36 @@ def estimate(
     kv_cache += n_sequences * header.state_bytes_of(here.layers)
     if here.has_input:  # checkpoints are copies in RAM
         kv_cache += n_sequences * header.state_bytes * CHECKPOINTS
-    mask = HALF if flash_attention else FLOAT
-    masks = batch * mask * sum(cells[kind] for kind in cells if header.kv_bytes_per_token(windowed=kind))
-    read = max((cells[kind] for kind in cells if kept[kind]), default=0)  # by the layer that reads most
+    compute = _compute(
+        header,
+        here,
+        kv_type=kv_type,
+        cells=cells,
+        streams=streams,
+        batch=batch,
+        n_outputs=n_outputs,
+        flash_attention=flash_attention,
+    )
+    if here.has_input:  # where Python reads the logits
+        compute += n_sequences * FLOAT * header.vocab_size
+    return MemoryEstimate(_weights(header, part, mmap=mmap), kv_cache, compute)
+
+
+def _compute(
+    header: Header,
+    part: Part,
+    *,
+    kv_type: KvType,
+    cells: Mapping[bool, int],
+    streams: int,
+    batch: int,
+    n_outputs: int,
+    flash_attention: bool,
+) -> int:
+    """Bytes of masks and intermediate results: of a layer or of the output, whichever has more."""
+    used = [n for kind, n in cells.items() if header.kv_bytes_per_token(windowed=kind)]
+    masks = batch * (HALF if flash_attention else FLOAT) * sum(used)
+    read = max(used, default=0)  # by the layer that reads most
     one_layer = max(header.kv_heads, default=0) * (header.key_length + header.value_length)
     if not flash_attention:
         attention = FLOAT * header.n_heads * read * batch
@@ -101,19 +128,29 @@ def estimate(
         attention = HALF * streams * read * one_layer  # a copy in the format that the kernel reads
     else:
         attention = 0
-    compute = masks + _results(header, here, batch, n_outputs, attention)
-    if here.has_input:  # where Python reads the logits
-        compute += n_sequences * FLOAT * header.vocab_size
-    return MemoryEstimate(_weights(header, part, mmap=mmap), kv_cache, compute)
-
-
-def _results(header: Header, part: Part, batch: int, n_outputs: int, attention: int) -> int:
-    """Bytes of intermediate results: of the layers, or of the output, whichever are more."""
     embeddings = FLOAT * batch * header.n_embd
-    layers = FLOAT * batch * _width(header) + attention if part.layers else 2 * embeddings
+    layers = FLOAT * batch * _width(header) + attention if part.layers or part.lent else 0
     output = n_outputs * FLOAT * header.vocab_size + embeddings if part.has_output else 0
-    lent = max(header.weights.layers[part.lent.start : part.lent.stop], default=0)
-    return max(layers, output) + lent
+    results = max(layers, output, streams * _lent_cache(header, part, kv_type, cells))
+    if part.layers or part.lent:
+        inputs = masks + (0 if part.has_input else embeddings)
+    else:  # the output alone needs no masks; RAM passes them on, with the embeddings
+        inputs = masks + 2 * embeddings if part.has_input else 0
+    return (
+        part.copies * inputs
+        + results
+        + max(header.weights.layers[part.lent.start : part.lent.stop], default=0)
+    )
+
+
+def _lent_cache(header: Header, part: Part, kv_type: KvType, cells: Mapping[bool, int]) -> int:
+    """Bytes of KV cache of the largest layer that is lent to a device: a copy of it goes along."""
+    of_layers = (
+        n * header.kv_bytes_per_token(kv_type, windowed=kind, layers=range(i, i + 1))
+        for i in part.lent
+        for kind, n in cells.items()
+    )
+    return max(of_layers, default=0)
 
 
 def _weights(header: Header, part: Part | None, *, mmap: bool) -> int:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -24,12 +26,14 @@ class Part:
         has_input: Whether the table of embeddings is there.
         has_output: Whether what follows the last layer is.
         lent: Layers of the processor that are lent to this device, one after another, to read a prompt.
+        copies: How often the input is there: several devices that hold all layers work on some at once.
     """
 
     layers: range
     has_input: bool = False
     has_output: bool = False
     lent: range = range(0)
+    copies: int = 1
 
     @property
     def is_empty(self) -> bool:
@@ -60,11 +64,17 @@ def parts_of(n_layers: int, n_gpu_layers: int | None, free: Sequence[int]) -> tu
     ]
     ends = [first, *(first + bisect_right(owners, device) for device in range(len(free)))]
     lent = range(min(first, n_layers))
+    copies = PIPELINE_COPIES if len(free) > 1 and first == 0 else 1
     on_devices = (
-        Part(_layers(start, stop, n_layers), has_output=start <= n_layers < stop, lent=lent)
-        for start, stop in pairwise(ends)
+        Part(
+            _layers(start, stop, n_layers),
+            has_output=start <= n_layers < stop,
+            lent=range(0) if i else lent,  # the first device takes what is lent
+            copies=copies,
+        )
+        for i, (start, stop) in enumerate(pairwise(ends))
     )
-    return Part(lent, has_input=True, has_output=first > n_layers), *on_devices
+    return Part(lent, has_input=True, has_output=first > n_layers, copies=copies), *on_devices
 
 
 def _layers(start: int, stop: int, n_layers: int) -> range:

@@ -40,6 +40,15 @@ def test_the_last_layers_are_offloaded_by_free_memory(asked, free, counts):
     assert tuple(len(part.layers) for part in parts_of(8, asked, free)) == counts
 
 
+def test_what_devices_need_beside_their_layers():
+    """The first one is lent the processor's layers; several that hold all layers have the input four times."""
+    ram, first, second = parts_of(8, 4, (1, 1))
+    assert (first.lent, second.lent, ram.lent) == (range(5), range(0), range(0))
+    assert ram.copies == 1
+    assert parts_of(8, None, (1,))[0].copies == 1
+    assert parts_of(8, None, (1, 1))[0].copies == 4
+
+
 def device(name, **about):
     return Device(name, name, **{"gpu": True, "memory_free": 1, "memory_total": 1} | about)
 
