@@ -41,7 +41,7 @@ def test_the_last_layers_are_offloaded_by_free_memory(asked, free, counts):
 
 
 def test_what_devices_need_beside_their_layers():
-    """The first one is lent the processor's layers; several that hold all layers have the input four times."""
+    """The first is lent the processor's layers; where several hold all, the input is there four times."""
     ram, first, second = parts_of(8, 4, (1, 1))
     assert (first.lent, second.lent, ram.lent) == (range(5), range(0), range(0))
     assert ram.copies == 1
