@@ -120,7 +120,7 @@ class Handlers:
             if body.common.keep:
                 for choice in choices:
                     if choice.completion is not None:
-                        service.keep(_choice_id(reply.id, choice.index), choice.completion, body.messages)
+                        service.kept.add(_choice_id(reply.id, choice.index), choice.completion, body.messages)
 
         if body.common.stream:
             usage = body.common.include_usage

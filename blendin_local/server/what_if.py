@@ -33,7 +33,7 @@ def decide_again(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
     changes = values.get("blend") or {}
     if not isinstance(changes, dict):
         raise UsageError("blend is not an object", 'write {"threshold": 0.3}')
-    kept = service.kept(answer_id)
+    kept = service.kept[answer_id].completion
     record = completion_to_json(kept, with_steps=False)
     stored = answer_from_json(answer_id, kept.signature, kept.steps, record, whole_lists=True)
     stored = replace(stored, end=kept.end)
@@ -63,14 +63,14 @@ def reply(replayed: ReplayedAnswer) -> dict[str, Any]:
 
 def answer_json(service: Service, answer_id: str) -> dict[str, Any]:
     """A kept answer as `blendin run --json` writes it, with its conversation."""
-    kept = service.kept_answer(answer_id)
+    kept = service.kept[answer_id]
     messages = [{"role": each.speaker, "content": each.text} for each in kept.messages]
     return {"messages": messages, **completion_to_json(kept.completion)}
 
 
 def answer_page(service: Service, answer_id: str) -> str:
     """A kept answer as `blendin run --html` writes it."""
-    kept = service.kept_answer(answer_id)
+    kept = service.kept[answer_id]
     return render_html({}, with_shortened_steps(kept.completion, PAGE_CANDIDATES), kept.messages)
 
 
