@@ -45,14 +45,13 @@ def decide_again(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
 def reply(replayed: ReplayedAnswer) -> dict[str, Any]:
     """A replayed answer as JSON: up to where it is the same, and how often the guide is asked."""
     known = replayed.steps[: replayed.known]
-    same = known[:-1] if replayed.outcome == "differs" and replayed.after in known else known
     before = replayed.stored.steps[: len(known)]
     return {
         "outcome": replayed.outcome,
         "step": replayed.step,
         "reason": replayed.reason,
         "stopped_by": replayed.stopped_by,
-        "text": "".join(step.text for step in same),
+        "text": "".join(step.text for step in known[: replayed.step]),
         "known_steps": len(known),
         "recorded": _counts(before),
         "replayed": _counts(known),
