@@ -27,6 +27,7 @@ from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
+from blendin_local.pair.prompt_length import require_room
 from blendin_local.pair.resolve import (
     NO_INTERACTION,
     Interaction,
@@ -121,11 +122,19 @@ class Service:
         return [self.name, *(f"{self.name}:{method}" for method in self.resolved.methods)]
 
     def prepare(self, body: ChatBody) -> list[PreparedRequest]:
-        """The requests of a chat body, one for each choice; it renders templates, so call it in a thread."""
+        """The requests of a chat body, one for each choice; call it in a thread of its own: it takes time.
+
+        Raises:
+            BlendinError: The prompt is too long, or as `Pair.stream`.
+        """
         common = body.common
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
-        return [self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)]
+        requests = [
+            self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)
+        ]
+        require_room(self.pair, requests[0].prompts)
+        return requests
 
     def _start(self, wanted: Fork | None) -> AnswerStart:
         if wanted is None:
