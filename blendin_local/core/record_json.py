@@ -166,10 +166,17 @@ def _timings(record: Mapping[str, Any]) -> Timings:
         role: {int(number): int(count) for number, count in counts.items()}
         for role, counts in record.get("threads", {}).items()
     }
-    milliseconds = {
-        name: float(record[name]) for name in Timings.__slots__ if name != "threads" and name in record
-    }
-    return Timings(**milliseconds, threads=threads)
+    names = [name for name in Timings.__slots__ if name.endswith("_ms") and name in record]
+    return Timings(
+        **{name: float(record[name]) for name in names},
+        threads=threads,
+        drafted=_counts(record.get("drafted", {})),
+        accepted=_counts(record.get("accepted", {})),
+    )
+
+
+def _counts(record: Mapping[str, Any]) -> dict[str, int]:
+    return {str(source): int(n) for source, n in record.items()}
 
 
 def step_from_json(record: Mapping[str, Any]) -> Step:

@@ -27,6 +27,7 @@ QUANTIZED: tuple[KvType, ...] = ("q8_0", "q4_0")
 """Formats that llama.cpp reads with flash attention only."""
 UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
+Draft = Literal["auto", "off", "guide", "ngram", "both"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
 AUTO_ALPHA = "auto"
@@ -286,6 +287,11 @@ class AnswerSettings:
         low=0,
         high=1000,
         sweep=_TASK_LIMITS,
+    )
+    draft: Draft = setting(
+        "auto",
+        "Guess several tokens ahead and check them at once: the guide guesses, or text that repeats itself "
+        "(ngram), or both; auto guesses only where that saves time.",
     )
     evidence: bool = setting(
         False,
