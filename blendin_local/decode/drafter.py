@@ -102,7 +102,8 @@ class Drafter:
         """
         self._look_back(text, n_together)
         left = min(self._last, self.checked.context.ctx_size) - len(self.checked.sequence.ids)
-        room = int(min(room, MAX_DRAFT, left))
+        tried = self.checked.context.costs.longest
+        room = int(min(room, MAX_DRAFT, left, 2 * tried - n_together))  # no leap to numbers of unknown cost
         if room < 1 or not is_whole(text) or self.checked.reads_prompt:
             return []
         repeated = self._repeated(text, room)

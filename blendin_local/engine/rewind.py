@@ -94,7 +94,7 @@ class TailRewinder:
 class WindowRewinder(TailRewinder):
     """Sliding windows with a small cache: a tail comes off only while the window before it is still there."""
 
-    notice = "its sliding-window cache is small: going far back reads the prompt again"
+    notice = "its sliding-window cache is small: going far back reads the prompt again, and it has no drafts"
     can_copy = False  # the beginning may be gone from the window
     drops_any_tail = False
 
@@ -115,7 +115,10 @@ class WindowRewinder(TailRewinder):
 class CheckpointRewinder:
     """Recurrent and hybrid models: the state exists only for the last token, so copies of it are kept."""
 
-    notice = "it cannot rewind: checkpoints of its state are used, and text after them is read again"
+    notice = (
+        "it cannot rewind: checkpoints of its state are used, text after them is read again, and there are "
+        "no drafts"
+    )
     can_copy = False  # there is no state of the beginning to copy
     drops_any_tail = False
 
