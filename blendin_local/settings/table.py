@@ -293,6 +293,7 @@ class AnswerSettings:
         "auto",
         "Guess several tokens ahead and check them at once: the guide guesses, or text that repeats itself "
         "(ngram), or both; auto guesses only where that saves time.",
+        env="BLENDIN_DRAFT",
         sweep=_SAME_ANSWER,
     )
     evidence: bool = setting(
