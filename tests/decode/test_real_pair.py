@@ -109,7 +109,10 @@ def test_drafts_part_answers_at_near_ties_only(pair, sampling):
     for prompt in PROMPTS:
         plain = pair.respond(prompt, sampling=sampling, answer=limits(LENGTH, top_logprobs=5))
         drafted = pair.respond(prompt, sampling=sampling, answer=limits(LENGTH, top_logprobs=5, draft="both"))
-        accepted += sum(drafted.timings.accepted.values())
+        came_true = sum(drafted.timings.accepted.values())
+        assert len(drafted.steps) - drafted.timings.evaluations["base"] <= came_true
+        assert came_true <= sum(drafted.timings.drafted.values())
+        accepted += came_true
         if found := parting(whole(drafted), whole(plain)):
             parted.append((prompt, *found))
 
