@@ -41,6 +41,7 @@ def pytest_configure(config):
     folder = config.stash[HISTORY] = tempfile.TemporaryDirectory(prefix="blendin-history-")
     os.environ["BLENDIN_HISTORY"] = str(Path(folder.name) / "history.db")
     os.environ.pop("BLENDIN_NO_HISTORY", None)
+    os.environ["BLENDIN_DRAFT"] = "off"  # `auto` follows the clock, and with it the shapes of batches
 
 
 def pytest_unconfigure(config):

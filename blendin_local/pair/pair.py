@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
+from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import (
     Conversation,
@@ -82,6 +83,8 @@ class Pair:
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
+        self._acceptance = AcceptanceRates()
+        self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
             {
                 role: RoleContext(p.context, p.context.sequences[i], p.table)
@@ -330,6 +333,7 @@ class Pair:
             notices=self._notices(roles),
             load_ms=self.load_ms,
             answer_start=start,
+            acceptance=None if self._is_reproducible else self._acceptance,
         )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:

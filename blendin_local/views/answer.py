@@ -139,8 +139,15 @@ def footer_items(completion: Completion) -> list[str]:
         f"{percent(blend.intervention_rate)} asked{' (!)' if is_excessive(completion) else ''}",
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
+        *_drafts(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
+
+
+def _drafts(completion: Completion) -> list[str]:
+    """How many drafted tokens came true, if any were drafted."""
+    drafted, accepted = completion.timings.drafted, completion.timings.accepted
+    return [f"{sum(accepted.values())} of {sum(drafted.values())} drafted tokens right"] if drafted else []
 
 
 def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:
