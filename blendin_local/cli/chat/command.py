@@ -81,7 +81,7 @@ def chat(
         from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
         from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
         from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
-        from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
+        from blendin_local.cli.common.history import keeps_history, open_writer, opening_of  # noqa: PLC0415
 
         first, files = message_of(message or ()), texts_of(file or ())
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
@@ -98,7 +98,7 @@ def chat(
             start = ChatStart(
                 resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps
             )
-            writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
+            writer = open_writer(opening_of("chat", options, resolved), consoles.err) if keeps else None
             if earlier is not None:
                 start = continuing.continued_start(start, options, earlier, given)
                 continuing.show_earlier(earlier, consoles)

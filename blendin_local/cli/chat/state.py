@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blendin_local.core.answer_start import AnswerStart
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.decode.role_context import PromptReading
 from blendin_local.history.records import Turn
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
+
+if TYPE_CHECKING:
+    from blendin_local.decode.role_context import PromptReading
 
 
 class StreamedAnswer(Protocol):
