@@ -143,16 +143,16 @@ def test_no_prompt_goes_to_an_impostor(pair, serve, ask, tmp_path):
             same_file.truncate()
 
         def answer():
-            connection, _ = impostor.accept()
-            with connection:
-                received.append(connection.recv(65536))
-                body = b'{"proof": "' + b"0" * 64 + b'"}'
-                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+            body = b'{"proof": "' + b"0" * 64 + b'"}'
+            while impostor.fileno() >= 0:
+                connection, _ = impostor.accept()
+                with connection:
+                    received.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         _, stderr = ask("-n", "3")
-        thread.join(10)
     assert USING not in stderr
     assert len(received) == 1
     assert received[0].startswith(b"GET /v1/identity?nonce=")
