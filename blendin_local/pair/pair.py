@@ -373,6 +373,11 @@ class Pair:
         lines["template"] = self.setup.template.name
         return lines
 
+    def prompts_may_use_date(self) -> bool:
+        """Whether the date that the pair was opened with could be part of a prompt."""
+        with self._lock.using():
+            return self._renderer.may_use_date()
+
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
         parts = [model.memory for model in self._models.values()]
