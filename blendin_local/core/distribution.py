@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import Distribution, TokenTable
-from blendin_local.core.largest import ColumnMaxima, column_sum, largest
+from blendin_local.core.largest import ColumnMaxima, largest
 from blendin_local.errors import PairError
 
 SAFE_LOGIT = 60  # the sum of e^60 over any vocabulary is within float32, so no shift is needed
-SMALLEST_NORMAL = 1.2e-38  # smaller weights have fewer than 24 bits, and unequal logits give equal ones
+SURE = 0.5  # of a model that is surer of its token, the list of candidates is mostly not read
 SPARE = 16  # ids beyond k that are looked at, because some of the largest may be silent or have twins
 NO_SUGGESTION_MASS = 0.5  # a model makes no suggestion if its silent mass exceeds this
 
@@ -59,19 +59,24 @@ class Prediction:
     """
 
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
-        self._maxima = ColumnMaxima(logits)
-        peak = self._maxima.peak
+        peak_id = int(logits.argmax())
+        peak = float(logits[peak_id])
         self.table = table
         self._top_k = top_k
         self._shift = 0.0 if abs(peak) < SAFE_LOGIT else peak
         self._weights = np.exp(logits - self._shift if self._shift else logits)
-        self._total = column_sum(self._weights)
+        self._total = float(self._weights.sum())
         if not math.isfinite(self._total):
             raise PairError("the model answered with numbers that are not finite", "the file may be damaged")
-        peak_id = self._maxima.first_peak(logits)
         self.top_id = peak_id if table.speakable[peak_id] else self._speakable_peak(logits)
         self.top = table.pieces[self.top_id]
         self.top_p = float(self._weights[self.top_id]) / self._total
+        if self.top_p < SURE:
+            _ = self._maxima  # now that the weights are in the processor's caches; after a guide they are not
+
+    @cached_property
+    def _maxima(self) -> ColumnMaxima:
+        return ColumnMaxima(self._weights)
 
     @cached_property
     def silent(self) -> bool:
@@ -97,19 +102,17 @@ class Prediction:
     def _likeliest(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The ids of the k likeliest candidates and their weights, of equal ones the smaller id first.
 
-        Most ids are candidates by themselves, so the likeliest are found in the unpooled weights, by the
-        columns with the largest logits, beside the few candidates that several ids share. That needs no pass
-        over the weights. Every id that was not looked at weighs at most `floor`, up to the error of exp, so
-        the list is right if the last of it clearly weighs more; otherwise the pooled weights are searched.
+        Most ids are candidates by themselves, so the likeliest are found in the weights as they are, beside
+        the few candidates that several ids share. No other id reaches `bound`, so the list is right if its
+        last does; where too many of the largest are no candidates, the pooled weights are searched.
         """
         bound = self._maxima.bound(self._top_k + SPARE)
-        floor = math.exp(bound - self._shift)
-        found = self._maxima.reaching(bound, self._weights, floor)
+        found = self._maxima.reaching(bound, self._weights)
         single = found[self.table.is_single[found]]
         ids = np.concatenate([single, self.table.joint_ids])
         weights = np.concatenate([self._weights[single], self.table.joint_weights(self._weights)])
         best = np.lexsort((ids, -weights))[: self._top_k]
-        if len(best) == self._top_k and weights[best[-1]] > max(1.0001 * floor, SMALLEST_NORMAL):
+        if len(best) == self._top_k and weights[best[-1]] >= bound:
             return ids[best], weights[best]
         best = largest(self._pooled, self._top_k)
         return best, self._pooled[best]
@@ -154,7 +157,7 @@ class Prediction:
         tempered -= tempered.max()
         tempered /= np.float32(temperature)
         np.exp(tempered, out=tempered)
-        total = column_sum(tempered)
+        total = float(tempered.sum())
         return float(self.table.pool(tempered).max()) / total
 
     def id_of(self, piece: bytes) -> int | None:
