@@ -99,6 +99,37 @@ class TokenTable:
         """Results of `core.bridge.ids_by_prefix` for other vocabularies, cached because they take long."""
         return {}
 
+    @cached_property
+    def is_single(self) -> NDArray[np.bool_]:
+        """Per id, whether its weight is that of a candidate: it has bytes, and no other id has the same."""
+        single = self.speakable.copy()
+        for shared in (self.duplicate_ids, self.canonical_ids, self.end_ids):
+            single[shared] = False
+        return single
+
+    @cached_property
+    def joint_ids(self) -> NDArray[np.intp]:
+        """The ids that represent several: each of `canonical_ids` once, and the first end."""
+        return np.concatenate([np.unique(self.canonical_ids), self.end_ids[:1]])
+
+    @cached_property
+    def _joint_places(self) -> NDArray[np.intp]:
+        """For each of `duplicate_ids` the place in `joint_ids` of the id that represents it."""
+        return np.searchsorted(np.unique(self.canonical_ids), self.canonical_ids)
+
+    @cached_property
+    def _unspoken_ids(self) -> NDArray[np.intp]:
+        """The ids that are no candidate, or another id's."""
+        return np.concatenate([self.duplicate_ids, self.end_ids[1:], self.silent_ids])
+
+    def joint_weights(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The weight of each candidate that several ids share, in the order of `joint_ids`."""
+        joint = weights[self.joint_ids]
+        np.add.at(joint, self._joint_places, weights[self.duplicate_ids])
+        if len(self.end_ids):
+            joint[-1] = weights[self.end_ids].sum()
+        return joint
+
     def pool(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sum the weights of ids with equal bytes, and of all end ids, on one id each, in place.
 
@@ -107,11 +138,7 @@ class TokenTable:
         Returns:
             The same array.
         """
-        np.add.at(weights, self.canonical_ids, weights[self.duplicate_ids])
-        weights[self.duplicate_ids] = 0
-        if len(self.end_ids):
-            end_weight = weights[self.end_ids].sum()
-            weights[self.end_ids] = 0
-            weights[self.end_ids[0]] = end_weight
-        weights[self.silent_ids] = 0
+        joint = self.joint_weights(weights)
+        weights[self._unspoken_ids] = 0
+        weights[self.joint_ids] = joint
         return weights

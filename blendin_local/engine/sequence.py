@@ -36,6 +36,10 @@ class Tokenizer(Protocol):
         ...
 
 
+CounterReading = tuple[int, float, dict[int, int]]
+"""The attributes of an `EvalCounter` at one time, cheap to take at every step."""
+
+
 @dataclass
 class EvalCounter:
     """What llama.cpp has evaluated.
@@ -58,9 +62,19 @@ class EvalCounter:
             self.evaluations - before.evaluations,
         )
 
-    def copy(self) -> EvalCounter:
+    def read(self) -> CounterReading:
         """The counts as they are now."""
-        return self.since(EvalCounter())
+        return self.tokens, self.decode_s, dict(self.evaluations)
+
+    @classmethod
+    def of(cls, reading: CounterReading) -> EvalCounter:
+        """A counter that shows these counts."""
+        tokens, decode_s, evaluations = reading
+        return cls(tokens, decode_s, Counter(evaluations))
+
+    def copy(self) -> EvalCounter:
+        """A counter that shows the same and does not go on."""
+        return self.of(self.read())
 
 
 class TokenSequence:
