@@ -124,7 +124,7 @@ class Prediction:
         best = largest(weights, self._top_k)
         probabilities = (weights[best].astype(np.float64) / self._total).tolist()
         ids = best[: len(probabilities) - probabilities.count(0.0)].tolist()
-        pieces = [self.table.pieces[i] for i in ids]
+        pieces = self.table.pieces.several(best[: len(ids)])
         return dict(zip(pieces, probabilities, strict=False)), dict(zip(pieces, ids, strict=True))
 
     @property

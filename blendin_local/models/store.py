@@ -21,6 +21,7 @@ import filelock
 import platformdirs
 
 from blendin_local.engine.trial_cache import TrialCache
+from blendin_local.engine.vocabulary_cache import VocabularyCache
 from blendin_local.errors import FetchError
 from blendin_local.files import write_atomic
 from blendin_local.models.entries import HubSource, PackageSource, PathSource, Source
@@ -103,6 +104,11 @@ class Store:
     def trial_cache(self) -> TrialCache:
         """The files that llama.cpp has loaded successfully before."""
         return TrialCache(self.root / "first-loads")
+
+    @property
+    def vocabularies(self) -> VocabularyCache:
+        """What llama.cpp has said of every token of the models that were loaded."""
+        return VocabularyCache(self.root / "vocabularies")
 
     def partial_dir(self, target: Path) -> Path:
         """The directory for the partial download of a file; it survives an interruption."""

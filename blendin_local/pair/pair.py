@@ -75,9 +75,14 @@ class Pair:
         self.setup = setup
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
-        started = perf_counter()
+        started, store = perf_counter(), Store.default()
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+            setup.files(),
+            store.trial_cache,
+            should_stop,
+            setup.n_parallel,
+            on_load,
+            vocabularies=store.vocabularies,
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
