@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Unpack
@@ -353,6 +354,10 @@ class Pair:
         return replace(
             answer, stop=(*answer.stop, *(stop for stop in template_stops if stop not in answer.stop))
         )
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Within the block the models are not freed, whatever other threads do."""
+        return self._lock.using()
 
     def vocabulary(self, role: Role) -> Vocabulary:
         """The vocabulary of a role's model."""

@@ -24,6 +24,7 @@ from blendin_local._version import __version__
 from blendin_local.decode.inference_thread import Work
 from blendin_local.decode.request import PreparedRequest
 from blendin_local.errors import BlendinError, UnforeseenError
+from blendin_local.pair.prompt_length import require_room
 from blendin_local.pair.raw_text import text_request
 from blendin_local.server.access import Access, AccessPolicy, Application
 from blendin_local.server.bodies import ChatBody, TextBody, chat_body, model_name, read_json, text_body
@@ -120,7 +121,7 @@ class Handlers:
             if body.common.keep:
                 for choice in choices:
                     if choice.completion is not None:
-                        service.keep(_choice_id(reply.id, choice.index), choice.completion, body.messages)
+                        service.kept.add(_choice_id(reply.id, choice.index), choice.completion, body.messages)
 
         if body.common.stream:
             usage = body.common.include_usage
@@ -153,9 +154,12 @@ class Handlers:
             each if isinstance(each, str) else detokenize(pair, settings.blend.method, each)
             for each in body.prompts
         ]
-        return [
+        requests = [
             text_request(pair, text, with_seed(settings, i)) for text in texts for i in range(body.common.n)
         ]
+        for request in requests[:: body.common.n]:
+            require_room(pair, request.prompts)
+        return requests
 
     async def _echo(self, request: Request, body: TextBody) -> Response:
         """Completions that send the prompt back."""
@@ -172,8 +176,8 @@ class Handlers:
         pair = self.service.pair
         vocabulary = pair.vocabulary(role)
         jobs = [
-            EchoJob(role, ids_of(pair, role, each), body.common.top_logprobs or 0, vocabulary)
-            for each in body.prompts
+            EchoJob(role, ids, body.common.top_logprobs or 0, vocabulary)
+            for ids in await asyncio.to_thread(lambda: [ids_of(pair, role, each) for each in body.prompts])
         ]
         answers = self.service.submit([_as_work(job) for job in jobs])
         await _until_disconnect(request, answers, _wait_all)
@@ -249,7 +253,8 @@ class Handlers:
 
     async def tokenize(self, request: Request) -> Response:
         """`POST /tokenize`."""
-        return JSONResponse(tokenize(self.service.pair, self.service.name, await self._values(request)))
+        values = await self._values(request)
+        return JSONResponse(await asyncio.to_thread(tokenize, self.service.pair, self.service.name, values))
 
     async def detokenize(self, request: Request) -> Response:
         """`POST /detokenize`."""

@@ -21,6 +21,7 @@ from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest
 from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.request_values import RequestDefaults, settings_in, switch_of
+from blendin_local.pair.prompt_length import require_room
 from blendin_local.server.bodies import model_name
 from blendin_local.server.failures import failure
 from blendin_local.server.service import Answer, Event, Finished, Progress, Service, Shown
@@ -79,8 +80,9 @@ def start_line(
 
 
 def prepare(service: Service, body: RecordedBody) -> tuple[PreparedRequest, dict[str, str]]:
-    """The request, and the prompts of all models; it renders templates, so call it in a thread."""
+    """The request, and the prompts of all models; call it in a thread of its own."""
     request = service.pair.prepare(body.messages, body.settings, "", "")
+    require_room(service.pair, request.prompts)
     return request, {role: text_of(prompt) for role, prompt in request.prompts.items()}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,6 @@ from weakref import WeakValueDictionary
 
 from blendin_local.core.answer_start import AnswerStart, fork
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Message, quoted
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.inference_thread import InferenceThread, Submission, Work
@@ -29,6 +27,7 @@ from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
+from blendin_local.pair.prompt_length import require_room
 from blendin_local.pair.resolve import (
     NO_INTERACTION,
     Interaction,
@@ -39,9 +38,9 @@ from blendin_local.pair.resolve import (
 from blendin_local.pair.roles import check_roles
 from blendin_local.server.bodies import ChatBody, Fork
 from blendin_local.server.counts import Counts
+from blendin_local.server.kept_answers import KeptAnswers
 
 MAX_WAITING = 64
-MAX_KEPT = 32
 MANY = 10_000  # requests that could come: the number of slots depends on cores and memory alone
 
 
@@ -87,14 +86,6 @@ class Finished:
 Event = Progress | Shown | Finished
 
 
-@dataclass(frozen=True)
-class KeptAnswer:
-    """An answer in memory, and the conversation that it answers."""
-
-    completion: Completion
-    messages: tuple[Message, ...]
-
-
 class Service:
     """A pair that answers requests.
 
@@ -108,6 +99,7 @@ class Service:
         defaults: Settings of requests that set none.
         counts: What has been answered so far.
         created: When it was opened, in seconds since 1970.
+        kept: Answers that may be decided again, or continued.
         running: Answers with their whole record that are being made, by id.
     """
 
@@ -122,7 +114,7 @@ class Service:
         self.counts = Counts()
         self.created = int(time.time())
         self.running: WeakValueDictionary[str, Answer] = WeakValueDictionary()
-        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
+        self.kept = KeptAnswers()
 
     @property
     def models(self) -> list[str]:
@@ -130,16 +122,24 @@ class Service:
         return [self.name, *(f"{self.name}:{method}" for method in self.resolved.methods)]
 
     def prepare(self, body: ChatBody) -> list[PreparedRequest]:
-        """The requests of a chat body, one for each choice; it renders templates, so call it in a thread."""
+        """The requests of a chat body, one for each choice; call it in a thread of its own: it takes time.
+
+        Raises:
+            BlendinError: The prompt is too long, or as `Pair.stream`.
+        """
         common = body.common
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
-        return [self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)]
+        requests = [
+            self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)
+        ]
+        require_room(self.pair, requests[0].prompts)
+        return requests
 
     def _start(self, wanted: Fork | None) -> AnswerStart:
         if wanted is None:
             return ""
-        kept = self.kept(wanted.answer_id)
+        kept = self.kept[wanted.answer_id].completion
         if wanted.candidate is not None:
             return fork(kept, wanted.step, wanted.candidate)
         if not 0 <= wanted.step <= len(kept.steps):
@@ -158,29 +158,6 @@ class Service:
         for answer, submission in zip(answers, submissions, strict=True):
             answer.submission = submission
         return answers
-
-    def keep(self, answer_id: str, completion: Completion, messages: Sequence[Message] = ()) -> None:
-        """Keep an answer in memory, with the conversation that it answers; the oldest gives way."""
-        self._kept[answer_id] = KeptAnswer(completion, tuple(messages))
-        while len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
-
-    def kept(self, answer_id: str) -> Completion:
-        """An answer that was kept; errors as for `kept_answer`."""
-        return self.kept_answer(answer_id).completion
-
-    def kept_answer(self, answer_id: str) -> KeptAnswer:
-        """An answer that was kept, with its conversation.
-
-        Raises:
-            UsageError: There is none of this id, or no longer.
-        """
-        if answer_id not in self._kept:
-            raise UsageError(
-                f"no answer {quoted(answer_id)} is kept",
-                f'send blend: {{"keep": true}} with a request; the last {MAX_KEPT} are kept',
-            )
-        return self._kept[answer_id]
 
 
 class Answer:
