@@ -7,6 +7,7 @@ the verb runs, so that `blendin --help` needs no numpy and no llama.cpp.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -35,6 +36,7 @@ from blendin_local.errors import BlendinError
 from blendin_local.views.streams import STDOUT, close_stdout, forgive_encodings, open_missing
 
 INTERRUPTED = 130
+NEW_OBJECTS = 50_000  # before Python looks for unused cycles: importing makes many objects and hardly a cycle
 EXAMPLES = (
     Example(
         "Ask the demo pair, downloading it first (351 MB)", 'blendin run "Why is the sky blue?" --pair demo'
@@ -94,6 +96,7 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; every error ends here as one line and an exit code."""
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
     open_missing()
     forgive_encodings()
     if shells.ASKED in os.environ:
