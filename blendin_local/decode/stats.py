@@ -12,6 +12,7 @@ from time import perf_counter
 
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step, Timings, Usage, no_suggestion_notices, summarize
+from blendin_local.decode.drafter import Drafter
 from blendin_local.decode.request import PreparedRequest, RoleContexts
 from blendin_local.decode.respond import Ending
 from blendin_local.engine.sequence import EvalCounter
@@ -23,10 +24,14 @@ class GenerationStats:
     Args:
         request: What is answered.
         role_contexts: The role contexts it is made in, begun.
+        drafter: What proposes its drafts, None if nothing does.
     """
 
-    def __init__(self, request: PreparedRequest, role_contexts: RoleContexts) -> None:
+    def __init__(
+        self, request: PreparedRequest, role_contexts: RoleContexts, drafter: Drafter | None = None
+    ) -> None:
         self._request = request
+        self._drafter = drafter
         self._role_contexts = role_contexts
         self._steps: list[Step] = []
         self._before = {
@@ -64,6 +69,8 @@ class GenerationStats:
                 role: role_context.sequence.counter.since(self._before[role])
                 for role, role_context in contexts
             },
+            drafted=dict(self._drafter.drafted) if self._drafter else {},
+            accepted=dict(self._drafter.accepted) if self._drafter else {},
         )
 
     def _completion(self, ending: Ending, measured: _Measured) -> Completion:
@@ -88,6 +95,8 @@ class GenerationStats:
             llama_decode_ms=sum(counter.decode_s for counter in spent.values()) * 1000,
             first_step_ms=self._first_step_s * 1000,
             threads={role: dict(sorted(counter.evaluations.items())) for role, counter in spent.items()},
+            drafted=measured.drafted,
+            accepted=measured.accepted,
         )
 
 
@@ -100,12 +109,16 @@ class _Measured:
         prompt_s: Seconds of reading prompts.
         prompt_tokens: Length of each role's prompt.
         spent: What each role evaluated.
+        drafted: Tokens guessed ahead, by source.
+        accepted: Those of them that came true.
     """
 
     total_s: float
     prompt_s: float
     prompt_tokens: Mapping[Role, int]
     spent: Mapping[Role, EvalCounter]
+    drafted: Mapping[str, int]
+    accepted: Mapping[str, int]
 
 
 def _usage(measured: _Measured) -> Usage:

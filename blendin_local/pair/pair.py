@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
+from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import (
     Conversation,
@@ -87,6 +88,8 @@ class Pair:
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
+        self._acceptance = AcceptanceRates()
+        self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
             {
                 role: RoleContext(p.context, p.context.sequences[i], p.table)
@@ -335,6 +338,7 @@ class Pair:
             notices=self._notices(roles),
             load_ms=self.load_ms,
             answer_start=start,
+            acceptance=None if self._is_reproducible else self._acceptance,
         )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:
@@ -373,6 +377,11 @@ class Pair:
             lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
+
+    def prompts_may_use_date(self) -> bool:
+        """Whether the date that the pair was opened with could be part of a prompt."""
+        with self._lock.using():
+            return self._renderer.may_use_date()
 
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""
