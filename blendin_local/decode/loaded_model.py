@@ -261,14 +261,13 @@ def _load(
 
 def load_models(
     files: Mapping[Role, tuple[Path, ModelSettings]],
-    trial_cache: TrialCache,
+    caches: tuple[TrialCache, VocabularyCache],
     should_stop: Callable[[], bool],
     n_parallel: int,
     on_load: OnLoad,
-    *,
-    vocabularies: VocabularyCache | None = None,
 ) -> dict[Role, LoadedModel]:
-    """`LoadedModel.load_all`; a KeyboardInterrupt says what was stopped."""
+    """`LoadedModel.load_all` with both caches; a KeyboardInterrupt says what was stopped."""
+    trial_cache, vocabularies = caches
     try:
         return LoadedModel.load_all(
             files, trial_cache, should_stop, n_parallel, on_load, vocabularies=vocabularies

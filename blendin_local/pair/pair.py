@@ -77,14 +77,9 @@ class Pair:
         self.setup = setup
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
-        started, store = perf_counter(), Store.default()
+        started = perf_counter()
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(),
-            store.trial_cache,
-            should_stop,
-            setup.n_parallel,
-            on_load,
-            vocabularies=store.vocabularies,
+            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
