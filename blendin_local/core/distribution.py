@@ -123,8 +123,8 @@ class Prediction:
         best, weights = self._likeliest()
         probabilities = (weights.astype(np.float64) / self._total).tolist()
         ids = best[: len(probabilities) - probabilities.count(0.0)].tolist()
-        pieces = self.table.pieces
-        return dict(zip([pieces[i] for i in ids], probabilities, strict=False)), ids
+        pieces = self.table.pieces.several(best[: len(ids)])
+        return dict(zip(pieces, probabilities, strict=False)), ids
 
     @property
     def candidates(self) -> Distribution:

@@ -23,7 +23,7 @@ class Tokenizer(Protocol):
     """What a sequence needs of a vocabulary."""
 
     @property
-    def pieces(self) -> tuple[bytes, ...]:
+    def pieces(self) -> Sequence[bytes]:
         """The bytes of every token."""
         ...
 
