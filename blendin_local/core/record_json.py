@@ -114,6 +114,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "guide_silent": summary.guide_silent,
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
+            **_drafts(completion),
             **(
                 {"untuned_tokens_evaluated": usage.untuned_tokens_evaluated}
                 if usage.untuned_prompt_tokens
@@ -127,6 +128,19 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
     if with_steps:
         record["steps"] = [step_to_json(step) for step in completion.steps]
     return record
+
+
+def _drafts(completion: Completion) -> dict[str, Any]:
+    """Tokens that were guessed ahead and came true, and evaluations per step; empty if nothing was."""
+    timings, steps = completion.timings, completion.blend.steps
+    if not timings.drafted or not steps:
+        return {}
+    first = "base" if "base" in timings.threads else "guide"
+    return {
+        "drafted": sum(timings.drafted.values()),
+        "accepted": sum(timings.accepted.values()),
+        f"{first}_evaluations_per_step": timings.evaluations.get(first, 0) / steps,
+    }
 
 
 def completion_from_json(record: Mapping[str, Any]) -> Completion:
@@ -166,10 +180,17 @@ def _timings(record: Mapping[str, Any]) -> Timings:
         role: {int(number): int(count) for number, count in counts.items()}
         for role, counts in record.get("threads", {}).items()
     }
-    milliseconds = {
-        name: float(record[name]) for name in Timings.__slots__ if name != "threads" and name in record
-    }
-    return Timings(**milliseconds, threads=threads)
+    names = [name for name in Timings.__slots__ if name.endswith("_ms") and name in record]
+    return Timings(
+        **{name: float(record[name]) for name in names},
+        threads=threads,
+        drafted=_counts(record.get("drafted", {})),
+        accepted=_counts(record.get("accepted", {})),
+    )
+
+
+def _counts(record: Mapping[str, Any]) -> dict[str, int]:
+    return {str(source): int(n) for source, n in record.items()}
 
 
 def step_from_json(record: Mapping[str, Any]) -> Step:

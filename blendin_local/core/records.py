@@ -180,11 +180,16 @@ class Usage:
     untuned_tokens_evaluated: int = 0
 
 
+DraftSource = Literal["guide", "ngram"]
+"""Where a guess of the text to come is from: the guide, or text that repeats itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Wall-clock milliseconds of one answer; `llama_decode_ms` is the part spent inside llama.cpp.
 
-    `threads` has for each role how many evaluations ran on how many threads.
+    `threads` has for each role how many evaluations ran on how many threads, `drafted` and `accepted` how
+    many tokens were guessed ahead, by whom, and how many of them came true.
     """
 
     load_ms: float = 0.0
@@ -193,11 +198,20 @@ class Timings:
     llama_decode_ms: float = 0.0
     first_step_ms: float = 0.0
     threads: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    drafted: Mapping[str, int] = field(default_factory=dict)
+    accepted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def evaluations(self) -> dict[str, int]:
+        """How many calls each role's model was evaluated in."""
+        return {role: sum(by_threads.values()) for role, by_threads in self.threads.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Milliseconds to three places."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value if name == "threads" else round(value, 3) for name, value in values.items()}
+        return {
+            name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()
+        }
 
 
 @dataclass(frozen=True)

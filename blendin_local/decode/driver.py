@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Step, StoppedBy
+from blendin_local.decode.drafter import Drafter, Proposal
 from blendin_local.decode.respond import AnswerGenerator, Ending, Question
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.context import StoppedError
@@ -78,6 +79,7 @@ def drive(
     answer: AnswerGenerator,
     role_contexts: Mapping[Role, RoleContext],
     should_stop: Callable[[], bool] = lambda: False,
+    drafter: Drafter | None = None,
 ) -> Generator[Step, None, Ending]:
     """Run one answer on its models.
 
@@ -85,6 +87,7 @@ def drive(
         answer: A fresh `respond` generator.
         role_contexts: A role context, begun with its prompt, for each role the method may ask.
         should_stop: Polled between steps and during long evaluations.
+        drafter: Proposes drafts; None for no drafts.
 
     Yields:
         Every step as soon as it is decided.
@@ -98,9 +101,7 @@ def drive(
         try:
             if should_stop():
                 raise StoppedError
-            prediction = role_contexts[generation.question.role].predict(
-                generation.question.text, should_stop
-            )
+            prediction = _predict(generation.question, role_contexts, should_stop, drafter)
         except StoppedError:
             generation.stop("user")
         except ContextFullError as full:
@@ -108,3 +109,30 @@ def drive(
         else:
             yield from generation.feed(prediction)
     return generation.ending
+
+
+def _predict(
+    question: Question,
+    role_contexts: Mapping[Role, RoleContext],
+    should_stop: Callable[[], bool],
+    drafter: Drafter | None,
+) -> Prediction:
+    """Answer a question, with a draft where it needs an evaluation and a draft pays."""
+    role_context = role_contexts[question.role]
+    if known := role_context.known(question.text):
+        return known
+    draft: list[int] = []
+    if drafter is not None and role_context is drafter.checked:
+        draft = _finish(drafter.propose(question.text), should_stop)
+    return role_context.predict(question.text, should_stop, draft)
+
+
+def _finish(proposal: Proposal, should_stop: Callable[[], bool]) -> list[int]:
+    """Run a proposal to its end."""
+    while True:
+        try:
+            guide = next(proposal)
+        except StopIteration as finished:
+            draft: list[int] = finished.value
+            return draft
+        guide.read(should_stop)

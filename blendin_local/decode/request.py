@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import Role
 from blendin_local.core.penalties import History, last
 from blendin_local.core.prompts import Conversation
 from blendin_local.core.records import Step
 from blendin_local.core.text import split_characters
+from blendin_local.decode.drafter import Drafter
+from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.respond import AnswerGenerator, respond
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.trace import TracePolicy, with_trace
@@ -65,6 +68,7 @@ class PreparedRequest:
         notices: Sentences the user should know.
         load_ms: How long the models took to load.
         answer_start: The steps that the answer begins with.
+        acceptance: How often drafts of this pair came true; None for no drafts.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
@@ -73,6 +77,7 @@ class PreparedRequest:
     notices: tuple[str, ...] = ()
     load_ms: float = 0.0
     answer_start: tuple[Step, ...] = ()
+    acceptance: AcceptanceRates | None = None
 
     def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
         """A new `respond` generator with its trace; it owns no model.
@@ -89,6 +94,25 @@ class PreparedRequest:
             prompt=self._penalized_prompt(role_contexts),
         )
         return with_trace(running, TracePolicy.of(blend, sampling, answer))
+
+    def drafter(self, role_contexts: RoleContexts) -> Drafter | None:
+        """What proposes drafts for the answer; None where there are to be none.
+
+        Args:
+            role_contexts: Those that `start_request` started.
+        """
+        first: Role = "base" if "base" in self.prompts else "guide"
+        checked, mode = role_contexts[first], self.settings.answer.draft
+        if mode == "off" or self.acceptance is None or not checked.can_draft:
+            return None
+        return Drafter(
+            mode,
+            checked,
+            role_contexts.get("guide") if first == "base" else None,
+            prompt=text_of(self.prompts[first]).encode(),
+            rates=self.acceptance,
+            max_tokens=self.settings.answer.max_tokens,
+        )
 
     def _penalized_prompt(self, role_contexts: RoleContexts) -> History:
         """The last tokens before the answer, as many as a penalty can look at; the base's if there is a base.

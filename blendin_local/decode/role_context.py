@@ -48,6 +48,7 @@ class RoleContext:
         table: The bytes of its tokens.
 
     Attributes:
+        table: The bytes of its tokens.
         prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
         is_reading: Whether it is evaluating tokens of the prompt now; another thread may look.
     """
@@ -57,12 +58,13 @@ class RoleContext:
         self.sequence = sequence
         self.prompt_s = 0.0
         self.is_reading = False
-        self._table = table
+        self.table = table
         self._top_k = 1
         self._prompt: tuple[Span, ...] = ()
         self._answer = b""
         self._latest: Prediction | None = None
         self._latest_text = b""
+        self._ahead: dict[int, Prediction | NDArray[np.float32]] = {}  # after so many tokens of the sequence
 
     def begin(
         self,
@@ -108,7 +110,7 @@ class RoleContext:
         if self.sequence.text != start:
             self.sequence.begin_answer(start)
         self.prompt_s = 0.0
-        self._top_k, self._prompt, self._answer, self._latest = top_k, prompt, b"", None
+        self._top_k, self._prompt, self._answer, self._latest, self._ahead = top_k, prompt, b"", None, {}
 
     def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
         """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
@@ -155,7 +157,7 @@ class RoleContext:
 
         END stands for an end of generation, None for a silent token.
         """
-        ids, table = self.sequence.ids[: self.sequence.n_prompt], self._table
+        ids, table = self.sequence.ids[: self.sequence.n_prompt], self.table
         if following:
             ids = [*ids, *self.context.model.vocabulary.tokenize_following(following)]
         return [table.pieces[i] if table.speakable[i] else None for i in ids]
@@ -168,40 +170,110 @@ class RoleContext:
 
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
-        self._prompt, self._answer, self._latest = (), b"", None
+        self._prompt, self._answer, self._latest, self._ahead = (), b"", None, {}
         return self.sequence
 
     def finish(self, answer: bytes) -> None:
         """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer
 
-    def predict(self, text: bytes, should_stop: Callable[[], bool]) -> Prediction:
-        """This role's prediction after the answer text `text`."""
-        self._sync(text)
-        reads_prompt = self.reads_prompt
-        started = perf_counter()
-        self.is_reading = reads_prompt
-        try:
-            [logits] = self.context.predict([self.sequence], should_stop)
-        finally:
-            self.is_reading = False
-        if reads_prompt:
-            self.prompt_s += perf_counter() - started
-        return self.receive(logits)
+    def predict(self, text: bytes, should_stop: Callable[[], bool], draft: Sequence[int] = ()) -> Prediction:
+        """This role's prediction after the answer text `text`.
 
-    def prepare(self, text: bytes) -> None:
-        """The first half of `predict`, for shared batches: `Context.advance` is to run next.
+        Args:
+            text: The answer so far.
+            should_stop: Polled during long evaluations.
+            draft: Tokens that may follow, evaluated in the same call where one is needed.
+        """
+        if known := self.known(text):
+            return known
+        self.prepare(text, draft)
+        self.read(should_stop)
+        return self.latest()
+
+    def known(self, text: bytes) -> Prediction | None:
+        """The prediction after `text`, if it was made ahead; None if an evaluation is needed."""
+        self._sync(text)
+        return self.latest() if len(self.sequence.ids) in self._ahead else None
+
+    def prepare(self, text: bytes, draft: Sequence[int] = ()) -> None:
+        """Get ready for an evaluation that answers the question after `text`; arguments as in `predict`.
 
         Raises:
             ContextFullError: The text does not fit.
         """
         self._sync(text)
         self.context.require_room(self.sequence)
+        if draft:
+            self.context.rewind(self.sequence, len(self.sequence.ids) - 1)
+            self.sequence.draft = list(draft)
 
-    def receive(self, logits: NDArray[np.float32]) -> Prediction:
-        """The second half: the prediction after the text that was prepared."""
-        self._latest, self._latest_text = Prediction(logits, self._table, self._top_k), self.sequence.text
+    def read(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Evaluate what is not read yet."""
+        reads_prompt = self.reads_prompt
+        started = perf_counter()
+        self.is_reading = reads_prompt
+        try:
+            while not (ready := self.context.advance([self.sequence], should_stop)):
+                pass
+        finally:
+            self.is_reading = False
+        if reads_prompt:
+            self.prompt_s += perf_counter() - started
+        self.receive(ready[self.sequence])
+
+    def receive(self, rows: Sequence[NDArray[np.float32]]) -> None:
+        """Note the logits of an evaluation, those after each of the last tokens that it read."""
+        n_read = self.sequence.n_valid
+        first, n_ids = n_read - len(rows) + 1, len(self.sequence.ids)
+        self._ahead = {n: each for n, each in self._ahead.items() if n_ids <= n < first}
+        self._ahead |= zip(range(first, n_read + 1), rows, strict=True)
+
+    def latest(self) -> Prediction:
+        """The prediction after the answer text that is in step, which was evaluated."""
+        self._latest, self._latest_text = self.ahead(0), self.sequence.text
         return self._latest
+
+    def ahead(self, n: int) -> Prediction:
+        """The prediction after the answer and the first `n` tokens of the draft, which were evaluated."""
+        at = len(self.sequence.ids) + n
+        known = self._ahead[at]
+        if not isinstance(known, Prediction):
+            known = self._ahead[at] = Prediction(known, self.table, self._top_k)
+        return known
+
+    def knows_ahead(self, n: int) -> bool:
+        """Whether `ahead` can tell."""
+        return len(self.sequence.ids) + n in self._ahead
+
+    @property
+    def can_draft(self) -> bool:
+        """Whether a draft that did not come true can be taken back without reading much again."""
+        return self.context.rewinder.drops_any_tail
+
+    def known_ids(self, text: bytes) -> list[int]:
+        """The tokens of prompt and answer, the answer being `text`."""
+        self._sync(text)
+        return self.sequence.ids
+
+    def prepare_ahead(self, text: bytes) -> None:
+        """Get ready to predict what follows `text`, though nobody has asked."""
+        self._sync(text)
+        n = len(self.sequence.draft)
+        if not all(self.knows_ahead(i) for i in range(n + 1)):
+            self.sequence.drop_draft()
+
+    def draft_on(self, n: int, token: int) -> None:
+        """Go on after the first `n` tokens of the draft by `token`."""
+        if self.sequence.draft[n : n + 1] != [token]:
+            self.sequence.shorten_draft(n)
+            self.sequence.draft.append(token)
+
+    def keep_ahead(self) -> None:
+        """Keep what was evaluated ahead though the context is going to be used for something else."""
+        for n in range(len(self.sequence.draft) + 1):
+            if self.knows_ahead(n):
+                self.ahead(n)
 
     @property
     def reads_prompt(self) -> bool:
@@ -211,6 +283,9 @@ class RoleContext:
     def _sync(self, text: bytes) -> None:
         self.accept_proposed(text)
         self.sequence.sync_text(text)
+        n_valid = self.sequence.n_valid
+        if any(n > n_valid for n in self._ahead):
+            self._ahead = {n: known for n, known in self._ahead.items() if n <= n_valid}
 
     def accept_proposed(self, text: bytes) -> None:
         """Accept the token by which the answer grew, if this role proposed it.

@@ -13,13 +13,14 @@ prompts alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
 from blendin_local.decode.driver import Generation
@@ -101,7 +102,9 @@ class ActiveRequest(Generic[Item]):
         self.role_contexts = start_request(request, slot, fresh=fresh)
         self.error: BlendinError | None = None
         self._events = events
-        self._stats = GenerationStats(request, self.role_contexts)
+        self._drafter = request.drafter(self.role_contexts)
+        self._draft: list[int] = []
+        self._stats = GenerationStats(request, self.role_contexts, self._drafter)
         self._generation = Generation(request.start(self.role_contexts), self.role_contexts)
         for step in self._generation.start:
             self._stats.note(step)
@@ -114,11 +117,35 @@ class ActiveRequest(Generic[Item]):
             return None
         role_context = self.role_contexts[role]
         try:
-            role_context.prepare(question.text)
+            role_context.prepare(question.text, self._draft)
         except ContextFullError as full:
             self._end_full(full)
             return None
+        self._draft = []
         return role_context
+
+    @property
+    def may_draft(self) -> bool:
+        """Whether its open question is one that a draft can be evaluated with."""
+        question = self._generation.question
+        return (
+            self._drafter is not None
+            and question is not None
+            and self.role_contexts[question.role] is self._drafter.checked
+            and not self.error
+        )
+
+    @property
+    def max_rows(self) -> int:
+        """How many tokens the model that checks its drafts can evaluate at once."""
+        assert self._drafter is not None, "it may draft"
+        return self._drafter.checked.context.max_rows
+
+    def draft(self, n_together: int, room: int) -> Generator[RoleContext, None, None]:
+        """Decide on the draft of the next evaluation; arguments and what is yielded: `Drafter.propose`."""
+        drafter, question = self._drafter, self._generation.question
+        if drafter is not None and question is not None:
+            self._draft = yield from drafter.propose(question.text, n_together, room)
 
     def _end_full(self, full: ContextFullError) -> None:
         try:
@@ -126,16 +153,27 @@ class ActiveRequest(Generic[Item]):
         except ContextFullError as error:
             self.error = error
 
-    def receive(self, role_context: RoleContext, logits: NDArray[np.float32]) -> None:
-        """Continue with the logits that answer the open question."""
+    def receive(self, role_context: RoleContext, rows: Sequence[NDArray[np.float32]]) -> None:
+        """Continue with the logits that answer the open question, as far as what was read ahead goes."""
+        role_context.receive(rows)
+        prediction: Prediction | None = role_context.latest()
         try:
-            for step in self._generation.feed(role_context.receive(logits)):
-                self._stats.note(step)
-                self._events.step(self.item, step)
+            while prediction is not None:
+                for step in self._generation.feed(prediction):
+                    self._stats.note(step)
+                    self._events.step(self.item, step)
+                prediction = self._known()
         except BlendinError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - one row's bug must not end the whole run
             self.error = UnforeseenError(error)
+        else:
+            role_context.keep_ahead()  # the next evaluation of other answers takes the place of these logits
+
+    def _known(self) -> Prediction | None:
+        """The answer to the open question, if it was read ahead."""
+        question = self._generation.question
+        return None if question is None else self.role_contexts[question.role].known(question.text)
 
     def stop(self) -> None:
         """End because the user stopped."""
@@ -250,6 +288,7 @@ class Scheduler(Generic[Item]):
         for active in self.active:
             if self._is_cancelled(active.item):
                 active.stop()
+        self._draft(should_stop)
         for role in ROLE_ORDER:
             role_contexts = {
                 active: role_context
@@ -260,6 +299,22 @@ class Scheduler(Generic[Item]):
                 self._ask(role, role_contexts, should_stop)
         for active in self.active:
             active.report_progress()
+
+    def _draft(self, should_stop: Callable[[], bool]) -> None:
+        """Let all answers decide on their drafts; what the guide is to read for them is read in batches."""
+        drafting = [active for active in self.active if active.may_draft]
+        if not drafting:
+            return
+        n_together = len(self.active)
+        room = (drafting[0].max_rows - n_together) // len(drafting)
+        proposals = {active: active.draft(n_together, room) for active in drafting}
+        while waiting := {active: guide for active in proposals if (guide := next(proposals[active], None))}:
+            proposals = {active: proposals[active] for active in waiting}
+            unread = {guide.sequence: guide for guide in waiting.values()}
+            while unread:
+                context = next(iter(unread.values())).context
+                for sequence, rows in context.advance(list(unread), should_stop).items():
+                    unread.pop(sequence).receive(rows)
 
     def _ask(
         self,

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
+from blendin_local.decode.drafter import Drafter
 from blendin_local.decode.driver import drive
 from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
@@ -91,8 +92,9 @@ class AnswerStream:
         with self._lock.running(self._lease):
             if self._running is None or self._stats is None:
                 role_contexts = {role: self._slot[role] for role in self._request.prompts}
-                self._stats = GenerationStats(self._request, role_contexts)
-                self._running = _run(self._request, role_contexts, self._stats, self._should_stop)
+                drafter = self._request.drafter(role_contexts)
+                self._stats = GenerationStats(self._request, role_contexts, drafter)
+                self._running = _run(self._request, role_contexts, self._stats, self._should_stop, drafter)
             try:
                 return next(self._running)
             except BaseException as ending:
@@ -210,9 +212,10 @@ def _run(
     role_contexts: RoleContexts,
     stats: GenerationStats,
     should_stop: Callable[[], bool],
+    drafter: Drafter | None,
 ) -> Generator[Step, None, Completion]:
     """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    running = drive(request.start(role_contexts), role_contexts, should_stop)
+    running = drive(request.start(role_contexts), role_contexts, should_stop, drafter)
     while True:
         try:
             step = next(running)

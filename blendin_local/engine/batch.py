@@ -22,11 +22,18 @@ MAX_OUTPUTS = 16  # tokens with logits in one call; each costs room for two rows
 
 @dataclass(frozen=True, slots=True)
 class BatchSlice:
-    """One sequence's tokens in a batch."""
+    """One sequence's tokens in a batch.
+
+    Attributes:
+        sequence: Whose they are.
+        n_tokens: How many.
+        rows: The places in the batch whose logits are read, once the sequence has read everything.
+        complete: Whether it then has.
+    """
 
     sequence: TokenSequence
     n_tokens: int
-    last_row: int
+    rows: range
     complete: bool
 
 
@@ -61,26 +68,24 @@ class TokenBatch:
         seq_id: int,
         start: int,
         tokens: Sequence[int],
-        *,
-        logits_at_end: bool,
-        logits_everywhere: bool = False,
-    ) -> int:
+        n_rows: int,
+    ) -> range:
         """Append tokens of one sequence from position `start`.
 
         Returns:
-            The index of the last token, by which its logits are read.
+            The places of the last `n_rows` tokens, by which their logits are read.
         """
         first = self.n_tokens
         last = first + len(tokens)
         self._tokens[first:last] = tokens
         self._positions[first:last] = range(start, start + len(tokens))
-        self._wants_logits[first:last] = logits_everywhere
-        self._wants_logits[last - 1] = logits_at_end
+        self._wants_logits[first:last] = False
+        self._wants_logits[last - n_rows : last] = True
         for i in range(first, last):
             if self._own_sequences[i] != seq_id:
                 self._sequences[i][0] = self._own_sequences[i] = seq_id
         self.struct.n_tokens = last
-        return last - 1
+        return range(last - n_rows, last)
 
     def close(self) -> None:
         """Free the C arrays; the object is unusable afterwards."""

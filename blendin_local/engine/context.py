@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, n_outputs
 from blendin_local.engine.callbacks import StopCallback
+from blendin_local.engine.eval_costs import EvalCosts
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.prefill import batch_tokens, prefill_chunk
@@ -71,6 +72,7 @@ class Context:
         self._governor = governor
         self.counter = EvalCounter()
         self.prefill_chunk = prefill_chunk(model.settings, offloads=model.n_offloaded > 0)
+        self.costs = EvalCosts()
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
         self._batch = TokenBatch(int(self._api.llama_n_batch(self.handle)))
@@ -84,7 +86,9 @@ class Context:
         self._abort_polling = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
+        self._views: dict[int, NDArray[np.float32]] = {}
         reuse_step = self.prefill_chunk if n_parallel == 1 else 1
+        self.max_rows = n_outputs(n_parallel)
         self.sequences = tuple(
             TokenSequence(i, model.vocabulary, reuse_step, self.prefill_chunk) for i in range(n_parallel)
         )
@@ -145,31 +149,56 @@ class Context:
         while waiting:
             ready = self.advance(waiting, should_stop)
             waiting = [sequence for sequence in waiting if sequence not in ready]
-            results |= {sequence: logits.copy() for sequence, logits in ready.items()} if waiting else ready
+            results |= {
+                sequence: rows[-1].copy() if waiting else rows[-1] for sequence, rows in ready.items()
+            }
         return [results[sequence] for sequence in sequences]
 
     def advance(
         self, sequences: Sequence[TokenSequence], should_stop: Callable[[], bool] = lambda: False
-    ) -> dict[TokenSequence, NDArray[np.float32]]:
+    ) -> dict[TokenSequence, list[NDArray[np.float32]]]:
         """Evaluate one batch of what the sequences have not read yet.
 
         Tokens of answers come first; each prompt then adds at most one prefill chunk to the batch.
 
         Returns:
-            As `predict`, for the sequences that have read everything now; the others need further calls.
+            For the sequences that have read everything now, the logits after the last of their `ids`, unless
+            these were read before, and after each token of their draft that was read now. Views as in
+            `predict`. The other sequences need further calls.
         """
         for sequence in sequences:
             self.require_room(sequence)
-            self.rewind(sequence, len(sequence.ids) - 1)  # without evaluating a token there are no logits
+            self._drop_stale(sequence)
             self._copy_shared_prefix(sequence)
             self._checkpoint(sequence)
+        self._limit_drafts(sequences)
         slices = self._fill_batch(sorted(sequences, key=lambda sequence: sequence.in_prompt))
         self._decode(slices, should_stop)
         return {
-            batch_slice.sequence: self._logits(batch_slice.last_row)
+            batch_slice.sequence: [self._logits(row) for row in batch_slice.rows]
             for batch_slice in slices
             if batch_slice.complete
         }
+
+    def _drop_stale(self, sequence: TokenSequence) -> None:
+        """Remove from the cache what is no longer valid.
+
+        Without evaluating a token there are no logits, so the last one is read again if nothing else is new.
+        """
+        if sequence.n_unread:
+            self.rewind(sequence, sequence.n_valid)
+        else:
+            self.rewind(sequence, len(sequence.ids) - 1)
+
+    def _limit_drafts(self, sequences: Sequence[TokenSequence]) -> None:
+        """Shorten drafts for which one call has no room: asked for more rows, llama.cpp ends the process."""
+        excess = sum(min(max(1, each.n_unread), 1 + len(each.draft)) for each in sequences) - self.max_rows
+        for sequence in reversed(sequences):
+            if excess <= 0:
+                break
+            unread = min(len(sequence.draft), sequence.n_unread)
+            sequence.shorten_draft(len(sequence.draft) - min(unread, excess))
+            excess -= min(unread, excess)
 
     def _require_open(self) -> None:
         if self.handle is None:
@@ -206,7 +235,7 @@ class Context:
             may_borrow = sequence.in_prompt and self.rewinder.can_copy
             if may_borrow and any(other.will_share_with(sequence) for other, _ in chosen):
                 continue
-            tokens = sequence.ids[sequence.n_valid : self._stop_at(sequence)]
+            tokens = sequence.tokens(sequence.n_valid, self._stop_at(sequence))
             if chosen and len(tokens) > room:
                 continue
             chosen.append((sequence, tokens[:room]))
@@ -215,9 +244,10 @@ class Context:
         return [self._add(sequence, tokens) for sequence, tokens in sorted(chosen, key=lambda c: c[0].seq_id)]
 
     def _add(self, sequence: TokenSequence, tokens: list[int]) -> BatchSlice:
-        complete = sequence.n_valid + len(tokens) == len(sequence.ids)
-        row = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, logits_at_end=complete)
-        return BatchSlice(sequence, len(tokens), row, complete)
+        complete = len(tokens) == sequence.n_unread
+        n_rows = min(len(tokens), 1 + len(sequence.draft)) if complete else 0
+        rows = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, n_rows)
+        return BatchSlice(sequence, len(tokens), rows, complete)
 
     def _stop_at(self, sequence: TokenSequence) -> int:
         """Where a sequence's next evaluation should end: at a chunk's end, or where a checkpoint is due."""
@@ -238,9 +268,9 @@ class Context:
         tokens = sequence.ids[sequence.n_valid : sequence.n_valid + MAX_OUTPUTS]
         complete = sequence.n_valid + len(tokens) == len(sequence.ids)
         self._batch.clear()
-        self._batch.add(sequence.seq_id, sequence.n_valid, tokens, logits_at_end=True, logits_everywhere=True)
-        self._decode([BatchSlice(sequence, len(tokens), len(tokens) - 1, complete)], should_stop)
-        return (self._logits(row) for row in range(len(tokens)))
+        rows = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, n_rows=len(tokens))
+        self._decode([BatchSlice(sequence, len(tokens), rows, complete)], should_stop)
+        return (self._logits(row) for row in rows)
 
     def logits_after_prompt(
         self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
@@ -295,6 +325,10 @@ class Context:
             self._abort.raise_again()
             raise self._failure(code)
         self.counter.tokens += n_tokens
+        if sum(len(batch_slice.rows) for batch_slice in slices) == n_tokens:
+            self.costs.note(n_tokens, self._last_decode_s)
+        else:
+            self.costs.note_prefill(n_tokens, self._last_decode_s)
         for batch_slice in slices:
             sequence = batch_slice.sequence
             sequence.counter.tokens += batch_slice.n_tokens
@@ -337,9 +371,11 @@ class Context:
     def _logits(self, row: int) -> NDArray[np.float32]:
         first = self._api.llama_get_logits_ith(self.handle, row)
         assert first, "logits are read only where the batch requested them"
-        floats: Any = self._row.from_address(ctypes.addressof(first.contents))
-        logits: NDArray[np.float32] = np.frombuffer(floats, dtype=np.float32)
-        return logits
+        address = ctypes.addressof(first.contents)
+        if address not in self._views:  # there are few addresses, and looking one up is cheaper than a view
+            floats: Any = self._row.from_address(address)
+            self._views[address] = np.frombuffer(floats, dtype=np.float32)
+        return self._views[address]
 
     def close(self) -> None:
         """Free the KV cache; calling it twice is harmless."""

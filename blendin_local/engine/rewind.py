@@ -41,6 +41,11 @@ class Rewinder(Protocol):
         """Whether the beginning of one sequence can be given to another."""
         ...
 
+    @property
+    def drops_any_tail(self) -> bool:
+        """Whether `rewind` always keeps what it is asked to keep."""
+        ...
+
     def copy(self, source: int, target: int, n: int) -> None:
         """Have `target` hold the first n tokens of `source` and nothing else."""
         ...
@@ -59,6 +64,7 @@ class TailRewinder:
 
     notice = ""
     can_copy = True
+    drops_any_tail = True
 
     def __init__(self, memory: Any) -> None:
         self._api = library().api
@@ -88,8 +94,9 @@ class TailRewinder:
 class WindowRewinder(TailRewinder):
     """Sliding windows with a small cache: a tail comes off only while the window before it is still there."""
 
-    notice = "its sliding-window cache is small: going far back reads the prompt again"
+    notice = "its sliding-window cache is small: going far back reads the prompt again, and it has no drafts"
     can_copy = False  # the beginning may be gone from the window
+    drops_any_tail = False
 
     def __init__(self, memory: Any, window: int) -> None:
         super().__init__(memory)
@@ -108,8 +115,12 @@ class WindowRewinder(TailRewinder):
 class CheckpointRewinder:
     """Recurrent and hybrid models: the state exists only for the last token, so copies of it are kept."""
 
-    notice = "it cannot rewind: checkpoints of its state are used, and text after them is read again"
+    notice = (
+        "it cannot rewind: checkpoints of its state are used, text after them is read again, and there are "
+        "no drafts"
+    )
     can_copy = False  # there is no state of the beginning to copy
+    drops_any_tail = False
 
     def __init__(self, context: Any, memory: Any) -> None:
         self._api = library().api

@@ -23,7 +23,7 @@ class Tokenizer(Protocol):
     """What a sequence needs of a vocabulary."""
 
     @property
-    def pieces(self) -> tuple[bytes, ...]:
+    def pieces(self) -> Sequence[bytes]:
         """The bytes of every token."""
         ...
 
@@ -34,6 +34,10 @@ class Tokenizer(Protocol):
     def is_boundary(self, text: bytes, at: int) -> bool:
         """Whether the tokens on both sides of `at` are independent of each other."""
         ...
+
+
+CounterReading = tuple[int, float, dict[int, int]]
+"""The attributes of an `EvalCounter` at one time, cheap to take at every step."""
 
 
 @dataclass
@@ -58,9 +62,19 @@ class EvalCounter:
             self.evaluations - before.evaluations,
         )
 
-    def copy(self) -> EvalCounter:
+    def read(self) -> CounterReading:
         """The counts as they are now."""
-        return self.since(EvalCounter())
+        return self.tokens, self.decode_s, dict(self.evaluations)
+
+    @classmethod
+    def of(cls, reading: CounterReading) -> EvalCounter:
+        """A counter that shows these counts."""
+        tokens, decode_s, evaluations = reading
+        return cls(tokens, decode_s, Counter(evaluations))
+
+    def copy(self) -> EvalCounter:
+        """A counter that shows the same and does not go on."""
+        return self.of(self.read())
 
 
 class TokenSequence:
@@ -76,10 +90,11 @@ class TokenSequence:
 
     Attributes:
         ids: The tokens of the prompt, then of the answer.
+        draft: Tokens that the answer may go on by. They are read after `ids`, as a guess.
         n_prompt: Number of `ids` that are the prompt; these never change while the answer grows.
         text: The bytes of the answer's ids.
         n_cached: Tokens in the KV cache.
-        n_valid: How many of those, from the left, are still `ids`; the rest must be rewound.
+        n_valid: How many of those, from the left, are still `ids` and then `draft`; the rest must be rewound.
         counter: What was evaluated in this sequence.
     """
 
@@ -92,6 +107,7 @@ class TokenSequence:
     ) -> None:
         self.seq_id = seq_id
         self.ids: list[int] = []
+        self.draft: list[int] = []
         self.n_prompt = 0
         self.text = b""
         self.n_cached = 0
@@ -113,6 +129,7 @@ class TokenSequence:
             continues: Whether it continues the conversation of the last answer: then every token that both
                 have is kept, not only whole prefill chunks.
         """
+        self.drop_draft()
         if prompt_ids != self.ids[: self.n_prompt]:
             if continues:
                 self.n_valid = common_prefix(self.ids[: self.n_valid], prompt_ids[:-1])
@@ -171,12 +188,54 @@ class TokenSequence:
         answer to the same prompt, and then its logits are the same to the last bit.
         """
         if self.n_valid >= self.n_prompt - 1:
-            return len(self.ids)
+            return self.n_tokens
         chunk = self._prefill_chunk
         return min(self.n_prompt - 1, (self.n_valid // chunk + 1) * chunk)
 
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens it has with its draft."""
+        return len(self.ids) + len(self.draft)
+
+    @property
+    def n_unread(self) -> int:
+        """How many tokens are still to be evaluated."""
+        return self.n_tokens - self.n_valid
+
+    def tokens(self, start: int, stop: int) -> list[int]:
+        """The tokens from one position to another, those of the draft after those of the answer."""
+        n = len(self.ids)
+        if stop <= n:
+            return self.ids[start:stop]
+        return self.ids[start:] + self.draft[max(0, start - n) : stop - n]
+
+    def draft_tokens(self, text: bytes) -> list[int]:
+        """The tokens by which the answer most likely goes on if `text` follows it.
+
+        Tokenized together with the end of the answer where that gives the tokens that are there, else alone.
+        """
+        at, kept = self._resume_point(self.text, len(self.text))
+        tokens = self._tokenizer.tokenize_following((self.text[at:] + text).decode("utf-8", "ignore"))
+        end = self.ids[self.n_prompt + kept :]
+        if tokens[: len(end)] == end:
+            return tokens[len(end) :]
+        return self._tokenizer.tokenize_following(text.decode("utf-8", "ignore"))
+
+    def shorten_draft(self, n: int) -> None:
+        """Keep at most the first `n` tokens of the draft."""
+        del self.draft[max(0, n) :]
+        self.n_valid = min(self.n_valid, self.n_tokens)
+
+    def drop_draft(self) -> None:
+        """Forget the draft."""
+        self.shorten_draft(0)
+
     def accept(self, token: int, piece: bytes) -> None:
         """Go on by a token that this model itself proposed."""
+        if self.draft and self.draft[0] == token:
+            del self.draft[0]
+        else:
+            self.drop_draft()
         self.ids.append(token)
         self.text += piece
         self._ends.append(len(self.text))
@@ -192,22 +251,26 @@ class TokenSequence:
         """
         if text == self.text:
             return
-        at, kept = self._resume_point(text)
+        at, kept = self._resume_point(text, common_prefix(self.text, text))
         tokens = self._tokenizer.tokenize_following(text[at:].decode("utf-8", "replace"))
         fixed = self.n_prompt + kept
-        self.n_valid = min(self.n_valid, fixed + common_prefix(self.ids[fixed:], tokens))
+        before = self.tokens(fixed, self.n_tokens)
+        n_same = common_prefix(before, tokens)
+        stays = n_same == len(tokens) and fixed + n_same >= len(self.ids)
+        self.draft = before[n_same : max(n_same, self.n_valid - fixed)] if stays else []
+        self.n_valid = min(self.n_valid, fixed + n_same + len(self.draft))
         self.ids, self.text = self.ids[:fixed] + tokens, text
         self._ends = self._ends[:kept] + self._ends_of(tokens, at)
 
     def begin_answer(self, text: bytes) -> None:
         """Begin the answer with a text; it is read with the prompt's last token, whatever was read before."""
         if text:
+            self.drop_draft()
             self.n_valid = min(self.n_valid, max(0, self.n_prompt - 1))
             self.sync_text(text)
 
-    def _resume_point(self, text: bytes) -> tuple[int, int]:
-        """The last boundary at or before the first difference: its offset, and the tokens before it."""
-        at = common_prefix(self.text, text)
+    def _resume_point(self, text: bytes, at: int) -> tuple[int, int]:
+        """The last boundary at or before `at`: its offset, and the tokens of the answer before it."""
         while at > 0:
             kept = bisect_right(self._ends, at)
             on_edge = kept > 0 and self._ends[kept - 1] == at
@@ -226,10 +289,12 @@ class TokenSequence:
 
     def freeze(self) -> None:
         """Make the answer part of the prompt: what follows is a new answer."""
+        self.drop_draft()
         self.n_prompt, self.text, self._ends = len(self.ids), b"", []
 
     def extend_prompt(self, tokens: Sequence[int]) -> None:
         """Append tokens to the prompt, which no answer has followed yet."""
+        self.drop_draft()
         self.ids.extend(tokens)
         self.n_prompt = len(self.ids)
 

@@ -64,6 +64,7 @@ class SettingKeywords(TypedDict, total=False):
     stop: str | Sequence[str] | None
     loop_guard: bool | None
     top_logprobs: int | None
+    draft: str | None
 
 
 def with_keywords(settings: GenerationSettings, values: Mapping[str, Any]) -> GenerationSettings:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
+from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import (
     Conversation,
@@ -77,10 +79,12 @@ class Pair:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
+        self._acceptance = AcceptanceRates()
+        self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
             {
                 role: RoleContext(p.context, p.context.sequences[i], p.table)
@@ -329,6 +333,7 @@ class Pair:
             notices=self._notices(roles),
             load_ms=self.load_ms,
             answer_start=start,
+            acceptance=None if self._is_reproducible else self._acceptance,
         )
 
     def _require_roles(self, method: str) -> tuple[Role, ...]:
@@ -349,6 +354,10 @@ class Pair:
             answer, stop=(*answer.stop, *(stop for stop in template_stops if stop not in answer.stop))
         )
 
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Within the block the models are not freed, whatever other threads do."""
+        return self._lock.using()
+
     def vocabulary(self, role: Role) -> Vocabulary:
         """The vocabulary of a role's model."""
         return self._role_context(role).context.model.vocabulary
@@ -363,6 +372,11 @@ class Pair:
             lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
+
+    def prompts_may_use_date(self) -> bool:
+        """Whether the date that the pair was opened with could be part of a prompt."""
+        with self._lock.using():
+            return self._renderer.may_use_date()
 
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""

@@ -262,7 +262,14 @@ def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
         "completion_tokens": n_steps,
         "total_tokens": n_prompt + n_steps,
         "prompt_tokens_details": {"cached_tokens": min((_n_cached(each) for each in ended), default=0)},
-        "blend": {"steps": n_steps, "asked": asked, "changed": changed, "guide_tokens": guide_tokens},
+        "blend": {
+            "steps": n_steps,
+            "asked": asked,
+            "changed": changed,
+            "guide_tokens": guide_tokens,
+            "drafted": sum(sum(each.timings.drafted.values()) for each in ended),
+            "accepted": sum(sum(each.timings.accepted.values()) for each in ended),
+        },
     }
     return {"usage": usage, "timings": _timings(ended)} if ended else {"usage": usage}
 
@@ -273,10 +280,10 @@ def _n_prompt(completion: Completion) -> int:
 
 def _n_cached(completion: Completion) -> int:
     """Tokens of the prompt that did not have to be read."""
-    usage = completion.usage
-    evaluated = (
-        usage.base_tokens_evaluated if usage.base_prompt_tokens else usage.guide_tokens_evaluated
-    ) - max(0, len(completion.steps) - 1)
+    usage, timings = completion.usage, completion.timings
+    evaluated = usage.base_tokens_evaluated if usage.base_prompt_tokens else usage.guide_tokens_evaluated
+    evaluated -= max(0, len(completion.steps) - 1)
+    evaluated -= sum(timings.drafted.values()) - sum(timings.accepted.values())
     return max(0, _n_prompt(completion) - max(0, evaluated))
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +18,6 @@ from weakref import WeakValueDictionary
 
 from blendin_local.core.answer_start import AnswerStart, fork
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Message, quoted
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.inference_thread import InferenceThread, Submission, Work
@@ -29,19 +27,21 @@ from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
+from blendin_local.pair.prompt_length import require_room
 from blendin_local.pair.resolve import (
     NO_INTERACTION,
     Interaction,
     PairSpec,
     ResolvedPair,
     locate_files,
+    resolve_pair,
 )
 from blendin_local.pair.roles import check_roles
 from blendin_local.server.bodies import ChatBody, Fork
 from blendin_local.server.counts import Counts
+from blendin_local.server.kept_answers import KeptAnswers
 
 MAX_WAITING = 64
-MAX_KEPT = 32
 MANY = 10_000  # requests that could come: the number of slots depends on cores and memory alone
 
 
@@ -53,11 +53,13 @@ class ServeSpec:
         pair: Which pair, with the settings of requests that set none.
         n_parallel: How many answers may be made at once; None chooses by cores and memory.
         max_waiting: How many requests may wait beyond that.
+        options: The options of the command line that say which models are loaded and how, by name.
     """
 
     pair: PairSpec = field(default_factory=PairSpec)
     n_parallel: int | None = None
     max_waiting: int = MAX_WAITING
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,6 @@ class Finished:
 Event = Progress | Shown | Finished
 
 
-@dataclass(frozen=True)
-class KeptAnswer:
-    """An answer in memory, and the conversation that it answers."""
-
-    completion: Completion
-    messages: tuple[Message, ...]
-
-
 class Service:
     """A pair that answers requests.
 
@@ -102,27 +96,38 @@ class Service:
         pair: The open pair.
         thread: The thread that runs it.
         resolved: What it was opened for.
+        options: As in `ServeSpec`.
 
     Attributes:
         name: What clients call it.
         defaults: Settings of requests that set none.
+        pair_defaults: Those that the pair has without the options of this server; None if there are none.
+        secret: Known to this process and to whoever can read its announcement; in hexadecimal.
         counts: What has been answered so far.
         created: When it was opened, in seconds since 1970.
+        kept: Answers that may be decided again, or continued.
         running: Answers with their whole record that are being made, by id.
     """
 
-    def __init__(self, pair: Pair, thread: InferenceThread, resolved: ResolvedPair) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        thread: InferenceThread,
+        resolved: ResolvedPair,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.pair = pair
         self.thread = thread
         self.resolved = resolved
         self.name = resolved.pair_name or "pair"
-        self.defaults = RequestDefaults(
-            resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
-        )
+        self.defaults = _defaults(resolved)
+        self.pair_defaults = _pair_defaults(resolved)
+        self.options = dict(options or {})
+        self.secret = secrets.token_hex(32)
         self.counts = Counts()
         self.created = int(time.time())
         self.running: WeakValueDictionary[str, Answer] = WeakValueDictionary()
-        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
+        self.kept = KeptAnswers()
 
     @property
     def models(self) -> list[str]:
@@ -130,16 +135,24 @@ class Service:
         return [self.name, *(f"{self.name}:{method}" for method in self.resolved.methods)]
 
     def prepare(self, body: ChatBody) -> list[PreparedRequest]:
-        """The requests of a chat body, one for each choice; it renders templates, so call it in a thread."""
+        """The requests of a chat body, one for each choice; call it in a thread of its own: it takes time.
+
+        Raises:
+            BlendinError: The prompt is too long, or as `Pair.stream`.
+        """
         common = body.common
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
-        return [self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)]
+        requests = [
+            self.pair.prepare(body.messages, with_seed(settings, i), "", start) for i in range(common.n)
+        ]
+        require_room(self.pair, requests[0].prompts)
+        return requests
 
     def _start(self, wanted: Fork | None) -> AnswerStart:
         if wanted is None:
             return ""
-        kept = self.kept(wanted.answer_id)
+        kept = self.kept[wanted.answer_id].completion
         if wanted.candidate is not None:
             return fork(kept, wanted.step, wanted.candidate)
         if not 0 <= wanted.step <= len(kept.steps):
@@ -159,29 +172,6 @@ class Service:
             answer.submission = submission
         return answers
 
-    def keep(self, answer_id: str, completion: Completion, messages: Sequence[Message] = ()) -> None:
-        """Keep an answer in memory, with the conversation that it answers; the oldest gives way."""
-        self._kept[answer_id] = KeptAnswer(completion, tuple(messages))
-        while len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
-
-    def kept(self, answer_id: str) -> Completion:
-        """An answer that was kept; errors as for `kept_answer`."""
-        return self.kept_answer(answer_id).completion
-
-    def kept_answer(self, answer_id: str) -> KeptAnswer:
-        """An answer that was kept, with its conversation.
-
-        Raises:
-            UsageError: There is none of this id, or no longer.
-        """
-        if answer_id not in self._kept:
-            raise UsageError(
-                f"no answer {quoted(answer_id)} is kept",
-                f'send blend: {{"keep": true}} with a request; the last {MAX_KEPT} are kept',
-            )
-        return self._kept[answer_id]
-
 
 class Answer:
     """One request in the hands of the inference thread, as the event loop sees it.
@@ -192,12 +182,14 @@ class Answer:
 
     Attributes:
         submission: How it is cancelled.
+        shows_start: Whether its events begin with the steps that the client sent.
     """
 
     submission: Submission
 
     def __init__(self, job: PreparedRequest | Work, counts: Counts) -> None:
         self.job = job
+        self.shows_start = False
         self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Progress | Step | Completion | BlendinError | None] = asyncio.Queue()
@@ -229,7 +221,7 @@ class Answer:
             BlendinError: There is no answer.
         """
         assert isinstance(self.job, PreparedRequest), "only answers have events"
-        n_known = n_known_steps(self.job.answer_start)
+        n_known = 0 if self.shows_start else n_known_steps(self.job.answer_start)
         hold = StopStringBuffer(self.job.settings.answer.stop, len(self.job.answer_start))
         while True:
             item = await self._queue.get()
@@ -300,4 +292,19 @@ def open_service(
         open_for_rows(replace(setup, n_parallel=n_parallel), should_stop, on_load) as pair,
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
     ):
-        yield Service(pair, thread, resolved)
+        yield Service(pair, thread, resolved, spec.options)
+
+
+def _defaults(resolved: ResolvedPair) -> RequestDefaults:
+    return RequestDefaults(
+        resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
+    )
+
+
+def _pair_defaults(resolved: ResolvedPair) -> RequestDefaults | None:
+    """What a command that opens the same pair itself would begin with; None if it could not open it."""
+    spec = replace(resolved.spec, blend={}, sampling={}, answer={}, system=None)
+    try:
+        return replace(_defaults(resolve_pair(spec, resolved.registry)), methods=resolved.methods)
+    except UsageError:
+        return None

@@ -29,7 +29,8 @@ def tokenize(pair: Pair, name: str, values: Mapping[str, Any]) -> dict[str, Any]
     prompt = values.get("prompt", values.get("content"))
     text = require_text(characters_of("prompt", prompt), "prompt")
     special = values.get("add_special_tokens", True)
-    ids = _tokens(vocabulary, text, special=bool(special))
+    with pair.kept_open():
+        ids = _tokens(vocabulary, text, special=bool(special))
     return {"count": len(ids), "max_model_len": pair.ctx_size(role), "tokens": ids}
 
 
@@ -65,7 +66,8 @@ def tokenizer_info(pair: Pair, name: str, model: str | None) -> dict[str, Any]:
 def ids_of(pair: Pair, role: Role, prompt: str | Sequence[int]) -> list[int]:
     """The tokens of a prompt; of a text with BOS where the vocabulary has one before every text."""
     if isinstance(prompt, str):
-        return _tokens(pair.vocabulary(role), prompt, special=True)
+        with pair.kept_open():
+            return _tokens(pair.vocabulary(role), prompt, special=True)
     return list(prompt)
 
 

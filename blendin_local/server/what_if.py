@@ -33,7 +33,7 @@ def decide_again(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
     changes = values.get("blend") or {}
     if not isinstance(changes, dict):
         raise UsageError("blend is not an object", 'write {"threshold": 0.3}')
-    kept = service.kept(answer_id)
+    kept = service.kept[answer_id].completion
     record = completion_to_json(kept, with_steps=False)
     stored = answer_from_json(answer_id, kept.signature, kept.steps, record, whole_lists=True)
     stored = replace(stored, end=kept.end)
@@ -45,14 +45,13 @@ def decide_again(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
 def reply(replayed: ReplayedAnswer) -> dict[str, Any]:
     """A replayed answer as JSON: up to where it is the same, and how often the guide is asked."""
     known = replayed.steps[: replayed.known]
-    same = known[:-1] if replayed.outcome == "differs" and replayed.after in known else known
     before = replayed.stored.steps[: len(known)]
     return {
         "outcome": replayed.outcome,
         "step": replayed.step,
         "reason": replayed.reason,
         "stopped_by": replayed.stopped_by,
-        "text": "".join(step.text for step in same),
+        "text": "".join(step.text for step in known[: replayed.step]),
         "known_steps": len(known),
         "recorded": _counts(before),
         "replayed": _counts(known),
@@ -63,14 +62,14 @@ def reply(replayed: ReplayedAnswer) -> dict[str, Any]:
 
 def answer_json(service: Service, answer_id: str) -> dict[str, Any]:
     """A kept answer as `blendin run --json` writes it, with its conversation."""
-    kept = service.kept_answer(answer_id)
+    kept = service.kept[answer_id]
     messages = [{"role": each.speaker, "content": each.text} for each in kept.messages]
     return {"messages": messages, **completion_to_json(kept.completion)}
 
 
 def answer_page(service: Service, answer_id: str) -> str:
     """A kept answer as `blendin run --html` writes it."""
-    kept = service.kept_answer(answer_id)
+    kept = service.kept[answer_id]
     return render_html({}, with_shortened_steps(kept.completion, PAGE_CANDIDATES), kept.messages)
 
 

@@ -27,6 +27,7 @@ QUANTIZED: tuple[KvType, ...] = ("q8_0", "q4_0")
 """Formats that llama.cpp reads with flash attention only."""
 UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
 FlashAttention = Literal["auto", "on", "off"]
+Draft = Literal["auto", "off", "guide", "ngram", "both"]
 Bridge = Literal["bytes", "prefix"]
 CalibratedAlpha = Literal["calibrated"]
 AUTO_ALPHA = "auto"
@@ -52,6 +53,7 @@ _FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
+_SAME_ANSWER = Excluded("drafts change how fast an answer comes, not which")
 _LOADED = Excluded("it is fixed while a model is loaded")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
 
@@ -287,6 +289,13 @@ class AnswerSettings:
         high=1000,
         sweep=_TASK_LIMITS,
     )
+    draft: Draft = setting(
+        "auto",
+        "Guess several tokens ahead and check them at once: the guide guesses, or text that repeats itself "
+        "(ngram), or both; auto guesses only where that saves time.",
+        env="BLENDIN_DRAFT",
+        sweep=_SAME_ANSWER,
+    )
     evidence: bool = setting(
         False,
         "Keep everything that decided a step, so that the answer can be replayed.",
@@ -359,7 +368,8 @@ class ModelSettings:
         "is smaller, but a chat re-reads more.",
     )
     reproducible: bool = _runtime(
-        False, "Keep the number of threads fixed, so that answers are the same on a busy machine."
+        False,
+        "Keep the number of threads fixed and make no drafts: answers are the same on a busy machine.",
     )
 
     def __post_init__(self) -> None:

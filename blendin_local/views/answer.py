@@ -14,7 +14,6 @@ from typing import Literal
 
 from rich.text import Text
 
-from blendin_local.core.methods import UNGATED
 from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
@@ -139,8 +138,15 @@ def footer_items(completion: Completion) -> list[str]:
         f"{percent(blend.intervention_rate)} asked{' (!)' if is_excessive(completion) else ''}",
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
+        *_drafts(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
+
+
+def _drafts(completion: Completion) -> list[str]:
+    """How many drafted tokens came true, if any were drafted."""
+    drafted, accepted = completion.timings.drafted, completion.timings.accepted
+    return [f"{sum(accepted.values())} of {sum(drafted.values())} drafted tokens right"] if drafted else []
 
 
 def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:
@@ -161,6 +167,8 @@ def is_excessive(completion: Completion) -> bool:
 
     It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
     """
+    from blendin_local.core.methods import UNGATED  # noqa: PLC0415 - it imports numpy, and the answer has ended
+
     gated = completion.signature.get("blend", {}).get("method") not in UNGATED
     return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
 

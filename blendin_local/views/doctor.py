@@ -14,7 +14,8 @@ from blendin_local.engine.devices import Device
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.doctor import Diagnosis, HistoryState
 from blendin_local.views.answer import counted
-from blendin_local.views.inventory import fields, megabytes
+from blendin_local.views.inventory import fields
+from blendin_local.views.sizes import megabytes
 
 
 def diagnosis_view(found: Diagnosis) -> RenderableType:

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from blendin_local.views.answer import excess_warning
 from blendin_local.views.palette import DARK, LIGHT, rgb_of
+from tests import answers
 from tests.http_server import running_server, toy_spec
 from tests.page import HOSTILE
 
@@ -59,6 +61,7 @@ def test_words_grow_while_the_models_work_and_stop_where_the_person_stops_them(v
         visiting.page.fill("#question", "the hello world")
         visiting.page.keyboard.press("Enter")
         visiting.page.locator(".answer .step").nth(1).wait_for()
+        assert visiting.texts(".working") == [""]  # the prompt is read
         visiting.page.get_by_role("button", name="Stop").click()
         visiting.wait()
         server.until(lambda: server.busy() == (0, 0))
@@ -101,6 +104,44 @@ def test_a_chosen_candidate_goes_on_in_a_branch_of_its_own(visiting):
     assert second["tokens"][n]["text"] != first["tokens"][n]["text"]
     assert len(second["tokens"]) == 12
     assert "chosen" in visiting.step(n, answer=1).get_attribute("class")
+
+
+def test_the_legend_explains_rare_marks_where_they_occur(visiting):
+    """A chosen word is in the legend once there is one, and no longer when its conversation is left."""
+    usual = ["changed by the guide", "kept though the guide was asked", "plain not asked"]
+    assert visiting.texts("#legend > span") == usual
+    asked_step(visiting).click()
+    visiting.page.locator("#popover button.row").first.click()
+    visiting.wait()
+    assert visiting.texts("#legend > span") == [*usual, "chosen by you"]
+    assert (
+        visiting.style("#legend .chosen", "boxShadow")
+        == visiting.style(".answer .chosen", "boxShadow")
+        != "none"
+    )
+    visiting.page.get_by_text("Plain", exact=True).click()
+    assert visiting.texts("#legend > span") == []
+    assert visiting.style(".answer .chosen", "boxShadow") == "none"
+
+
+def test_a_guide_that_was_asked_too_often_is_warned_of_once(visit, server):
+    """The warning is the terminal's: in full at the first answer, a sign at later ones, none at a base's."""
+    visiting = visit(server)
+    visiting.page.get_by_role("button", name="Settings").click()
+    visiting.page.get_by_label("Threshold").fill("1")
+    visiting.page.keyboard.press("Escape")
+    visiting.page.check("#compare")
+    visiting.ask()
+    visiting.page.uncheck("#compare")
+    visiting.ask("hello")
+    spoken = [text.replace("\u00a0", " ") for text in visiting.texts(".card .warning") if text]
+    signs = ["(!)" in text for text in visiting.texts(".card footer > span")]
+    loud = excess_warning(answers.completion(answers.asked_step(0)))
+
+    assert signs[:2] == [False, False]
+    assert signs.count(True) >= 2
+    assert len(spoken) == 1
+    assert loud.split(" Compare")[0] == spoken[0].split(" Compare")[0]
 
 
 def test_half_a_character_is_chosen_by_its_bytes(visiting, server):

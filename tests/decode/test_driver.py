@@ -91,17 +91,19 @@ class ScriptedContext:
         self.vocabulary, self.seed, self.ctx_size = vocabulary, seed, size
         self.counter = EvalCounter()
 
-    def predict(self, sequences, should_stop=lambda: False):
+    def require_room(self, sequence):
+        if len(sequence.ids) > self.ctx_size:
+            raise ContextFullError(n_prompt=len(sequence.ids), n_ctx=self.ctx_size)
+
+    def advance(self, sequences, should_stop=lambda: False):
         if should_stop():
             raise StoppedError
-        rows = []
+        rows = {}
         for sequence in sequences:
-            if len(sequence.ids) > self.ctx_size:
-                raise ContextFullError(n_prompt=len(sequence.ids), n_ctx=self.ctx_size)
             self.counter.tokens += len(sequence.ids) - min(sequence.n_valid, len(sequence.ids) - 1)
             sequence.shrink_to(len(sequence.ids))
             text = b"".join(self.vocabulary.pieces[i] for i in sequence.ids[sequence.n_prompt :])
-            rows.append(self.vocabulary.logits_after(text, self.seed))
+            rows[sequence] = [self.vocabulary.logits_after(text, self.seed)]
         return rows
 
 

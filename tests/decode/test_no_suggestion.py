@@ -218,7 +218,7 @@ def test_a_pair_tells_of_a_silent_guide(tmp_path):
         pieces = pair._models["guide"].table.pieces
         mute_table = TokenTable.build([b"", *[b""] * (len(pieces) - 2), b"x"], [0])
         for place in pair._slots:
-            place["guide"]._table = mute_table
+            place["guide"].table = mute_table
         blend = BlendSettings(threshold=0.99)
         alone = pair.respond("the hello", blend=blend, answer=limits)
         row = Request("a", [Message("user", "the hello")], blend, answer=limits)

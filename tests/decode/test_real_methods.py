@@ -76,7 +76,7 @@ def draft_is_near_tie(pair, prompt, steps):
 )
 def test_every_method_equals_its_slow_twin(trio, settings):
     """Reading everything anew before each prediction gives the same answer, up to partings at near-ties."""
-    answer = AnswerSettings(max_tokens=8, loop_guard=False, top_logprobs=6)
+    answer = AnswerSettings(max_tokens=8, loop_guard=False, top_logprobs=6, draft="off")
     for prompt in FEW:
         fast = whole(trio.respond(prompt, blend=settings, answer=answer))
         slow = slow_twin(trio, prompt, settings, answer)
@@ -90,7 +90,7 @@ def test_proxy_tuning_against_the_base_itself_is_the_guide(demo_base_path, demo_
     """With the base as its own untuned model, b g / b is g: shared strings get the guide's weights."""
     setup = PairSetup(demo_base_path, demo_guide_path, TEMPLATE, SETTINGS, SETTINGS, untuned=demo_base_path)
     with Pair(setup) as pair:
-        answer = AnswerSettings(max_tokens=10, loop_guard=False, top_logprobs=40)
+        answer = AnswerSettings(max_tokens=10, loop_guard=False, top_logprobs=40, draft="off")
         steps = pair.respond(FEW[0], blend=BlendSettings(method="proxy"), answer=answer).steps
         known = pair._models["base"].table.ids.keys() & pair._models["guide"].table.ids.keys()
     for step in steps:
@@ -107,7 +107,7 @@ def test_proxy_tuning_against_the_base_itself_is_the_guide(demo_base_path, demo_
 
 def test_the_second_driver_asks_ahead_and_asks_a_third_model(trio):
     """Two answers at once, by every method: each as it is alone, up to partings at near-ties."""
-    answer = AnswerSettings(max_tokens=6, loop_guard=False, top_logprobs=6)
+    answer = AnswerSettings(max_tokens=6, loop_guard=False, top_logprobs=6, draft="off")
     for method in ("nudging-words", "proxy"):
         blend = BlendSettings(method=method)
         wanted = [Request(str(i), (Message("user", p),), blend, answer=answer) for i, p in enumerate(FEW)]

@@ -28,7 +28,7 @@ def pair(demo_base_path, demo_guide_path):
 
 
 def limits(n, **more):
-    return AnswerSettings(max_tokens=n, loop_guard=False, **more)
+    return AnswerSettings(**{"max_tokens": n, "loop_guard": False, "draft": "off", **more})
 
 
 def plain_greedy(player, prompt_ids, n_bytes):
@@ -99,6 +99,28 @@ def test_the_cached_loop_equals_its_slow_twin(pair, method):
     for prompt, ours, twin in partings:
         assert is_near_tie(ours, settings.threshold) or is_near_tie(twin, settings.threshold), prompt
     assert len(partings) < len(PROMPTS) / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", [SamplingSettings(), SamplingSettings(temperature=0.7, seed=11)])
+def test_drafts_part_answers_at_near_ties_only(pair, sampling):
+    """Twenty prompts with as many drafts as can be: each answer is the one without them, up to near-ties."""
+    settings, accepted, parted = BlendSettings(), 0, []
+    for prompt in PROMPTS:
+        plain = pair.respond(prompt, sampling=sampling, answer=limits(LENGTH, top_logprobs=5))
+        drafted = pair.respond(prompt, sampling=sampling, answer=limits(LENGTH, top_logprobs=5, draft="both"))
+        came_true = sum(drafted.timings.accepted.values())
+        assert len(drafted.steps) - drafted.timings.evaluations["base"] <= came_true
+        assert came_true <= sum(drafted.timings.drafted.values())
+        accepted += came_true
+        if found := parting(whole(drafted), whole(plain)):
+            parted.append((prompt, *found))
+
+    for prompt, ours, theirs in parted:
+        nearly = is_near_tie(ours, settings.threshold) or is_near_tie(theirs, settings.threshold)
+        assert nearly or sampling.temperature, prompt
+    assert len(parted) < len(PROMPTS) / 2
+    assert accepted > 5 * len(PROMPTS)
 
 
 def test_the_same_run_gives_the_same_bytes(pair):

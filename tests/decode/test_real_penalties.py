@@ -168,7 +168,7 @@ def test_the_formulas_are_those_of_llama_cpp(pair, name):
 def test_a_model_alone_is_llama_cpp_with_its_samplers(pair, name, role):
     """Method base (guide) with penalties gives what llama.cpp's chain gives, greedily, prompt included."""
     player, settings = pair._models[role], USUAL[name]
-    answer = AnswerSettings(max_tokens=LENGTH, loop_guard=False)
+    answer = AnswerSettings(max_tokens=LENGTH, loop_guard=False, draft="off")
     changed = 0
     for prompt in LOOPED:
         stream = pair.stream(prompt, blend=BlendSettings(method=role), sampling=settings, answer=answer)
@@ -184,7 +184,7 @@ def test_a_model_alone_is_llama_cpp_with_its_samplers(pair, name, role):
 @pytest.mark.parametrize("method", ["base", "blendin", "nudging", "ensemble"])
 def test_the_scheduler_penalizes_like_one_conversation(pair, method):
     """Two answers in shared batches are penalized by their own text, up to near-ties in their first half."""
-    blend, answer = BlendSettings(method=method), AnswerSettings(max_tokens=40, loop_guard=False)
+    blend, answer = BlendSettings(method=method), AnswerSettings(max_tokens=40, loop_guard=False, draft="off")
     settings = SamplingSettings(dry_multiplier=0.8, repeat_penalty=1.1)
     requests = [Request(p, p, blend, settings, answer) for p in (PROMPTS[0], PROMPTS[9])]
     together = {request.key: completion for request, completion in pair.answer_all(requests)}
@@ -197,7 +197,10 @@ def test_the_scheduler_penalizes_like_one_conversation(pair, method):
 
 def test_off_costs_no_question_and_no_byte(pair):
     """With every strength at zero the steps, lists and signature are those without the settings."""
-    blend, answer = BlendSettings(), AnswerSettings(max_tokens=30, top_logprobs=3, loop_guard=False)
+    blend, answer = (
+        BlendSettings(),
+        AnswerSettings(max_tokens=30, top_logprobs=3, loop_guard=False, draft="off"),
+    )
     off = SamplingSettings(repeat_last_n=9, dry_base=3.0, dry_allowed_length=5, dry_sequence_breaker=("x",))
 
     plain = pair.respond(PROMPTS[0], blend=blend, answer=answer)

@@ -62,7 +62,7 @@ def toys(tmp_path_factory):
 
 
 def answer_of(setup, question, n=24):
-    limits = AnswerSettings(max_tokens=n, loop_guard=False, top_logprobs=5)
+    limits = AnswerSettings(max_tokens=n, loop_guard=False, top_logprobs=5, draft="off")
     with Pair(setup) as pair:
         return pair.respond(question, blend=ALWAYS, answer=limits)
 

@@ -46,7 +46,7 @@ def open_toys(toys):
 
 
 def limits(n, **more):
-    return AnswerSettings(max_tokens=n, loop_guard=False, **more)
+    return AnswerSettings(max_tokens=n, loop_guard=False, draft="off", **more)
 
 
 def request(key, text, blend=THREE_WAYS[0], sampling=SAMPLED, n=8):

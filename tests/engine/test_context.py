@@ -186,3 +186,45 @@ def test_an_impossible_context_is_a_load_error(toy_path):
             Context(model, 256, 1, n_parallel=300)
     finally:
         model.close()
+
+
+def test_a_draft_is_read_in_one_call_with_the_logits_after_each_token(toy):
+    """They are those of one token at a time; a longer draft than one call has room for is cut."""
+    context, single = toy(), toy()
+    ids, draft = ids_of(30), ids_of(40, seed=9)
+    [sequence], [other] = context.sequences, single.sequences
+    sequence.begin(ids)
+    sequence.draft = list(draft)
+    while not (ready := context.advance([sequence])):
+        pass
+    rows = [row.copy() for row in ready[sequence]]
+
+    assert len(rows) == context.max_rows
+    assert sequence.draft == draft[: context.max_rows - 1]
+    other.begin(ids)
+    for row, token in zip(rows, draft, strict=False):
+        assert row == pytest.approx(single.predict([other])[0], abs=0.01)
+        other.accept(token, b"x")
+
+
+@pytest.mark.parametrize("n_right", [0, 2, 5])
+def test_what_came_true_of_a_draft_stays_and_the_rest_goes(toy, n_right):
+    """Whatever was guessed, the logits afterwards are those of a context that was never told the guess."""
+    context, single = toy(), toy()
+    ids, draft = ids_of(30), ids_of(5, seed=9)
+    [sequence], [other] = context.sequences, single.sequences
+    sequence.begin(ids)
+    sequence.draft = list(draft)
+    while not context.advance([sequence]):
+        pass
+    other.begin(ids)
+    said = [*draft[:n_right], 7, 8]
+    for token in said:
+        sequence.accept(token, b"x")
+        other.accept(token, b"x")
+    read = context.counter.tokens
+
+    logits = context.predict([sequence])[0]
+
+    assert context.counter.tokens - read == 2 or not context.rewinder.drops_any_tail
+    assert logits == pytest.approx(single.predict([other])[0], abs=0.01)

@@ -238,6 +238,7 @@ def test_what_there_is_not_is_an_error_in_openais_form(server):
     assert server.get("/v1/nothing").status == 404
     assert server.get("/v1/nothing").error["message"].startswith("GET /v1/nothing")
     assert server.get(CHAT).status == 405
+    assert server.get(CHAT).error["type"] == "invalid_request_error"
     assert server.post("/health", {}).status == 405
     assert server.get("/%00%ff/../../etc/passwd").status == 404
 

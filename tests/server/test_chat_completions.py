@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -272,11 +273,45 @@ def test_a_prompt_that_is_too_long_is_the_clients_error(server):
         reply = server.post(
             CHAT, {"messages": [{"role": "user", "content": "hello " * 3000}], "stream": stream}
         )
-        if stream:
-            assert b"context_length_exceeded" in reply.data
-        else:
-            assert reply.status == 400
-            assert reply.error["code"] == "context_length_exceeded"
+        assert reply.status == 400
+        assert reply.error["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/answers"])
+def test_a_prompt_that_is_too_long_is_refused_while_others_are_answered(start, path):
+    """Before it waits for a place: the models have nothing to do with it."""
+    server = start(1)
+    server.pause_s = 0.2
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    connection = server.open_request(CHAT, body)
+    server.until(lambda: server.busy() == (1, 0))
+    long = "hello " * 3000
+    reply = server.post(path, {"prompt": long, "messages": [{"role": "user", "content": long}]})
+
+    assert reply.status == 400
+    assert reply.error["code"] == "context_length_exceeded"
+    assert server.busy() == (1, 0)
+    connection.close()
+
+
+def test_a_prompt_that_just_fits_is_answered(start):
+    """A prompt is refused from the length on that leaves no room in the context, and not before."""
+    server = start(1, n_ctx=256)
+    for method in ("base", "guide"):
+        n_words = 260
+        while refused_length(server, method, n_words) is not None:
+            n_words -= 1
+        assert 256 <= refused_length(server, method, n_words + 1) <= 258
+
+
+def refused_length(server, method, n_words):
+    """How many tokens a prompt has that is too long; None for one that is answered."""
+    body = {"model": f"toy:{method}", "prompt": "a " * n_words, "max_tokens": 1}
+    reply = server.post("/v1/completions", body)
+    if reply.status == 200:
+        return None
+    found = re.search(r"prompt has (\d+) tokens", reply.error["message"])
+    return int(found[1])
 
 
 def test_models(server):

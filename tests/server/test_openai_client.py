@@ -97,9 +97,8 @@ def test_errors_have_their_classes(client, start):
 
 def test_a_failure_in_mid_stream_is_raised(client):
     """Also one that comes before the first token: the stream has begun by then."""
-    stream = client.chat.completions.create(
-        model="toy", messages=[{"role": "user", "content": "hello " * 3000}], stream=True
-    )
+    begun = {"role": "assistant", "content": "hello " * 3000}
+    stream = client.chat.completions.create(model="toy", messages=[*QUESTION, begun], stream=True)
     with pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code == "context_length_exceeded"

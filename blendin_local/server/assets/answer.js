@@ -14,6 +14,8 @@ export const WHY = {
 };
 const BANDS = [["high", 0.8], ["medium", 0.4], ["low", 0.1], ["lowest", 0]]; // as PROB_BANDS of views/answer.py
 const EXCESSIVE = 0.2; // as settings say: more asked steps than this, and answers tend to be worse
+export const EXCESS_WARNING = `Warning (!): the guide was asked at over ${EXCESSIVE * 100}\u00a0% of the steps; such answers `
+  + "tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed weight of the guide (0.3 to 0.7).";
 const UNGATED = ["base", "guide", "ensemble", "proxy"];
 const ENDS = { stop: "ended", length: "at the limit", cancelled: "cut short", error: "failed" };
 
@@ -34,17 +36,21 @@ function band(token) {
   return top ? ` ${BANDS.find(([, least]) => top.p >= least)[0]}` : "";
 }
 
+// Whether the guide was asked at too many steps of a whole answer; of methods without a gate that says nothing.
+export function isExcessive(answer) {
+  const { steps, asked } = countsOf(answer);
+  return answer.state !== "running" && asked > EXCESSIVE * steps && !UNGATED.includes(answer.method);
+}
+
 // The line below an answer, as in the terminal.
 export function footerOf(answer) {
   const { steps, asked, changed } = countsOf(answer);
   if (!steps) return "";
   const speed = answer.timings?.predicted_per_second;
-  const share = asked / steps;
-  const excessive = share > EXCESSIVE && !UNGATED.includes(answer.method) && answer.state !== "running";
   const end = answer.state === "stopped" ? "stopped by you" : ENDS[answer.finish];
   return [
     speed ? `${speed.toFixed(1)} tok/s` : null, counted(steps, "step"),
-    `${percent(share)} asked${excessive ? " (!)" : ""}`, `${percent(changed / steps)} changed`, end,
+    `${percent(asked / steps)} asked${isExcessive(answer) ? " (!)" : ""}`, `${percent(changed / steps)} changed`, end,
   ].filter(Boolean).join(" · ");
 }
 

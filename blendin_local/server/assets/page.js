@@ -2,7 +2,7 @@
 
 import { getJson, getText, hasKey, setKey, stream } from "./api.js";
 import { $, button, counted, download, icon, make, say } from "./elements.js";
-import { AnswerText, countsOf, footerOf, textOf } from "./answer.js";
+import { AnswerText, EXCESS_WARNING, countsOf, footerOf, isExcessive, textOf } from "./answer.js";
 import { Popover } from "./popover.js";
 import { WhatIf } from "./what_if.js";
 import { Conversations, loadSettings, newConversation, newId, saveSettings } from "./conversations.js";
@@ -19,6 +19,7 @@ const LEGENDS = {
     ["lowest", "below 10 %", ""]],
   plain: [],
 };
+const RARE_MARKS = [["chosen", "chosen", "by you"], ["given", "given", "what the answer was begun with"]];
 const THEMES = { system: "as the system's", light: "light", dark: "dark" };
 
 const settings = loadSettings({
@@ -125,6 +126,8 @@ async function run(turn, answer, blend, fork = null) {
   showSend();
   showList();
   views.get(answer)?.finish();
+  showLegend();
+  showWarning();
   if (home === conversation) {
     const { steps, asked, changed } = countsOf(answer);
     say(answer.error || `${answer.label}: ${counted(steps, "step")}, ${asked} asked, ${changed} changed.`);
@@ -139,7 +142,10 @@ function readingOf(text) {
 function take(answer, chunk) {
   answer.arriving = chunk.id;
   for (const choice of chunk.choices) {
-    for (const { step, ...token } of choice.blend ?? []) answer.tokens[step] = token; // the same numbers, in a fork too
+    for (const { step, ...token } of choice.blend ?? []) {
+      answer.tokens[step] = token; // the same numbers, in a fork too
+      answer.reading = "";
+    }
     if (choice.finish_reason) answer.finish = choice.finish_reason;
   }
   if (chunk.usage) answer.usage = chunk.usage;
@@ -213,7 +219,8 @@ class AnswerCard {
     this.problem = make("div");
     this.facts = make("span");
     this.actions = make("div.actions");
-    this.below = make("footer", {}, this.facts, this.actions);
+    this.warning = make("p.warning");
+    this.below = make("footer", {}, this.facts, this.warning, this.actions);
     this.element = make("article.card", { "aria-label": `Answer: ${answer.label}` },
       turn.columns && turn.branches.length > 1 ? this.#head() : null, this.text.element, this.working, this.problem, this.below);
     views.set(answer, this);
@@ -307,8 +314,25 @@ async function exportHtml(answer) {
 function showTurns() {
   views.clear();
   const { turns } = conversation;
-  $("legend").hidden = !turns.length;
   $("turns").replaceChildren(...(turns.length ? turns.map(turnOf) : [welcome()]));
+  showLegend();
+  showWarning();
+}
+
+// The marks of the view; those that few conversations have only where they occur.
+function showLegend() {
+  const shown = [...views.keys()];
+  const occurs = ([source]) => shown.some((answer) => answer.tokens.some((token) => token.source === source));
+  const marks = [...LEGENDS[settings.view], ...(settings.view === "source" ? RARE_MARKS.filter(occurs) : [])];
+  $("legend").hidden = !conversation.turns.length;
+  $("legend").replaceChildren(...marks.map(([name, word, meaning]) =>
+    make("span", {}, make(`span.step.${name}`, {}, word), meaning ? ` ${meaning}` : "")));
+}
+
+// In full at the first answer that it concerns; the others have the sign.
+function showWarning() {
+  const first = [...views.keys()].find(isExcessive);
+  for (const [answer, view] of views) view.warning.textContent = answer === first ? EXCESS_WARNING : "";
 }
 
 function welcome() {
@@ -525,8 +549,7 @@ function showTheme() {
 function showView() {
   document.body.dataset.view = settings.view;
   document.querySelector(`#views input[value="${settings.view}"]`).checked = true;
-  $("legend").replaceChildren(...LEGENDS[settings.view].map(([name, word, meaning]) =>
-    make("span", {}, make(`span.step.${name}`, {}, word), meaning ? ` ${meaning}` : "")));
+  showLegend();
 }
 
 function stopAll(turn = null) {

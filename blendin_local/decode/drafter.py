@@ -1,0 +1,274 @@
+"""Drafts: guesses of how an answer goes on, evaluated before they are asked about.
+
+Here: `Drafter`, which proposes a draft for one answer where that pays, and counts what came of it.
+Not here: whether a draft pays (`core.drafting`), who evaluates it (`decode.driver`, `decode.scheduler`),
+where predictions made ahead are kept (`decode.role_context`).
+Source: speculative decoding (Leviathan et al., ICML 2023) and prompt lookup decoding; here a draft answers
+the questions of `respond`, so that it works for every method and changes none.
+
+The guide guesses greedily. What it predicts on its way is what a blend needs where the base turns out unsure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from blendin_local.core.candidates import END
+from blendin_local.core.distribution import Prediction
+from blendin_local.core.drafting import AcceptanceRates, Plan
+from blendin_local.core.ngrams import continuation
+from blendin_local.core.records import DraftSource
+from blendin_local.core.text import is_whole
+from blendin_local.decode.role_context import RoleContext
+from blendin_local.settings import Draft
+
+MAX_DRAFT = 15  # tokens; with the one before them, as many rows of logits as a context has room for
+BYTES_PER_TOKEN = 6  # of repeated text that becomes a draft
+WORTH_IT = 0.97  # a draft is made if the expected time per token is below this share of that without one
+RISKED_SHARE = 0.01  # of the time of an answer that its drafts may have lost
+RISKED_EVALUATIONS = 0.5  # and this many evaluations of one token
+MIN_MEASURED = 4  # evaluations of one token before anything is planned
+MIN_EVALUATION_S = 0.001  # below this, planning takes as long as what it saves
+
+Proposal = Generator[RoleContext, None, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One token of a draft: where it came from, and the guide's probability or the bytes that agree."""
+
+    token: int
+    source: DraftSource
+    sureness: float
+
+
+class Drafter:
+    """Proposes drafts for one answer.
+
+    Args:
+        mode: Who may guess; `auto` lets both, and only where it pays.
+        checked: The role context of the model that is asked first at every step; it evaluates the drafts.
+        guide: The guide's, None if the method does not ask one beside the base.
+        prompt: The prompt of the checked model, in which the answer may find its text again.
+        rates: How often guesses came true so far; it learns from this answer.
+        max_tokens: The largest number of tokens in the answer, None for no limit.
+
+    Attributes:
+        checked: As given.
+        drafted: How many tokens were guessed, by source.
+        accepted: How many of them came true.
+    """
+
+    def __init__(
+        self,
+        mode: Draft,
+        checked: RoleContext,
+        guide: RoleContext | None,
+        *,
+        prompt: bytes,
+        rates: AcceptanceRates,
+        max_tokens: int | None = None,
+    ) -> None:
+        self.drafted: Counter[str] = Counter()
+        self.accepted: Counter[str] = Counter()
+        self._forced = mode != "auto"
+        self._repeats = mode != "guide"
+        self.checked = checked
+        self._guide = guide if mode != "ngram" and guide is not None and guide.can_draft else None
+        self._prompt = prompt
+        self._rates = rates
+        self._draft: Sequence[Guess] = ()
+        self._next: tuple[bytes, Guess] | None = None  # a guess that was not evaluated, and after which text
+        self._account = Account(checked, guide)
+        self._n_ids = len(checked.sequence.ids)
+        self._last = math.inf if max_tokens is None else self._n_ids + max_tokens - 1
+
+    def propose(self, text: bytes, n_together: int = 1, room: int = MAX_DRAFT) -> Proposal:
+        """The tokens to evaluate after `text`, together with the question about it.
+
+        Args:
+            text: The answer so far, about which the checked model is asked; an evaluation is needed.
+            n_together: How many answers are evaluated in the same call.
+            room: How many tokens the draft may have.
+
+        Yields:
+            The guide's role context, whenever it is to evaluate what it has not read (`RoleContext.read`).
+
+        Returns:
+            Token ids of the checked model; empty where no draft pays.
+        """
+        self._look_back(text, n_together)
+        left = min(self._last, self.checked.context.ctx_size) - len(self.checked.sequence.ids)
+        tried = self.checked.context.costs.longest
+        room = int(min(room, MAX_DRAFT, left, 2 * tried - n_together))  # no leap to numbers of unknown cost
+        if room < 1 or not is_whole(text) or self.checked.reads_prompt:
+            return []
+        repeated = self._repeated(text, room)
+        self._next = (text, repeated[0]) if repeated else None
+        if self._forced or self._may_try(n_together):
+            draft = yield from self._best(text, repeated, n_together, room)
+            self._draft = draft
+            self.drafted.update(guess.source for guess in draft)
+            self._account.drafts = bool(draft)
+        return [guess.token for guess in self._draft]
+
+    def _may_try(self, n_together: int) -> bool:
+        """Whether evaluations are known to be worth saving, and drafts have not lost more than they may."""
+        costs = self.checked.context.costs
+        is_known = costs.n_measured(n_together) >= MIN_MEASURED
+        return is_known and costs.seconds(n_together) > MIN_EVALUATION_S and not self._account.is_overdrawn
+
+    def _best(
+        self, text: bytes, repeated: Sequence[Guess], n_together: int, room: int
+    ) -> Generator[RoleContext, None, Sequence[Guess]]:
+        """The draft with the least expected time per token: of repeated text, of the guide, or none."""
+        seconds = self.checked.context.costs.seconds
+        plan = Plan(seconds, n_together, asked_s=self._account.asked_s)
+        best = math.inf if self._forced else WORTH_IT * plan.seconds_per_token(())
+        draft: Sequence[Guess] = ()
+        if repeated:
+            rates = self._rates_of(repeated)
+            n = plan.best_length(rates, at_least=1)
+            if plan.seconds_per_token(rates[:n]) < best:
+                draft, best = repeated[:n], plan.seconds_per_token(rates[:n])
+        if self._guide is None or (draft and self._forced) or (self._guide.reads_prompt and not self._forced):
+            return draft
+        costs = self._guide.context.costs
+        plan = Plan(seconds, n_together, costs.seconds(1), self._account.asked_s, reads_along=True)
+        mean = self._rates.mean("guide")
+        n = plan.best_length([mean] * room, at_least=1)
+        if plan.seconds_per_token([mean] * n) >= best:
+            return draft
+        return (yield from self._of_guide(text, plan, room)) or draft
+
+    def _of_guide(self, text: bytes, plan: Plan, room: int) -> Generator[RoleContext, None, list[Guess]]:
+        """Let the guide go on greedily, as long as the next guess is expected to pay."""
+        guide, mean = self._guide, self._rates.mean("guide")
+        assert guide is not None
+        guide.prepare_ahead(text)
+        pieces: list[bytes] = []
+        probabilities: list[float] = []
+        rates: list[float] = []
+        while len(rates) < room and guide.context.ctx_size > guide.sequence.n_tokens:
+            if not guide.knows_ahead(len(rates)):
+                missed = guide.sequence.n_unread > 1
+                yield guide
+                if missed:
+                    self._account.forgive_guide()
+            prediction = guide.ahead(len(rates))
+            if not _is_guess(prediction):
+                break
+            pieces.append(prediction.top)
+            probabilities.append(prediction.top_p)
+            rates.append(self._rates.rate("guide", prediction.top_p))
+            later = [*rates, *[mean] * (room - len(rates))]
+            if plan.best_length(later, at_least=len(rates)) == len(rates):
+                break
+            guide.draft_on(len(rates) - 1, prediction.top_id)
+        guesses = self._in_tokens(pieces, probabilities)[:room]
+        return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced)]
+
+    def _in_tokens(self, pieces: Sequence[bytes], probabilities: Sequence[float]) -> list[Guess]:
+        """The guide's text in tokens of the checked model, each as sure as the least sure piece in it."""
+        ends = [0]
+        for piece in pieces:
+            ends.append(ends[-1] + len(piece))
+        guesses, start = [], 0
+        pieces_of, spans = self.checked.table.pieces, list(zip(probabilities, ends, ends[1:], strict=False))
+        for token in self.checked.sequence.draft_tokens(b"".join(pieces)):
+            end = start + len(pieces_of[token])
+            inside = [p for p, first, last in spans if first < end and start < last]
+            guesses.append(Guess(token, "guide", min(inside, default=0.0)))
+            start = end
+        return guesses
+
+    def _repeated(self, text: bytes, room: int) -> list[Guess]:
+        """What followed the last occurrence of the text's end, without its last token, which may be cut."""
+        if not self._repeats:
+            return []
+        following, agreeing = continuation(self._prompt + text, BYTES_PER_TOKEN * (room + 1))
+        if not following:
+            return []
+        tokens = self.checked.sequence.draft_tokens(following)
+        return [Guess(token, "ngram", agreeing) for token in tokens[: max(1, len(tokens) - 1)][:room]]
+
+    def _rates_of(self, guesses: Sequence[Guess]) -> list[float]:
+        return [self._rates.rate(guess.source, guess.sureness) for guess in guesses]
+
+    def _look_back(self, text: bytes, n_together: int) -> None:
+        """Learn what came of the last draft, or of the guess that would have been one."""
+        ids = self.checked.known_ids(text)
+        said = ids[self._n_ids :]
+        for guess, token in zip(self._draft, said, strict=False):
+            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
+            if guess.token != token:
+                break
+            self.accepted[guess.source] += 1
+        if not self._draft and self._next is not None and said:
+            before, guess = self._next
+            accepted = text[len(before) :].startswith(self.checked.table.pieces[guess.token])
+            self._rates.note(guess.source, guess.sureness, accepted=accepted)
+        self._account.close_round(len(said), n_together)
+        self._draft, self._next, self._n_ids = (), None, len(ids)
+
+
+class Account:
+    """What drafts have gained or lost in one answer, in seconds inside llama.cpp.
+
+    Args:
+        checked: The role context that evaluates the drafts.
+        guide: The guide's.
+
+    Attributes:
+        drafts: Whether a draft was made since the last round was closed.
+    """
+
+    def __init__(self, checked: RoleContext, guide: RoleContext | None) -> None:
+        self.drafts = False
+        self._checked = checked
+        self._guide = guide
+        self._checked_s, self._guide_s = self._now()
+        self._lost_s = self._spent_s = 0.0
+        self._lazy_guide_s = 0.0
+        self._lazy_tokens = 0
+
+    def _now(self) -> tuple[float, float]:
+        guide_s = self._guide.sequence.counter.decode_s if self._guide else 0.0
+        return self._checked.sequence.counter.decode_s, guide_s
+
+    @property
+    def asked_s(self) -> float:
+        """What a step costs the guide on average, where no draft was made."""
+        return self._lazy_guide_s / self._lazy_tokens if self._lazy_tokens else 0.0
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether drafts have lost more than they may."""
+        allowed = RISKED_SHARE * self._spent_s + RISKED_EVALUATIONS * self._checked.context.costs.seconds(1)
+        return self._lost_s > allowed
+
+    def forgive_guide(self) -> None:
+        """What the guide has read since the last round it would have read without drafts too, when asked."""
+        before, (_, self._guide_s) = self._guide_s, self._now()
+        self._lazy_guide_s += self._guide_s - before
+
+    def close_round(self, n_tokens: int, n_together: int) -> None:
+        """Since the last round, the answer went on by so many tokens."""
+        before, (self._checked_s, self._guide_s) = (self._checked_s, self._guide_s), self._now()
+        checked_s, guide_s = self._checked_s - before[0], self._guide_s - before[1]
+        self._spent_s += checked_s + guide_s
+        if self.drafts:
+            each = self._checked.context.costs.seconds(n_together) / n_together + self.asked_s
+            self._lost_s += checked_s + guide_s - n_tokens * each
+        elif n_tokens:
+            self._lazy_guide_s += guide_s
+            self._lazy_tokens += n_tokens
+        self.drafts = False
+
+
+def _is_guess(prediction: Prediction) -> bool:
+    """Whether the guide suggests a token with which the answer goes on."""
+    return prediction.top != END and not prediction.silent

@@ -1,0 +1,73 @@
+"""How long evaluations take here and now, by the number of tokens that are evaluated at once.
+
+Here: `EvalCosts`, what one context has measured, and its estimate for numbers that it has not tried.
+Not here: what is decided by it (`core.drafting`, `decode.scheduler`).
+Source: measured, for the costs differ by machine, model and load; six tokens may cost more than eight.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+
+KEPT = 9  # measurements of each number of tokens; their median follows a changed load, and ignores outliers
+MIN_PREFILL = 32  # tokens; fewer do not tell what one more costs in the long run
+
+
+class EvalCosts:
+    """What evaluations of n tokens cost, each token with its logits.
+
+    Attributes:
+        longest: The largest number of tokens measured so far, 0 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self._measured: dict[int, deque[float]] = {}
+        self._medians: dict[int, float] = {}
+        self._tried: list[int] = []  # in order
+        self._per_token_s = 0.0
+
+    def note(self, n_tokens: int, seconds: float) -> None:
+        """An evaluation of `n_tokens` with logits after each of them took so long."""
+        if n_tokens not in self._measured:
+            self._measured[n_tokens] = deque(maxlen=KEPT)
+            self._tried.insert(bisect_left(self._tried, n_tokens), n_tokens)
+            self.longest = self._tried[-1]
+        self._measured[n_tokens].append(seconds)
+        self._medians.pop(n_tokens, None)
+
+    def note_prefill(self, n_tokens: int, seconds: float) -> None:
+        """An evaluation of many tokens took so long; what each of them cost is a lower bound for one more."""
+        if n_tokens >= MIN_PREFILL:
+            each = seconds / n_tokens
+            self._per_token_s = min(self._per_token_s or each, each)
+
+    def n_measured(self, n_tokens: int) -> int:
+        """How many measurements of this number of tokens are kept."""
+        return len(self._measured.get(n_tokens, ()))
+
+    def seconds(self, n_tokens: int) -> float:
+        """What an evaluation of `n_tokens` costs, in seconds; 0 where nothing was measured yet.
+
+        The median of the last measurements; between two measured numbers a straight line; above all of them
+        the largest plus what a token of a prompt costs. That is the least it can be: where it looks worth
+        trying, it is tried, and then known.
+        """
+        if n_tokens in self._measured:
+            return self._median(n_tokens)
+        i = bisect_left(self._tried, n_tokens)
+        if i == 0:
+            return self._median(self._tried[0]) if self._tried else 0.0
+        below = self._tried[i - 1]
+        if i == len(self._tried):
+            return self._median(below) + (n_tokens - below) * self._per_token_s
+        above = self._tried[i]
+        low, high = self._median(below), self._median(above)
+        return low + (high - low) * (n_tokens - below) / (above - below)
+
+    def _median(self, n_tokens: int) -> float:
+        if n_tokens not in self._medians:
+            kept = sorted(self._measured[n_tokens])
+            self._medians[n_tokens] = kept[len(kept) // 2]
+        return self._medians[n_tokens]
