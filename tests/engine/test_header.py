@@ -344,6 +344,5 @@ def test_a_file_changed_just_now_is_read_each_time(tmp_path, readings):
     path = write_gguf(tmp_path / "a.gguf")
     for layers in (3, 4, 5):
         write_gguf(path, block_count=layers)
-        os.utime(path, ns=(0, 10**18))
-        assert read_header(path).n_layers == layers
-    assert len(readings) == 3
+        assert [read_header(path).n_layers, read_header(path).n_layers] == [layers, layers]
+    assert len(readings) == 6
