@@ -16,7 +16,7 @@ def fixed(*trials):
     return Measurement(tuple(map(float, trials)))
 
 
-def some_drafts(gain=1.0, guide_cost=0.5, tenth=1.3):
+def some_drafts(gain=1.0, guide_cost=0.5, tenth=1.3, came_true=0.73):
     def predicted(cost, drafts):
         return PredictedSpeed(fixed(cost), fixed(0.7), fixed(drafts), fixed(3))
 
@@ -26,7 +26,7 @@ def some_drafts(gain=1.0, guide_cost=0.5, tenth=1.3):
         gain=fixed(gain, gain, gain),
         drafted=fixed(0.4, 0.4, 0.4),
         accepted=fixed(0.3, 0.3, 0.3),
-        came_true=fixed(0.73, 0.73, 0.73),
+        came_true=fixed(came_true, came_true, came_true),
         predicted={"this_guide": predicted(guide_cost, 0.8), "a_tenth": predicted(0.1, tenth)},
     )
 
