@@ -65,13 +65,14 @@ def test_without_drafts_the_guide_costs_what_it_reads(simulation, found, c):
     assert played.spent == pytest.approx(len(answer) + c * last)
 
 
-def test_guesses_that_all_come_true_save_calls(simulation):
-    """Twelve steps with three guesses each take three calls of four tokens; the guide reads all but a few."""
+@pytest.mark.parametrize(("points", "calls"), [(LINEAR, 12), (FLAT, 3)])
+def test_guesses_that_all_come_true_save_calls(simulation, points, calls):
+    """Twelve steps with three guesses each are three calls of four tokens; the guide reads each step once."""
     answer = [simulation.Place(0.9, True, asked=True)] * 12
-    played = simulation.play(answer, simulation.Costs(LINEAR, 0.5), simulation.fixed(3))
+    played = simulation.play(answer, simulation.Costs(points, 0.5), simulation.fixed(3))
 
     assert (played.drafted, played.accepted) == (9, 9)
-    assert played.spent == pytest.approx(12 + 0.5 * 12)
+    assert played.spent == pytest.approx(calls + 0.5 * 12)
 
 
 def test_guesses_that_never_come_true_cost(simulation):
@@ -85,12 +86,13 @@ def test_guesses_that_never_come_true_cost(simulation):
 
 @given(st.lists(places, min_size=1, max_size=4), st.sampled_from([0.55, 0.25, 0.1]))
 def test_the_best_fixed_length_is_no_slower_than_none(simulation, found, c):
-    """All lengths are tried, none among them; where nothing is shared no draft is evaluated by our rule."""
+    """All lengths are tried, none among them; where nothing is shared our rule makes none."""
     answers = [answer_of(simulation, each) for each in found]
     for points in simulation.CURVES.values():
         predicted = simulation.predict(answers, simulation.Costs(points, c))
         assert predicted.best_fixed.speed >= predicted.lazy.speed
-    assert simulation.predict(answers, simulation.Costs(LINEAR, c)).own.drafted == 0
+    shares_nothing = simulation.predict(answers, simulation.Costs(LINEAR, c))
+    assert shares_nothing.own == shares_nothing.lazy
 
 
 def test_our_rule_beats_every_fixed_length_where_the_guide_knows_itself(simulation):
