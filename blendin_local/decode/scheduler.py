@@ -314,7 +314,9 @@ class Scheduler(Generic[Item]):
             while unread:
                 context = next(iter(unread.values())).context
                 for sequence, rows in context.advance(list(unread), should_stop).items():
-                    unread.pop(sequence).receive(rows)
+                    guide = unread.pop(sequence)
+                    guide.receive(rows)
+                    guide.keep_ahead()  # others may still have to read their prompts
 
     def _ask(
         self,
