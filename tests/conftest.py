@@ -36,12 +36,13 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """One ledger for the whole run, and a history that is not the user's."""
+    """One ledger for the whole run, a history that is not the user's, and none of the user's servers."""
     config.stash[LEDGER] = Ledger(full=config.getoption("--faults") == "full")
     folder = config.stash[HISTORY] = tempfile.TemporaryDirectory(prefix="blendin-history-")
     os.environ["BLENDIN_HISTORY"] = str(Path(folder.name) / "history.db")
     os.environ.pop("BLENDIN_NO_HISTORY", None)
     os.environ["BLENDIN_DRAFT"] = "off"  # `auto` follows the clock, and with it the shapes of batches
+    os.environ["BLENDIN_NO_SERVER"] = "1"
 
 
 def pytest_unconfigure(config):

@@ -73,6 +73,9 @@ class ScriptedStream:
     def reading(self) -> PromptReading | None:
         return None
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     @property
     def completion(self) -> Completion:
         assert self._completion is not None

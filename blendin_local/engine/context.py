@@ -27,13 +27,13 @@ from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
 from blendin_local.engine.padding import BatchPadding
 from blendin_local.engine.places import close_gaps
+from blendin_local.engine.prefill import batch_tokens, prefill_chunk
 from blendin_local.engine.rewind import rewinder_for
-from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, EvalCounter, TokenSequence
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
-BATCH_TOKENS = 512
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -73,6 +73,7 @@ class Context:
         self._governor = governor
         self._one_buffer = n_parallel > 1 and model.n_sliding_window == 0
         self.counter = EvalCounter()
+        self.prefill_chunk = prefill_chunk(model.settings, offloads=model.n_offloaded > 0)
         self.costs = EvalCosts()
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
@@ -87,9 +88,12 @@ class Context:
         self._abort_polling = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
-        reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
+        self._views: dict[int, NDArray[np.float32]] = {}
+        reuse_step = self.prefill_chunk if n_parallel == 1 else 1
         self.max_rows = max_rows(n_parallel)
-        self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
+        self.sequences = tuple(
+            TokenSequence(i, model.vocabulary, reuse_step, self.prefill_chunk) for i in range(n_parallel)
+        )
         self._padding = BatchPadding(
             self._batch, self.rewinder, self.ctx_size, n_outputs(n_parallel), one_buffer=self._one_buffer
         )
@@ -100,8 +104,8 @@ class Context:
         set_fields(
             parameters,
             n_ctx=ctx_size * n_parallel,
-            n_batch=BATCH_TOKENS,
-            n_ubatch=BATCH_TOKENS,
+            n_batch=batch_tokens(self.prefill_chunk, n_parallel),
+            n_ubatch=batch_tokens(self.prefill_chunk, n_parallel),
             n_seq_max=n_parallel,
             n_outputs_max=n_outputs(n_parallel),
             kv_unified=self._one_buffer,
@@ -166,10 +170,9 @@ class Context:
         Tokens of answers come first; each prompt then adds at most one prefill chunk to the batch.
 
         Args:
-            sequences: Different sequences of this context, each with at least one token.
-            should_stop: Polled during long evaluations.
-            spare: Other sequences, which no answer uses: they may fill up a batch that costs less when it is
-                larger. What they have read stays.
+            sequences: As for `predict`.
+            should_stop: As for `predict`.
+            spare: Other sequences, which no answer uses. They may fill up a batch; what they have read stays.
 
         Returns:
             For the sequences that have read everything now, the logits after the last of their `ids`, unless
@@ -196,11 +199,7 @@ class Context:
         }
 
     def close_gaps(self, in_use: Sequence[TokenSequence]) -> None:
-        """Have sequences in use evaluated at once, by moving them where their numbers have gaps.
-
-        Nothing happens where gaps cost nothing, or sequences cannot be copied. All other sequences may lose
-        what they have read.
-        """
+        """Move sequences in use where gaps in their numbers cost time; others may lose what they read."""
         if not self._one_buffer and self.rewinder.can_copy:
             close_gaps(self.sequences, in_use, self.rewinder)
 
@@ -385,9 +384,11 @@ class Context:
     def _logits(self, row: int) -> NDArray[np.float32]:
         first = self._api.llama_get_logits_ith(self.handle, row)
         assert first, "logits are read only where the batch requested them"
-        floats: Any = self._row.from_address(ctypes.addressof(first.contents))
-        logits: NDArray[np.float32] = np.frombuffer(floats, dtype=np.float32)
-        return logits
+        address = ctypes.addressof(first.contents)
+        if address not in self._views:  # there are few addresses, and looking one up is cheaper than a view
+            floats: Any = self._row.from_address(address)
+            self._views[address] = np.frombuffer(floats, dtype=np.float32)
+        return self._views[address]
 
     def close(self) -> None:
         """Free the KV cache; calling it twice is harmless."""

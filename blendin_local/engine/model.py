@@ -8,20 +8,26 @@ Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from blendin_local.engine.build import can_offload
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
+from blendin_local.engine.placement import offloaded_layers
 from blendin_local.engine.vocabulary import Vocabulary
+from blendin_local.engine.vocabulary_cache import VocabularyEntry
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings
 
 ALL_LAYERS = -1
+_NO_DEVICES = (ctypes.c_void_p * 1)(None)  # a list of devices that ends at once
 LOAD_MODES = {False: 0, True: 1}  # LLAMA_LOAD_MODE_NONE, LLAMA_LOAD_MODE_MMAP
 
 
@@ -41,6 +47,7 @@ class Model:
         path: A local GGUF file.
         settings: Layers on the GPU, mapping of the file.
         should_stop: Polled while weights are read; loading ends with KeyboardInterrupt when it is true.
+        entry: Where the vocabulary's tables are kept, made before; None to read them from llama.cpp.
 
     Raises:
         LoadError: llama.cpp refused the file; the message has its reason.
@@ -48,7 +55,11 @@ class Model:
     """
 
     def __init__(
-        self, path: Path, settings: ModelSettings, should_stop: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        settings: ModelSettings,
+        should_stop: Callable[[], bool] = lambda: False,
+        entry: VocabularyEntry | None = None,
     ) -> None:
         self.path = path
         self.settings = settings
@@ -56,7 +67,7 @@ class Model:
         self.handle: Any = self._load(should_stop)
         try:
             self._require_decoder()
-            self.vocabulary = Vocabulary(self.handle)
+            self.vocabulary = Vocabulary(self.handle, entry)
         except BaseException:  # Ctrl-C too: reading a large vocabulary takes seconds
             self.close()
             raise
@@ -65,6 +76,8 @@ class Model:
         parameters = self._api.llama_model_default_params()
         layers = self.settings.n_gpu_layers
         go_on = StopCallback(self._api.llama_progress_callback, lambda: not should_stop(), stop_value=False)
+        if layers == 0:  # without a device llama.cpp repacks weights for the processor
+            set_fields(parameters, devices=ctypes.addressof(_NO_DEVICES))
         set_fields(
             parameters,
             n_gpu_layers=ALL_LAYERS if layers is None else layers,
@@ -103,6 +116,16 @@ class Model:
             )
 
     @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self._api.llama_model_n_layer(self.handle))
+
+    @cached_property
+    def n_offloaded(self) -> int:
+        """How many layers are on a GPU, the output counted as one."""
+        return offloaded_layers(self.n_layers, self.settings.n_gpu_layers) if can_offload() else 0
+
+    @property
     def n_ctx_train(self) -> int:
         """Length of the texts the model was trained on, in tokens."""
         return int(self._api.llama_model_n_ctx_train(self.handle))
@@ -134,8 +157,12 @@ class Model:
 
 
 @contextmanager
-def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
+def open_vocabulary(path: Path, entry: VocabularyEntry | None = None) -> Iterator[Vocabulary]:
     """A model's vocabulary alone, without its weights; it is gone after the block.
+
+    Args:
+        path: A local GGUF file.
+        entry: As in `Model`.
 
     Raises:
         LoadError: llama.cpp refused the file.
@@ -151,6 +178,6 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
             "check that the download is complete and that it is a text model in GGUF form",
         )
     try:
-        yield Vocabulary(handle)
+        yield Vocabulary(handle, entry)
     finally:
         api.llama_model_free(handle)

@@ -175,6 +175,11 @@ def user_file() -> Path:
     return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / FILE_NAME
 
 
+def registry_files(explicit: Path | None = None) -> tuple[RegistryFile, ...]:
+    """The files that `load_registry` would read, nearest first; errors as there."""
+    return tuple(_files(explicit, os.environ, None))
+
+
 def _files(explicit: Path | None, env: Mapping[str, str], cwd: Path | None) -> Iterator[RegistryFile]:
     """The files that apply, nearest first."""
     seen: set[Path] = set()

@@ -79,7 +79,7 @@ class Pair:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
@@ -372,6 +372,11 @@ class Pair:
             lines: dict[str, str] = {role: model.describe() for role, model in self._models.items()}
         lines["template"] = self.setup.template.name
         return lines
+
+    def prompts_may_use_date(self) -> bool:
+        """Whether the date that the pair was opened with could be part of a prompt."""
+        with self._lock.using():
+            return self._renderer.may_use_date()
 
     def memory_bytes(self) -> dict[str, int]:
         """Bytes of the models' weights, KV caches and compute buffers, as estimated before loading."""

@@ -65,6 +65,11 @@ class PromptRenderer:
         turns = [{"role": message.speaker, "content": message.text} for message in messages]
         return self._chat_template(role).render(turns, should_stop)
 
+    def may_use_date(self) -> bool:
+        """Whether a prompt of this pair could have the date in it."""
+        templates = {"guide"} if self._setup.plain_template else {"base", "guide"}
+        return any(self._chat_template(role).may_use_date for role in self._models if role in templates)
+
     def facts(self, roles: Sequence[Role]) -> dict[str, Any]:
         """What decides the prompts of these roles, for the signature; chat templates by their sha256."""
         rendered = set(roles) - set(self._setup.exact_prompts)

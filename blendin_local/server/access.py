@@ -34,7 +34,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = frozenset({*PAGES, "/health", "/v1/health"})
+OPEN_PATHS = frozenset({*PAGES, "/health", "/v1/health", "/v1/identity"})
 """Paths that need no key: they tell nothing of conversations."""
 
 

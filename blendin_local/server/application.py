@@ -32,6 +32,7 @@ from blendin_local.server.counts import metrics_text
 from blendin_local.server.echo import EchoJob, echo_choice, scoring_role
 from blendin_local.server.failures import HttpError, failure
 from blendin_local.server.page import RECORD_HEADERS, page_routes
+from blendin_local.server.pair_facts import identity_json, pair_json, prompts_json
 from blendin_local.server.recorded import lines, prepare, recorded_body, start_line
 from blendin_local.server.replies import Choice, Reply, model_object
 from blendin_local.server.service import Answer, Service, with_seed
@@ -79,6 +80,9 @@ def _routes(handlers: Handlers) -> list[Route]:
         Route("/v1/models/{id:path}", handlers.model),
         Route("/v1/replay", handlers.replay, methods=["POST"]),
         Route("/v1/answers", handlers.recorded, methods=["POST"]),
+        Route("/v1/prompts", handlers.prompts, methods=["POST"]),
+        Route("/v1/pair", handlers.pair),
+        Route("/v1/identity", handlers.identity),
         Route("/v1/answers/{id}/cancel", handlers.cancel, methods=["POST"]),
         Route("/v1/answers/{id:path}/html", handlers.answer_page),
         Route("/v1/answers/{id:path}", handlers.answer),
@@ -214,13 +218,14 @@ class Handlers:
     async def recorded(self, request: Request) -> Response:
         """`POST /v1/answers`: an answer with its whole record."""
         service = self.service
-        body = recorded_body(await self._values(request), service.defaults, service.name)
+        body = recorded_body(await self._values(request), service)
         self.on_prompt(body.messages[-1].text)
         prepared, prompts = await asyncio.to_thread(prepare, service, body)
         [answer] = service.submit([prepared])
+        answer.shows_start = True
         answer_id = f"answer-{uuid.uuid4().hex}"
         service.running[answer_id] = answer
-        first = start_line(answer_id, body, prompts, prepared)
+        first = start_line(answer_id, body, prompts, prepared, service)
         return StreamingResponse(lines(first, answer), media_type="application/x-ndjson", headers=NO_STORE)
 
     async def cancel(self, request: Request) -> Response:
@@ -229,6 +234,19 @@ class Handlers:
         if answer is not None:
             answer.cancel()
         return JSONResponse({})
+
+    async def prompts(self, request: Request) -> Response:
+        """`POST /v1/prompts`: the rendered prompts of a conversation."""
+        values = await self._values(request)
+        return JSONResponse(await asyncio.to_thread(prompts_json, self.service, values), headers=NO_STORE)
+
+    async def pair(self, _: Request) -> Response:
+        """`GET /v1/pair`: the pair, for `blendin chat`."""
+        return JSONResponse(pair_json(self.service), headers=NO_STORE)
+
+    async def identity(self, request: Request) -> Response:
+        """`GET /v1/identity`: proof that this is the server that announced itself."""
+        return JSONResponse(identity_json(self.service, request.query_params.get("nonce", "")))
 
     async def models(self, _: Request) -> Response:
         """`GET /v1/models`."""

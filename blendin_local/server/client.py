@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from blendin_local.core.prompts import Message
 from blendin_local.core.record_json import completion_from_json, step_from_json
 from blendin_local.core.records import Completion, Step
-from blendin_local.errors import BlendinError, ServiceError, UsageError
+from blendin_local.errors import BlendinError, ContextFullError, ServiceError, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 60.0  # the server says something twice a second
+MAX_OBJECT_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,22 @@ class Server:
     url: str
     key: str = ""
 
+    def get(self, path: str) -> Mapping[str, Any]:
+        """Ask for a JSON object; errors as for `post`."""
+        return self._object(self._send("GET", path, None))
+
+    def post_for(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send a request whose reply is a JSON object; errors as for `post`."""
+        return self._object(self.post(path, body))
+
+    def _object(self, response: http.client.HTTPResponse) -> Mapping[str, Any]:
+        try:
+            with response:
+                value: Mapping[str, Any] = json.loads(response.read(MAX_OBJECT_BYTES))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ServiceError(f"the reply of {self.url} cannot be read", "is it a blendin serve?") from error
+        return value
+
     def post(self, path: str, body: Mapping[str, Any]) -> http.client.HTTPResponse:
         """Send a request.
 
@@ -41,6 +58,9 @@ class Server:
             UsageError: The URL is none, or the server refuses the request.
             ServiceError: Nobody answers, or the server cannot take the request now.
         """
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> http.client.HTTPResponse:
         parts = urlsplit(self.url)
         kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(parts.scheme)
         if kind is None or not parts.hostname:
@@ -53,7 +73,8 @@ class Server:
         prefix = parts.path.rstrip("/").removesuffix("/v1")
         try:
             connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
-            connection.request("POST", prefix + path, json.dumps(body).encode(), headers)
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, prefix + path, data, headers)
             if connection.sock is not None:
                 connection.sock.settimeout(SILENCE_S)
             response: http.client.HTTPResponse = connection.getresponse()
@@ -89,6 +110,9 @@ class RemoteAnswer:
         prompts: The rendered prompt of each role.
         signature: What decides which bytes the answer has.
         messages: The conversation that is answered.
+        settings: All settings of the answer, as `exact_settings` writes them.
+        opening: How the server's pair was opened: pair, models and options.
+        should_stop: As above; it may be replaced.
         reading: How far the model is that is reading its prompt now; None while none is.
 
     Raises:
@@ -97,7 +121,7 @@ class RemoteAnswer:
 
     def __init__(self, server: Server, body: Mapping[str, Any], should_stop: Callable[[], bool]) -> None:
         self._server = server
-        self._should_stop = should_stop
+        self.should_stop = should_stop
         self._response = server.post("/v1/answers", body)
         self._completion: Completion | None = None
         try:
@@ -109,7 +133,30 @@ class RemoteAnswer:
         self.prompts: Mapping[str, str] = start["prompts"]
         self.signature: Mapping[str, Any] = start["signature"]
         self.messages: Sequence[Message] = [Message(m["role"], m["content"]) for m in start["messages"]]
+        self.settings: Mapping[str, Any] = start["settings"]
+        self.opening: Mapping[str, Any] = start["opening"]
         self.reading: Reading | None = None
+        self._next: Mapping[str, Any] | None = None
+        self._stopping = False
+
+    def begin(self) -> None:
+        """Wait until the server works on the answer: then the prompt fits into its context.
+
+        Raises:
+            BlendinError: It does not, or the connection broke.
+        """
+        try:
+            while self._next is None:
+                self._pass_on_stop()
+                line = self._read()
+                self._next = None if line["type"] == "waiting" else line
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give up the answer; the server ends it."""
+        self._response.close()
 
     def shown(self) -> Iterator[tuple[Step, str]]:
         """Steps with the text that may be shown.
@@ -121,12 +168,9 @@ class RemoteAnswer:
             yield from self._steps()
 
     def _steps(self) -> Iterator[tuple[Step, str]]:
-        stopping = False
         while self._completion is None:
-            if self._should_stop() and not stopping:
-                stopping = True
-                self._server.post(f"/v1/answers/{self._id}/cancel", {}).close()
-            line = self._read()
+            self._pass_on_stop()
+            line, self._next = self._next or self._read(), None
             self.reading = None
             match line["type"]:
                 case "reading":
@@ -135,6 +179,11 @@ class RemoteAnswer:
                     yield step_from_json(line["step"]), line["shown"]
                 case "end":
                     self._completion = completion_from_json(line["completion"])
+
+    def _pass_on_stop(self) -> None:
+        if self.should_stop() and not self._stopping:
+            self._stopping = True
+            self._server.post(f"/v1/answers/{self._id}/cancel", {}).close()
 
     @property
     def completion(self) -> Completion:
@@ -165,6 +214,8 @@ def _refusal(response: http.client.HTTPResponse, url: str) -> BlendinError:
 def _as_error(value: Mapping[str, Any]) -> BlendinError:
     """The server's error with the exit code that it has without a server."""
     fields = value["error"]
+    if "n_ctx" in fields:
+        return ContextFullError(n_prompt=fields["n_prompt_tokens"], n_ctx=fields["n_ctx"])
     kinds: list[type[BlendinError]] = [UsageError, ServiceError]
     kind = next((each for each in kinds if each.code == fields["code"]), None)
     if kind is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +34,7 @@ from blendin_local.pair.resolve import (
     PairSpec,
     ResolvedPair,
     locate_files,
+    resolve_pair,
 )
 from blendin_local.pair.roles import check_roles
 from blendin_local.server.bodies import ChatBody, Fork
@@ -52,11 +53,13 @@ class ServeSpec:
         pair: Which pair, with the settings of requests that set none.
         n_parallel: How many answers may be made at once; None chooses by cores and memory.
         max_waiting: How many requests may wait beyond that.
+        options: The options of the command line that say which models are loaded and how, by name.
     """
 
     pair: PairSpec = field(default_factory=PairSpec)
     n_parallel: int | None = None
     max_waiting: int = MAX_WAITING
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,24 +96,34 @@ class Service:
         pair: The open pair.
         thread: The thread that runs it.
         resolved: What it was opened for.
+        options: As in `ServeSpec`.
 
     Attributes:
         name: What clients call it.
         defaults: Settings of requests that set none.
+        pair_defaults: Those that the pair has without the options of this server; None if there are none.
+        secret: Known to this process and to whoever can read its announcement; in hexadecimal.
         counts: What has been answered so far.
         created: When it was opened, in seconds since 1970.
         kept: Answers that may be decided again, or continued.
         running: Answers with their whole record that are being made, by id.
     """
 
-    def __init__(self, pair: Pair, thread: InferenceThread, resolved: ResolvedPair) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        thread: InferenceThread,
+        resolved: ResolvedPair,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self.pair = pair
         self.thread = thread
         self.resolved = resolved
         self.name = resolved.pair_name or "pair"
-        self.defaults = RequestDefaults(
-            resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
-        )
+        self.defaults = _defaults(resolved)
+        self.pair_defaults = _pair_defaults(resolved)
+        self.options = dict(options or {})
+        self.secret = secrets.token_hex(32)
         self.counts = Counts()
         self.created = int(time.time())
         self.running: WeakValueDictionary[str, Answer] = WeakValueDictionary()
@@ -169,12 +182,14 @@ class Answer:
 
     Attributes:
         submission: How it is cancelled.
+        shows_start: Whether its events begin with the steps that the client sent.
     """
 
     submission: Submission
 
     def __init__(self, job: PreparedRequest | Work, counts: Counts) -> None:
         self.job = job
+        self.shows_start = False
         self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Progress | Step | Completion | BlendinError | None] = asyncio.Queue()
@@ -206,7 +221,7 @@ class Answer:
             BlendinError: There is no answer.
         """
         assert isinstance(self.job, PreparedRequest), "only answers have events"
-        n_known = n_known_steps(self.job.answer_start)
+        n_known = 0 if self.shows_start else n_known_steps(self.job.answer_start)
         hold = StopStringBuffer(self.job.settings.answer.stop, len(self.job.answer_start))
         while True:
             item = await self._queue.get()
@@ -277,4 +292,19 @@ def open_service(
         open_for_rows(replace(setup, n_parallel=n_parallel), should_stop, on_load) as pair,
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
     ):
-        yield Service(pair, thread, resolved)
+        yield Service(pair, thread, resolved, spec.options)
+
+
+def _defaults(resolved: ResolvedPair) -> RequestDefaults:
+    return RequestDefaults(
+        resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
+    )
+
+
+def _pair_defaults(resolved: ResolvedPair) -> RequestDefaults | None:
+    """What a command that opens the same pair itself would begin with; None if it could not open it."""
+    spec = replace(resolved.spec, blend={}, sampling={}, answer={}, system=None)
+    try:
+        return replace(_defaults(resolve_pair(spec, resolved.registry)), methods=resolved.methods)
+    except UsageError:
+        return None

@@ -14,7 +14,6 @@ from typing import Literal
 
 from rich.text import Text
 
-from blendin_local.core.methods import UNGATED
 from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
@@ -168,6 +167,8 @@ def is_excessive(completion: Completion) -> bool:
 
     It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
     """
+    from blendin_local.core.methods import UNGATED  # noqa: PLC0415 - it imports numpy, and the answer has ended
+
     gated = completion.signature.get("blend", {}).get("method") not in UNGATED
     return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
 

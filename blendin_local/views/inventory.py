@@ -20,6 +20,7 @@ from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.inventory import ModelFacts, ModelRow, PairRow
 from blendin_local.jobs.removal import Removal
 from blendin_local.models.entries import PairEntry
+from blendin_local.views.sizes import megabytes
 from blendin_local.views.visible import label
 
 WIDE = 60
@@ -30,13 +31,6 @@ MEMORY_TEXTS = {
     "hybrid": "hybrid (attention and recurrent): cannot be rewound",
     "none": "none: it cannot generate text",
 }
-
-
-def megabytes(size: int) -> str:
-    """A size in decimal units: `351 MB`, `2.10 GB`."""
-    if size >= 10**9:
-        return f"{size / 10**9:.2f} GB"
-    return f"{size / 10**6:.1f} MB" if size < 10**7 else f"{size / 10**6:.0f} MB"
 
 
 def fields(rows: Iterable[tuple[str, str]], *, title: str = "") -> RenderableType:

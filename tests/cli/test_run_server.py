@@ -98,7 +98,7 @@ def test_a_trace_can_be_replayed(server, local, tmp_path):
         (["-c", "99"], 2, ["--ctx-size", "blendin serve"]),
         (["--base", "x.gguf"], 2, ["--base", "blendin serve"]),
         (["--method", "proxy"], 2, ["proxy"]),
-        (["--system", "a " * 3000], 2, ["the server says"]),
+        (["--system", "a " * 3000], 5, ["the context holds 1024"]),
     ],
 )
 def test_what_cannot_be_done_is_one_line(server, arguments, code, words):

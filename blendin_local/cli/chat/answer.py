@@ -93,6 +93,7 @@ class Chat:
                 answer_start=(),
                 should_stop=lambda: interrupt.requested,
             )
+            stream.close()
         return stream.signature == turn.completion.signature
 
     def compare(self, question: str) -> dict[str, Completion]:

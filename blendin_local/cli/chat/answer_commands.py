@@ -13,13 +13,11 @@ from dataclasses import replace
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.cli.chat.step_commands import (
-    candidate_named,
-    decisions,
     last,
     last_completion,
     print_answer,
-    step_named,
 )
+from blendin_local.cli.common.named_steps import candidate_named, decisions, step_named
 from blendin_local.core.answer_start import fork as fork_of
 from blendin_local.core.answer_start import start_steps
 from blendin_local.core.records import Completion, Step

@@ -16,6 +16,7 @@ from blendin_local.cli.common.options import (
     BlendOptions,
     HistoryOptions,
     ModelOptions,
+    RemoteOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
             "Talk to two files of your own, with instructions",
             'blendin chat --base base.gguf --guide guide.gguf --system "Answer briefly."',
         ),
+        Example("Talk to the pair of a running blendin serve", "blendin chat --server http://127.0.0.1:8080"),
         Example("Hear the base alone, without the guide", "blendin chat --pair demo --method base"),
     )
 
@@ -67,6 +69,7 @@ def chat(
     blend: BlendOptions,
     sampling: SamplingOptions,
     answer: AnswerOptions,
+    remote: RemoteOptions,
     terminal: TerminalOptions,
     history: HistoryOptions,
 ) -> None:
@@ -76,32 +79,16 @@ def chat(
 
     consoles = open_consoles(terminal, models.models_file)
     with starting(consoles.err, answers_keys=True) as status:
-        from blendin_local.cli.chat import continuing  # noqa: PLC0415 - these import numpy and llama.cpp
-        from blendin_local.cli.chat.first_message import message_of, texts_of  # noqa: PLC0415
-        from blendin_local.cli.chat.loop import chat as run_chat  # noqa: PLC0415
-        from blendin_local.cli.chat.opening import OpenedPair  # noqa: PLC0415
-        from blendin_local.cli.chat.state import ChatSettings, ChatStart  # noqa: PLC0415
-        from blendin_local.cli.common.history import keeps_history, open_writer  # noqa: PLC0415
+        from blendin_local.cli.chat.start import start_chat  # noqa: PLC0415 - it imports numpy
 
-        first, files = message_of(message or ()), texts_of(file or ())
         answer = answer.with_default(top_logprobs=SHOWN_CANDIDATES)  # `/why` shows them
         options = SessionOptions(models, runtime, blend, sampling, answer)
-        given = continuing.given_options(context)
-        earlier = continuing.find_conversation(number) if again or number is not None else None
-        if earlier is not None:
-            options = continuing.continued_options(options, earlier, given)
-        keeps = keeps_history(history, options.models.models_file)
-        with OpenedPair(options, status) as opened:
-            session = opened.session
-            resolved = session.resolved
-            settings = ChatSettings(resolved.blend, resolved.sampling, session.answer, consoles.settings)
-            start = ChatStart(
-                resolved.system, settings, session.methods, first, files, opened, keep_lines=keeps
-            )
-            writer = open_writer("chat", options, resolved, consoles.err) if keeps else None
-            if earlier is not None:
-                start = continuing.continued_start(start, options, earlier, given)
-                continuing.show_earlier(earlier, consoles)
-                if writer is not None:
-                    writer.resume(earlier)
-            run_chat(session.pair, start, consoles.out, consoles.err, writer=writer)
+        start_chat(
+            (message or (), file or ()),
+            options,
+            consoles,
+            status,
+            remote=remote,
+            earlier=(again or number is not None, number, context),
+            history=history,
+        )

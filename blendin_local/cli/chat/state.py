@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blendin_local.core.answer_start import AnswerStart
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion, Step
-from blendin_local.decode.role_context import PromptReading
 from blendin_local.history.records import Turn
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
 from blendin_local.views.answer import View
+
+if TYPE_CHECKING:
+    from blendin_local.cli.common.status import Reading
 
 
 class StreamedAnswer(Protocol):
@@ -26,7 +28,7 @@ class StreamedAnswer(Protocol):
         """Steps with the text to show; text that may be the beginning of a stop string is held back."""
 
     @property
-    def reading(self) -> PromptReading | None:
+    def reading(self) -> Reading | None:
         """How far the prompt that is being read has been read; another thread looks."""
 
     @property
@@ -36,6 +38,9 @@ class StreamedAnswer(Protocol):
     @property
     def signature(self) -> Mapping[str, Any]:
         """Everything that decides which bytes the answer has; two answers with the same one are the same."""
+
+    def close(self) -> None:
+        """Give up the answer."""
 
 
 class ChatPair(Protocol):

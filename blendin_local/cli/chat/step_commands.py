@@ -1,16 +1,13 @@
 """Commands that look at an answer step by step: `/why`, `/tokens`, `/view`, `/stats`.
 
-Here: these commands; `last` and `last_completion`, the answer that a command is about; steps and candidates
-as they are typed.
-Not here: the table of commands (`cli.chat.commands`), how a step looks (`views.answer_tables`), where a word
-is in an answer (`cli.chat.words`).
+Here: these commands; `last` and `last_completion`, the answer that a command is about.
+Not here: the table of commands (`cli.chat.commands`), how a step looks (`views.answer_tables`), steps and
+candidates as they are typed (`cli.common.named_steps`), where a word is in an answer (`cli.chat.words`).
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import get_args
 
@@ -18,17 +15,16 @@ from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.words import near_words, steps_of_word
-from blendin_local.cli.common.values import without_surrogates
+from blendin_local.cli.common.named_steps import decisions, is_number, unquoted
 from blendin_local.core.records import Completion, Step, shown_steps
 from blendin_local.errors import UsageError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import View, footer
-from blendin_local.views.answer_tables import numbered_candidates, stats_table, tokens_table, why_table
+from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
 from blendin_local.views.visible import escape_controls
 
-MAX_DIGITS = 10  # of a step's number
 MAX_WHY = 5  # steps of one word whose candidates are shown
 VIEWS: tuple[View, ...] = get_args(View)
 
@@ -49,49 +45,6 @@ def last_completion(chat: Chat) -> Completion:
             "/retry answers again",
         )
     return completion
-
-
-def decisions(completion: Completion) -> list[Step]:
-    """The steps of an answer, and END where that ended it."""
-    return [*completion.steps, *([] if completion.end is None else [completion.end])]
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is the number of a step or a candidate."""
-    return text.isdecimal() and len(text) < MAX_DIGITS
-
-
-def unquoted(text: str) -> str:
-    """A text without the quotation marks around it, if it has some."""
-    with suppress(ValueError):
-        words = shlex.split(text)
-        if text[:1] in {"'", '"'} and len(words) == 1:
-            return words[0]
-    return text
-
-
-def step_named(steps: Sequence[Step], text: str) -> Step:
-    """The step with a number. UsageError if there is none."""
-    if is_number(text) and int(text) < len(steps):
-        return steps[int(text)]
-    raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
-
-
-def candidate_named(step: Step, text: str) -> bytes:
-    """A candidate of a step by its number in the table of `/why`, or by its text.
-
-    A text that is no candidate is taken as it is. Without quotation marks it begins with the white space that
-    the step begins with, so that a word replaces a word.
-    """
-    known = numbered_candidates(step)
-    if is_number(text) and 0 < int(text) <= len(known):
-        return known[int(text) - 1].bytes
-    wanted = without_surrogates(unquoted(text), "the candidate")
-    if wanted != text:
-        return wanted.encode()
-    found = next((each.bytes for each in known if each.text.strip() == wanted), None)
-    old = step.bytes.decode()
-    return found or (old[: len(old) - len(old.lstrip())] + wanted).encode()
 
 
 def why(chat: Chat, text: str) -> None:

@@ -35,6 +35,7 @@ _models = partial(typer.Option, rich_help_panel="Models")
 _model = partial(_models, metavar="REF", autocompletion=completion.models)
 _answer = partial(typer.Option, rich_help_panel="Answer")
 _output = partial(typer.Option, rich_help_panel="Output")
+_server = partial(typer.Option, rich_help_panel="Server")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
 ROLES = ("base", "guide")  # which have options of their own for some settings of models
 
@@ -296,6 +297,29 @@ class OutputOptions:
             raise UsageError(
                 "--json and --jsonl exclude each other", "--json for the whole answer, --jsonl for its steps"
             )
+
+
+@dataclass(frozen=True)
+class RemoteOptions:
+    """Whether a running server answers."""
+
+    server: Annotated[
+        str | None,
+        _server(
+            "--server",
+            metavar="URL",
+            envvar="BLENDIN_SERVER",
+            show_default="one of this machine with the same pair, if it runs",
+            help="Let a running blendin serve answer. Settings that are not given are the server's.",
+        ),
+    ] = None
+    no_server: Annotated[
+        bool,
+        _server(
+            "--no-server",
+            help="Load the models here. BLENDIN_NO_SERVER=1 looks for no server, but uses one that is named.",
+        ),
+    ] = False
 
 
 @options_of(HistorySettings, "Output")

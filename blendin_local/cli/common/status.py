@@ -19,7 +19,7 @@ from rich.text import Text
 
 from blendin_local.cli.common.keyboard import quiet_keyboard
 from blendin_local.core.percent import percent
-from blendin_local.views.inventory import megabytes
+from blendin_local.views.sizes import megabytes
 
 if TYPE_CHECKING:
     from blendin_local.decode.loaded_model import LoadProgress

@@ -36,10 +36,10 @@ from blendin_local.views.inventory import (
     ListingView,
     PairsView,
     facts_view,
-    megabytes,
     pair_view,
     removal_view,
 )
+from blendin_local.views.sizes import megabytes
 from blendin_local.views.theme import Consoles
 
 

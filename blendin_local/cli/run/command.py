@@ -23,6 +23,7 @@ from blendin_local.cli.common.options import (
     HistoryOptions,
     ModelOptions,
     OutputOptions,
+    RemoteOptions,
     RuntimeOptions,
     SamplingOptions,
     SessionOptions,
@@ -89,15 +90,7 @@ def run(
             help="Put the text of this file before the question; can be repeated.",
         ),
     ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            "--server",
-            metavar="URL",
-            help="Let a running blendin serve answer. Settings that are not given are the server's.",
-            envvar="BLENDIN_SERVER",
-        ),
-    ] = None,
+    remote: RemoteOptions,
     models: ModelOptions,
     runtime: RuntimeOptions,
     blend: BlendOptions,
@@ -123,14 +116,14 @@ def run(
     consoles = open_consoles(terminal, models.models_file)
     consoles.err.quiet = output.quiet
     with starting(consoles.err) as status, stop_on_interrupt() as interrupt:
-        if server is not None:
-            from blendin_local.cli.run.remote import answer_remotely  # noqa: PLC0415
-
-            answer_remotely(server, text, options, output, consoles, status=status, interrupt=interrupt)
-            return
-        from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415 - nor a server's answer
+        from blendin_local.cli.common.history import keeps_history  # noqa: PLC0415
+        from blendin_local.cli.run.remote import answered_remotely  # noqa: PLC0415
 
         keeps = keeps_history(history, models.models_file)
+        if answered_remotely(
+            remote, text, options, output, consoles, keeps=keeps, status=status, interrupt=interrupt
+        ):
+            return
         answer_question(text, options, output, consoles, keeps=keeps, status=status, interrupt=interrupt)
 
 

@@ -22,8 +22,6 @@ from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
-from blendin_local.reports.answer_html import render_html
-from blendin_local.reports.answer_svg import render_svg
 from blendin_local.views.answer import footer
 from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.streams import close_stdout
@@ -221,8 +219,8 @@ class Outputs:
         with _opened(options.trace) as trace:
             files: list[Destination] = []
             for path, render in (
-                (options.html, render_html),
-                (options.svg, lambda _, completion, __: render_svg(question, completion)),
+                (options.html, _html),
+                (options.svg, lambda _, completion, __: _svg(question, completion)),
             ):
                 if path is not None:
                     with _opened(path):
@@ -284,6 +282,18 @@ def _stdout_sink(options: OutputOptions, consoles: Consoles) -> Sink:
 
 def _write_line(stream: TextIO, record: Mapping[str, Any]) -> None:
     print_json(record, stream)
+
+
+def _html(prompts: Mapping[str, str], completion: Completion, messages: Sequence[Message]) -> str:
+    from blendin_local.reports.answer_html import render_html  # noqa: PLC0415 - most answers need no page
+
+    return render_html(prompts, completion, messages)
+
+
+def _svg(question: str, completion: Completion) -> str:
+    from blendin_local.reports.answer_svg import render_svg  # noqa: PLC0415 - nor a picture
+
+    return render_svg(question, completion)
 
 
 @contextmanager

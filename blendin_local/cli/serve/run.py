@@ -11,13 +11,16 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
 from blendin_local.cli.common.interrupt import stop_on_interrupt
+from blendin_local.cli.common.load_options import load_options
 from blendin_local.cli.common.options import SessionOptions
 from blendin_local.cli.common.printing import print_note
 from blendin_local.cli.common.screen import open_consoles
@@ -27,8 +30,10 @@ from blendin_local.cli.common.values import read_text
 from blendin_local.cli.serve.options import AccessOptions, LogOptions, ServerOptions
 from blendin_local.errors import UsageError
 from blendin_local.jobs.preparation import suppress_stop
-from blendin_local.server.access import AccessPolicy
+from blendin_local.server.access import AccessPolicy, host_name, is_loopback
+from blendin_local.server.announcement import announced
 from blendin_local.server.application import make_application
+from blendin_local.server.pair_facts import announcement_of
 from blendin_local.server.running import bind, serve, url_of
 from blendin_local.server.service import ServeSpec, Service, open_service
 
@@ -45,7 +50,7 @@ def run(server: ServerOptions, access: AccessOptions, log: LogOptions, session: 
     err = open_consoles(models_file=session.models.models_file).err
     err.quiet = log.quiet
     key = read_key(access.api_key_file)
-    spec = ServeSpec(pair_spec(session), server.parallel, server.max_waiting)
+    spec = ServeSpec(pair_spec(session), server.parallel, server.max_waiting, load_options(session))
     with bind(server.host, server.port) as bound, stop_on_interrupt(terminate=True) as interrupt:
         policy = _policy(server.host, bound, key, access)
         with (
@@ -61,15 +66,16 @@ def run(server: ServerOptions, access: AccessOptions, log: LogOptions, session: 
         ):
             status.clear()
             _log_requests(log)
-            serve(
-                make_application(service, policy, _prompt_log(err, log)),
-                service.thread,
-                bound,
-                grace_s=server.grace,
-                should_stop=lambda: interrupt.requested,
-                on_ready=lambda: _say_ready(err, service, url_of(bound)),
-                log_requests=log.verbose,
-            )
+            with ExitStack() as until_end:
+                serve(
+                    make_application(service, policy, _prompt_log(err, log)),
+                    service.thread,
+                    bound,
+                    grace_s=server.grace,
+                    should_stop=lambda: interrupt.requested,
+                    on_ready=lambda: _ready(until_end, err, service, bound, needs_key=bool(key)),
+                    log_requests=log.verbose,
+                )
         raise typer.Exit(interrupt.exit_code)
 
 
@@ -114,6 +120,17 @@ def _origin(text: str) -> str:
             f"--allowed-origin {text!r:.80} is no origin", "write one such as http://localhost:3000"
         )
     return f"{scheme}://{rest}".lower()
+
+
+def _ready(
+    until_end: ExitStack, err: Console, service: Service, bound: socket.socket, *, needs_key: bool
+) -> None:
+    """Say so to the user, and to other commands as long as the server runs."""
+    url = url_of(bound)
+    announcement = announcement_of(service, url, needs_key=needs_key)
+    if announcement is not None and is_loopback(host_name(urlsplit(url).netloc)):
+        until_end.enter_context(announced(announcement))
+    _say_ready(err, service, url)
 
 
 def _say_ready(err: Console, service: Service, url: str) -> None:

@@ -91,6 +91,12 @@ class ChatTemplate:
         """The sha256 of the template text."""
         return hashlib.sha256(self._source.encode("utf-8", "surrogatepass")).hexdigest()
 
+    @property
+    def may_use_date(self) -> bool:
+        """Whether the template could insert the date: it has a word for it."""
+        text = self._source.lower()
+        return "strftime" in text or "date" in text
+
     def render(self, turns: Sequence[Turn], should_stop: Stop = lambda: False) -> tuple[Span, ...]:
         """The prompt for the answer to the last turn.
 

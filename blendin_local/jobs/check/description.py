@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import OwnChatTemplate, PlainTemplate
-from blendin_local.decode.loaded_model import context_size, memory_estimate
+from blendin_local.decode.memory_plan import context_size, memory_estimate
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
 from blendin_local.engine.trial_load import VOCABULARY, require_loadable
@@ -142,8 +142,9 @@ def describe_pair(
         if role not in ROLES:
             continue
         header = read_header(path)
-        require_loadable([(header, settings)], Store.default().trial_cache, should_stop, what=VOCABULARY)
-        with open_vocabulary(path) as vocabulary:
+        store = Store.default()
+        require_loadable([(header, settings)], store.trial_cache, should_stop, what=VOCABULARY)
+        with open_vocabulary(path, store.vocabularies.entry(header)) as vocabulary:
             pieces[role] = emittable_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
             ends = vocabulary.end_tokens
