@@ -120,11 +120,11 @@ class OwnRule:
             return Draft()
         rates: list[float] = []
         for place in ahead[:room]:
-            rates.append(self.rates.rate("guide", place.probability))
+            rates.append(self.rates.made("guide", place.probability))
             later = [*rates, *[mean] * (room - len(rates))]
             if plan.best_length(later, at_least=len(rates)) == len(rates):
                 break
-        draft = Draft(len(rates), plan.best_length(rates))
+        draft = Draft(len(rates), plan.best_length(rates, n_made=len(rates)))
         for place in ahead[: draft.kept]:
             self.rates.note("guide", place.probability, accepted=place.came_true)
             if not place.came_true:
