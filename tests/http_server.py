@@ -69,7 +69,7 @@ class Reply:
     def error(self) -> dict[str, Any]:
         """The error, in the form of OpenAI's."""
         error = self.json["error"]
-        assert set(error) == {"message", "type", "param", "code"}
+        assert set(error) - {"n_prompt_tokens", "n_ctx"} == {"message", "type", "param", "code"}
         return error
 
 

@@ -1,7 +1,7 @@
 """Where two vocabularies meet: tokens as byte strings.
 
-Here: `TokenTable`, what a model's token ids mean in bytes, and `END`, the one candidate for all its
-end-of-generation tokens.
+Here: `TokenTable`, what a model's token ids mean in bytes, `duplicates`, and `END`, the one candidate for all
+its end-of-generation tokens.
 Not here: how the bytes are read out of a model file (`engine.vocabulary`).
 Source: design rule "Bytes"; duplicate byte strings exist in SentencePiece vocabularies with byte fallback.
 """
@@ -9,18 +9,41 @@ Source: design rule "Bytes"; duplicate byte strings exist in SentencePiece vocab
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blendin_local.core.byte_strings import ByteStrings
+
 END = b""
 """The end of the answer. Any other candidate adds bytes, so the empty string is free to mean it."""
 
 Distribution = Mapping[bytes, float]
 """Probabilities of candidates, largest first; what is missing has probability 0."""
+
+
+def duplicates(
+    pieces: Iterable[bytes], end_ids: Collection[int], fallback_ids: Collection[int] = ()
+) -> NDArray[np.intp]:
+    """Ids whose bytes another id has too, each with the one id that represents these bytes.
+
+    Arguments: those of `TokenTable.build`.
+
+    Returns:
+        Shape (t, 2).
+    """
+    ends, late = set(end_ids), set(fallback_ids)
+    strings = list(pieces)
+    canonical: dict[bytes, int] = {}
+    found: list[tuple[int, int]] = []
+    for i in (*(i for i in range(len(strings)) if i not in late), *sorted(late)):
+        piece = strings[i]
+        if piece and i not in ends and canonical.setdefault(piece, i) != i:
+            found.append((i, canonical[piece]))
+    return np.array(found, dtype=np.intp).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +59,7 @@ class TokenTable:
         canonical_ids: For each of `duplicate_ids` the one id that represents its bytes. Shape (t,).
     """
 
-    pieces: Sequence[bytes]
+    pieces: ByteStrings
     speakable: NDArray[np.bool_]
     silent_ids: NDArray[np.intp]
     end_ids: NDArray[np.intp]
@@ -54,21 +77,21 @@ class TokenTable:
             end_ids: Every end-of-generation id.
             fallback_ids: Byte-fallback ids; a normal token with the same bytes represents them.
         """
-        ends = set(end_ids)
-        piece_of_id = [END if i in ends else piece for i, piece in enumerate(pieces)]
-        canonical: dict[bytes, int] = {}
-        duplicates: list[tuple[int, int]] = []
-        late = set(fallback_ids)
-        order = [i for i in range(len(pieces)) if i not in late] + sorted(late)
-        for i in order:
-            piece = piece_of_id[i]
-            if piece and canonical.setdefault(piece, i) != i:
-                duplicates.append((i, canonical[piece]))
-        pairs = np.array(duplicates, dtype=np.intp).reshape(-1, 2)
-        speakable = np.fromiter((bool(piece) for piece in piece_of_id), np.bool_, len(piece_of_id))
-        end_array = np.array(sorted(ends), dtype=np.intp)
-        speakable[end_array] = True
-        return cls(piece_of_id, speakable, np.flatnonzero(~speakable), end_array, pairs[:, 0], pairs[:, 1])
+        strings = pieces if isinstance(pieces, ByteStrings) else ByteStrings.of(pieces)
+        return cls.known(strings, end_ids, duplicates(pieces, end_ids, fallback_ids))
+
+    @classmethod
+    def known(
+        cls, pieces: ByteStrings, end_ids: Collection[int], duplicate_pairs: NDArray[np.intp]
+    ) -> TokenTable:
+        """The same, where `duplicates` has been computed before."""
+        ends = np.array(sorted(end_ids), dtype=np.intp)
+        speakable = pieces.lengths > 0
+        speakable[ends] = True
+        silent = np.flatnonzero(~speakable)
+        return cls(
+            pieces.emptied(ends), speakable, silent, ends, duplicate_pairs[:, 0], duplicate_pairs[:, 1]
+        )
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -80,7 +103,7 @@ class TokenTable:
         usable = np.setdiff1d(
             usable, np.concatenate([self.duplicate_ids, self.end_ids[1:]]), assume_unique=True
         )
-        return {self.pieces[i]: i for i in usable.tolist()}
+        return dict(zip(self.pieces.several(usable), usable.tolist(), strict=True))
 
     @cached_property
     def _in_order(self) -> tuple[list[bytes], NDArray[np.intp]]:
@@ -99,6 +122,37 @@ class TokenTable:
         """Results of `core.bridge.ids_by_prefix` for other vocabularies, cached because they take long."""
         return {}
 
+    @cached_property
+    def is_single(self) -> NDArray[np.bool_]:
+        """Per id, whether its weight is that of a candidate: it has bytes, and no other id has the same."""
+        single = self.speakable.copy()
+        for shared in (self.duplicate_ids, self.canonical_ids, self.end_ids):
+            single[shared] = False
+        return single
+
+    @cached_property
+    def joint_ids(self) -> NDArray[np.intp]:
+        """The ids that represent several: each of `canonical_ids` once, and the first end."""
+        return np.concatenate([np.unique(self.canonical_ids), self.end_ids[:1]])
+
+    @cached_property
+    def _joint_places(self) -> NDArray[np.intp]:
+        """For each of `duplicate_ids` the place in `joint_ids` of the id that represents it."""
+        return np.searchsorted(np.unique(self.canonical_ids), self.canonical_ids)
+
+    @cached_property
+    def _unspoken_ids(self) -> NDArray[np.intp]:
+        """The ids that are no candidate, or another id's."""
+        return np.concatenate([self.duplicate_ids, self.end_ids[1:], self.silent_ids])
+
+    def joint_weights(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The weight of each candidate that several ids share, in the order of `joint_ids`."""
+        joint = weights[self.joint_ids]
+        np.add.at(joint, self._joint_places, weights[self.duplicate_ids])
+        if len(self.end_ids):
+            joint[-1] = weights[self.end_ids].sum()
+        return joint
+
     def pool(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sum the weights of ids with equal bytes, and of all end ids, on one id each, in place.
 
@@ -107,11 +161,7 @@ class TokenTable:
         Returns:
             The same array.
         """
-        np.add.at(weights, self.canonical_ids, weights[self.duplicate_ids])
-        weights[self.duplicate_ids] = 0
-        if len(self.end_ids):
-            end_weight = weights[self.end_ids].sum()
-            weights[self.end_ids] = 0
-            weights[self.end_ids[0]] = end_weight
-        weights[self.silent_ids] = 0
+        joint = self.joint_weights(weights)
+        weights[self._unspoken_ids] = 0
+        weights[self.joint_ids] = joint
         return weights

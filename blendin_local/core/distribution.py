@@ -1,8 +1,8 @@
 """One model's next-token distribution, computed only as far as it is used.
 
-Here: `Prediction` (softmax, top-1, top-k candidates), `silent_mass`, and the selection of the largest of many
-numbers.
-Not here: what is done with two of them (`core.blending`, `core.methods`).
+Here: `Prediction` (softmax, top-1, top-k candidates) and `silent_mass`.
+Not here: what is done with two of them (`core.blending`, `core.methods`), the search for the largest of many
+numbers (`core.largest`).
 Source: eq. 1 and 2 of the paper, for a vocabulary of up to 262,144 entries at every step.
 """
 
@@ -15,38 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import Distribution, TokenTable
+from blendin_local.core.largest import ColumnMaxima, largest
 from blendin_local.errors import PairError
 
 SAFE_LOGIT = 60  # the sum of e^60 over any vocabulary is within float32, so no shift is needed
-COLUMN = 64  # numbers per column in `largest`
+SURE = 0.5  # of a model that is surer of its token, the list of candidates is mostly not read
+SPARE = 16  # ids beyond k that are looked at, because some of the largest may be silent or have twins
 NO_SUGGESTION_MASS = 0.5  # a model makes no suggestion if its silent mass exceeds this
-
-
-def largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Indices of the k largest values, largest first, the smaller index first among equals.
-
-    The array is treated as a table of columns. The k-th largest column maximum is a lower bound of the k-th
-    largest value, so only columns that reach it are searched. This is about ten times as fast as a partition
-    of the whole array.
-
-    Args:
-        values: Shape (n,).
-        k: At least 1.
-
-    Returns:
-        Shape (min(k, n),).
-    """
-    n_columns = len(values) // COLUMN
-    if n_columns < k:
-        return np.argsort(-values, kind="stable")[:k]
-    table = values[: n_columns * COLUMN].reshape(COLUMN, n_columns)
-    maxima = table.max(axis=0)
-    bound = np.partition(maxima, -k)[-k]
-    columns = np.flatnonzero(maxima >= bound)
-    row, place = np.divmod(np.flatnonzero(table[:, columns] >= bound), len(columns))
-    rest = np.arange(n_columns * COLUMN, len(values))
-    survivors = np.sort(np.concatenate([row * n_columns + columns[place], rest]))
-    return survivors[np.argsort(-values[survivors], kind="stable")[:k]]
 
 
 def silent_mass(weights: NDArray[np.float32], table: TokenTable, total: float) -> float:
@@ -85,17 +60,23 @@ class Prediction:
 
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
         peak_id = int(logits.argmax())
-        peak = logits[peak_id]
+        peak = float(logits[peak_id])
         self.table = table
         self._top_k = top_k
-        self._shift = 0.0 if abs(peak) < SAFE_LOGIT else float(peak)
+        self._shift = 0.0 if abs(peak) < SAFE_LOGIT else peak
         self._weights = np.exp(logits - self._shift if self._shift else logits)
         self._total = float(self._weights.sum())
-        if not np.isfinite(self._total):
+        if not math.isfinite(self._total):
             raise PairError("the model answered with numbers that are not finite", "the file may be damaged")
         self.top_id = peak_id if table.speakable[peak_id] else self._speakable_peak(logits)
         self.top = table.pieces[self.top_id]
         self.top_p = float(self._weights[self.top_id]) / self._total
+        if self.top_p < SURE:
+            _ = self._maxima  # now that the weights are in the processor's caches; after a guide they are not
+
+    @cached_property
+    def _maxima(self) -> ColumnMaxima:
+        return ColumnMaxima(self._weights)
 
     @cached_property
     def silent(self) -> bool:
@@ -118,14 +99,32 @@ class Prediction:
         """The weights with ids of equal bytes summed on one id, and all end tokens on the first."""
         return self.table.pool(self._weights.copy())
 
+    def _likeliest(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The ids of the k likeliest candidates and their weights, of equal ones the smaller id first.
+
+        Most ids are candidates by themselves, so the likeliest are found in the weights as they are, beside
+        the few candidates that several ids share. No other id reaches `bound`, so the list is right if its
+        last does; where too many of the largest are no candidates, the pooled weights are searched.
+        """
+        bound = self._maxima.bound(self._top_k + SPARE)
+        found = self._maxima.reaching(bound, self._weights)
+        single = found[self.table.is_single[found]]
+        ids = np.concatenate([single, self.table.joint_ids])
+        weights = np.concatenate([self._weights[single], self.table.joint_weights(self._weights)])
+        best = np.lexsort((ids, -weights))[: self._top_k]
+        if len(best) == self._top_k and weights[best[-1]] >= bound:
+            return ids[best], weights[best]
+        best = largest(self._pooled, self._top_k)
+        return best, self._pooled[best]
+
     @cached_property
-    def _ranked(self) -> tuple[dict[bytes, float], dict[bytes, int]]:
-        weights = self._pooled
-        best = largest(weights, self._top_k)
-        probabilities = (weights[best].astype(np.float64) / self._total).tolist()
+    def _ranked(self) -> tuple[Distribution, list[int]]:
+        """The candidates, and their ids in the same order."""
+        best, weights = self._likeliest()
+        probabilities = (weights.astype(np.float64) / self._total).tolist()
         ids = best[: len(probabilities) - probabilities.count(0.0)].tolist()
-        pieces = [self.table.pieces[i] for i in ids]
-        return dict(zip(pieces, probabilities, strict=False)), dict(zip(pieces, ids, strict=True))
+        pieces = self.table.pieces.several(best[: len(ids)])
+        return dict(zip(pieces, probabilities, strict=False)), ids
 
     @property
     def candidates(self) -> Distribution:
@@ -153,7 +152,11 @@ class Prediction:
         Returns:
             A probability in (0, 1].
         """
-        tempered = (self._weights / self._weights.max()) ** np.float32(1 / temperature)
+        with np.errstate(divide="ignore"):  # a weight of 0 stays one: exp(-inf / T) = 0
+            tempered = np.log(self._weights)  # w^(1/T) as exp(log(w) / T), in place: half the time of `**`
+        tempered -= tempered.max()
+        tempered /= np.float32(temperature)
+        np.exp(tempered, out=tempered)
         total = float(tempered.sum())
         return float(self.table.pool(tempered).max()) / total
 
@@ -161,7 +164,10 @@ class Prediction:
         """The model's token id for `piece`, None if `piece` is not among the candidates computed so far."""
         if piece == self.top:
             return self.top_id
-        return self._ranked[1].get(piece) if "_ranked" in self.__dict__ else None
+        if "_ranked" not in self.__dict__:
+            return None
+        candidates, ids = self._ranked
+        return dict(zip(candidates, ids, strict=True)).get(piece)
 
     def best(self) -> bytes:
         """The likeliest token's bytes, as in greedy decoding."""

@@ -8,6 +8,7 @@ Not here: conversations (`decode.role_context`), which role asks what (`decode.r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import Any, Literal, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
+from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
 from blendin_local.engine.batch import n_outputs
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
@@ -28,7 +30,8 @@ from blendin_local.engine.model import Model
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.engine.trial_load import require_loadable
-from blendin_local.errors import PairError
+from blendin_local.engine.vocabulary_cache import VocabularyCache
+from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
 
 
@@ -90,6 +93,7 @@ class LoadedModel:
         should_stop: Polled while weights are read.
         n_parallel: How many conversations its context has room for.
         governor: Chooses the threads where the settings leave them open.
+        vocabularies: Keeps what llama.cpp says of every token; None to ask it.
     """
 
     def __init__(
@@ -99,21 +103,23 @@ class LoadedModel:
         should_stop: Callable[[], bool],
         n_parallel: int = 1,
         governor: ThreadGovernor | None = None,
+        *,
+        vocabularies: VocabularyCache | None = None,
     ) -> None:
         self.path: Path = header.path
         self.memory = memory_estimate(header, settings, n_parallel)
         self.settings = settings
         self.threads = settings.threads or usable_threads()
         self.governor = None if settings.threads or settings.reproducible else governor
-        self.model = Model(header.path, settings, should_stop)
+        entry = None if vocabularies is None else vocabularies.entry(header)
+        self.model = Model(header.path, settings, should_stop, entry)
         try:
             size = context_size(header, settings)
             self.context = Context(self.model, size, self.threads, n_parallel, self.governor)
         except BaseException:
             self.model.close()
             raise
-        vocabulary = self.model.vocabulary
-        self.table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
+        self.table: TokenTable = self.model.vocabulary.token_table
 
     @classmethod
     def load_all(
@@ -123,6 +129,8 @@ class LoadedModel:
         should_stop: Callable[[], bool] = lambda: False,
         n_parallel: int = 1,
         on_load: OnLoad = lambda _: None,
+        *,
+        vocabularies: VocabularyCache | None = None,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
 
@@ -131,7 +139,9 @@ class LoadedModel:
             trial_cache: Which files have been loaded well before; others are loaded in a child process first.
             should_stop: Polled while weights are read.
             n_parallel: How many conversations each has room for.
-            on_load: Called before each file is read, also for its trial.
+            on_load: Called before each file is read, also for its trial; of files that are read at once the
+                largest comes last.
+            vocabularies: Keeps what llama.cpp says of every token; None to ask it.
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
@@ -152,17 +162,13 @@ class LoadedModel:
         )
         if "guide" in files:
             renderer().start()  # it is ready when the weights are
-        models: dict[Role, Self] = {}
         governor = ThreadGovernor(usable_threads())
-        try:
-            for role, (_, settings) in files.items():
-                on_load(progress[role])
-                models[role] = cls(headers[role], settings, should_stop, n_parallel, governor)
-        except BaseException:
-            for loaded in models.values():
-                loaded.close()
-            raise
-        return models
+
+        def loader(role: Role) -> Callable[[Stop], Self]:
+            header, settings = headers[role], files[role][1]
+            return lambda stop: cls(header, settings, stop, n_parallel, governor, vocabularies=vocabularies)
+
+        return _load({role: loader(role) for role in files}, progress, files, should_stop, on_load)
 
     @cached_property
     def _templates(self) -> dict[tuple[str | None, bool, date], ChatTemplate]:
@@ -227,16 +233,45 @@ class LoadedModel:
         self.model.close()
 
 
+def _load(
+    loaders: Mapping[Role, Callable[[Stop], Loaded]],
+    progress: Mapping[Role, LoadProgress],
+    files: Mapping[Role, tuple[Path, ModelSettings]],
+    should_stop: Stop,
+    on_load: OnLoad,
+) -> dict[Role, Loaded]:
+    """At once where that helps; what fails then is tried again alone, so that the reason is its own."""
+    if can_overlap([settings for _, settings in files.values()]):
+        *_, largest = by_size = sorted(loaders, key=lambda role: progress[role].n_bytes)
+        for role in by_size:
+            on_load(progress[role])
+        with suppress(LoadError):
+            return load_together(loaders, largest, should_stop)
+    models: dict[Role, Loaded] = {}
+    try:
+        for role, load in loaders.items():
+            on_load(progress[role])
+            models[role] = load(should_stop)
+    except BaseException:
+        for loaded in models.values():
+            loaded.close()
+        raise
+    return models
+
+
 def load_models(
     files: Mapping[Role, tuple[Path, ModelSettings]],
-    trial_cache: TrialCache,
+    caches: tuple[TrialCache, VocabularyCache],
     should_stop: Callable[[], bool],
     n_parallel: int,
     on_load: OnLoad,
 ) -> dict[Role, LoadedModel]:
-    """`LoadedModel.load_all`; a KeyboardInterrupt says what was stopped."""
+    """`LoadedModel.load_all` with both caches; a KeyboardInterrupt says what was stopped."""
+    trial_cache, vocabularies = caches
     try:
-        return LoadedModel.load_all(files, trial_cache, should_stop, n_parallel, on_load)
+        return LoadedModel.load_all(
+            files, trial_cache, should_stop, n_parallel, on_load, vocabularies=vocabularies
+        )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop
 

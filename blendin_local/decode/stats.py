@@ -15,7 +15,7 @@ from blendin_local.core.records import Completion, Step, Timings, Usage, no_sugg
 from blendin_local.decode.drafter import Drafter
 from blendin_local.decode.request import PreparedRequest, RoleContexts
 from blendin_local.decode.respond import Ending
-from blendin_local.engine.sequence import EvalCounter
+from blendin_local.engine.sequence import CounterReading, EvalCounter
 
 
 class GenerationStats:
@@ -65,29 +65,26 @@ class GenerationStats:
             total_s=perf_counter() - self._started,
             prompt_s=sum(role_context.prompt_s for _, role_context in contexts),
             prompt_tokens={role: role_context.sequence.n_prompt for role, role_context in contexts},
-            spent={
-                role: role_context.sequence.counter.since(self._before[role])
-                for role, role_context in contexts
-            },
+            counted={role: role_context.sequence.counter.read() for role, role_context in contexts},
             drafted=dict(self._drafter.drafted) if self._drafter else {},
             accepted=dict(self._drafter.accepted) if self._drafter else {},
         )
 
     def _completion(self, ending: Ending, measured: _Measured) -> Completion:
+        spent = {role: EvalCounter.of(n).since(self._before[role]) for role, n in measured.counted.items()}
         return Completion(
             text=ending.text.decode(),
             steps=tuple(self._steps),
             stopped_by=ending.stopped_by,
             end=ending.end,
-            usage=_usage(measured),
-            timings=self._timings(measured),
+            usage=_usage(measured, spent),
+            timings=self._timings(measured, spent),
             signature=self._request.signed(self._role_contexts),
             notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
         )
 
-    def _timings(self, measured: _Measured) -> Timings:
+    def _timings(self, measured: _Measured, spent: Mapping[Role, EvalCounter]) -> Timings:
         """Milliseconds; reading prompts and generating add up to the whole."""
-        spent = measured.spent
         return Timings(
             load_ms=self._request.load_ms,
             prompt_ms=measured.prompt_s * 1000,
@@ -108,7 +105,7 @@ class _Measured:
         total_s: Seconds.
         prompt_s: Seconds of reading prompts.
         prompt_tokens: Length of each role's prompt.
-        spent: What each role evaluated.
+        counted: What each role's counter showed; it is subtracted only at the end.
         drafted: Tokens guessed ahead, by source.
         accepted: Those of them that came true.
     """
@@ -116,13 +113,13 @@ class _Measured:
     total_s: float
     prompt_s: float
     prompt_tokens: Mapping[Role, int]
-    spent: Mapping[Role, EvalCounter]
+    counted: Mapping[Role, CounterReading]
     drafted: Mapping[str, int]
     accepted: Mapping[str, int]
 
 
-def _usage(measured: _Measured) -> Usage:
+def _usage(measured: _Measured, spent: Mapping[Role, EvalCounter]) -> Usage:
     """Tokens of the prompts, and tokens evaluated since the start."""
     prompts = {f"{role}_prompt_tokens": n for role, n in measured.prompt_tokens.items()}
-    evaluated = {f"{role}_tokens_evaluated": counter.tokens for role, counter in measured.spent.items()}
+    evaluated = {f"{role}_tokens_evaluated": counter.tokens for role, counter in spent.items()}
     return Usage(**prompts, **evaluated)

@@ -90,7 +90,7 @@ def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: Tr
             replace(_side_query("untuned", b"", untuned), candidates=_all(untuned) if whole else None)
         )
     if not whole:
-        return replace(step, further=tuple(further))
+        return replace(step, further=tuple(further)) if further else step
     for role, temperature in policy.temperatures.items():
         if role in at_start:
             confidence = at_start[role].confidence(temperature)

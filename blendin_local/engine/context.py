@@ -85,6 +85,7 @@ class Context:
         self._abort_polling = False
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
+        self._views: dict[int, NDArray[np.float32]] = {}
         reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
         self.max_rows = n_outputs(n_parallel)
         self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
@@ -367,9 +368,11 @@ class Context:
     def _logits(self, row: int) -> NDArray[np.float32]:
         first = self._api.llama_get_logits_ith(self.handle, row)
         assert first, "logits are read only where the batch requested them"
-        floats: Any = self._row.from_address(ctypes.addressof(first.contents))
-        logits: NDArray[np.float32] = np.frombuffer(floats, dtype=np.float32)
-        return logits
+        address = ctypes.addressof(first.contents)
+        if address not in self._views:  # there are few addresses, and looking one up is cheaper than a view
+            floats: Any = self._row.from_address(address)
+            self._views[address] = np.frombuffer(floats, dtype=np.float32)
+        return self._views[address]
 
     def close(self) -> None:
         """Free the KV cache; calling it twice is harmless."""

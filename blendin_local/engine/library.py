@@ -113,6 +113,11 @@ class Llama:
         self._listener = listener
         self.api.llama_log_set(self._quiet if listener is None else self._callbacks[1], None)
 
+    @property
+    def has_listener(self) -> bool:
+        """Whether somebody reads the log."""
+        return self._listener is not None
+
     def clear_errors(self) -> None:
         """Start a new account of errors before a call that may fail."""
         self._first.clear()

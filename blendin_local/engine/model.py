@@ -18,6 +18,7 @@ from typing import Any
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.vocabulary import Vocabulary
+from blendin_local.engine.vocabulary_cache import VocabularyEntry
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings
 
@@ -41,6 +42,7 @@ class Model:
         path: A local GGUF file.
         settings: Layers on the GPU, mapping of the file.
         should_stop: Polled while weights are read; loading ends with KeyboardInterrupt when it is true.
+        entry: Where the vocabulary's tables are kept, made before; None to read them from llama.cpp.
 
     Raises:
         LoadError: llama.cpp refused the file; the message has its reason.
@@ -48,7 +50,11 @@ class Model:
     """
 
     def __init__(
-        self, path: Path, settings: ModelSettings, should_stop: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        settings: ModelSettings,
+        should_stop: Callable[[], bool] = lambda: False,
+        entry: VocabularyEntry | None = None,
     ) -> None:
         self.path = path
         self.settings = settings
@@ -56,7 +62,7 @@ class Model:
         self.handle: Any = self._load(should_stop)
         try:
             self._require_decoder()
-            self.vocabulary = Vocabulary(self.handle)
+            self.vocabulary = Vocabulary(self.handle, entry)
         except BaseException:  # Ctrl-C too: reading a large vocabulary takes seconds
             self.close()
             raise
@@ -134,8 +140,12 @@ class Model:
 
 
 @contextmanager
-def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
+def open_vocabulary(path: Path, entry: VocabularyEntry | None = None) -> Iterator[Vocabulary]:
     """A model's vocabulary alone, without its weights; it is gone after the block.
+
+    Args:
+        path: A local GGUF file.
+        entry: As in `Model`.
 
     Raises:
         LoadError: llama.cpp refused the file.
@@ -151,6 +161,6 @@ def open_vocabulary(path: Path) -> Iterator[Vocabulary]:
             "check that the download is complete and that it is a text model in GGUF form",
         )
     try:
-        yield Vocabulary(handle)
+        yield Vocabulary(handle, entry)
     finally:
         api.llama_model_free(handle)

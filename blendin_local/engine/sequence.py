@@ -23,7 +23,7 @@ class Tokenizer(Protocol):
     """What a sequence needs of a vocabulary."""
 
     @property
-    def pieces(self) -> tuple[bytes, ...]:
+    def pieces(self) -> Sequence[bytes]:
         """The bytes of every token."""
         ...
 
@@ -34,6 +34,10 @@ class Tokenizer(Protocol):
     def is_boundary(self, text: bytes, at: int) -> bool:
         """Whether the tokens on both sides of `at` are independent of each other."""
         ...
+
+
+CounterReading = tuple[int, float, dict[int, int]]
+"""The attributes of an `EvalCounter` at one time, cheap to take at every step."""
 
 
 @dataclass
@@ -58,9 +62,19 @@ class EvalCounter:
             self.evaluations - before.evaluations,
         )
 
-    def copy(self) -> EvalCounter:
+    def read(self) -> CounterReading:
         """The counts as they are now."""
-        return self.since(EvalCounter())
+        return self.tokens, self.decode_s, dict(self.evaluations)
+
+    @classmethod
+    def of(cls, reading: CounterReading) -> EvalCounter:
+        """A counter that shows these counts."""
+        tokens, decode_s, evaluations = reading
+        return cls(tokens, decode_s, Counter(evaluations))
+
+    def copy(self) -> EvalCounter:
+        """A counter that shows the same and does not go on."""
+        return self.of(self.read())
 
 
 class TokenSequence:

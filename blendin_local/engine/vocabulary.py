@@ -1,26 +1,29 @@
 """One model's vocabulary: the bytes of its tokens, and text into tokens.
 
-Here: `Vocabulary`, with every piece cached once; tokenization of prompts and of text that continues.
-Not here: how vocabularies of two models meet (`core.candidates`), KV caches (`engine.context`).
+Here: `Vocabulary`: what its tokens mean; tokenization of prompts and of text that continues.
+Not here: how vocabularies of two models meet (`core.candidates`), what llama.cpp says of each token
+(`engine.vocabulary_tables`), KV caches (`engine.context`).
 Source: llama.cpp's tokenizer API; `llama_detokenize` alters text and is never used.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from blendin_local.core.byte_strings import ByteStrings
+from blendin_local.core.candidates import TokenTable
 from blendin_local.engine.control_strings import ControlStrings, is_markup
 from blendin_local.engine.library import library
+from blendin_local.engine.vocabulary_cache import VocabularyEntry
+from blendin_local.engine.vocabulary_tables import BYTE_ATTRIBUTE, TokenReader, read_tables
 from blendin_local.errors import LoadError
 
 CONTROL_ATTRIBUTES = 1 << 0 | 1 << 3  # LLAMA_TOKEN_ATTR_UNKNOWN | CONTROL
 USER_DEFINED_ATTRIBUTE = 1 << 4
-BYTE_ATTRIBUTE = 1 << 5
 SPM_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # a SentencePiece vocabulary reads this character as a space
 
 
@@ -48,9 +51,10 @@ class Vocabulary:
 
     Args:
         model: The model's handle, which must outlive this object.
+        entry: Where the tables of its tokens are kept; None to read them from llama.cpp.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, entry: VocabularyEntry | None = None) -> None:
         self._api = library().api
         self._vocab = self._api.llama_model_get_vocab(model)
         self.n_tokens: int = self._api.llama_vocab_n_tokens(self._vocab)
@@ -62,26 +66,17 @@ class Vocabulary:
         self.adds_bos = bool(self._api.llama_vocab_get_add_bos(self._vocab))
         self.bos_id: int = self._api.llama_vocab_bos(self._vocab)
         self.eos_id: int = self._api.llama_vocab_eos(self._vocab)
-        self.pieces: tuple[bytes, ...] = self._read_pieces(special=False)
-        self.end_ids = frozenset(
-            i for i in range(self.n_tokens) if self._api.llama_vocab_is_eog(self._vocab, i)
-        )
-        self._before_inner_spaces = self._bytes_before_inner_spaces()
+        reader = TokenReader(self._api, self._vocab)
+        read = read_tables if entry is None else entry.tables
+        self._tables = read(reader, self.n_tokens)
+        self.pieces: Sequence[bytes] = self._tables.pieces
+        self.end_ids = frozenset(self._tables.end_ids.tolist())
         self._adds_space = b"".join(self.pieces[i] for i in self._tokenize("a")) == b" a"
 
-    def _read_pieces(self, *, special: bool) -> tuple[bytes, ...]:
-        buffer = ctypes.create_string_buffer(1024)
-        read, vocab = self._api.llama_token_to_piece, self._vocab
-        pieces = []
-        for i in range(self.n_tokens):
-            size = read(vocab, i, buffer, 1024, 0, special)
-            pieces.append(buffer.raw[:size] if size >= 0 else self._long_piece(i, -size, special=special))
-        return tuple(pieces)
-
-    def _long_piece(self, token: int, size: int, *, special: bool) -> bytes:
-        buffer = ctypes.create_string_buffer(size)
-        self._api.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
-        return buffer.raw[:size]
+    @property
+    def token_table(self) -> TokenTable:
+        """The tokens as candidates."""
+        return self._tables.token_table
 
     def literal(self, token: int) -> str:
         """A token's own string, control tokens included; empty for id -1 (the model has no such token)."""
@@ -93,7 +88,7 @@ class Vocabulary:
     @cached_property
     def fallback_ids(self) -> frozenset[int]:
         """Byte-fallback tokens (`<0x0A>`)."""
-        return frozenset(i for i, attributes in enumerate(self._attributes) if attributes & BYTE_ATTRIBUTE)
+        return frozenset(self._tables.ids_with(BYTE_ATTRIBUTE))
 
     @cached_property
     def controls(self) -> ControlStrings:
@@ -107,7 +102,7 @@ class Vocabulary:
         Control and end tokens, and of those that the vocabulary's makers added the ones that look like
         markup: llama.cpp recognises added tokens even in plain text.
         """
-        ids = (i for i, attributes in enumerate(self._attributes) if attributes & CONTROL_ATTRIBUTES)
+        ids = self._tables.ids_with(CONTROL_ATTRIBUTES)
         texts = {text for i in (*ids, *self.end_ids, *self.markup_ids) if (text := self.literal(i))}
         return tuple(sorted(texts, key=lambda text: (-len(text), text)))
 
@@ -119,12 +114,8 @@ class Vocabulary:
     @cached_property
     def markup_ids(self) -> frozenset[int]:
         """Tokens added by the vocabulary's makers that look like markup (`<tool_call>`)."""
-        added = (i for i, attributes in enumerate(self._attributes) if attributes & USER_DEFINED_ATTRIBUTE)
+        added = self._tables.ids_with(USER_DEFINED_ATTRIBUTE)
         return frozenset(i for i in added if is_markup(self.literal(i)))
-
-    @cached_property
-    def _attributes(self) -> tuple[int, ...]:
-        return tuple(self._api.llama_vocab_get_attr(self._vocab, i) for i in range(self.n_tokens))
 
     def _tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
         data = text.encode()
@@ -195,13 +186,11 @@ class Vocabulary:
                 return ids[i + 1 :]
         return self._tokenize(text, parse_special=parse_special)
 
-    def _bytes_before_inner_spaces(self) -> frozenset[int]:
+    @cached_property
+    def _before_inner_spaces(self) -> frozenset[int]:
         """Bytes that some token has just before a space inside it: no safe boundary follows these."""
-        controls = (text.encode() for text in self.control_strings)
-        inner = (piece for piece in (*self.pieces, *controls) if b" " in piece[1:])
-        return frozenset(
-            piece[i - 1] for piece in inner for i in range(1, len(piece)) if piece[i] == 0x20 != piece[i - 1]
-        )
+        pieces, controls = self._tables.pieces, ByteStrings.of(text.encode() for text in self.control_strings)
+        return pieces.before_inner(0x20) | controls.before_inner(0x20)
 
     def is_boundary(self, text: bytes, at: int) -> bool:
         """Whether tokens before and after `at` never depend on each other.

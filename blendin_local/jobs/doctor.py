@@ -247,6 +247,7 @@ def _machine() -> dict[str, int | float | None]:
 def _paths(store: Store) -> dict[str, str]:
     return {
         "models": str(store.models),
+        "vocabularies": str(store.vocabularies.directory),
         "user models.toml": str(user_file()),
         "shipped models.toml": str(shipped_file()),
         "python": sys.executable,

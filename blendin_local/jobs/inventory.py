@@ -212,7 +212,7 @@ def _with_all_ends(header: Header, store: Store) -> Header:
         return header
     try:
         require_loadable([(header, ModelSettings())], store.trial_cache, what=VOCABULARY)
-        with open_vocabulary(header.path) as vocabulary:
+        with open_vocabulary(header.path, store.vocabularies.entry(header)) as vocabulary:
             return replace(header, end_tokens=vocabulary.end_tokens)
     except LoadError:
         return header

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import platformdirs
@@ -33,6 +34,9 @@ from blendin_local.models.grammar import (
     is_version,
 )
 from blendin_local.paths import expand_user
+
+if TYPE_CHECKING:
+    from blendin_local.engine.vocabulary_cache import VocabularyCache
 
 APPLICATION = "blendin-local"
 CHUNK = 2**20
@@ -103,6 +107,21 @@ class Store:
     def trial_cache(self) -> TrialCache:
         """The files that llama.cpp has loaded successfully before."""
         return TrialCache(self.root / "first-loads")
+
+    @property
+    def vocabularies(self) -> VocabularyCache:
+        """What llama.cpp has said of every token of the models that were loaded."""
+        # completion of the shell must not wait for numpy
+        from blendin_local.engine.vocabulary_cache import (  # noqa: PLC0415
+            VocabularyCache,
+        )
+
+        return VocabularyCache(self.root / "vocabularies")
+
+    @property
+    def load_caches(self) -> tuple[TrialCache, VocabularyCache]:
+        """What earlier loads have left for later ones."""
+        return self.trial_cache, self.vocabularies
 
     def partial_dir(self, target: Path) -> Path:
         """The directory for the partial download of a file; it survives an interruption."""

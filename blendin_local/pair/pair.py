@@ -79,7 +79,7 @@ class Pair:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().trial_cache, should_stop, setup.n_parallel, on_load
+            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)

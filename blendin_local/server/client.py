@@ -214,8 +214,8 @@ def _refusal(response: http.client.HTTPResponse, url: str) -> BlendinError:
 def _as_error(value: Mapping[str, Any]) -> BlendinError:
     """The server's error with the exit code that it has without a server."""
     fields = value["error"]
-    if "n_ctx" in value:
-        return ContextFullError(n_prompt=value["n_prompt"], n_ctx=value["n_ctx"])
+    if "n_ctx" in fields:
+        return ContextFullError(n_prompt=fields["n_prompt_tokens"], n_ctx=fields["n_ctx"])
     kinds: list[type[BlendinError]] = [UsageError, ServiceError]
     kind = next((each for each in kinds if each.code == fields["code"]), None)
     if kind is None:

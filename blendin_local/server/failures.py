@@ -75,6 +75,8 @@ def failure(error: BlendinError) -> Failure:
         "param": getattr(error, "param", "") or None,
         "code": _code(error),
     }
+    if isinstance(error, ContextFullError):
+        fields |= {"n_prompt_tokens": error.n_prompt, "n_ctx": error.n_ctx}  # as llama-server has them
     headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
     return Failure(status, {"error": fields}, headers)
 

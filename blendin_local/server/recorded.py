@@ -20,7 +20,7 @@ from blendin_local.core.record_json import completion_to_json, step_from_json, s
 from blendin_local.core.records import Step
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest
-from blendin_local.errors import BlendinError, ContextFullError, UsageError
+from blendin_local.errors import BlendinError, UsageError
 from blendin_local.jobs.request_values import RequestDefaults, optional_text, settings_in, switch_of
 from blendin_local.pair.prompt_length import require_room
 from blendin_local.server.bodies import model_name
@@ -150,15 +150,9 @@ async def lines(first: bytes, answer: Answer) -> AsyncIterator[bytes]:
         async for _, event in merged.events():
             yield _line(*_record(event))
     except BlendinError as error:
-        yield _line("error", failure(error).body | _sizes(error))
+        yield _line("error", failure(error).body)
     finally:
         merged.close()
-
-
-def _sizes(error: BlendinError) -> dict[str, int]:
-    if isinstance(error, ContextFullError):
-        return {"n_prompt": error.n_prompt, "n_ctx": error.n_ctx}
-    return {}
 
 
 def _record(event: Event | None) -> tuple[str, Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
+from blendin_local.cli.app import COMMANDS as PACKAGES
 from blendin_local.cli.app import build_app
 from blendin_local.cli.common.usage import ABSENT, ELSEWHERE, VERBS, foreign_option
 from blendin_local.settings import AnswerSettings
@@ -125,3 +126,24 @@ def _settings():
     from blendin_local.settings import settings_of
 
     return settings_of(AnswerSettings)
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_call_builds_what_its_verb_needs(verb):
+    """The verb has all its options, other packages of commands are not built, and hints still know them."""
+    partial = typer.main.get_command(build_app(verb))
+
+    assert names_of(partial.commands[verb]) == names_of(COMMANDS[verb])
+    assert [set(partial.commands)] == [set(verbs) for verbs in PACKAGES.values() if verb in verbs]
+    assert set(partial.every_command) == set(COMMANDS)
+
+
+def test_every_verb_has_its_package():
+    """The table of verbs is complete and in the order of the help; a word that is no verb builds all."""
+    assert [verb for verbs in PACKAGES.values() for verb in verbs] == list(COMMANDS)
+    assert list(typer.main.get_command(build_app("rnu")).commands) == list(COMMANDS)
+
+
+def test_the_command_that_has_an_option_is_named():
+    """An option in the wrong place is met with the command that it belongs to, whichever was called."""
+    one_line_error(blendin("run", "hello", "--shard", "1/2"), 2, "blendin batch has it")

@@ -293,6 +293,8 @@ uses = {
     "option_logprobs": lambda: pair.option_logprobs("base", ask, ["a"]),
     "answer_all": lambda: list(pair.answer_all([Request("a", ask)])),
     "describe": pair.describe,
+    "kept_open": lambda: pair.kept_open().__enter__(),
+    "prompts_may_use_date": pair.prompts_may_use_date,
     "prepare": lambda: pair.prepare("the", GenerationSettings()),
     "inference_thread": pair.inference_thread,
     "vocabulary": lambda: pair.vocabulary("base"),
@@ -312,7 +314,7 @@ except PairError as error:
 USES = (
     *("stream", "respond", "read", "prompts", "prompt_spans", "option_logprobs", "answer_all", "describe"),
     *("half", "opened", "all_", "unbegun", "context", "prepare", "inference_thread"),
-    *("vocabulary", "ctx_size"),
+    *("vocabulary", "ctx_size", "kept_open", "prompts_may_use_date"),
 )
 
 

@@ -12,6 +12,7 @@ import gguf
 import numpy as np
 import pytest
 
+from blendin_local.engine.gguf import header as header_module
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.gguf.reader import TENSOR_TYPES, GgufFile
 from blendin_local.engine.library import library
@@ -304,3 +305,40 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LoadError, match="no regular file"):
         read_header(tmp_path / "pipe")
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """The files whose bytes are read."""
+    read = []
+
+    class Counted(GgufFile):
+        def __init__(self, path):
+            super().__init__(path)
+            read.append(path)
+
+    monkeypatch.setattr(header_module, "GgufFile", Counted)
+    return read
+
+
+def test_an_unchanged_file_is_read_once(tmp_path, readings, monkeypatch):
+    """The same header comes again without its bytes; a file that was changed is read again."""
+    monkeypatch.setattr(header_module, "RECENT_NS", 0)
+    path = write_gguf(tmp_path / "a.gguf")
+    time.sleep(0.02)
+
+    assert [read_header(path).n_layers, read_header(path).n_layers] == [2, 2]
+    assert readings == [path]
+    write_gguf(path, block_count=3)
+    time.sleep(0.02)
+    assert [read_header(path).n_layers, read_header(path).n_layers] == [3, 3]
+    assert len(readings) == 2
+
+
+def test_a_file_changed_just_now_is_read_each_time(tmp_path, readings):
+    """Two changes within a tick of the clock leave the same times: neither is believed for a while."""
+    path = write_gguf(tmp_path / "a.gguf")
+    for layers in (3, 4, 5):
+        write_gguf(path, block_count=layers)
+        assert [read_header(path).n_layers, read_header(path).n_layers] == [layers, layers]
+    assert len(readings) == 6

@@ -22,7 +22,7 @@ def spec(demo_base_path, demo_guide_path):
         base_template="qa",
         base_settings=model,
         guide_settings=model,
-        answer={"max_tokens": 24},
+        answer={"max_tokens": 24, "draft": "off"},
     )
 
 

@@ -206,7 +206,7 @@ def _near_options(name: str, ctx: Any, path: str) -> str:  # noqa: ANN401 - type
         return f"did you mean {' or '.join(near)}?"
     others = [
         verb
-        for verb, command in getattr(ctx.find_root().command, "commands", {}).items()
+        for verb, command in getattr(ctx.find_root().command, "every_command", {}).items()
         if not command.hidden and any(name in _names(param) for param in command.params)
     ]
     has = (

@@ -7,7 +7,7 @@ Not here: the layout of help (`cli.common.help`), what errors say (`cli.common.u
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -56,9 +56,21 @@ class Verb(TyperCommand):
 
 
 class Verbs(TyperGroup):
-    """All commands."""
+    """All commands, or those that one call needs.
+
+    Attributes:
+        examples: Commands that work as they stand, for the end of the help.
+        build_all: Builds the group of all commands where this one lacks some.
+    """
 
     examples: Sequence[Example] = ()
+    build_all: Callable[[], Any] | None = None
+
+    @property
+    def every_command(self) -> Mapping[str, Any]:
+        """All commands there are."""
+        commands: Mapping[str, Any] = self.commands if self.build_all is None else self.build_all().commands
+        return commands
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own
         """Write the help."""

@@ -10,7 +10,9 @@ Source: the GGUF key names of llama.cpp (`src/llama-arch.cpp`).
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from blendin_local.engine.gguf.bounds import require_bounds
@@ -43,6 +45,7 @@ BYTES_PER_BLOCK: dict[KvType, tuple[int, int]] = {
     "q8_0": (32, 34),
     "q4_0": (32, 18),
 }
+RECENT_NS = 2 * 10**9  # a file may change again without another time of change
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
@@ -188,7 +191,23 @@ def split_parts(path: Path, count: int) -> list[Path]:
 
 
 def _read_one(path: Path) -> Header:
+    """The header of one file; of a file that has not changed since, the one that was read before."""
     check_whole_file(path)
+    status = path.stat()
+    changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+    if not 0 < changed_ns < time.time_ns() - RECENT_NS:
+        return _parsed(path)
+    return _known(
+        path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    )
+
+
+@lru_cache(maxsize=32)
+def _known(path: Path, state: tuple[int, ...]) -> Header:
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> Header:
     with GgufFile(path) as file:
         require_bounds(file)
         header = _header(path, file)

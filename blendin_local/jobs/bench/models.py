@@ -61,8 +61,9 @@ def measure_model(
         counts: Numbers of threads in ascending order.
         on_round: Called with the number of each round that begins.
     """
-    require_loadable([(read_header(path), settings)], Store.default().trial_cache)
-    model = Model(path, settings)
+    store, header = Store.default(), read_header(path)
+    require_loadable([(header, settings)], store.trial_cache)
+    model = Model(path, settings, entry=store.vocabularies.entry(header))
     try:
         trials = _measure(model, workload, counts, on_round)
     finally:
@@ -83,8 +84,7 @@ def _measure(
     ids = _tokens(model, workload.prompt_tokens + workload.decode_tokens * len(counts) + workload.rounds + 2)
     solo = Context(model, len(ids), max_threads)
     several = Context(model, SEQUENCE_TOKENS, max_threads, max(workload.at_once))
-    vocabulary = model.vocabulary
-    table = TokenTable.build(vocabulary.pieces, vocabulary.end_ids, vocabulary.fallback_ids)
+    table = model.vocabulary.token_table
     trials = _Trials()
     try:
         _read_prompt(solo, ids[:16])  # the first evaluation of a process finds its pages missing

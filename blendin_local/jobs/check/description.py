@@ -142,8 +142,9 @@ def describe_pair(
         if role not in ROLES:
             continue
         header = read_header(path)
-        require_loadable([(header, settings)], Store.default().trial_cache, should_stop, what=VOCABULARY)
-        with open_vocabulary(path) as vocabulary:
+        store = Store.default()
+        require_loadable([(header, settings)], store.trial_cache, should_stop, what=VOCABULARY)
+        with open_vocabulary(path, store.vocabularies.entry(header)) as vocabulary:
             pieces[role] = emittable_pieces(vocabulary)
             used[role] = _used_pieces(vocabulary, passages)
             ends = vocabulary.end_tokens
