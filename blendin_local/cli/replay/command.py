@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from blendin_local.views.theme import Consoles
 
 _fork = partial(typer.Option, rich_help_panel="Fork")
-WITHOUT_MODELS = frozenset({"file", "only", "json", "fork"})  # options, beside those of blend and screen
+WITHOUT_MODELS = frozenset(
+    {"file", "only", "json", "fork", "models_file"}
+)  # options, beside those of blend and screen
 
 
 def register(app: typer.Typer) -> None:
@@ -116,7 +118,7 @@ def replay(
     given = given_options(context)
     if fork is None:
         _refuse_options_of_fork(context, given)
-        _replay(file, blend, only, open_consoles(terminal), as_json=output.json)
+        show_replay(file, blend, open_consoles(terminal, models.models_file), only=only, as_json=output.json)
         return
     from blendin_local.cli.replay.fork import Fork, fork_answer  # noqa: PLC0415 - it imports llama.cpp
 
@@ -126,7 +128,21 @@ def replay(
     fork_answer(Fork(file, only, fork, candidate), options, output, consoles, given)
 
 
-def _replay(file: Path, blend: BlendOptions, only: str | None, consoles: Consoles, *, as_json: bool) -> None:
+def show_replay(
+    file: Path, blend: BlendOptions, consoles: Consoles, *, only: str | None = None, as_json: bool = False
+) -> None:
+    """Decide the answers of a file again, and print what came of it.
+
+    Args:
+        file: A file with stored answers.
+        blend: The settings to decide with.
+        consoles: The terminal.
+        only: The id of the answer to decide; None for all.
+        as_json: Whether to print one JSON object.
+
+    Raises:
+        UsageError: The file cannot be read, or an answer cannot be decided with these settings.
+    """
     from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415 - nor for these
     from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
 

@@ -8,12 +8,12 @@ Not here: steps and candidates as they are understood (`cli.common.named_steps`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from blendin_local.cli.common.completion import Words, quiet
+from blendin_local.paths import expand_user, is_file
 
 if TYPE_CHECKING:
     from blendin_local.core.records import Step
@@ -51,7 +51,8 @@ def candidates(ctx: typer.Context, incomplete: str) -> Words:
 def _answers(ctx: typer.Context) -> Sequence[StoredAnswer]:
     from blendin_local.jobs.replay.answer_file import read_answers  # noqa: PLC0415
 
-    path = Path(ctx.params["file"])
+    words = [ctx.params.get("file"), *ctx.args]  # before an option without its value no argument is taken
+    path = next(path for word in words if word and is_file(path := expand_user(word)))
     return read_answers(path).answers if path.stat().st_size <= MAX_BYTES else ()
 
 
