@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from blendin_local.views.theme import Consoles
 
 _fork = partial(typer.Option, rich_help_panel="Fork")
-WITHOUT_MODELS = frozenset(
-    {"file", "only", "json", "fork", "models_file"}
-)  # options, beside those of blend and screen
+PLAIN = frozenset({"file", "only", "json", "fork", "models_file"})  # beside the options of blend and screen
 
 
 def register(app: typer.Typer) -> None:
@@ -158,7 +156,7 @@ def show_replay(
 def _refuse_options_of_fork(context: typer.Context, given: Collection[str]) -> None:
     """Raise `UsageError` for options that only hold for an answer that goes on."""
     groups: tuple[Any, ...] = (BlendOptions, TerminalOptions)
-    allowed = WITHOUT_MODELS | {each.name for group in groups for each in fields(group)}
+    allowed = PLAIN | {each.name for group in groups for each in fields(group)}
     for parameter in context.command.params:
         if parameter.name in set(given) - allowed:
             raise UsageError(
