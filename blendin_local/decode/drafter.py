@@ -202,17 +202,23 @@ class Drafter:
         """Learn what came of the last draft, or of the guess that would have been one."""
         ids = self.checked.known_ids(text)
         said = ids[self._n_ids :]
-        for guess, token in zip(self._draft, said, strict=False):
-            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
-            if guess.token != token:
-                break
-            self.accepted[guess.source] += 1
+        self.finish()
         if not self._draft and self._next is not None and said:
             before, guess = self._next
             accepted = text[len(before) :].startswith(self.checked.table.pieces[guess.token])
             self._rates.note(guess.source, guess.sureness, accepted=accepted)
         self._account.close_round(len(said), n_together)
         self._draft, self._next, self._n_ids = (), None, len(ids)
+
+
+    def finish(self) -> None:
+        """Count what came of the last draft, with which the answer went on or ended."""
+        said = self.checked.sequence.ids[self._n_ids :]
+        for guess, token in zip(self._draft, said, strict=False):
+            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
+            if guess.token != token:
+                break
+            self.accepted[guess.source] += 1
 
 
 class Account:

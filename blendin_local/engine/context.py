@@ -26,13 +26,13 @@ from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.eval_costs import EvalCosts
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
+from blendin_local.engine.prefill import batch_tokens, prefill_chunk
 from blendin_local.engine.rewind import rewinder_for
-from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, EvalCounter, TokenSequence
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
-BATCH_TOKENS = 512
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -71,6 +71,7 @@ class Context:
         self.threads = threads
         self._governor = governor
         self.counter = EvalCounter()
+        self.prefill_chunk = prefill_chunk(model.settings, offloads=model.n_offloaded > 0)
         self.costs = EvalCosts()
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
@@ -86,9 +87,11 @@ class Context:
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
         self._views: dict[int, NDArray[np.float32]] = {}
-        reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
+        reuse_step = self.prefill_chunk if n_parallel == 1 else 1
         self.max_rows = n_outputs(n_parallel)
-        self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
+        self.sequences = tuple(
+            TokenSequence(i, model.vocabulary, reuse_step, self.prefill_chunk) for i in range(n_parallel)
+        )
 
     def _open(self, ctx_size: int, n_parallel: int) -> Any:
         settings = self.model.settings
@@ -96,8 +99,8 @@ class Context:
         set_fields(
             parameters,
             n_ctx=ctx_size * n_parallel,
-            n_batch=BATCH_TOKENS,
-            n_ubatch=BATCH_TOKENS,
+            n_batch=batch_tokens(self.prefill_chunk, n_parallel),
+            n_ubatch=batch_tokens(self.prefill_chunk, n_parallel),
             n_seq_max=n_parallel,
             n_outputs_max=n_outputs(n_parallel),
             kv_unified=n_parallel > 1 and self.model.n_sliding_window == 0,
