@@ -210,7 +210,6 @@ class Drafter:
         self._account.close_round(len(said), n_together)
         self._draft, self._next, self._n_ids = (), None, len(ids)
 
-
     def finish(self) -> None:
         """Count what came of the last draft, with which the answer went on or ended."""
         said = self.checked.sequence.ids[self._n_ids :]
