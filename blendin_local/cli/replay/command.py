@@ -86,8 +86,8 @@ def replay(
         _fork(
             "--fork",
             metavar="N",
-            help="Go on from step N with another candidate: this loads the models. Options of models, sampling, "
-            "answer and output are for it alone; what is not given is as it was recorded.",
+            help="Go on from step N with another candidate: this loads the models. Options of models, "
+            "sampling, answer and output are for it alone; what is not given is as it was recorded.",
             autocompletion=completion.steps,
         ),
     ] = None,
