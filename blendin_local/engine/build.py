@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blendin_local.engine.library import library
+from blendin_local.engine.library import VERSION, library
 
 GPU_DEVICES = frozenset({1, 2})  # enum ggml_backend_dev_type: 0 CPU, 1 GPU, 2 integrated GPU, 3 accelerator
 
@@ -69,7 +69,7 @@ def describe_build() -> Build:
     """
     api = library().api
     return Build(
-        version=api.__version__,
+        version=VERSION,
         library=Path(os.environ.get("LLAMA_CPP_LIB_PATH") or Path(api.__file__).parent / "lib"),
         features=parse_features(api.llama_print_system_info().decode("utf-8", "replace")),
         gpu_offload=can_offload(),
@@ -129,11 +129,11 @@ def _finder(api: Any) -> Callable[..., Callable[..., Any]]:
     def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         prototype = ctypes.CFUNCTYPE(result, *arguments)
         try:
-            return prototype((name, api.llama_cpp._lib))
+            return prototype((name, api._lib))
         except AttributeError:
             directory = Path(api.__file__).parent / "lib"
             for part in ("ggml", "ggml-base"):
-                loaded = api._ctypes_extensions.load_shared_library(part, directory)
+                loaded = api.load_shared_library(part, directory)
                 if hasattr(loaded, name):
                     return prototype((name, loaded))
             raise
