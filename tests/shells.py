@@ -12,6 +12,7 @@ import pexpect
 import pyte
 import pytest
 
+from tests.cli_runner import environment
 from tests.paths import ROOT
 
 WAIT_S = 20
@@ -23,6 +24,22 @@ SHELLS = {
     "fish": (["-i"], f"function fish_prompt; echo -n '{PROMPT}'; end\nset fish_greeting\n"),
 }
 CONFIGURATION = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
+
+
+def asked(*words, cwd, shell="bash", **env):
+    """The answer to a shell whose cursor is at the end of the last word: exit code, words, stderr."""
+    typed = ["blendin", *words]
+    line = {"COMP_WORDS": "\n".join(typed), "COMP_CWORD": str(len(typed) - 1)}
+    line |= {"_TYPER_COMPLETE_ARGS": " ".join(typed), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = subprocess.run(
+        [sys.executable, "-m", "blendin_local"],
+        env=environment(_BLENDIN_COMPLETE=f"complete_{shell}", HOME=str(cwd), **line, **env),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.split("\n")[:-1], done.stderr
 
 
 class Shell:

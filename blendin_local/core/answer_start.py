@@ -1,7 +1,7 @@
 """How an answer begins if not with the models: with a given text, or with steps of an earlier answer.
 
-Here: `start_steps` (a text), `fork` (an earlier answer up to a step, then another candidate), and what
-`respond` must know of such steps.
+Here: `start_steps` (a text), `fork` and `forked_steps` (an earlier answer up to a step, then another
+candidate), and what `respond` must know of such steps.
 Not here: how the models continue them (`decode.respond`), how their text enters a context (`decode.request`).
 """
 
@@ -56,13 +56,19 @@ def fork(completion: Completion, i: int, candidate: str | bytes) -> tuple[Step, 
     Raises:
         UsageError: There is no such step, or the candidate is empty.
     """
-    decisions = (*completion.steps, *([] if completion.end is None else [completion.end]))
+    return forked_steps(
+        (*completion.steps, *([] if completion.end is None else [completion.end])), i, candidate
+    )
+
+
+def forked_steps(decisions: Sequence[Step], i: int, candidate: str | bytes) -> tuple[Step, ...]:
+    """`fork` for the steps of an answer, with the decision for END as the last if that ended it."""
     if not 0 <= i < len(decisions):
         raise UsageError(f"there is no step {i}", f"the answer has steps 0 to {len(decisions) - 1}")
     piece = require_text(candidate, "the candidate").encode() if isinstance(candidate, str) else candidate
     if not piece:
         raise UsageError("END cannot be chosen: the answer would only end", "choose a candidate with a text")
-    return (*completion.steps[:i], replace_step(decisions[i], piece))
+    return (*decisions[:i], replace_step(decisions[i], piece))
 
 
 def state_after(start: Sequence[Step]) -> AnswerState:

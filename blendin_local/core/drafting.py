@@ -73,26 +73,27 @@ class Plan:
         """
         return self._seconds_per_token(len(rates), expected_accepted(rates))
 
-    def _seconds_per_token(self, k: int, accepted: float) -> float:
+    def _seconds_per_token(self, k: int, accepted: float, n_made: int = 0) -> float:
         n_tokens = self.n_together + accepted
-        spent = self.seconds(self.n_together + k) + k * self.guess_s
-        if self.reads_along and k:
+        spent = self.seconds(self.n_together + k) + max(k, n_made) * self.guess_s
+        if self.reads_along and (k or n_made):
             return (spent + self.n_together * self.asked_s) / n_tokens
         return spent / n_tokens + self.asked_s
 
-    def best_length(self, rates: Sequence[float], at_least: int = 0) -> int:
+    def best_length(self, rates: Sequence[float], at_least: int = 0, n_made: int = 0) -> int:
         """The k with the least time per token, at most len(rates).
 
         Args:
             rates: As in `expected_accepted`, of the longest draft that is possible.
             at_least: The shortest draft that is allowed.
+            n_made: How many guesses were made already; they cost the same whether or not they are kept.
         """
         best, least, reached, accepted = min(at_least, len(rates)), float("inf"), 1.0, 0.0
         for k in range(len(rates) + 1):
             if k:
                 reached *= rates[k - 1]
                 accepted += reached
-            if k >= at_least and (each := self._seconds_per_token(k, accepted)) < least:
+            if k >= at_least and (each := self._seconds_per_token(k, accepted, n_made)) < least:
                 best, least = k, each
         return best
 
@@ -120,6 +121,16 @@ class AcceptanceRates:
         true, seen = self._kinds[source][_kind(source, sureness)]
         return true / seen
 
+    def made(self, source: DraftSource, sureness: float) -> float:
+        """The rate of a guess that was made, and from now on part of the mean, whatever becomes of it.
+
+        Were only those counted that are evaluated, which are the surest, the next guess would look too good.
+        """
+        true, seen = self._all[source]
+        rate = self.rate(source, sureness)
+        self._all[source] = FORGET * true + rate, FORGET * seen + 1
+        return rate
+
     def mean(self, source: DraftSource) -> float:
         """The same for a guess of which nothing else is known."""
         true, seen = self._all[source]
@@ -129,7 +140,6 @@ class AcceptanceRates:
         """A guess, all before which came true, was compared with the answer."""
         kind = _kind(source, sureness)
         self._kinds[source][kind] = _updated(self._kinds[source][kind], accepted=accepted)
-        self._all[source] = _updated(self._all[source], accepted=accepted)
 
 
 def _counts(rate: float) -> tuple[float, float]:

@@ -163,13 +163,14 @@ class Drafter:
                 break
             pieces.append(prediction.top)
             probabilities.append(prediction.top_p)
-            rates.append(self._rates.rate("guide", prediction.top_p))
+            rates.append(self._rates.made("guide", prediction.top_p))
             later = [*rates, *[mean] * (room - len(rates))]
             if plan.best_length(later, at_least=len(rates)) == len(rates):
                 break
             guide.draft_on(len(rates) - 1, prediction.top_id)
         guesses = self._in_tokens(pieces, probabilities)[:room]
-        return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced)]
+        n_made = len(rates)
+        return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=n_made)]
 
     def _in_tokens(self, pieces: Sequence[bytes], probabilities: Sequence[float]) -> list[Guess]:
         """The guide's text in tokens of the checked model, each as sure as the least sure piece in it."""
@@ -192,8 +193,11 @@ class Drafter:
         following, agreeing = continuation(self._prompt + text, BYTES_PER_TOKEN * (room + 1))
         if not following:
             return []
-        tokens = self.checked.sequence.draft_tokens(following)
-        return [Guess(token, "ngram", agreeing) for token in tokens[: max(1, len(tokens) - 1)][:room]]
+        tokens, guesses = self.checked.sequence.draft_tokens(following), []
+        for token in tokens[: max(1, len(tokens) - 1)][:room]:
+            guesses.append(Guess(token, "ngram", agreeing))
+            agreeing += len(self.checked.table.pieces[token])  # where this one comes true, more bytes agree
+        return guesses
 
     def _rates_of(self, guesses: Sequence[Guess]) -> list[float]:
         return [self._rates.rate(guess.source, guess.sureness) for guess in guesses]
@@ -202,17 +206,22 @@ class Drafter:
         """Learn what came of the last draft, or of the guess that would have been one."""
         ids = self.checked.known_ids(text)
         said = ids[self._n_ids :]
-        for guess, token in zip(self._draft, said, strict=False):
-            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
-            if guess.token != token:
-                break
-            self.accepted[guess.source] += 1
+        self.finish()
         if not self._draft and self._next is not None and said:
             before, guess = self._next
             accepted = text[len(before) :].startswith(self.checked.table.pieces[guess.token])
             self._rates.note(guess.source, guess.sureness, accepted=accepted)
         self._account.close_round(len(said), n_together)
         self._draft, self._next, self._n_ids = (), None, len(ids)
+
+    def finish(self) -> None:
+        """Count what came of the last draft, with which the answer went on or ended."""
+        said = self.checked.sequence.ids[self._n_ids :]
+        for guess, token in zip(self._draft, said, strict=False):
+            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
+            if guess.token != token:
+                break
+            self.accepted[guess.source] += 1
 
 
 class Account:
@@ -236,7 +245,7 @@ class Account:
         self._lazy_tokens = 0
 
     def _now(self) -> tuple[float, float]:
-        guide_s = self._guide.sequence.counter.decode_s if self._guide else 0.0
+        guide_s = self._guide.sequence.counter.decode_s - self._guide.prompt_s if self._guide else 0.0
         return self._checked.sequence.counter.decode_s, guide_s
 
     @property

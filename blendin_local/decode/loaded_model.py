@@ -17,22 +17,22 @@ from typing import Any, Literal, Self
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
+from blendin_local.decode.memory_plan import MemoryPlan, context_size, memory_estimate
 from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
-from blendin_local.engine.batch import n_outputs
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, read_header
-from blendin_local.engine.machine import available_memory, usable_threads
-from blendin_local.engine.memory import MemoryEstimate, estimate, require_memory
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import places
 from blendin_local.engine.model import Model
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.engine.trial_load import require_loadable
 from blendin_local.engine.vocabulary_cache import VocabularyCache
 from blendin_local.errors import LoadError, PairError
-from blendin_local.settings import DEFAULT_CTX_SIZE, ModelSettings
+from blendin_local.settings import ModelSettings
 
 
 def chat_template_text(
@@ -147,15 +147,12 @@ class LoadedModel:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
-        needs = [
-            (f"{role} {path.name}", memory_estimate(headers[role], settings, n_parallel))
-            for role, (path, settings) in files.items()
-        ]
-        require_memory(needs, available_memory())
+        found = {role: (headers[role], settings) for role, (_, settings) in files.items()}
+        MemoryPlan(found, places(), n_parallel).require()
         progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
         of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
         require_loadable(
-            [(headers[role], settings) for role, (_, settings) in files.items()],
+            list(found.values()),
             trial_cache,
             should_stop,
             on_trial=lambda header: on_load(of_trial[header.path]),
@@ -212,7 +209,9 @@ class LoadedModel:
         """One line for a reader."""
         kind = self.model.memory_kind.value
         threads = f"{self.threads} threads" if self.governor is None else f"up to {self.threads} threads"
-        return f"{self.path.name}, context {self.context.ctx_size}, {threads}, {kind}"
+        layers = self.model.n_offloaded
+        on_gpu = f", {layers} of {self.model.n_layers + 1} layers on a GPU" if layers else ""
+        return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}"
 
     def signature(self) -> dict[str, Any]:
         """What identifies this model in a record: the file, its most threads and its settings."""
@@ -223,6 +222,8 @@ class LoadedModel:
             "mtime": status.st_mtime,
             **asdict(self.settings),
             "ctx_size": self.context.ctx_size,
+            "prefill_chunk": self.context.prefill_chunk,
+            "offloaded": self.model.n_offloaded,
             "threads": self.threads,
             "threads_auto": self.governor is not None,
         }
@@ -284,23 +285,3 @@ def _require_usable(header: Header) -> Header:
             "use a decoder-only model such as Llama, Gemma or Qwen",
         )
     return header
-
-
-def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1) -> MemoryEstimate:
-    """The estimated memory of a model with a context for `n_parallel` conversations."""
-    cells = context_size(header, settings) * n_parallel
-    return estimate(
-        header,
-        cells,
-        settings.kv_type,
-        n_outputs=n_outputs(n_parallel),
-        n_sequences=n_parallel,
-        flash_attention=settings.flash_attention != "off",
-        swa_full=settings.swa_full,
-        mmap=settings.mmap,
-    )
-
-
-def context_size(header: Header, settings: ModelSettings) -> int:
-    """The requested context size, or the default, or less if the model was trained on less."""
-    return settings.ctx_size or min(DEFAULT_CTX_SIZE, header.ctx_train or DEFAULT_CTX_SIZE)

@@ -267,6 +267,7 @@ class RoleContext:
         """Go on after the first `n` tokens of the draft by `token`."""
         if self.sequence.draft[n : n + 1] != [token]:
             self.sequence.shorten_draft(n)
+            self._forget_stale()
             self.sequence.draft.append(token)
 
     def keep_ahead(self) -> None:
@@ -283,6 +284,9 @@ class RoleContext:
     def _sync(self, text: bytes) -> None:
         self.accept_proposed(text)
         self.sequence.sync_text(text)
+        self._forget_stale()
+
+    def _forget_stale(self) -> None:
         n_valid = self.sequence.n_valid
         if any(n > n_valid for n in self._ahead):
             self._ahead = {n: known for n, known in self._ahead.items() if n <= n_valid}

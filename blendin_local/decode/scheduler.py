@@ -269,7 +269,7 @@ class Scheduler(Generic[Item]):
         batches want them.
         """
         if self._fresh:
-            return min(self.free)
+            return min(self.free, key=self._sequence_numbers)
 
         def held(number: int) -> int:
             slot = self._slots[number]
@@ -278,6 +278,17 @@ class Scheduler(Generic[Item]):
         most = max(map(held, self.free))
         enough = most if most >= MIN_HELD_CHARS else 0
         return min((n for n in self.free if held(n) >= enough), key=lambda n: (self._last_used[n], n))
+
+    def _sequence_numbers(self, number: int) -> list[int]:
+        slot = self._slots[number]
+        return [slot[role].sequence.seq_id for role in ROLE_ORDER if role in slot]
+
+    def _close_gaps(self) -> None:
+        """Have all answers evaluated at once, where nothing that the free slots hold is needed."""
+        if self._fresh and self.free and self.active:
+            in_use = [slot for number, slot in enumerate(self._slots) if number not in self.free]
+            for role, role_context in in_use[0].items():
+                role_context.context.close_gaps([slot[role].sequence for slot in in_use])
 
     def step(self, should_stop: Callable[[], bool]) -> None:
         """Answer the open questions of all active answers, those to the base first.
@@ -288,6 +299,7 @@ class Scheduler(Generic[Item]):
         for active in self.active:
             if self._is_cancelled(active.item):
                 active.stop()
+        self._close_gaps()
         self._draft(should_stop)
         for role in ROLE_ORDER:
             role_contexts = {
@@ -314,7 +326,9 @@ class Scheduler(Generic[Item]):
             while unread:
                 context = next(iter(unread.values())).context
                 for sequence, rows in context.advance(list(unread), should_stop).items():
-                    unread.pop(sequence).receive(rows)
+                    guide = unread.pop(sequence)
+                    guide.receive(rows)
+                    guide.keep_ahead()  # others may still have to read their prompts
 
     def _ask(
         self,
@@ -328,11 +342,13 @@ class Scheduler(Generic[Item]):
         once: an answer that waits for the guide would be missing from the base's next batch.
         """
         context = next(iter(role_contexts.values())).context
+        spare = [self._slots[number][role].sequence for number in self.free]
         waiting = dict(role_contexts)
         while waiting:
             readers = [role_context for role_context in waiting.values() if role_context.reads_prompt]
             started = perf_counter()
-            ready = context.advance([role_context.sequence for role_context in waiting.values()], should_stop)
+            unread = [role_context.sequence for role_context in waiting.values()]
+            ready = context.advance(unread, should_stop, spare)
             elapsed = perf_counter() - started
             for role_context in readers:
                 role_context.prompt_s += elapsed

@@ -50,6 +50,8 @@ class GenerationStats:
 
     def close(self, ending: Ending) -> Completion:
         """The answer is finished."""
+        if self._drafter is not None:
+            self._drafter.finish()
         return self._completion(ending, self._measure())
 
     def so_far(self) -> Completion:

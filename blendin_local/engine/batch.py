@@ -1,7 +1,7 @@
 """The tokens of one `llama_decode` call.
 
 Here: `BatchSlice`, what one sequence gives to it; `TokenBatch`, numpy views on the C arrays; `n_outputs`,
-how many logits.
+how many logits; `limit_drafts`, where drafts would need more.
 Not here: which tokens to evaluate (`engine.context`).
 Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
 """
@@ -18,6 +18,8 @@ from blendin_local.engine.library import library
 from blendin_local.engine.sequence import TokenSequence
 
 MAX_OUTPUTS = 16  # tokens with logits in one call; each costs room for two rows over the vocabulary
+
+UNREAD_ROWS = 4  # further ones of several sequences, with which batches are filled up (`engine.padding`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,15 @@ class TokenBatch:
         self.struct.n_tokens = last
         return range(last - n_rows, last)
 
+    def want_logits(self, place: int) -> None:
+        """Have logits computed after the token in this place, too."""
+        self._wants_logits[place] = True
+
+    @property
+    def n_rows(self) -> int:
+        """After how many of its tokens logits are computed."""
+        return int(np.count_nonzero(self._wants_logits[: self.n_tokens]))
+
     def close(self) -> None:
         """Free the C arrays; the object is unusable afterwards."""
         if self.struct is not None:
@@ -96,4 +107,20 @@ class TokenBatch:
 
 def n_outputs(n_parallel: int) -> int:
     """For how many tokens of one call a context has room for logits; asked for more, llama.cpp aborts."""
+    return max_rows(n_parallel) + (UNREAD_ROWS if n_parallel > 1 else 0)
+
+
+def max_rows(n_parallel: int) -> int:
+    """After how many tokens of one call logits can be read."""
     return max(n_parallel, MAX_OUTPUTS)
+
+
+def limit_drafts(sequences: Sequence[TokenSequence], most: int) -> None:
+    """Shorten drafts for which one call has no room: asked for more rows, llama.cpp ends the process."""
+    excess = sum(min(max(1, each.n_unread), 1 + len(each.draft)) for each in sequences) - most
+    for sequence in reversed(sequences):
+        if excess <= 0:
+            break
+        unread = min(len(sequence.draft), sequence.n_unread)
+        sequence.shorten_draft(len(sequence.draft) - min(unread, excess))
+        excess -= min(unread, excess)

@@ -4,11 +4,10 @@ Here: `Context.predict` and `advance`, the only place that calls `llama_decode`.
 Not here: which tokens a sequence should hold (`engine.sequence`), what the logits mean (`core.distribution`).
 Source: llama.cpp. Sequences share one buffer of cells (`kv_unified`): with a buffer each, a batch is split
 wherever the numbers of its sequences have a gap, and of the guide's sequences only some are asked at a step.
-Sequences of
-a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives cells that left
-one sequence's window to another, and no rewind brings them back. Logits live in a buffer that the next decode
-overwrites, so they are handed out as views to be used at once. A decode is interrupted through an abort
-callback, called between graph nodes; what is raised there is raised again after the call.
+Sequences of a model with sliding windows have a buffer each all the same: in a shared one, llama.cpp gives
+cells that left one sequence's window to another, and no rewind brings them back. Logits live in a buffer that
+the next decode overwrites, so they are handed out as views to be used at once. A decode is interrupted
+through an abort callback, called between graph nodes; what is raised there is raised again after the call.
 """
 
 from __future__ import annotations
@@ -21,18 +20,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, n_outputs
+from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, limit_drafts, max_rows, n_outputs
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.eval_costs import EvalCosts
 from blendin_local.engine.library import library, set_fields
 from blendin_local.engine.model import Model
+from blendin_local.engine.padding import BatchPadding
+from blendin_local.engine.places import close_gaps
+from blendin_local.engine.prefill import batch_tokens, prefill_chunk
 from blendin_local.engine.rewind import rewinder_for
-from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK, EvalCounter, TokenSequence
+from blendin_local.engine.sequence import MIN_SHARED_PREFIX, EvalCounter, TokenSequence
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
 from blendin_local.settings import FlashAttention, KvType
 
-BATCH_TOKENS = 512
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
 
 GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
@@ -70,7 +71,9 @@ class Context:
         self.model = model
         self.threads = threads
         self._governor = governor
+        self._one_buffer = n_parallel > 1 and model.n_sliding_window == 0
         self.counter = EvalCounter()
+        self.prefill_chunk = prefill_chunk(model.settings, offloads=model.n_offloaded > 0)
         self.costs = EvalCosts()
         self.handle: Any = self._open(ctx_size, n_parallel)
         self.ctx_size = min(ctx_size, int(self._api.llama_n_ctx_seq(self.handle)))
@@ -86,9 +89,14 @@ class Context:
         self._last_decode_s = 0.0
         self._row = ctypes.c_float * model.vocabulary.n_tokens
         self._views: dict[int, NDArray[np.float32]] = {}
-        reuse_step = PREFILL_CHUNK if n_parallel == 1 else 1
-        self.max_rows = n_outputs(n_parallel)
-        self.sequences = tuple(TokenSequence(i, model.vocabulary, reuse_step) for i in range(n_parallel))
+        reuse_step = self.prefill_chunk if n_parallel == 1 else 1
+        self.max_rows = max_rows(n_parallel)
+        self.sequences = tuple(
+            TokenSequence(i, model.vocabulary, reuse_step, self.prefill_chunk) for i in range(n_parallel)
+        )
+        self._padding = BatchPadding(
+            self._batch, self.rewinder, self.ctx_size, n_outputs(n_parallel), one_buffer=self._one_buffer
+        )
 
     def _open(self, ctx_size: int, n_parallel: int) -> Any:
         settings = self.model.settings
@@ -96,11 +104,11 @@ class Context:
         set_fields(
             parameters,
             n_ctx=ctx_size * n_parallel,
-            n_batch=BATCH_TOKENS,
-            n_ubatch=BATCH_TOKENS,
+            n_batch=batch_tokens(self.prefill_chunk, n_parallel),
+            n_ubatch=batch_tokens(self.prefill_chunk, n_parallel),
             n_seq_max=n_parallel,
             n_outputs_max=n_outputs(n_parallel),
-            kv_unified=n_parallel > 1 and self.model.n_sliding_window == 0,
+            kv_unified=self._one_buffer,
             n_threads=self.threads,
             n_threads_batch=self.threads,
             flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
@@ -152,11 +160,19 @@ class Context:
         return [results[sequence] for sequence in sequences]
 
     def advance(
-        self, sequences: Sequence[TokenSequence], should_stop: Callable[[], bool] = lambda: False
+        self,
+        sequences: Sequence[TokenSequence],
+        should_stop: Callable[[], bool] = lambda: False,
+        spare: Sequence[TokenSequence] = (),
     ) -> dict[TokenSequence, list[NDArray[np.float32]]]:
         """Evaluate one batch of what the sequences have not read yet.
 
         Tokens of answers come first; each prompt then adds at most one prefill chunk to the batch.
+
+        Args:
+            sequences: As for `predict`.
+            should_stop: As for `predict`.
+            spare: Other sequences, which no answer uses. They may fill up a batch; what they have read stays.
 
         Returns:
             For the sequences that have read everything now, the logits after the last of their `ids`, unless
@@ -168,14 +184,24 @@ class Context:
             self._drop_stale(sequence)
             self._copy_shared_prefix(sequence)
             self._checkpoint(sequence)
-        self._limit_drafts(sequences)
+        limit_drafts(sequences, self.max_rows)
         slices = self._fill_batch(sorted(sequences, key=lambda sequence: sequence.in_prompt))
-        self._decode(slices, should_stop)
+        if len(self.sequences) > 1 and not self.model.settings.reproducible:
+            self._padding.add(slices, spare)
+        try:
+            self._decode(slices, should_stop)
+        finally:
+            self._padding.remove()
         return {
             batch_slice.sequence: [self._logits(row) for row in batch_slice.rows]
             for batch_slice in slices
             if batch_slice.complete
         }
+
+    def close_gaps(self, in_use: Sequence[TokenSequence]) -> None:
+        """Move sequences in use where gaps in their numbers cost time; others may lose what they read."""
+        if not self._one_buffer and self.rewinder.can_copy:
+            close_gaps(self.sequences, in_use, self.rewinder)
 
     def _drop_stale(self, sequence: TokenSequence) -> None:
         """Remove from the cache what is no longer valid.
@@ -186,16 +212,6 @@ class Context:
             self.rewind(sequence, sequence.n_valid)
         else:
             self.rewind(sequence, len(sequence.ids) - 1)
-
-    def _limit_drafts(self, sequences: Sequence[TokenSequence]) -> None:
-        """Shorten drafts for which one call has no room: asked for more rows, llama.cpp ends the process."""
-        excess = sum(min(max(1, each.n_unread), 1 + len(each.draft)) for each in sequences) - self.max_rows
-        for sequence in reversed(sequences):
-            if excess <= 0:
-                break
-            unread = min(len(sequence.draft), sequence.n_unread)
-            sequence.shorten_draft(len(sequence.draft) - min(unread, excess))
-            excess -= min(unread, excess)
 
     def _require_open(self) -> None:
         if self.handle is None:
@@ -221,10 +237,8 @@ class Context:
         """Fill the batch with what the sequences read next.
 
         A prefill chunk is not parted, unless it is larger than a whole batch; one that another sequence reads
-        in this
-        batch is waited for. The first sequences come first, but lie in the batch by their numbers: only so
-        can
-        llama.cpp evaluate sequences that have a buffer each at once.
+        in this batch is waited for. The first sequences come first, but lie in the batch by their numbers:
+        only so can llama.cpp evaluate sequences that have a buffer each at once.
         """
         chosen: list[tuple[TokenSequence, list[int]]] = []
         room = self._batch.capacity
@@ -321,11 +335,13 @@ class Context:
             self._undo(slices)
             self._abort.raise_again()
             raise self._failure(code)
-        self.counter.tokens += n_tokens
-        if sum(len(batch_slice.rows) for batch_slice in slices) == n_tokens:
+        if self._batch.n_rows == n_tokens:
             self.costs.note(n_tokens, self._last_decode_s)
         else:
             self.costs.note_prefill(n_tokens, self._last_decode_s)
+        self._padding.note(self._last_decode_s)
+        n_tokens -= self._padding.n_added
+        self.counter.tokens += n_tokens
         for batch_slice in slices:
             sequence = batch_slice.sequence
             sequence.counter.tokens += batch_slice.n_tokens

@@ -11,6 +11,9 @@ from bisect import bisect_left
 from collections import deque
 
 KEPT = 9  # measurements of each number of tokens; their median follows a changed load, and ignores outliers
+STALE = (
+    300  # evaluations after which a size that did not occur counts as not measured: the load may be another
+)
 MIN_PREFILL = 32  # tokens; fewer do not tell what one more costs in the long run
 
 
@@ -27,15 +30,28 @@ class EvalCosts:
         self._medians: dict[int, float] = {}
         self._tried: list[int] = []  # in order
         self._per_token_s = 0.0
+        self._n_noted = 0
+        self._last_noted: dict[int, int] = {}
 
     def note(self, n_tokens: int, seconds: float) -> None:
         """An evaluation of `n_tokens` with logits after each of them took so long."""
         if n_tokens not in self._measured:
             self._measured[n_tokens] = deque(maxlen=KEPT)
             self._tried.insert(bisect_left(self._tried, n_tokens), n_tokens)
-            self.longest = self._tried[-1]
+            self.longest = max(self.longest, n_tokens)
         self._measured[n_tokens].append(seconds)
         self._medians.pop(n_tokens, None)
+        self._n_noted += 1
+        self._last_noted[n_tokens] = self._n_noted
+        if self._n_noted % STALE == 0:
+            self._forget_stale()
+
+    def _forget_stale(self) -> None:
+        for n_tokens, last in list(self._last_noted.items()):
+            if self._n_noted - last >= STALE:
+                self._tried.remove(n_tokens)
+                del self._measured[n_tokens], self._last_noted[n_tokens]
+                self._medians.pop(n_tokens, None)
 
     def note_prefill(self, n_tokens: int, seconds: float) -> None:
         """An evaluation of many tokens took so long; what each of them cost is a lower bound for one more."""

@@ -8,21 +8,26 @@ Source: llama.h; `llama_model_load_from_file` gives its reasons only in the log.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from blendin_local.engine.build import can_offload
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.library import library, set_fields
+from blendin_local.engine.placement import offloaded_layers
 from blendin_local.engine.vocabulary import Vocabulary
 from blendin_local.engine.vocabulary_cache import VocabularyEntry
 from blendin_local.errors import LoadError, PairError
 from blendin_local.settings import ModelSettings
 
 ALL_LAYERS = -1
+_NO_DEVICES = (ctypes.c_void_p * 1)(None)  # a list of devices that ends at once
 LOAD_MODES = {False: 0, True: 1}  # LLAMA_LOAD_MODE_NONE, LLAMA_LOAD_MODE_MMAP
 
 
@@ -71,6 +76,8 @@ class Model:
         parameters = self._api.llama_model_default_params()
         layers = self.settings.n_gpu_layers
         go_on = StopCallback(self._api.llama_progress_callback, lambda: not should_stop(), stop_value=False)
+        if layers == 0:  # without a device llama.cpp repacks weights for the processor
+            set_fields(parameters, devices=ctypes.addressof(_NO_DEVICES))
         set_fields(
             parameters,
             n_gpu_layers=ALL_LAYERS if layers is None else layers,
@@ -107,6 +114,16 @@ class Model:
                 f"{self.path} is an encoder model, which does not continue text",
                 "use a decoder-only model such as Llama, Gemma or Qwen",
             )
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self._api.llama_model_n_layer(self.handle))
+
+    @cached_property
+    def n_offloaded(self) -> int:
+        """How many layers are on a GPU, the output counted as one."""
+        return offloaded_layers(self.n_layers, self.settings.n_gpu_layers) if can_offload() else 0
 
     @property
     def n_ctx_train(self) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-PREFILL_CHUNK = 128  # tokens of a prompt evaluated at once; larger prefill chunks are hardly faster
+PREFILL_CHUNK = 128  # tokens of a prompt evaluated at once; larger ones are hardly faster on two cores
 MIN_SHARED_PREFIX = 16  # tokens; fewer are not worth the call that copies them (not measured)
 
 
@@ -86,6 +86,7 @@ class TokenSequence:
         reuse_step: The prefix kept for the next prompt is a multiple of this many tokens. A sequence alone in
             its context keeps whole prefill chunks, so that its logits equal those of a fresh context. With
             several sequences, where the shapes of batches vary anyway, the whole common prefix is kept.
+        prefill_chunk: How many tokens of a prompt are read at once.
 
     Attributes:
         ids: The tokens of the prompt, then of the answer.
@@ -97,7 +98,13 @@ class TokenSequence:
         counter: What was evaluated in this sequence.
     """
 
-    def __init__(self, seq_id: int, tokenizer: Tokenizer, reuse_step: int = PREFILL_CHUNK) -> None:
+    def __init__(
+        self,
+        seq_id: int,
+        tokenizer: Tokenizer,
+        reuse_step: int = PREFILL_CHUNK,
+        prefill_chunk: int = PREFILL_CHUNK,
+    ) -> None:
         self.seq_id = seq_id
         self.ids: list[int] = []
         self.draft: list[int] = []
@@ -108,6 +115,7 @@ class TokenSequence:
         self.counter = EvalCounter()
         self._tokenizer = tokenizer
         self._reuse_step = reuse_step
+        self._prefill_chunk = prefill_chunk
         self._n_chunked = 0  # leading tokens that were, or will be, read in prefill chunks
         self._ends: list[int] = []  # where each answer token ends in `text`
 
@@ -181,7 +189,8 @@ class TokenSequence:
         """
         if self.n_valid >= self.n_prompt - 1:
             return self.n_tokens
-        return min(self.n_prompt - 1, (self.n_valid // PREFILL_CHUNK + 1) * PREFILL_CHUNK)
+        chunk = self._prefill_chunk
+        return min(self.n_prompt - 1, (self.n_valid // chunk + 1) * chunk)
 
     @property
     def n_tokens(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local import __version__
-from blendin_local.engine.build import Build, describe_build
+from blendin_local.decode.memory_plan import memory_parts
+from blendin_local.engine.build import Build, describe_build, gpu_backends
+from blendin_local.engine.devices import offload_devices
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION
 from blendin_local.engine.machine import (
@@ -28,7 +31,6 @@ from blendin_local.engine.machine import (
     total_memory,
     usable_threads,
 )
-from blendin_local.engine.memory import estimate
 from blendin_local.errors import BlendinError, LoadError
 from blendin_local.history.place import history_file
 from blendin_local.history.queries import count
@@ -36,8 +38,9 @@ from blendin_local.models.hub import is_hub_reachable
 from blendin_local.models.references import resolve
 from blendin_local.models.registry import Registry, shipped_file, user_file
 from blendin_local.models.store import Store
-from blendin_local.settings import DEFAULT_CTX_SIZE
+from blendin_local.settings import ModelSettings
 
+VULKANINFO_S = 10  # seconds
 LIBRARIES = ("llama-cpp-python", "numpy", "huggingface-hub", "typer", "rich", "prompt-toolkit")
 X86 = frozenset({"x86_64", "amd64"})
 ARM = frozenset({"arm64", "aarch64"})
@@ -57,7 +60,7 @@ class Offload:
 
     Attributes:
         reference: The model.
-        layers: Its layers; 0 if its file is not here.
+        layers: Its layers, the output counted as one, as `-ngl` does; 0 if its file is not here.
         offloaded: Layers that would be offloaded.
         note: Why, or what prevents it.
     """
@@ -172,13 +175,20 @@ def examine(
 
 
 def build_findings(build: Build, processor: str) -> list[Finding]:
-    """What is wrong with a build: vector instructions it does not use, libraries that replace its own."""
+    """What is wrong with a build: vector instructions it does not use, no GPU, libraries not its own."""
     found = []
     native = f'CMAKE_ARGS="-DGGML_NATIVE=on" {reinstall()}'
     if processor.lower() in X86 and not build.has("AVX2"):
         found.append(Finding("llama.cpp was built without AVX2 and will be very slow", native))
     if processor.lower() in ARM and not build.has("NEON"):
         found.append(Finding("llama.cpp was built without NEON and will be very slow", native))
+    if (gpu := gpu_backends(build.backends)) and not build.gpu_offload:
+        found.append(
+            Finding(
+                f"llama.cpp was built for {', '.join(gpu)}, but finds no GPU",
+                "install the GPU's driver, or unset CUDA_VISIBLE_DEVICES or GGML_VK_VISIBLE_DEVICES",
+            )
+        )
     if os.environ.get("LLAMA_CPP_LIB_PATH"):
         found.append(
             Finding(
@@ -199,19 +209,35 @@ def unreadable(store: Store) -> str:
 
 def gpu_command(build: Build | None, system: str, processor: str, which: Callable[[str], str | None]) -> str:
     """The command that installs llama.cpp for this machine's GPU; empty if it has one or none is found."""
-    if build is not None and build.gpu_offload:
+    if build is not None and (build.gpu_offload or gpu_backends(build.backends)):
         return ""
     if system == "Darwin" and processor in ARM:
         option = "-DGGML_METAL=on"
     elif which("nvidia-smi"):
         option = "-DGGML_CUDA=on"
-    elif which("vulkaninfo"):
+    elif (tool := which("vulkaninfo")) and vulkan_finds_gpu(tool):
         option = "-DGGML_VULKAN=on"
     else:
         return ""
     if system == "Windows":
         return f'$env:CMAKE_ARGS="{option}"; {reinstall()}'
     return f'CMAKE_ARGS="{option}" {reinstall()}'
+
+
+def vulkan_finds_gpu(tool: str) -> bool:
+    """Whether `vulkaninfo` lists a device that is no processor; drivers that use the processor are common."""
+    try:
+        said = subprocess.run(
+            [tool, "--summary"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VULKANINFO_S,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "_GPU" in said
 
 
 def reinstall() -> str:
@@ -297,30 +323,33 @@ def _offloads(name: str, registry: Registry, store: Store, build: Build | None) 
     pair = registry.pairs.get(name)
     if pair is None:
         return ()
-    free = sum(device.memory_free for device in build.devices if device.gpu) if build else 0
+    gpus = offload_devices(build.devices) if build else ()
+    free = [gpu.memory_free if gpu.memory_total else available_memory() for gpu in gpus]
     found = []
     for reference in pair.references:
-        offload, taken = _offload(reference, registry, store, free)
-        free -= taken
+        offload, free = _offload(reference, registry, store, free)
         found.append(offload)
     return tuple(found)
 
 
-def _offload(reference: str, registry: Registry, store: Store, free: int) -> tuple[Offload, int]:
-    """What of one model fits into the free memory of the GPUs, and how many bytes that takes."""
+def _offload(reference: str, registry: Registry, store: Store, free: list[int]) -> tuple[Offload, list[int]]:
+    """What of one model fits into the free memory of the GPUs, and what is then left of it."""
     try:
         path = resolve(reference, registry, store=store, offline=False).path
         if path is None:
-            return Offload(reference, 0, 0, "not on this machine"), 0
+            return Offload(reference, 0, 0, "not on this machine"), free
         header = read_header(path)
     except BlendinError as error:
-        return Offload(reference, 0, 0, error.message), 0
+        return Offload(reference, 0, 0, error.message), free
     except OSError as error:
-        return Offload(reference, 0, 0, f"cannot be read: {error.strerror or error}"), 0
-    if free <= 0:
-        return Offload(reference, header.n_layers, 0, "runs on the processor"), 0
-    needed = estimate(header, DEFAULT_CTX_SIZE).total
-    if needed <= free:
-        return Offload(reference, header.n_layers, header.n_layers, "fits as a whole"), needed
-    layers = header.n_layers * free // needed
-    return Offload(reference, header.n_layers, layers, "not all of it fits"), free
+        return Offload(reference, 0, 0, f"cannot be read: {error.strerror or error}"), free
+    layers = header.n_layers + 1  # as llama.cpp counts: with the output
+    if not free:
+        return Offload(reference, layers, 0, "runs on the processor"), free
+    for n in range(layers, 0, -1):
+        [_, *parts] = memory_parts(header, ModelSettings(n_gpu_layers=n), 1, free)
+        if all(part.total <= room for part, room in zip(parts, free, strict=True)):
+            left = [room - part.total for part, room in zip(parts, free, strict=True)]
+            note = "fits as a whole" if n == layers else f"not all of it fits: use -ngl {n}"
+            return Offload(reference, layers, n, note), left
+    return Offload(reference, layers, 0, "nothing of it fits: use -ngl 0"), free

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
-from blendin_local.decode.loaded_model import LoadProgress, memory_estimate
+from blendin_local.decode.loaded_model import LoadProgress
+from blendin_local.decode.memory_plan import MemoryPlan
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
-from blendin_local.engine.machine import available_memory, usable_threads
+from blendin_local.engine.machine import usable_threads
+from blendin_local.engine.memory import places
 from blendin_local.errors import UsageError
 from blendin_local.pair.pair import MAX_PARALLEL, Pair
 from blendin_local.pair.resolve import Interaction, PairSpec, ResolvedPair, resolve_pair
@@ -72,11 +74,14 @@ def choose_n_parallel(setup: PairSetup, requested: int | None, n_rows: int) -> i
 
 
 def n_parallel_for(files: Mapping[Role, tuple[Path, ModelSettings]], n_rows: int) -> int:
-    """`n_parallel_within` for these models on this machine, from the headers of their files."""
-    headers = [(read_header(path), settings) for path, settings in files.values()]
-    one, two = (sum(memory_estimate(*file, n_parallel).total for file in headers) for n_parallel in (1, 2))
-    per_sequence = two - one
-    return n_parallel_within(usable_threads(), available_memory(), one - per_sequence, per_sequence, n_rows)
+    """The least `n_parallel_within` of RAM and of every device that holds a part of the models."""
+    headers = {role: (read_header(path), settings) for role, (path, settings) in files.items()}
+    where = places()
+    one, two = (MemoryPlan(headers, where, n_parallel).taken() for n_parallel in (1, 2))
+    return min(
+        n_parallel_within(usable_threads(), place.free, 2 * one[i] - two[i], two[i] - one[i], n_rows)
+        for i, place in enumerate(where)
+    )
 
 
 def n_parallel_within(cores: int, free: int, weights: int, per_sequence: int, n_rows: int) -> int:

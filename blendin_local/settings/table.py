@@ -340,6 +340,14 @@ class ModelSettings:
         env="BLENDIN_N_GPU_LAYERS",
         role_flags=True,
     )
+    ubatch_size: int | None = _runtime(
+        None,
+        "Tokens of a prompt evaluated at once; auto is 512 if layers are on a GPU, else 128.",
+        low=32,
+        high=2048,
+        words={"auto": None},
+        flags=("-ub",),
+    )
     threads: int | None = _runtime(
         None,
         "CPU threads; auto uses the cores that other programs leave free.",

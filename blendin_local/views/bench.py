@@ -18,10 +18,12 @@ from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.bench.compare import MeasurementChange
 from blendin_local.jobs.bench.report import (
     BenchReport,
+    DraftMeasurements,
     Measurement,
     MethodMeasurements,
     ModelMeasurements,
     ParallelMeasurements,
+    ratio,
 )
 from blendin_local.jobs.bench.verdict import doubts
 from blendin_local.views.answer import counted
@@ -45,7 +47,8 @@ def bench_view(bench: BenchReport) -> RenderableType:
         ),
         _section("each model alone, tokens/s", models_table(bench.models)),
         _section("time to evaluate several tokens at once, relative to one", costs_table(bench.models)),
-        _section("one answer at a time", methods_table(bench.methods)),
+        _section("one answer at a time, without drafts", methods_table(bench.methods)),
+        *_drafts(bench),
         _section("several answers at once", rows_table(bench.rows)),
         _section("memory and loading", Text(_memory(bench))),
         Text(),
@@ -122,6 +125,51 @@ def methods_table(methods: Mapping[str, MethodMeasurements]) -> RenderableType:
         )
         table.add_row(name, *cells)
     return table
+
+
+def _drafts(bench: BenchReport) -> list[RenderableType]:
+    if bench.drafts is None:
+        return []
+    return [
+        _section(
+            "time to evaluate a draft of several tokens, relative to one", draft_costs_table(bench.models)
+        ),
+        _section("drafts: speed relative to the base alone", drafts_table(bench)),
+        Text(_drafts_note(bench.drafts), style="faint"),
+    ]
+
+
+def draft_costs_table(models: Mapping[str, ModelMeasurements]) -> RenderableType:
+    """What several tokens of one answer cost at once: it decides whether a draft pays."""
+    sizes = sorted({n for model in models.values() for n in model.draft_cost})
+    table = _table("", *map(str, sizes))
+    for role, model in models.items():
+        costs = model.draft_cost
+        table.add_row(role, *(number(costs[n].median) if n in costs else "-" for n in sizes))
+    return table
+
+
+def drafts_table(bench: BenchReport) -> RenderableType:
+    """Measured and predicted speed, with and without drafts."""
+    drafts = bench.drafts
+    assert drafts is not None, "there is a section only then"
+    base = bench.methods["base"].tokens_per_s
+    table = _table("", "guide's cost", "no drafts", "drafts", "tokens")
+    this, tenth = drafts.predicted["this_guide"], drafts.predicted["a_tenth"]
+    measured = shown(ratio(drafts.off, base)), shown(ratio(drafts.auto, base))
+    table.add_row("this guide, measured", number(this.guide_cost.median), *measured, "auto")
+    for name, each in (("this guide, predicted", this), ("a guide of a tenth, predicted", tenth)):
+        cells = (number(value.median) for value in (each.guide_cost, each.without, each.drafts))
+        table.add_row(name, *cells, f"{each.length.median:.0f}")
+    return table
+
+
+def _drafts_note(drafts: DraftMeasurements) -> str:
+    drafted, accepted = drafts.drafted.median, drafts.accepted.median
+    said = f"The guide alone would have guessed {_share(drafts.came_true)} of the steps. "
+    if not drafted:
+        return f"{said}--draft auto made no drafts."
+    return f"{said}--draft auto drafted {number(drafted)} tokens per step; {number(accepted)} came true."
 
 
 def rows_table(rows: Mapping[int, ParallelMeasurements]) -> RenderableType:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from blendin_local.engine.build import Build
+from blendin_local.engine.build import Build, gpu_backends
+from blendin_local.engine.devices import Device
 from blendin_local.engine.memory import mebibytes
 from blendin_local.jobs.doctor import Diagnosis, HistoryState
 from blendin_local.views.answer import counted
@@ -64,9 +65,20 @@ def _build_rows(build: Build | None) -> list[tuple[str, str]]:
     for backend, features in build.features.items():
         on = [name if value == "1" else f"{name}={value}" for name, value in features.items() if value != "0"]
         rows.append((backend, " ".join(on)))
-    rows += [(device.name, device.description) for device in build.devices if device.gpu]
-    rows.append(("GPU", "layers can be offloaded" if build.gpu_offload else "none: built for the CPU only"))
+    rows += [(device.name, _device(device)) for device in build.devices if device.gpu]
+    rows.append(("GPU", "layers can be offloaded" if build.gpu_offload else _no_gpu(build)))
     return rows
+
+
+def _device(device: Device) -> str:
+    if not device.memory_total:
+        return device.description
+    return f"{device.description}, {mebibytes(device.memory_free)} free of {mebibytes(device.memory_total)}"
+
+
+def _no_gpu(build: Build) -> str:
+    built = gpu_backends(build.backends)
+    return f"none found; built for {', '.join(built)}" if built else "none: built for the CPU only"
 
 
 def _history_rows(history: HistoryState) -> list[tuple[str, str]]:

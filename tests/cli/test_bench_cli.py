@@ -18,7 +18,7 @@ from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.bench import bench_view, comparison_view, number
 from blendin_local.views.theme import make_console
-from tests.jobs.benches import a_bench
+from tests.jobs.benches import a_bench, some_drafts
 from tests.toys import make_toy
 
 
@@ -31,7 +31,8 @@ def drawn(renderable, width=80):
 
 def whole_bench():
     memory = dict.fromkeys(("weights", "kv_cache", "compute", "resident", "ours"), 2**20)
-    return type(a_bench())(**{**vars(a_bench()), "memory": memory, "verdict": "4 threads are best"})
+    bench = a_bench(drafts=some_drafts())
+    return type(bench)(**{**vars(bench), "memory": memory, "verdict": "4 threads are best"})
 
 
 def test_the_tables_fit_a_terminal():
@@ -44,6 +45,8 @@ def test_the_tables_fit_a_terminal():
         "at once, relative to one",
         "one answer at a time",
         "several answers at once",
+        "a draft of several tokens",
+        "73.0 % of the steps",
     ):
         assert word in shown
     assert shown.rstrip().endswith("4 threads are best")

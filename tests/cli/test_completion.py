@@ -10,25 +10,9 @@ import time
 import pytest
 
 from tests.cli_runner import environment
-from tests.shells import SHELLS, Shell
+from tests.shells import SHELLS, Shell, asked
 
 pytestmark = pytest.mark.cli
-
-
-def asked(*words, cwd, shell="bash", **env):
-    """The answer to a shell whose cursor is at the end of the last word: exit code, words, stderr."""
-    typed = ["blendin", *words]
-    line = {"COMP_WORDS": "\n".join(typed), "COMP_CWORD": str(len(typed) - 1)}
-    line |= {"_TYPER_COMPLETE_ARGS": " ".join(typed), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    done = subprocess.run(
-        [sys.executable, "-m", "blendin_local"],
-        env=environment(_BLENDIN_COMPLETE=f"complete_{shell}", HOME=str(cwd), **line, **env),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout.split("\n")[:-1], done.stderr
 
 
 @pytest.fixture(scope="module", params=SHELLS)

@@ -81,8 +81,28 @@ def test_rates_follow_what_was_seen(source, sureness):
         rates.note(source, sureness, accepted=rng.random() < 0.3)
 
     assert rates.rate(source, sureness) == pytest.approx(0.3, abs=0.12)
-    assert rates.mean(source) == pytest.approx(0.3, abs=0.12)
     assert rates.rate(*other) == before
+
+
+def test_the_mean_is_over_all_guesses_that_were_made():
+    """Guesses that are too unsure to be evaluated count too: less is expected of the next."""
+    rates, rng = AcceptanceRates(), random.Random(1)
+    for _ in range(600):
+        sure = rng.random() < 0.5
+        rates.made("guide", 0.999 if sure else 0.1)
+        if sure:
+            rates.note("guide", 0.999, accepted=True)
+
+    assert rates.mean("guide") == pytest.approx((1 + rates.rate("guide", 0.1)) / 2, abs=0.1)
+
+
+def test_guesses_that_were_made_are_paid_for():
+    """Dropping them saves nothing of the guide's time, so more of them are kept."""
+    plan = Plan(lambda n: 1 + 0.3 * (n - 1), guess_s=0.5, reads_along=True)
+    rates = [0.7, 0.5]
+
+    assert plan.best_length(rates) == 0
+    assert plan.best_length(rates, n_made=2) == 2
 
 
 def test_rates_forget():

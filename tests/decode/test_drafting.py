@@ -66,11 +66,11 @@ def test_an_answer_with_drafts_is_the_one_without(trio, method, sampling):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_many_answers_with_drafts_are_those_without(trio, mode):
-    """The scheduler drafts for several answers at once, of different methods."""
+    """The scheduler drafts for several answers at once, also while some have long prompts to read."""
     rows = [
         Request(f"{i} {question}", (Message("user", question),), BlendSettings(method=method, threshold=0.3))
         for i, method in enumerate(METHODS)
-        for question in QUESTIONS
+        for question in (*QUESTIONS, "the hello world " * 40)
     ]
 
     plain = dict(trio.answer_all([replace(row, answer=LIMITS) for row in rows]))

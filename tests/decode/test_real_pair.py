@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from blendin_local.core.prompts import Message
-from blendin_local.engine.context import BATCH_TOKENS
 from blendin_local.engine.library import library
+from blendin_local.engine.prefill import BATCH_TOKENS
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.near_ties import is_near_tie, parting, whole

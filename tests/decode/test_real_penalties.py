@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from blendin_local.core.penalties import penalize, repetition_of
-from blendin_local.engine.context import BATCH_TOKENS
 from blendin_local.engine.library import library
+from blendin_local.engine.prefill import BATCH_TOKENS
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.prompts import PROMPTS, TEMPLATE

@@ -8,7 +8,10 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
+from blendin_local.decode.scheduler import Scheduler
 from blendin_local.decode.stats import GenerationStats
+from blendin_local.engine.context import Context
+from blendin_local.engine.padding import BatchSizes
 from blendin_local.engine.sequence import MIN_SHARED_PREFIX, PREFILL_CHUNK
 from blendin_local.errors import BlendinError, ContextFullError, UsageError
 from blendin_local.pair.pair import MAX_PARALLEL, Pair, PairSetup, Request
@@ -268,6 +271,47 @@ def test_a_full_context_ends_one_answer(open_toys):
     assert results["full"].stopped_by == "context"
     assert results["full"].steps
     assert results["other"].stopped_by != "context"
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_sequences_in_use_have_no_gaps(open_toys, monkeypatch, fresh):
+    """When a file runs out, the answers left are evaluated at once; places of conversations stay theirs."""
+    pair, numbers = open_toys("sliding", 6), []
+    decode = Context._decode
+
+    def noting(self, slices, should_stop):
+        numbers.append([each.sequence.seq_id for each in slices])
+        decode(self, slices, should_stop)
+
+    monkeypatch.setattr(Context, "_decode", noting)
+    rows = [
+        request(i, f"a {i}", THREE_WAYS[1], SamplingSettings(), (30, 3, 12, 3, 21, 3)[i]) for i in range(6)
+    ]
+    scheduler = Scheduler(pair._slots, lambda row: pair._task_of(row, lambda: False), fresh=fresh)
+    for row in rows:
+        scheduler.add(row)
+    results = {}
+    while scheduler.active:
+        scheduler.step(lambda: False)
+        results |= {row.key: result for row, result in scheduler.finished()}
+
+    dense = all(each == list(range(len(each))) for each in numbers)
+    assert dense == fresh
+    single = open_toys("sliding")
+    for row in rows:
+        assert results[row.key].text == alone(single, row).text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [3, 5])
+def test_padding_changes_no_answer(open_toys, monkeypatch, kind, n):
+    """Whatever batches are filled up to: each answer is the one it would be alone."""
+    monkeypatch.setattr(BatchSizes, "best", lambda _, wanted, limit: min(limit, -(-wanted // n) * n))
+    monkeypatch.setattr(BatchSizes, "rows", lambda _, wanted, limit: min(limit, -(-wanted // n) * n))
+    rows, single = seventeen(), open_toys(kind)
+
+    for row, completion in open_toys(kind, 5).answer_all(rows):
+        assert [step.bytes for step in completion.steps] == [step.bytes for step in alone(single, row).steps]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -125,3 +125,12 @@ def test_two_exact_prompts_have_two_signatures(paths):
 
     assert one["exact_prompts"].keys() == two["exact_prompts"].keys()
     assert one["exact_prompts"] != two["exact_prompts"]
+
+
+@pytest.mark.parametrize(("offloads", "asked", "chunk"), [(0, None, 128), (3, None, 512), (3, 64, 64)])
+def test_how_a_prompt_is_read_is_in_the_signature(paths, monkeypatch, offloads, asked, chunk):
+    """The size of the prefill chunks and the layers on a GPU as they are, not only as they were asked for."""
+    monkeypatch.setattr("blendin_local.engine.model.Model.n_offloaded", offloads)
+    setup = replace(setup_of(paths), base_settings=replace(MODEL, ubatch_size=asked))
+    base = signature(setup)["models"]["base"]
+    assert (base["prefill_chunk"], base["offloaded"]) == (chunk, offloads)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.engine.eval_costs import KEPT, EvalCosts
+from blendin_local.engine.eval_costs import KEPT, STALE, EvalCosts
 
 
 def costs_of(**seconds):
@@ -54,3 +54,14 @@ def test_above_the_largest_a_token_costs_what_one_of_a_prompt_does():
 
     assert costs.seconds(5) == pytest.approx(2.0)
     assert costs.longest == 1
+
+
+def test_what_was_measured_long_ago_is_tried_again():
+    """A size that was slow once, under another load, does not stay slow for ever; one in use does."""
+    costs = costs_of(n1=1.0, n2=50.0)
+    for _ in range(2 * STALE):
+        costs.note(1, 1.0)
+
+    assert costs.seconds(2) == 1.0
+    assert costs.n_measured(2) == 0
+    assert costs.longest == 2

@@ -148,12 +148,16 @@ def test_split_models_are_counted_whole(tmp_path):
     for path in (first, second):
         writer = gguf.GGUFWriter(path, "llama")
         writer.add_uint16("split.count", 2)
+        if path == first:  # a later part does not say how many layers there are
+            writer.add_block_count(2)
         writer.add_tensor("t", np.zeros((8, 4), dtype=np.float32))
+        writer.add_tensor(f"blk.{(first, second).index(path)}.w", np.zeros(8, dtype=np.float32))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-    assert read_header(first).parameters == 64
+    assert read_header(first).parameters == 64 + 16
+    assert read_header(first).weights.layers == (32, 32)
     with pytest.raises(LoadError, match="not the first part"):
         read_header(second)
     second.unlink()

@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
-from blendin_local.decode.loaded_model import memory_estimate
+from blendin_local.decode.memory_plan import memory_estimate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.library import library
@@ -19,6 +19,8 @@ from blendin_local.engine.memory import (
     CHECKPOINTS,
     MIB,
     MemoryEstimate,
+    Need,
+    Place,
     estimate,
     require_memory,
 )
@@ -56,12 +58,12 @@ def test_compute_is_near_what_llama_cpp_reserves():
 def test_a_refusal_names_every_number():
     """Both models, their parts, the sum and what there is stand in one line."""
     needs = [
-        ("base", MemoryEstimate(100 * MIB, 20 * MIB, 3 * MIB)),
-        ("guide", MemoryEstimate(50 * MIB, 5 * MIB, MIB)),
+        Need("base", (MemoryEstimate(100 * MIB, 20 * MIB, 3 * MIB),)),
+        Need("guide", (MemoryEstimate(50 * MIB, 5 * MIB, MIB),)),
     ]
-    require_memory(needs, 179 * MIB)
+    require_memory(needs, [Place("RAM", 179 * MIB)], str)
     with pytest.raises(LoadError) as caught:
-        require_memory(needs, 178 * MIB)
+        require_memory(needs, [Place("RAM", 178 * MIB)], str)
     for number in ("179 MiB needed", "178 MiB available", "base 123 MiB", "guide 56 MiB", "20 MiB KV cache"):
         assert number in caught.value.message
     assert "\n" not in caught.value.message

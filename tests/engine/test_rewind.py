@@ -229,7 +229,7 @@ def test_checkpoints_along_an_answer_are_used(bench):
 @pytest.mark.parametrize("memory", ["windows only"])
 def test_a_window_is_kept_while_it_is_whole_and_not_longer(bench, monkeypatch):
     """A small cache goes back to places whose whole window it still holds; from others all is read again."""
-    monkeypatch.setattr(contexts, "BATCH_TOKENS", SMALL_BATCH)
+    monkeypatch.setattr(contexts, "batch_tokens", lambda *_: SMALL_BATCH)
     api, ids = library().api, ids_of(420)
     expected = bench.plain(ids)
     kept = []
@@ -337,7 +337,7 @@ class Wanderer:
 @pytest.mark.parametrize("n_parallel", [1, 3])
 def test_logits_are_those_of_the_tokens_whatever_the_way_there(bench, monkeypatch, n_parallel):
     """After any changes to any sequences, read in between or not, a prediction is that of a fresh context."""
-    monkeypatch.setattr(contexts, "BATCH_TOKENS", 2 * SMALL_BATCH)  # a window's cache is soon full
+    monkeypatch.setattr(contexts, "batch_tokens", lambda *_: 2 * SMALL_BATCH)  # a window's cache is soon full
     rng = np.random.default_rng(n_parallel)
     context = bench.open(n_parallel=n_parallel)
     wanderers = [Wanderer(rng, sequence, bench.vocabulary) for sequence in context.sequences]

@@ -13,7 +13,8 @@ import pytest
 
 from blendin_local.cli.common.failures import as_error
 from blendin_local.cli.common.options import BlendOptions, TerminalOptions
-from blendin_local.cli.replay.command import replay
+from blendin_local.cli.common.screen import open_consoles
+from blendin_local.cli.replay.command import show_replay
 from blendin_local.errors import BlendinError, UsageError
 from tests.hostile_text import HOSTILE, raw_controls
 from tests.paths import ROOT
@@ -83,7 +84,8 @@ def problem_of(path, rng, terminal):
     try:
         as_json = rng.random() < 0.3
         with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(io.StringIO()):
-            replay(path, blend=BlendOptions(method=rng.choice(METHODS)), as_json=as_json, terminal=COLORED)
+            blend = BlendOptions(method=rng.choice(METHODS))
+            show_replay(path, blend, open_consoles(COLORED), as_json=as_json)
     except BlendinError as error:
         if error.exit_code not in {2, 5}:
             return f"exit code {error.exit_code}: {error.message}"
@@ -170,7 +172,7 @@ def test_a_trace_in_which_every_text_is_hostile_is_shown_as_text(stored, tmp_pat
     (tmp_path / "evil.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
 
     with contextlib.redirect_stdout(terminal):
-        replay(tmp_path / "evil.jsonl", blend=BlendOptions(), as_json=False, terminal=COLORED)
+        show_replay(tmp_path / "evil.jsonl", BlendOptions(), open_consoles(COLORED))
 
     assert terminal.getvalue()
     assert raw_controls(terminal.getvalue()) == []
@@ -195,4 +197,4 @@ def test_what_is_refused_is_refused_as_usage(tmp_path, terminal):
     (tmp_path / "x").write_text("\x1b[2J")
 
     with pytest.raises(UsageError):
-        replay(tmp_path / "x", blend=BlendOptions(), as_json=False, terminal=COLORED)
+        show_replay(tmp_path / "x", BlendOptions(), open_consoles(COLORED))

@@ -72,12 +72,15 @@ def test_answers_errors_and_manifest(source, out):
 
 
 def test_steps_are_kept_where_wanted(source, out):
-    """With --steps a line is all of `run --json`."""
+    """With --steps a line is all of `run --json`, the question included."""
     pair = ScriptedAnswers()
     run(source, out, pair, BatchOptions(with_steps=True, limit=1))
 
     [(_, outcome)] = list(ScriptedAnswers().answer_all(pair.seen))
-    assert lines(out) == [{"custom_id": "id-0", **json.loads(json.dumps(completion_to_json(outcome)))}]
+    asked = {"messages": [{"role": "user", "content": "question é 0"}]}
+    assert lines(out) == [
+        {"custom_id": "id-0", **asked, **json.loads(json.dumps(completion_to_json(outcome)))}
+    ]
 
 
 def test_rows_of_openai_get_its_response_form(tmp_path, out):

@@ -168,6 +168,7 @@ def require_whole(bench, workload=TINY):
     for model in bench.models.values():
         assert set(model.at_once) == set(workload.at_once)
         assert model.at_once[1].trials == (1.0,) * workload.rounds
+        assert set(model.draft_cost) == set(workload.at_once)
     assert set(bench.memory) == {"weights", "kv_cache", "compute", "resident", "ours"}
     assert bench.verdict
 
@@ -193,6 +194,7 @@ def test_one_model_alone_can_be_measured(tmp_path, role):
 
     assert list(bench.methods) == list(bench.models) == [role]
     assert "guide this size" not in bench.verdict
+    assert bench.drafts is None
 
 
 def test_a_benchmark_from_python_prints_nothing_and_stops_between_rounds(tmp_path, capfd):

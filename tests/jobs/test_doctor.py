@@ -1,20 +1,22 @@
 """The report names what hinders and the command that mends it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from blendin_local.engine.build import Build, Device, parse_features
+from blendin_local.decode.memory_plan import memory_parts
+from blendin_local.engine.build import Build, parse_features
+from blendin_local.engine.devices import Device
 from blendin_local.engine.gguf.header import read_header
-from blendin_local.engine.memory import estimate
 from blendin_local.errors import LoadError
 from blendin_local.jobs import doctor
 from blendin_local.jobs.doctor import build_findings, examine, gpu_command
 from blendin_local.models.entries import Defaults, ModelEntry, PairEntry, PathSource
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
-from blendin_local.settings import DEFAULT_CTX_SIZE
+from blendin_local.settings import ModelSettings
 from tests.toys import make_toy
 
 LINE = "CPU : SSE3 = 1 | AVX2 = 1 | AVX512 = 0 | OPENMP = 1 | CUDA : ARCHS = 890 | USE_GRAPHS = 1 | "
@@ -62,11 +64,30 @@ def test_a_build_without_vector_instructions_is_called_out():
         ("Linux", "x86_64", None, None),
     ],
 )
-def test_the_command_for_a_gpu_fits_the_machine(system, processor, tool, said):
+def test_the_command_for_a_gpu_fits_the_machine(monkeypatch, system, processor, tool, said):
     """What is there decides; with no GPU, or a build that has one, nothing is advised."""
+    monkeypatch.setattr(doctor, "vulkan_finds_gpu", lambda _: True)
     command = gpu_command(make_build(), system, processor, lambda name: name if name == tool else None)
     assert command == "" if said is None else said in command
     assert gpu_command(make_build(gpu=True), system, processor, lambda name: name) == ""
+
+
+@pytest.mark.parametrize(("kind", "advised"), [("DISCRETE_GPU", True), ("CPU", False)])
+def test_a_driver_that_computes_on_the_processor_is_no_gpu(tmp_path, kind, advised):
+    """Vulkaninfo is asked which devices there are; its presence alone means nothing."""
+    tool = tmp_path / "vulkaninfo"
+    tool.write_text(f"#!/bin/sh\necho deviceType = PHYSICAL_DEVICE_TYPE_{kind}\n")
+    tool.chmod(0o755)
+    found = gpu_command(make_build(), "Linux", "x86_64", {"vulkaninfo": str(tool)}.get)
+    assert bool(found) == advised
+
+
+def test_a_build_for_a_gpu_that_finds_none_is_called_out():
+    """It is not told to be built again, but where to look."""
+    build = replace(make_build(), backends=("Vulkan", "CPU"))
+    [finding] = build_findings(build, "x86_64")
+    assert "Vulkan, but finds no GPU" in finding.message
+    assert gpu_command(build, "Linux", "x86_64", lambda name: name) == ""
 
 
 def test_the_report_is_whole_and_plain_json(registry, tmp_path):
@@ -74,7 +95,7 @@ def test_the_report_is_whole_and_plain_json(registry, tmp_path):
     found = examine(registry, Store(tmp_path / "store"), offline=True)
     assert found.network is None
     assert found.pair == "duo"
-    assert [item.layers for item in found.offload] == [2, 0]
+    assert [item.layers for item in found.offload] == [3, 0]
     assert found.versions["llama-cpp-python"] == "0.3.36"
     assert found.build.devices
     assert found.machine["threads"] >= 1
@@ -83,9 +104,11 @@ def test_the_report_is_whole_and_plain_json(registry, tmp_path):
 
 
 def test_layers_are_offloaded_as_far_as_memory_goes(registry, tmp_path, monkeypatch):
-    """All of them where the model fits, some where it does not, none without a GPU."""
-    needed = estimate(read_header(tmp_path / "base.gguf"), DEFAULT_CTX_SIZE).total
-    for free, layers in ((needed, 2), (needed - 1, 1), (0, 0)):
+    """All of them where the model fits, as many as fit where it does not, none without a GPU."""
+    header = read_header(tmp_path / "base.gguf")
+    [_, whole] = memory_parts(header, ModelSettings(), 1, [2**40])
+    [_, two] = memory_parts(header, ModelSettings(n_gpu_layers=2), 1, [2**40])
+    for free, layers in ((whole.total, 3), (whole.total - 1, 2), (two.total - 1, 1), (0, 0)):
         device = Device("CUDA0", "a card", gpu=True, memory_free=free, memory_total=2**40)
         build = make_build(gpu=True, devices=(device,))
         monkeypatch.setattr(doctor, "describe_build", lambda build=build: build)

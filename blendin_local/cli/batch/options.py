@@ -58,6 +58,8 @@ class RowOptions:
 class BatchReportOptions:
     """What is written beside the answers."""
 
-    steps: Annotated[bool, _report("--steps", help="Include the record of every step.")] = False
+    steps: Annotated[bool, _report("--steps", help="Include the question and the record of every step.")] = (
+        False
+    )
     json: Annotated[bool, _report("--json", help="Print a summary as one JSON object to stdout.")] = False
     quiet: Annotated[bool, _report("--quiet", "-q", help="Do not show progress.")] = False

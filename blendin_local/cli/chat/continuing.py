@@ -1,7 +1,7 @@
 """`blendin chat --continue`: a conversation of the history, with its pair and settings.
 
-Here: `find_conversation`; `given_options`; `continued_options`, which models to open; `continued_start`, what
-the chat begins with; `show_earlier`. What is given on the command line wins over the conversation, and that
+Here: `find_conversation`; `continued_options`, which models to open; `continued_start`, what the chat begins
+with; `show_earlier`. What is given on the command line wins over the conversation, and that
 over environment variables.
 Not here: reading the history (`history.queries`).
 """
@@ -13,7 +13,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import typer
 from rich.text import Text
 
 from blendin_local.cli.chat.files import settings_from_json
@@ -28,12 +27,6 @@ from blendin_local.views.theme import Consoles
 
 NAMES = frozenset({"pair", "base", "guide", "untuned"})  # one of them given means other models
 EXACT_PROMPTS = frozenset({"base_prompt_file", "guide_prompt_file"})
-
-
-def given_options(context: typer.Context) -> frozenset[str]:
-    """The names of the options that stand on the command line; not those that the environment sets."""
-    sources = ((name, context.get_parameter_source(name)) for name in context.params)
-    return frozenset(name for name, source in sources if source is not None and source.name == "COMMANDLINE")
 
 
 def find_conversation(number: int | None) -> Conversation:

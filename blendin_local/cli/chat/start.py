@@ -17,6 +17,7 @@ from blendin_local.cli.chat.first_message import message_of, texts_of
 from blendin_local.cli.chat.loop import chat
 from blendin_local.cli.chat.state import ChatPair, ChatSettings, ChatStart
 from blendin_local.cli.common.find_server import ChosenServer, choose_server, note_refusal, note_use
+from blendin_local.cli.common.given import given_options
 from blendin_local.cli.common.history import keeps_history, open_writer, opening_of
 from blendin_local.cli.common.options import HistoryOptions, RemoteOptions, SessionOptions
 from blendin_local.cli.common.status import StatusLine
@@ -79,7 +80,7 @@ def start_chat(
         history: The options about the history.
     """
     continues, number, context = earlier
-    given = continuing.given_options(context)
+    given = given_options(context)
     conversation = continuing.find_conversation(number) if continues else None
     if conversation is not None and not remote.server:
         options = continuing.continued_options(options, conversation, given)

@@ -37,11 +37,21 @@ def unquoted(text: str) -> str:
     return text
 
 
-def step_named(steps: Sequence[Step], text: str) -> Step:
-    """The step with a number. UsageError if there is none."""
+def step_named(steps: Sequence[Step], text: str, answer: str = "the last answer") -> Step:
+    """The step with a number.
+
+    Args:
+        steps: Those of an answer.
+        text: The number.
+        answer: What the answer is called where there is no such step.
+
+    Raises:
+        UsageError: There is none.
+    """
     if is_number(text) and int(text) < len(steps):
         return steps[int(text)]
-    raise UsageError(f"there is no step {text}", f"the last answer has steps 0 to {len(steps) - 1}")
+    hint = f"{answer} has steps 0 to {len(steps) - 1}" if steps else f"{answer} has no steps"
+    raise UsageError(f"there is no step {text}", hint)
 
 
 def candidate_named(step: Step, text: str) -> bytes:

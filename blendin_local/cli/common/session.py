@@ -1,7 +1,8 @@
 """A pair opened for a command: options to a spec, missing files downloaded, progress shown.
 
 Here: `pair_spec`, what the options ask for; `interaction`, the callbacks to the user at the terminal;
-`settle`, which resolves the spec; `open_session` and `Session`, which answers with the command's settings.
+`settle`, which resolves the spec; `open_session`, `open_resolved` and `Session`, which answers with the
+command's settings.
 Not here: options (`cli.common.options`), what a spec means (`pair.resolve`).
 """
 
@@ -157,6 +158,18 @@ def open_session(
     """
     status.clear()  # there may be a question
     resolved = settle(options, status.console, every_model=every_model)
+    with open_resolved(resolved, status, should_stop, needed_later) as session:
+        yield session
+
+
+@contextmanager
+def open_resolved(
+    resolved: ResolvedPair,
+    status: StatusLine,
+    should_stop: Callable[[], bool],
+    needed_later: Sequence[str] = (),
+) -> Iterator[Session]:
+    """Open a pair whose settings are resolved; the other arguments are those of `open_session`."""
     to_user = interaction(status.console)
     paths = locate_files(resolved, None, to_user)
     for notice in check_roles(resolved, paths):

@@ -19,7 +19,7 @@ CHAT = "blendin chat is the conversation, blendin run answers one question"
 SAMPLERS = "candidates are chosen with --temp, --top-k, --top-p, --min-p and --seed"
 ROLE = "a model needs a role: --base {value} or --guide {value}"
 QUIET = "blendin run --quiet prints nothing but the answer"
-CHUNKS = "there is nothing to set: a prompt is always read in chunks of 128 tokens"
+CHUNKS = "--ubatch-size N sets how many tokens of a prompt are evaluated at once"
 
 _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("-m", "--model"): ROLE,
@@ -51,7 +51,7 @@ _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("--chat-template-file",): "--guide-chat-template-file FILE replaces the guide's chat template",
     ("--reasoning", "--enable-thinking"): "--think lets a reasoning guide think, --no-think does not",
     ("-tb", "--threads-batch"): "--threads N is for prompts and answers alike",
-    ("-b", "--batch-size", "-ub", "--ubatch-size"): CHUNKS,
+    ("-b", "--batch-size"): CHUNKS,
     (
         "-ctk",
         "--cache-type-k",

@@ -1,22 +1,43 @@
-"""`blendin replay`: what another setting would have done to a stored answer.
+"""`blendin replay`: what another setting would have done to a stored answer, or another candidate.
 
 Here: the command and its options.
-Not here: deciding again (`jobs.replay`), how it looks (`views.replay`).
+Not here: deciding again (`jobs.replay`), how it looks (`views.replay`), an answer that goes on
+(`cli.replay.fork`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from blendin_local.cli.common.given import given_options
 from blendin_local.cli.common.grouped import grouped
 from blendin_local.cli.common.help import Example
-from blendin_local.cli.common.options import BlendOptions, TerminalOptions
+from blendin_local.cli.common.options import (
+    AnswerOptions,
+    BlendOptions,
+    ModelOptions,
+    OutputOptions,
+    RuntimeOptions,
+    SamplingOptions,
+    SessionOptions,
+    TerminalOptions,
+)
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.verb import add_verb
+from blendin_local.cli.replay import completion
+from blendin_local.errors import UsageError
+
+if TYPE_CHECKING:
+    from blendin_local.views.theme import Consoles
+
+_fork = partial(typer.Option, rich_help_panel="Fork")
+PLAIN = frozenset({"file", "only", "json", "fork", "models_file"})  # beside the options of blend and screen
 
 
 def register(app: typer.Typer) -> None:
@@ -32,14 +53,19 @@ def register(app: typer.Typer) -> None:
         Example(
             "Do the same for one answer of a batch", "blendin replay answers.jsonl --id sky --method nudging"
         ),
+        Example("See what else could have been said at step 5", "blendin replay sky.jsonl --fork 5"),
+        Example(
+            "Let the answer go on from there with the second of these",
+            "blendin replay sky.jsonl --fork 5 --candidate 2",
+        ),
     )
 
 
 def replay(
-    trace: Annotated[
+    file: Annotated[
         Path,
         typer.Argument(
-            metavar="TRACE",
+            metavar="FILE",
             help="A trace, a saved chat, the output of run --json or logs ID --json, or of batch --steps.",
             show_default=False,
         ),
@@ -51,23 +77,89 @@ def replay(
             "--id",
             metavar="NAME",
             show_default="all",
-            help="Replay only this answer of a batch, and show its first difference.",
+            help="Replay only this answer of a file with several, and show its first difference.",
+            autocompletion=completion.answer_ids,
         ),
     ] = None,
+    fork: Annotated[
+        str | None,
+        _fork(
+            "--fork",
+            metavar="N",
+            help="Go on from step N with another candidate: this loads the models. Options of models, "
+            "sampling, answer and output are for it alone; what is not given is as it was recorded.",
+            autocompletion=completion.steps,
+        ),
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        _fork(
+            "--candidate",
+            metavar="NUMBER|TEXT",
+            show_default="show the candidates of the step",
+            help="The candidate to go on with: its number in the list, or a text.",
+            autocompletion=completion.candidates,
+        ),
+    ] = None,
+    context: typer.Context,
     blend: BlendOptions,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    models: ModelOptions,
+    runtime: RuntimeOptions,
+    sampling: SamplingOptions,
+    answer: AnswerOptions,
+    output: OutputOptions,
     terminal: TerminalOptions,
 ) -> None:
-    """Decide stored answers again with other settings, without the models."""
+    """Decide stored answers again with other settings, without the models, or let one go on otherwise."""
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415 - `--help` must not wait for these
-    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415
+
+    given = given_options(context)
+    if fork is None:
+        _refuse_options_of_fork(context, given)
+        show_replay(file, blend, open_consoles(terminal, models.models_file), only=only, as_json=output.json)
+        return
+    from blendin_local.cli.replay.fork import Fork, fork_answer  # noqa: PLC0415 - it imports llama.cpp
+
+    consoles = open_consoles(terminal, models.models_file)
+    consoles.err.quiet = output.quiet
+    options = SessionOptions(models, runtime, blend, sampling, answer)
+    fork_answer(Fork(file, only, fork, candidate), options, output, consoles, given)
+
+
+def show_replay(
+    file: Path, blend: BlendOptions, consoles: Consoles, *, only: str | None = None, as_json: bool = False
+) -> None:
+    """Decide the answers of a file again, and print what came of it.
+
+    Args:
+        file: A file with stored answers.
+        blend: The settings to decide with.
+        consoles: The terminal.
+        only: The id of the answer to decide; None for all.
+        as_json: Whether to print one JSON object.
+
+    Raises:
+        UsageError: The file cannot be read, or an answer cannot be decided with these settings.
+    """
+    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415 - nor for these
     from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
 
-    consoles = open_consoles(terminal)
-    report = run_replay(ReplaySpec(trace, blend.settings(), only), on_note=partial(print_note, consoles.err))
+    report = run_replay(ReplaySpec(file, blend.settings(), only), on_note=partial(print_note, consoles.err))
     if as_json:
         print_json(report.to_json())
     else:
         consoles.out.print(
             replay_view(report.answers[0]) if len(report.answers) == 1 else replays_view(report)
         )
+
+
+def _refuse_options_of_fork(context: typer.Context, given: Collection[str]) -> None:
+    """Raise `UsageError` for options that only hold for an answer that goes on."""
+    groups: tuple[Any, ...] = (BlendOptions, TerminalOptions)
+    allowed = PLAIN | {each.name for group in groups for each in fields(group)}
+    for parameter in context.command.params:
+        if parameter.name in set(given) - allowed:
+            raise UsageError(
+                f"{parameter.opts[0]} is for an answer that goes on, and replay only decides again",
+                "add --fork N, the step to go on from",
+            )

@@ -17,12 +17,15 @@ from pathlib import Path
 
 from blendin_local.engine.gguf.bounds import require_bounds
 from blendin_local.engine.gguf.layers import (
+    NO_WEIGHTS,
     Keys,
     MemoryGuess,
+    WeightPlaces,
     layer_kv_heads,
     layer_state_bytes,
     memory_kind,
     repacked_bytes,
+    weight_places,
     windowed_layers,
 )
 from blendin_local.engine.gguf.reader import GgufFile
@@ -81,6 +84,7 @@ class Header:
         unusable: Why it cannot write text; empty if it can.
         windowed: Whether each layer looks back only so far as its sliding window; empty if none does.
         repacked_bytes: Bytes of weights that llama.cpp copies into another layout, over all parts.
+        weights: Their bytes layer by layer, over all parts.
     """
 
     path: Path
@@ -110,18 +114,32 @@ class Header:
     unusable: str
     windowed: tuple[bool, ...] = ()
     repacked_bytes: int = 0
+    weights: WeightPlaces = NO_WEIGHTS
 
-    def kv_bytes_per_token(self, kv_type: KvType = "f16", *, windowed: bool | None = None) -> int:
+    def kv_bytes_per_token(
+        self, kv_type: KvType = "f16", *, windowed: bool | None = None, layers: range | None = None
+    ) -> int:
         """Bytes of KV cache that one token takes.
 
         Args:
             kv_type: The cache's number format.
             windowed: Count only layers that look back through a window, or only those that do not.
+            layers: Count only these layers; None for all.
         """
         block, size = BYTES_PER_BLOCK[kv_type]
         kinds = self.windowed or (False,) * len(self.kv_heads)
-        heads = sum(n for n, kind in zip(self.kv_heads, kinds, strict=False) if windowed in {None, kind})
+        counted = list(zip(self.kv_heads, kinds, strict=False))
+        if layers is not None:
+            counted = counted[layers.start : layers.stop]
+        heads = sum(n for n, kind in counted if windowed in {None, kind})
         return heads * (self.key_length + self.value_length) * size // block
+
+    def state_bytes_of(self, layers: range) -> int:
+        """Bytes of one sequence's recurrent state in some layers."""
+        keeps = [n == 0 for n in self.kv_heads]
+        if not any(keeps):  # every layer keeps one, or none does
+            keeps = [True] * len(keeps)
+        return self.state_bytes * sum(keeps[layers.start : layers.stop]) // max(1, sum(keeps))
 
 
 def beginning(head: bytes) -> str:
@@ -170,13 +188,14 @@ def read_header(path: Path) -> Header:
     for part in parts[1:]:
         if not part.exists():
             raise LoadError(f"{part} is missing: {path.name} is one of {len(parts)} parts", "fetch all parts")
-        other = _read_one(part)
+        other = _read_one(part, header.n_layers)
         header = replace(
             header,
             parameters=header.parameters + other.parameters,
             file_size=header.file_size + other.file_size,
             weight_bytes=header.weight_bytes + other.weight_bytes,
             repacked_bytes=header.repacked_bytes + other.repacked_bytes,
+            weights=header.weights + other.weights,
         )
     return replace(header, unusable=_why_unusable(header))
 
@@ -190,27 +209,32 @@ def split_parts(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
 
 
-def _read_one(path: Path) -> Header:
-    """The header of one file; of a file that has not changed since, the one that was read before."""
+def _read_one(path: Path, n_layers: int = 0) -> Header:
+    """The header of one file; of a file that has not changed since, the one that was read before.
+
+    Args:
+        path: The file.
+        n_layers: The model's, which a later part of a split model does not say.
+    """
     check_whole_file(path)
     status = path.stat()
     changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
     if not 0 < changed_ns < time.time_ns() - RECENT_NS:
-        return _parsed(path)
+        return _parsed(path, n_layers)
     return _known(
-        path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        path, n_layers, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     )
 
 
 @lru_cache(maxsize=32)
-def _known(path: Path, state: tuple[int, ...]) -> Header:
-    return _parsed(path)
+def _known(path: Path, n_layers: int, state: tuple[int, ...]) -> Header:
+    return _parsed(path, n_layers)
 
 
-def _parsed(path: Path) -> Header:
+def _parsed(path: Path, n_layers: int) -> Header:
     with GgufFile(path) as file:
         require_bounds(file)
-        header = _header(path, file)
+        header = _header(path, file, n_layers)
         expected = file.least_size
     if header.file_size < expected:
         raise LoadError(
@@ -230,9 +254,9 @@ def _why_unusable(header: Header) -> str:
     return ""
 
 
-def _header(path: Path, file: GgufFile) -> Header:
+def _header(path: Path, file: GgufFile, n_layers: int) -> Header:
     keys = Keys(file)
-    n_layers, n_embd = keys.arch_number("block_count"), keys.arch_number("embedding_length")
+    n_layers, n_embd = keys.arch_number("block_count") or n_layers, keys.arch_number("embedding_length")
     n_heads = keys.arch_number("attention.head_count")
     head_length = n_embd // n_heads if n_heads else 0
     kv_heads = layer_kv_heads(keys, n_layers, n_heads)
@@ -265,6 +289,7 @@ def _header(path: Path, file: GgufFile) -> Header:
         unusable="",
         windowed=windowed_layers(keys, n_layers),
         repacked_bytes=repacked_bytes(file.tensors),
+        weights=weight_places(file.tensors, n_layers),
     )
 
 

@@ -1,6 +1,7 @@
 """The memory that the layers of a model need, judged by the keys of its header.
 
-Here: `Keys`, typed look-ups with defaults; heads, windows, recurrent state, and which weights are repacked.
+Here: `Keys`, typed look-ups with defaults; heads, windows, recurrent state; which weights belong to which
+layer (`WeightPlaces`), and which are repacked.
 Not here: the record of it all (`engine.gguf.header`), what it takes in bytes (`engine.memory`).
 Source: llama.cpp: `src/models/*.cpp` for the patterns of windows, `ggml-cpu/repack.cpp` for repacking.
 """
@@ -8,7 +9,10 @@ Source: llama.cpp: `src/models/*.cpp` for the patterns of windows, `ggml-cpu/rep
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from blendin_local.engine.gguf.reader import GgufFile, Tensor
@@ -25,6 +29,44 @@ _Q4_0, _Q8_0, _Q2_K, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4 = 2, 8, 10, 12, 13, 14
 REPACKED_X86 = frozenset({_Q4_0, _Q2_K, _Q4_K, _IQ4_NL, _MXFP4})  # with AVX2 and AVX-512
 REPACKED_ARM = frozenset({_Q4_0, _Q8_0, _Q4_K, _Q5_K, _Q6_K, _IQ4_NL, _MXFP4})
 REPACKED_ROWS = 8  # only matrices with a multiple of this many rows are repacked
+_LAYER = re.compile(r"blk\.(\d{1,9})\.")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPlaces:
+    """Bytes of weights by what llama.cpp puts on one device together.
+
+    Attributes:
+        layers: Of each layer.
+        output: Of what follows the last layer, without a table of embeddings that serves for it too.
+        embedding: Of the table of embeddings.
+        other: Of what else is read before the first layer.
+        tied: Whether the table of embeddings serves for the output too; on two devices it is there twice.
+    """
+
+    layers: tuple[int, ...] = ()
+    output: int = 0
+    embedding: int = 0
+    other: int = 0
+    tied: bool = True
+
+    def __add__(self, more: WeightPlaces) -> WeightPlaces:
+        return WeightPlaces(
+            tuple(a + b for a, b in zip_longest(self.layers, more.layers, fillvalue=0)),
+            self.output + more.output,
+            self.embedding + more.embedding,
+            self.other + more.other,
+            self.tied and more.tied,
+        )
+
+    def of(self, layers: range, *, has_input: bool, has_output: bool) -> int:
+        """Bytes of some layers, with or without what comes before the first and after the last."""
+        embeddings = (has_input or (has_output and self.tied)) * self.embedding
+        inner = sum(self.layers[layers.start : layers.stop])
+        return inner + embeddings + has_input * self.other + has_output * self.output
+
+
+NO_WEIGHTS = WeightPlaces()
 
 
 class Keys:
@@ -100,6 +142,24 @@ def windowed_layers(keys: Keys, n_layers: int) -> tuple[bool, ...]:
         return tuple(bool(n) for n in pattern[:n_layers])
     period = pattern[0] if pattern else WINDOW_PATTERNS.get(keys.architecture, 0)
     return tuple((i + 1) % period != 0 for i in range(n_layers)) if period > 1 else ()
+
+
+def weight_places(tensors: Sequence[Tensor], n_layers: int) -> WeightPlaces:
+    """Which tensors of a file belong to which layer, by their names."""
+    layers = [0] * n_layers
+    output = embedding = other = 0
+    for tensor in tensors:
+        match = _LAYER.match(tensor.name)
+        if match and int(match[1]) < n_layers:
+            layers[int(match[1])] += tensor.size
+        elif tensor.name.startswith("output"):
+            output += tensor.size
+        elif tensor.name == "token_embd.weight":
+            embedding += tensor.size
+        else:
+            other += tensor.size
+    tied = not any(tensor.name == "output.weight" for tensor in tensors)
+    return WeightPlaces(tuple(layers), output, embedding, other, tied)
 
 
 def repacked_bytes(tensors: Sequence[Tensor], machine: str = platform.machine()) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Any
 
+from blendin_local.core.prompts import as_messages, messages_to_json
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
@@ -60,6 +61,8 @@ class BlendCounts:
 def answer_line(row: Row, completion: Completion, *, with_steps: bool) -> dict[str, Any]:
     """The line of an answer, in the format of its row."""
     record = completion_to_json(completion, with_steps=with_steps)
+    if with_steps:  # such an answer can be continued: `blendin replay --fork`
+        record = {"messages": messages_to_json(as_messages(row.request.messages)), **record}
     key = row.request.key
     if row.form == "own":
         return {"custom_id": key, **record}

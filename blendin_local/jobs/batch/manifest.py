@@ -93,6 +93,8 @@ def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}
+        if settings.ubatch_size:
+            facts["ubatch_size"] = settings.ubatch_size
     return facts
 
 

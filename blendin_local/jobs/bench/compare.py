@@ -17,8 +17,11 @@ from blendin_local.jobs.bench.report import VERSION, Measurement, measurements_i
 from blendin_local.paths import read_bytes
 
 ChangeKind = Literal["better", "worse", "noise"]
-LESS_IS_BETTER = {"first_token_ms", "list_ms", "at_once", "load_s", "guide_tokens", "in_python", "in_lists"}
-NOT_RATED = {"asked", "in_llama", "guide_tokens"}
+LESS_IS_BETTER = {
+    *("first_token_ms", "list_ms", "at_once", "draft_cost", "guide_cost"),
+    *("load_s", "guide_tokens", "in_python", "in_lists"),
+}
+NOT_RATED = {"asked", "in_llama", "guide_tokens", "drafted", "accepted", "came_true", "length"}
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Here: `BenchSpec` and `run_bench`: the order of the parts, and what belongs to none of them (machine, memory,
 time).
-Not here: the parts (`models`, `methods`, `parallel`), what the measurements mean (`verdict`), the command
-line (`cli.bench`).
+Not here: the parts (`models`, `methods`, `drafts`, `parallel`), what the measurements mean (`verdict`), the
+command line (`cli.bench`).
 Only one copy of the weights is in memory at a time, so that a pair which fits can also be measured.
 """
 
@@ -20,11 +20,13 @@ from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.machine import affinity, physical_cores, usable_threads
 from blendin_local.engine.thread_governor import free_cores, read_cpu_times
-from blendin_local.jobs.bench.methods import measure_methods
+from blendin_local.jobs.bench.drafts import draft_measurements
+from blendin_local.jobs.bench.methods import answer_in_turns, method_measurements
 from blendin_local.jobs.bench.models import measure_model
 from blendin_local.jobs.bench.parallel import measure_parallel
 from blendin_local.jobs.bench.report import (
     BenchReport,
+    DraftMeasurements,
     Measurement,
     MethodMeasurements,
     ModelMeasurements,
@@ -35,8 +37,10 @@ from blendin_local.jobs.preparation import settle, versions
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, locate_files
 from blendin_local.pair.setup import PairSetup
-from blendin_local.settings import AnswerSettings, BlendSettings
+from blendin_local.settings import AnswerSettings, BlendSettings, Draft
 
+OFF: Draft = "off"
+AUTO: Draft = "auto"
 SHOWN_METHODS = ("base", "guide", "nudging", "blendin")
 
 
@@ -143,7 +147,7 @@ def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchRe
         role: measure_model(path, settings, workload, counts, _rounds(begin, f"{role} alone", workload))
         for role, (path, settings) in setup.files().items()
     }
-    methods, load_s = _measure_pair(bench, models, begin)
+    methods, drafts, load_s = _measure_pair(bench, models, begin)
     rows, loads = measure_parallel(
         setup, _blend_for(bench), workload, lambda n: begin(BenchProgress(f"answers at once: {n}"))
     )
@@ -160,6 +164,7 @@ def measure(bench: ResolvedBench, begin: OnProgress = lambda _: None) -> BenchRe
         memory=memory,
         cores_left=free_cores(before, after),
         seconds=after.at - before.at,
+        drafts=drafts,
     )
     return replace(report, verdict=verdict(report))
 
@@ -199,13 +204,30 @@ def _memory(bench: ResolvedBench) -> tuple[dict[str, int], float]:
 
 def _measure_pair(
     bench: ResolvedBench, models: Mapping[str, ModelMeasurements], begin: OnProgress
-) -> tuple[dict[str, MethodMeasurements], float]:
-    """The pair as `run` and `chat` use it, and how long it took to load."""
+) -> tuple[dict[str, MethodMeasurements], DraftMeasurements | None, float]:
+    """The methods without drafts, what drafts bring, and how long the pair took to load."""
     on_round = _rounds(begin, "the pair", bench.workload)
+    off = _drafting_method(bench)
+    variants = {name: (replace(bench.blend, method=name), OFF) for name in (*_methods(bench.setup), *off)}
+    if off:
+        variants[AUTO] = variants[off[0]][0], AUTO
     with Pair(bench.setup) as pair:
-        methods = _methods(bench.setup)
-        measured = measure_methods(pair, bench.blend, methods, models, bench.workload, on_round=on_round)
-        return measured, pair.load_ms / 1000
+        rounds = answer_in_turns(pair, variants, bench.workload, on_round=on_round)
+        measured = method_measurements(rounds, models)
+        drafts = None
+        if off:
+            costs = models["base"].draft_cost
+            drafts = draft_measurements(pair, rounds, measured, costs, off=off[0], auto=AUTO)
+            del measured[AUTO]
+        return measured, drafts, pair.load_ms / 1000
+
+
+def _drafting_method(bench: ResolvedBench) -> tuple[str, ...]:
+    """The method that is measured with drafts too: the pair's own, if the guide can guess in it."""
+    own = bench.blend.method
+    if set(bench.setup.files()) < {"base", "guide"}:
+        return ()
+    return (own if {"base", "guide"} <= set(roles_of(own)) else "blendin",)
 
 
 def _machine(setup: PairSetup) -> dict[str, Any]:

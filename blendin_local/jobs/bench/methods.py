@@ -1,53 +1,66 @@
 """The pair at each method, one answer at a time: speed, where the time goes, how often the guide is asked.
 
-Here: `measure_methods`.
-Not here: the models alone (`models`), answers made together (`parallel`).
+Here: `answer_in_turns` and `method_measurements`.
+Not here: the models alone (`models`), what drafts bring (`drafts`), answers made together (`parallel`).
 Methods take turns within a round, so that a machine that drifts drifts for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from blendin_local.core.records import Completion
 from blendin_local.jobs.bench.report import Measurement, MethodMeasurements, ModelMeasurements, Workload
 from blendin_local.pair.pair import Pair
-from blendin_local.settings import AnswerSettings, BlendSettings
+from blendin_local.settings import AnswerSettings, BlendSettings, Draft
 
 QUESTIONS = ("Give me three tips for a job interview.", "Write a short story about a lighthouse keeper.")
 
 
-def measure_methods(
+def answer_in_turns(
     pair: Pair,
-    blend: BlendSettings,
-    methods: Sequence[str],
-    models: Mapping[str, ModelMeasurements],
+    variants: Mapping[str, tuple[BlendSettings, Draft]],
     workload: Workload,
     *,
     on_round: Callable[[int], None],
-) -> dict[str, MethodMeasurements]:
-    """Answer the same questions with every method.
+) -> list[dict[str, list[Completion]]]:
+    """Answer the same questions in every variant, round by round.
 
     Args:
         pair: An open pair.
-        blend: Threshold, alpha and the rest; the method is replaced.
-        methods: What to compare.
-        models: The models alone, for the time of their candidate lists.
+        variants: Method and drafts, by name.
         workload: How much is measured.
         on_round: Called with the number of each round that begins.
+
+    Returns:
+        For each round the answers by variant, in the order of `QUESTIONS`.
     """
-    limits = AnswerSettings(max_tokens=workload.answer_tokens, loop_guard=False)
-    _answer(pair, replace(blend, method=methods[-1]), replace(limits, max_tokens=4))  # warm up
     rounds = []
+    _answer(pair, *list(variants.values())[-1], 4)  # warm up
     for i in range(workload.rounds):
         on_round(i)
-        rounds.append({name: _answer(pair, replace(blend, method=name), limits) for name in methods})
-    return {name: _figures([found[name] for found in rounds], models) for name in methods}
+        rounds.append(
+            {name: _answer(pair, *variant, workload.answer_tokens) for name, variant in variants.items()}
+        )
+    return rounds
 
 
-def _answer(pair: Pair, blend: BlendSettings, limits: AnswerSettings) -> list[Completion]:
+def _answer(pair: Pair, blend: BlendSettings, draft: Draft, max_tokens: int) -> list[Completion]:
+    limits = AnswerSettings(max_tokens=max_tokens, loop_guard=False, draft=draft)
     return [pair.respond(question, blend=blend, answer=limits) for question in QUESTIONS]
+
+
+def method_measurements(
+    rounds: Sequence[Mapping[str, Sequence[Completion]]], models: Mapping[str, ModelMeasurements]
+) -> dict[str, MethodMeasurements]:
+    """The measurements of every variant.
+
+    Args:
+        rounds: From `answer_in_turns`.
+        models: The models alone, for the time of their candidate lists.
+    """
+    return {name: _figures([answers[name] for answers in rounds], models) for name in rounds[0]}
 
 
 def _figures(

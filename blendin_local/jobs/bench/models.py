@@ -3,8 +3,8 @@
 Here: `measure_model`.
 Not here: the pair (`methods`), answers made together (`parallel`).
 Everything goes through `engine.context`, as in an answer: prompts are read in its chunks, and every token
-evaluated has its logits computed and read. Several tokens at once are one each of several conversations; the
-cost of verifying a draft of as many tokens is about the same.
+evaluated has its logits computed and read. Several tokens at once are measured as one each of several
+conversations, and as a draft in one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from blendin_local.engine.model import Model
 from blendin_local.engine.sequence import TokenSequence
 from blendin_local.engine.trial_load import require_loadable
 from blendin_local.engine.vocabulary import Span
+from blendin_local.jobs.bench.drafts import draft_costs
 from blendin_local.jobs.bench.report import Measurement, ModelMeasurements, Workload
 from blendin_local.models.store import Store
 from blendin_local.settings import BlendSettings, ModelSettings
@@ -43,6 +44,7 @@ class _Trials:
     decode: dict[int, list[float]] = field(default_factory=dict)
     at_once: dict[int, list[float]] = field(default_factory=dict)
     list_ms: list[float] = field(default_factory=list)
+    draft_cost: dict[int, list[float]] = field(default_factory=dict)
 
 
 def measure_model(
@@ -74,6 +76,7 @@ def measure_model(
         decode={n: Measurement(tuple(speeds)) for n, speeds in trials.decode.items()},
         at_once={n: Measurement(tuple(costs)) for n, costs in trials.at_once.items()},
         list_ms=Measurement(tuple(trials.list_ms)),
+        draft_cost={n: Measurement(tuple(costs)) for n, costs in trials.draft_cost.items()},
     )
 
 
@@ -81,7 +84,7 @@ def _measure(
     model: Model, workload: Workload, counts: Sequence[int], on_round: Callable[[int], None]
 ) -> _Trials:
     max_threads = counts[-1]
-    ids = _tokens(model, workload.prompt_tokens + workload.decode_tokens * len(counts) + workload.rounds + 2)
+    ids = _tokens(model, _n_tokens(workload, len(counts)))
     solo = Context(model, len(ids), max_threads)
     several = Context(model, SEQUENCE_TOKENS, max_threads, max(workload.at_once))
     table = model.vocabulary.token_table
@@ -98,12 +101,20 @@ def _measure(
                 trials.decode.setdefault(n, []).append(speed)
             solo.use_threads(max_threads)
             trials.list_ms.append(_list_ms(solo, table))
+            for n, cost in draft_costs(solo, workload.at_once, ids[: workload.calls]).items():
+                trials.draft_cost.setdefault(n, []).append(cost)
             for n, cost in _costs(several, ids, workload).items():
                 trials.at_once.setdefault(n, []).append(cost)
     finally:
         several.close()
         solo.close()
     return trials
+
+
+def _n_tokens(workload: Workload, n_counts: int) -> int:
+    """The longest that a conversation becomes in one round."""
+    drafts = workload.calls * len(workload.at_once) + max(workload.at_once)
+    return workload.prompt_tokens + workload.decode_tokens * n_counts + drafts + workload.rounds + 2
 
 
 def _tokens(model: Model, n: int) -> list[int]:

@@ -1,8 +1,8 @@
 """What a benchmark measured, as values and as JSON.
 
 Here: `Workload`, how much is measured; `Measurement`; `BenchReport` with its parts and its JSON.
-Not here: how they are measured (`models`, `methods`, `parallel`), what they mean (`verdict`), how they look
-(`views.bench`).
+Not here: how they are measured (`models`, `methods`, `drafts`, `parallel`), what they mean (`verdict`), how
+they look (`views.bench`).
 Every measurement keeps its trials, so that another run can be held against all of them.
 """
 
@@ -78,6 +78,8 @@ class ModelMeasurements:
         decode: Tokens/s one by one, for each count of threads.
         at_once: By number of tokens evaluated together, the time relative to one token.
         list_ms: Milliseconds of making one candidate list.
+        draft_cost: As `at_once`, of tokens of one answer, as a draft is evaluated; empty where the model's
+            memory allows no drafts.
     """
 
     file: str
@@ -85,6 +87,7 @@ class ModelMeasurements:
     decode: Mapping[int, Measurement]
     at_once: Mapping[int, Measurement]
     list_ms: Measurement
+    draft_cost: Mapping[int, Measurement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,47 @@ class ParallelMeasurements:
 
 
 @dataclass(frozen=True)
+class PredictedSpeed:
+    """What the formula of `core.drafting` says of a guide, in speeds relative to the base alone.
+
+    Attributes:
+        guide_cost: What a token costs the guide, over what it costs the base.
+        without: Speed without drafts.
+        drafts: Speed with drafts of the best length.
+        length: That length in tokens; 0 where no draft pays.
+    """
+
+    guide_cost: Measurement
+    without: Measurement
+    drafts: Measurement
+    length: Measurement
+
+
+@dataclass(frozen=True)
+class DraftMeasurements:
+    """What drafts bring.
+
+    Attributes:
+        off: Steps per second without drafts, prompts aside.
+        auto: The same with drafts where they are expected to pay.
+        gain: `auto` over `off`.
+        drafted: Tokens drafted per step with `auto`.
+        accepted: Those of them that came true, per step.
+        came_true: Share of the steps that the guide would have guessed.
+        predicted: By guide: `this_guide`, and `a_tenth`, one of a tenth of the base's cost that is otherwise
+            like it.
+    """
+
+    off: Measurement
+    auto: Measurement
+    gain: Measurement
+    drafted: Measurement
+    accepted: Measurement
+    came_true: Measurement
+    predicted: Mapping[str, PredictedSpeed]
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """One benchmark of one pair on one machine.
 
@@ -139,6 +183,8 @@ class BenchReport:
         memory: Bytes: `weights`, `kv_cache`, `compute` as estimated, `resident`, and `ours`: the rest of it.
         cores_left: Cores that other programs left on average; None if the system does not on_round.
         seconds: How long it all took.
+        verdict: What it means, in one line.
+        drafts: What drafts bring; None where there are not both models.
     """
 
     pair: str
@@ -153,6 +199,7 @@ class BenchReport:
     cores_left: float | None
     seconds: float
     verdict: str = field(default="")
+    drafts: DraftMeasurements | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Names and plain values; keys of mappings become strings.

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from statistics import median
 
 from blendin_local.core.percent import percent
-from blendin_local.jobs.bench.report import BenchReport, Measurement
+from blendin_local.jobs.bench.report import BenchReport, DraftMeasurements, Measurement
 
 EQUAL_WITHIN = 1.03  # counts of threads within 3 % of the best are as good; the smaller is then enough
 WORTHWHILE_SPEEDUP = 1.15  # times the tokens of one: below it more rows are not worth their memory
 CHEAP_SHARE = 0.8  # of the base's own speed: a pair that keeps as much has a cheap guide
+DRAFT_GAIN = 1.03  # times the speed without drafts: below it they save nothing worth mentioning
 UNSTEADY_SPREAD = 0.1  # a typical spread above it suggests that other programs are running
 BUSY_CORES = 0.25  # cores in use by other programs, from which the report mentions it
 
@@ -26,8 +27,8 @@ def best_threads(decode: dict[int, Measurement]) -> int:
 
 
 def verdict(bench: BenchReport) -> str:
-    """The best thread count, whether more rows help, whether the guide is cheap."""
-    parts = [_threads(bench), _rows(bench), _guide(bench)]
+    """The best thread count, whether more rows help, whether the guide is cheap, what drafts bring."""
+    parts = [_threads(bench), _rows(bench), _guide(bench), drafts_verdict(bench)]
     return "; ".join(part for part in parts if part)
 
 
@@ -63,12 +64,43 @@ def _guide(bench: BenchReport) -> str:
     return f"a guide this size is {'cheap' if kept >= CHEAP_SHARE else 'not cheap'} here: it {price}"
 
 
+def drafts_verdict(bench: BenchReport) -> str:
+    """What drafts bring here, why, and what they would bring with a guide of a tenth of the base's cost."""
+    if bench.drafts is None:
+        return ""
+    costs = bench.models["base"].draft_cost
+    if not costs:
+        return "the base's memory allows no drafts"
+    gain = bench.drafts.gain.median
+    found = "drafts save nothing here"
+    if gain >= DRAFT_GAIN:
+        found = f"drafts give {gain:.2f} times the tokens/s"
+    if several := [n for n in costs if n > 1]:
+        n = min(several)
+        found += f": {n} tokens at once cost {costs[n].median:.1f} times one"
+    return found + _with_cheaper_guide(bench.drafts)
+
+
+def _with_cheaper_guide(drafts: DraftMeasurements) -> str:
+    this, tenth = drafts.predicted["this_guide"], drafts.predicted["a_tenth"]
+    if this.guide_cost.median <= tenth.guide_cost.median:
+        return ""
+    if not tenth.length.median:
+        return ", nor would they with a guide of a tenth of the base's cost"
+    return (
+        f"; with a guide of a tenth of the base's cost they should give {tenth.drafts.median:.2f} times the "
+        f"speed of the base alone, {tenth.without.median:.2f} without drafts"
+    )
+
+
 def _timed(bench: BenchReport) -> Iterator[Measurement]:
     for model in bench.models.values():
         yield model.prefill
         yield from model.decode.values()
     for method in bench.methods.values():
         yield method.tokens_per_s
+    if bench.drafts is not None:
+        yield bench.drafts.auto
     for row in bench.rows.values():
         yield row.tokens_per_s
 

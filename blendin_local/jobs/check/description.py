@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import OwnChatTemplate, PlainTemplate
-from blendin_local.decode.loaded_model import context_size, memory_estimate
+from blendin_local.decode.memory_plan import context_size, memory_estimate
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.model import open_vocabulary
 from blendin_local.engine.trial_load import VOCABULARY, require_loadable

@@ -1,6 +1,6 @@
 """Files that hold stored answers: a trace, the object of `run --json`, lines of a batch, a saved chat.
 
-Here: `read_answers`, whose errors name the file, the line and the reason.
+Here: `read_answers`, whose errors name the file, the line and the reason; `answers_named`.
 Not here: what a record means (`stored_answer`).
 """
 
@@ -20,6 +20,7 @@ from blendin_local.paths import read_bytes
 
 NEWEST_TRACE = 2
 MAX_TRACE_BYTES = 2**32
+MAX_NAMES = 5  # in the hint after a wrong id
 HOW = "write one with blendin run --trace FILE"
 NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -28,6 +29,9 @@ NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 class _Line:
     number: int
     record: Mapping[str, Any]
+
+
+_Turn = tuple[_Line, Any, list[Any]]  # where an answer is, its completion, the conversation before it
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,23 @@ def read_answers(path: Path) -> AnswerFile:
     if isinstance(first.get("turns"), list):
         return AnswerFile(_conversation(path, lines[0]), truncated)
     return AnswerFile(tuple(_answer(path, line) for line in lines), truncated)
+
+
+def answers_named(path: Path, file: AnswerFile, answer_id: str | None) -> Sequence[StoredAnswer]:
+    """The answers of a file with an id; all for None. UsageError if there are none."""
+    if answer_id is None:
+        return file.answers
+    chosen = [stored for stored in file.answers if stored.name == answer_id]
+    if not chosen:
+        raise UsageError(
+            f"{path} holds no answer {answer_id!r}", f"it begins with {first_names(file.answers)}"
+        )
+    return chosen
+
+
+def first_names(answers: Sequence[StoredAnswer]) -> str:
+    """The ids of the first answers of a file."""
+    return ", ".join(dict.fromkeys(stored.name for stored in answers[:MAX_NAMES]))
 
 
 def _lines(path: Path, data: bytes) -> tuple[list[_Line], bool]:
@@ -119,6 +140,8 @@ def _trace(path: Path, lines: Sequence[_Line]) -> StoredAnswer:
             steps,
             None if ending is None else ending.record,
             whole_lists=start.record.get("whole_lists") is True,
+            messages=start.record.get("messages"),
+            prompts=start.record.get("prompts"),
         )
     except NO_RECORD as error:
         raise _not_a_record(path, last, "line", error) from None
@@ -143,20 +166,35 @@ def _checked(record: Mapping[str, Any], i: int) -> Step:
 
 def _chat(path: Path, lines: Sequence[_Line]) -> tuple[StoredAnswer, ...]:
     """The answers of a saved chat whose steps are in the file, by the number of the turn."""
-    answers = [line for line in lines if line.record.get("role") == "assistant"]
-    return _with_steps(
-        path, [(line, line.record.get("completion"), f"turn-{n}") for n, line in enumerate(answers, 1)]
-    )
+    turns: list[_Turn] = []
+    earlier: list[Any] = []
+    for line in lines[1:]:
+        message = {name: line.record.get(name) for name in ("role", "content")}
+        if message["role"] == "assistant":
+            turns.append((line, line.record.get("completion"), list(earlier)))
+        earlier.append(message)
+    return _with_steps(path, turns)
 
 
 def _conversation(path: Path, line: _Line) -> tuple[StoredAnswer, ...]:
     """The answers of `blendin logs ID --json`, likewise."""
-    turns = [turn if isinstance(turn, dict) else {} for turn in line.record["turns"]]
-    return _with_steps(path, [(line, turn.get("completion"), f"turn-{n}") for n, turn in enumerate(turns, 1)])
+    turns: list[_Turn] = []
+    system = line.record.get("system")
+    earlier: list[Any] = [{"role": "system", "content": system}] if system else []
+    for turn in (turn if isinstance(turn, dict) else {} for turn in line.record["turns"]):
+        question = {"role": "user", "content": turn.get("question")}
+        turns.append((line, turn.get("completion"), [*earlier, question]))
+        if turn.get("standing", True):
+            earlier += [question, {"role": "assistant", "content": turn.get("answer")}]
+    return _with_steps(path, turns)
 
 
-def _with_steps(path: Path, answers: Sequence[tuple[_Line, Any, str]]) -> tuple[StoredAnswer, ...]:
-    found = tuple(_completion(path, line, record, name) for line, record, name in answers if record)
+def _with_steps(path: Path, turns: Sequence[_Turn]) -> tuple[StoredAnswer, ...]:
+    found = tuple(
+        _completion(path, line, record, f"turn-{n}", messages)
+        for n, (line, record, messages) in enumerate(turns, 1)
+        if record
+    )
     if not found:
         raise UsageError(
             f"{path} is a conversation without the steps of its answers",
@@ -165,10 +203,12 @@ def _with_steps(path: Path, answers: Sequence[tuple[_Line, Any, str]]) -> tuple[
     return found
 
 
-def _completion(path: Path, line: _Line, record: Mapping[str, Any], name: str) -> StoredAnswer:
+def _completion(
+    path: Path, line: _Line, record: Mapping[str, Any], name: str, messages: object
+) -> StoredAnswer:
     try:
         steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
-        return answer_from_json(name, record["signature"], steps, record)
+        return answer_from_json(name, record["signature"], steps, record, messages=messages)
     except NO_RECORD as error:
         raise _not_a_record(path, line, "answer", error) from None
 
@@ -184,7 +224,8 @@ def _answer(path: Path, line: _Line) -> StoredAnswer:
             f"line {line.number} of {path} has no steps",
             "keep them with blendin batch --steps --top-logprobs 100",
         )
-    return _completion(path, line, record, str(outer.get("custom_id", path.name)))
+    name = str(outer.get("custom_id", path.name))
+    return _completion(path, line, record, name, record.get("messages"))
 
 
 def _list(value: object) -> Iterator[Mapping[str, Any]]:

@@ -6,19 +6,16 @@ Not here: one answer (`replayed_answer`), reading the file (`answer_file`), the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
-from blendin_local.jobs.replay.answer_file import read_answers
+from blendin_local.jobs.replay.answer_file import answers_named, read_answers
 from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer, replay_answer
 from blendin_local.jobs.replay.report import ReplayReport
-from blendin_local.jobs.replay.stored_answer import StoredAnswer
-
-MAX_NAMES = 5  # in the hint after a wrong id
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def run_replay(
         raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
     path = Path(spec.file)
     file = read_answers(path)
-    chosen = _chosen(path, file.answers, spec.answer_id)
+    chosen = answers_named(path, file, spec.answer_id)
     if file.truncated:
         on_note(f"note: the last line of {path} is cut off; it was left out")
     replayed: list[ReplayedAnswer] = []
@@ -77,13 +74,3 @@ def run_replay(
         replayed.append(replay_answer(stored, replace(stored.blend, **spec.blend)))
         on_progress(ReplayProgress(len(replayed), len(chosen)))
     return ReplayReport(path.name, replayed, file.truncated, stopped=len(replayed) < len(chosen))
-
-
-def _chosen(path: Path, answers: Sequence[StoredAnswer], answer_id: str | None) -> Sequence[StoredAnswer]:
-    if answer_id is None:
-        return answers
-    chosen = [stored for stored in answers if stored.name == answer_id]
-    if not chosen:
-        names = ", ".join(stored.name for stored in answers[:MAX_NAMES])
-        raise UsageError(f"{path} holds no answer {answer_id!r}", f"it begins with {names}")
-    return chosen

@@ -7,13 +7,15 @@ Not here: steps (`core.record_json`), files (`answer_file`), deciding again (`re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, cast
 
 from blendin_local.core.methods import METHODS
 from blendin_local.core.penalties import History
+from blendin_local.core.prompts import Conversation, Message, as_messages
 from blendin_local.core.record_json import one_of, step_from_json
 from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.errors import UsageError
 from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings, require_types
 
 Settings = TypeVar("Settings", BlendSettings, SamplingSettings, AnswerSettings)
@@ -36,6 +38,9 @@ class StoredAnswer:
             `answer.top_logprobs` of each.
         n_start: How many steps the answer was begun with; they were not decided.
         prompt: The tokens of the prompt that its penalties looked at; empty without penalties.
+        signature: Of the completion: the files, prompts and settings that it was made with.
+        messages: The conversation that it answers; empty if the record does not have it.
+        prompts: The rendered prompt of each role, if the record has them.
     """
 
     name: str
@@ -49,6 +54,9 @@ class StoredAnswer:
     whole_lists: bool = False
     n_start: int = 0
     prompt: History = ()
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def start(self) -> tuple[Step, ...]:
@@ -73,6 +81,8 @@ def answer_from_json(
     ending: Mapping[str, Any] | None,
     *,
     whole_lists: bool = False,
+    messages: object = None,
+    prompts: Mapping[str, str] | None = None,
 ) -> StoredAnswer:
     """An answer made from its parts.
 
@@ -82,6 +92,8 @@ def answer_from_json(
         steps: Its steps.
         ending: The completion's JSON, or None if the record is cut off before it.
         whole_lists: As in `StoredAnswer`.
+        messages: The conversation in OpenAI's chat format; None if the record does not have it.
+        prompts: As in `StoredAnswer`; None if the record does not have them.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: It is no such record.
@@ -105,7 +117,19 @@ def answer_from_json(
         whole_lists=whole_lists,
         n_start=int((signature.get("answer_start") or {"steps": 0})["steps"]),
         prompt=tuple(None if s is None else bytes(s) for s in signature.get("prompt_tokens", ())),
+        signature=signature,
+        messages=_messages(messages),
+        prompts={str(role): str(text) for role, text in (prompts or {}).items()},
     )
+
+
+def _messages(record: object) -> tuple[Message, ...]:
+    if record is None:
+        return ()
+    try:
+        return tuple(as_messages(cast("Conversation", record)))  # which raises for anything else
+    except UsageError as error:
+        raise ValueError(error.message) from error
 
 
 def _settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
