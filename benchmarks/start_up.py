@@ -5,8 +5,10 @@ Run: python benchmarks/start_up.py [--rounds 9] [--against DIRECTORY] [--json]
 Variants take turns within a round: `kept` finds the vocabularies' tables in the cache, `fresh` has to ask
 llama.cpp for them (the directory `vocabularies` of the cache is moved aside), and `against` is the same
 command with the package in another directory, such as a checkout of an older version. One round before the
-first is not counted. Wall time needs an idle machine; processor time (user and system, child processes too)
-suffers less from others. Medians over rounds, and medians of the rounds' ratios to the first variant.
+first is not counted; Python's compiled modules are kept from then on, as those of an installed package are,
+whatever PYTHONDONTWRITEBYTECODE says. Wall time needs an idle machine; processor time (user and system, child
+processes too) suffers less from others. Medians over rounds, and medians of the rounds' ratios to the first
+variant.
 """
 
 from __future__ import annotations
@@ -37,14 +39,20 @@ class Cost:
     cpu_s: float
 
 
-def measured(package: Path, options: Sequence[str]) -> Cost:
-    """Run the command once.
+def measured(package: Path, options: Sequence[str], bytecode: Path) -> Cost:
+    """Run the command once; compiled modules are kept in `bytecode`.
 
     Raises:
         RuntimeError: It failed.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "PYTHONPATH": str(package), "BLENDIN_HISTORY": f"{folder}/history.db"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(package),
+            "PYTHONDONTWRITEBYTECODE": "",  # an installed package is compiled once, not at every start
+            "PYTHONPYCACHEPREFIX": str(bytecode),
+            "BLENDIN_HISTORY": f"{folder}/history.db",
+        }
         before, started = os.times(), perf_counter()
         done = subprocess.run(
             [*COMMAND, *options],
@@ -65,18 +73,33 @@ def measured(package: Path, options: Sequence[str]) -> Cost:
     return Cost(wall_s, user + system)
 
 
-def measured_fresh(options: Sequence[str]) -> Cost:
+def measured_fresh(options: Sequence[str], bytecode: Path) -> Cost:
     """Run the command once without kept tables, and put those that were there back."""
     place = Store.default().vocabularies.directory
     aside = place.with_name(f"{place.name}.aside")
     place.rename(aside)
     try:
-        return measured(HERE, options)
+        return measured(HERE, options, bytecode)
     finally:
         for path in place.iterdir():
             path.unlink()
         place.rmdir()
         aside.rename(place)
+
+
+def measured_in_turns(
+    n_rounds: int, options: Sequence[str], against: Path | None, bytecode: Path
+) -> list[dict[str, Cost]]:
+    """Every variant once in each round, after a round that is not counted."""
+    variants: dict[str, Callable[[], Cost]] = {
+        "fresh": lambda: measured_fresh(options, bytecode),
+        "kept": lambda: measured(HERE, options, bytecode),
+    }
+    if against:
+        variants = {"against": lambda: measured(against.absolute(), options, bytecode), **variants}
+    for variant in reversed(variants.values()):  # files come into memory, tables and bytecode are kept
+        variant()
+    return [{name: variant() for name, variant in variants.items()} for _ in range(n_rounds)]
 
 
 def table(rounds: Sequence[Mapping[str, Cost]]) -> list[dict[str, str | float]]:
@@ -102,18 +125,8 @@ def main() -> None:
     parser.add_argument("--options", default="", help="more options of the command, such as '-t 1'")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    options = given.options.split()
-    variants: dict[str, Callable[[], Cost]] = {
-        "fresh": lambda: measured_fresh(options),
-        "kept": lambda: measured(HERE, options),
-    }
-    if given.against:
-        variants = {"against": lambda: measured(given.against.absolute(), options), **variants}
-    rounds = []
-    for variant in reversed(variants.values()):  # files come into memory, and tables are kept
-        variant()
-    for _ in range(given.rounds):
-        rounds.append({name: variant() for name, variant in variants.items()})
+    with tempfile.TemporaryDirectory() as bytecode:
+        rounds = measured_in_turns(given.rounds, given.options.split(), given.against, Path(bytecode))
     rows = table(rounds)
     if given.json:
         print(json.dumps(rows))

@@ -112,6 +112,7 @@ def main() -> None:
         if os.environ.get("BLENDIN_DEBUG") and not isinstance(error, BlendinError):
             raise
         code = _report(_as_blendin_error(error))
+    gc.freeze()  # the system takes back what is left: Python would look through all of it for unused cycles
     sys.exit(code)
 
 

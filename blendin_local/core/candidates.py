@@ -131,14 +131,20 @@ class TokenTable:
         return single
 
     @cached_property
+    def _shared_ids(self) -> NDArray[np.intp]:
+        """Each of `canonical_ids` once, in order."""
+        # they are few, and `np.unique` would import numpy.ma (15 ms) at every start
+        return np.array(sorted(set(self.canonical_ids.tolist())), dtype=np.intp)
+
+    @cached_property
     def joint_ids(self) -> NDArray[np.intp]:
         """The ids that represent several: each of `canonical_ids` once, and the first end."""
-        return np.concatenate([np.unique(self.canonical_ids), self.end_ids[:1]])
+        return np.concatenate([self._shared_ids, self.end_ids[:1]])
 
     @cached_property
     def _joint_places(self) -> NDArray[np.intp]:
         """For each of `duplicate_ids` the place in `joint_ids` of the id that represents it."""
-        return np.searchsorted(np.unique(self.canonical_ids), self.canonical_ids)
+        return np.searchsorted(self._shared_ids, self.canonical_ids)
 
     @cached_property
     def _unspoken_ids(self) -> NDArray[np.intp]:

@@ -7,7 +7,6 @@ leases (`decode.pair_lock`), prompts and signatures (`pair`).
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
@@ -111,6 +110,8 @@ class AnswerStream:
 
     async def _next_of(self, items: Iterator[Item]) -> Item:
         """The next item, made in the executor's thread."""
+        import asyncio  # noqa: PLC0415 - who does not wait for it need not import it
+
         asking = threading.current_thread()
 
         def make() -> object:

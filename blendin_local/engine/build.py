@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blendin_local.engine.devices import Device, backends, devices
-from blendin_local.engine.library import library
+from blendin_local.engine.library import VERSION, library
 
 CPU_BACKENDS = frozenset({"CPU", "BLAS"})
 
@@ -52,7 +52,7 @@ def describe_build() -> Build:
     """
     api = library().api
     return Build(
-        version=api.__version__,
+        version=VERSION,
         library=Path(os.environ.get("LLAMA_CPP_LIB_PATH") or Path(api.__file__).parent / "lib"),
         features=parse_features(api.llama_print_system_info().decode("utf-8", "replace")),
         gpu_offload=can_offload(),

@@ -119,11 +119,11 @@ def _finder(api: Any) -> Callable[..., Callable[..., Any]]:
     def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         prototype = ctypes.CFUNCTYPE(result, *arguments)
         try:
-            return prototype((name, api.llama_cpp._lib))
+            return prototype((name, api._lib))
         except AttributeError:
             directory = Path(api.__file__).parent / "lib"
             for part in ("ggml", "ggml-base"):
-                loaded = api._ctypes_extensions.load_shared_library(part, directory)
+                loaded = api.load_shared_library(part, directory)
                 if hasattr(loaded, name):
                     return prototype((name, loaded))
             raise

@@ -12,13 +12,18 @@ from __future__ import annotations
 import atexit
 import ctypes
 import importlib
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from blendin_local.errors import LoadError
 
+PACKAGE = "llama_cpp"
 VERSION = "0.3.36"
 INSTALL = f"install it with: pip install llama-cpp-python=={VERSION} (it compiles; gcc and cmake are needed)"
 LIBRARY = (
@@ -73,7 +78,7 @@ class Llama:
     handler would be lost (`engine.callbacks`). A dict keeps the first line of each level.
 
     Attributes:
-        api: The module `llama_cpp`.
+        api: The bindings, function by function: the module `llama_cpp.llama_cpp`.
         notice: A sentence about the library that the user should know; mostly empty.
     """
 
@@ -86,7 +91,7 @@ class Llama:
         keep = _LEVEL_AND_TEXT(self._first.setdefault)  # C keeps the pointers: they must stay referenced
         self._callbacks = keep, api.llama_log_callback(self._log)
         self._quiet = ctypes.cast(keep, api.llama_log_callback)
-        api.llama_log_set(self._quiet, None)
+        self._set_log()
         atexit.register(self._detach)
         api.llama_backend_init()
 
@@ -111,7 +116,10 @@ class Llama:
         What it raises ends the listening, and is raised by the next `clear_errors`.
         """
         self._listener = listener
-        self.api.llama_log_set(self._quiet if listener is None else self._callbacks[1], None)
+        self._set_log()
+
+    def _set_log(self) -> None:
+        self.api.llama_log_set(self._quiet if self._listener is None else self._callbacks[1], None)
 
     @property
     def has_listener(self) -> bool:
@@ -119,7 +127,11 @@ class Llama:
         return self._listener is not None
 
     def clear_errors(self) -> None:
-        """Start a new account of errors before a call that may fail."""
+        """Start a new account of errors before a call that may fail.
+
+        The log is set again: llama-cpp-python takes it when somebody imports all of it.
+        """
+        self._set_log()
         self._first.clear()
         error, self._raised = self._raised, None
         if error is not None:
@@ -142,7 +154,7 @@ def _plain(line: str) -> str:
 
 @cache
 def library() -> Llama:
-    """Import llama_cpp once.
+    """Import the bindings once.
 
     Raises:
         LoadError: It is not installed, cannot be loaded, or is another version than this program was
@@ -153,10 +165,9 @@ def library() -> Llama:
     folder = os.environ.get(LIBRARY)
     hint = f"unset {LIBRARY}, which is {folder!r}" if folder else INSTALL
     try:
-        api = importlib.import_module("llama_cpp")
+        api, found = _bindings()
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise LoadError(f"llama-cpp-python cannot be imported: {error}", hint) from error
-    found = getattr(api, "__version__", "unknown")
     if found != VERSION:
         raise LoadError(f"llama-cpp-python is {found}, but {VERSION} is needed", INSTALL)
     require_layout(api, hint)
@@ -165,11 +176,41 @@ def library() -> Llama:
     )
 
 
+def _bindings() -> tuple[ModuleType, str]:
+    """The module `llama_cpp.llama_cpp`, and the version of its package.
+
+    The rest of the package, with a template engine and chat formats that are not used here, costs a start
+    60 ms. Where the package's metadata say that it is `VERSION`, an empty package stands in for it while the
+    module is imported. Nothing of that stays in `sys.modules`: a later `import llama_cpp` gets all of it.
+    """
+    places = _places()
+    metadata = f"llama_cpp_python-{VERSION}.dist-info"
+    if not any(Path(place).with_name(metadata).is_dir() for place in places):
+        package = importlib.import_module(PACKAGE)
+        return package.llama_cpp, getattr(package, "__version__", "unknown")
+    stand_in = ModuleType(PACKAGE)
+    stand_in.__path__ = places
+    sys.modules[PACKAGE] = stand_in
+    try:
+        return importlib.import_module(f"{PACKAGE}.llama_cpp"), VERSION
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+            del sys.modules[name]
+
+
+def _places() -> list[str]:
+    """Where the package's modules are; nowhere if it is imported already, or not installed."""
+    if PACKAGE in sys.modules:
+        return []
+    spec = importlib.util.find_spec(PACKAGE)
+    return list((spec and spec.submodule_search_locations) or ())
+
+
 def require_layout(api: Any, hint: str) -> None:
     """Raise `LoadError` unless the structs' defaults are those of `VERSION`.
 
     Args:
-        api: The module `llama_cpp`.
+        api: The bindings.
         hint: The next step named in the error.
     """
     for name, defaults in STRUCT_DEFAULTS.items():

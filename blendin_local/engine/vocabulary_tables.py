@@ -55,7 +55,7 @@ class TokenReader:
     """llama.cpp's answers about single tokens.
 
     Args:
-        api: The module `llama_cpp`.
+        api: The bindings.
         vocab: A vocabulary's handle.
     """
 

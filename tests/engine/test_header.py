@@ -209,7 +209,7 @@ def test_the_header_is_what_another_reader_finds(tmp_path, kind):
 
 def test_sizes_of_number_formats_are_those_of_llama_cpp():
     """Every format that llama.cpp knows has its block and its bytes here, and no removed one has any."""
-    lib = library().api.llama_cpp._lib
+    lib = library().api._lib
     lib.ggml_blck_size.restype = lib.ggml_type_size.restype = ctypes.c_size_t
     known = {i: (lib.ggml_blck_size(i), lib.ggml_type_size(i)) for i in range(43)}
     assert {i: sizes for i, sizes in known.items() if sizes[0]} == TENSOR_TYPES

@@ -154,3 +154,37 @@ def test_a_replaced_library_is_reported(tmp_path):
     assert (status, noise) == (0, "")
     assert f"taken from {libraries} (LLAMA_CPP_LIB_PATH)" in said
     assert child(AT_START)[1] == "\n"
+
+
+BESIDE = """
+import sys
+from pathlib import Path
+from blendin_local.engine.library import library
+from blendin_local.engine.model import Model
+from blendin_local.errors import LoadError
+from blendin_local.settings import ModelSettings
+
+library()
+print([name for name in ("llama_cpp", "jinja2", "diskcache") if name in sys.modules])
+import llama_cpp
+print(llama_cpp.Llama.__name__, hasattr(llama_cpp.llama_cpp, "llama_decode"))
+try:
+    Model(Path(sys.argv[1]), ModelSettings())
+except LoadError as error:
+    print("gave no reason" in error.message)
+"""
+
+
+@pytest.mark.slow
+def test_only_the_bindings_are_imported_and_all_of_the_package_can_be(tmp_path):
+    """A start does without the rest of llama-cpp-python, which works beside us and does not take our log."""
+    path = tmp_path / "junk.gguf"
+    path.write_bytes(b"GGUF" + b"\xff" * 60)
+    assert child(BESIDE, path) == (0, "[]\nLlama True\nFalse\n", "")
+
+
+def test_another_version_is_refused(monkeypatch):
+    """Where the metadata are not those of the version needed, the package itself says which one it is."""
+    monkeypatch.setattr(library_module, "VERSION", "0.0.1")
+    with pytest.raises(LoadError, match=r"llama-cpp-python is \d.*, but 0.0.1 is needed"):
+        library.__wrapped__()

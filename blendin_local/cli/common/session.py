@@ -18,6 +18,7 @@ from rich.console import Console
 
 from blendin_local.cli.common.asking import acceptance, ask, can_ask, fetch_text
 from blendin_local.cli.common.downloads import download_bars
+from blendin_local.cli.common.imports_beside import ImportsBeside
 from blendin_local.cli.common.interrupt import ordinary_interrupts
 from blendin_local.cli.common.options import ModelOptions, SessionOptions
 from blendin_local.cli.common.printing import print_note
@@ -25,6 +26,7 @@ from blendin_local.cli.common.status import StatusLine
 from blendin_local.cli.common.values import day, read_text
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message, as_messages
+from blendin_local.decode.loaded_model import LoadProgress
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.jobs.preparation import default_pair_note
 from blendin_local.models.licenses import license_text
@@ -138,7 +140,12 @@ def settle(options: SessionOptions, err: Console, *, every_model: bool = False) 
 
 @contextmanager
 def open_session(
-    options: SessionOptions, status: StatusLine, should_stop: Callable[[], bool], *, every_model: bool = False
+    options: SessionOptions,
+    status: StatusLine,
+    should_stop: Callable[[], bool],
+    *,
+    every_model: bool = False,
+    needed_later: Sequence[str] = (),
 ) -> Iterator[Session]:
     """Resolve all settings, then open the pair.
 
@@ -147,24 +154,34 @@ def open_session(
         status: Shows which file is read; its console is for everything but the answer.
         should_stop: Polled while weights are read.
         every_model: Whether to open every model that is named, also if the method needs fewer.
+        needed_later: Modules that are imported while the weights are read.
     """
     status.clear()  # there may be a question
-    with open_resolved(
-        settle(options, status.console, every_model=every_model), status, should_stop
-    ) as session:
+    resolved = settle(options, status.console, every_model=every_model)
+    with open_resolved(resolved, status, should_stop, needed_later) as session:
         yield session
 
 
 @contextmanager
 def open_resolved(
-    resolved: ResolvedPair, status: StatusLine, should_stop: Callable[[], bool]
+    resolved: ResolvedPair,
+    status: StatusLine,
+    should_stop: Callable[[], bool],
+    needed_later: Sequence[str] = (),
 ) -> Iterator[Session]:
     """Open a pair whose settings are resolved; the other arguments are those of `open_session`."""
     to_user = interaction(status.console)
     paths = locate_files(resolved, None, to_user)
     for notice in check_roles(resolved, paths):
         to_user.note(f"note: {notice}")
-    with Pair(resolved.setup.with_files(paths), should_stop, status.show_loading) as pair:
+    beside = ImportsBeside(needed_later)
+
+    def on_load(progress: LoadProgress) -> None:
+        status.show_loading(progress)
+        if progress.stage == "load":
+            beside.start()
+
+    with Pair(resolved.setup.with_files(paths), should_stop, on_load) as pair:
         yield Session(pair, resolved, resolved.answer)
 
 

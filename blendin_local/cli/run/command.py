@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from blendin_local.views.theme import Consoles
 
 STDIN = "-"
+NEEDED_AT_END = (
+    "blendin_local.views.answer_printer",
+    "blendin_local.cli.run.log",
+    "sqlite3",
+)  # imported while the weights are read
 
 
 def register(app: typer.Typer) -> None:
@@ -143,13 +148,14 @@ def answer_question(
         KeyboardInterrupt: The user stopped it; what was answered has been written.
     """
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415 - these import numpy and llama.cpp
-    from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415
     from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
 
     with Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
             show_log(outputs.console)
-        with open_session(options, status, lambda: interrupt.requested) as session:
+        with open_session(
+            options, status, lambda: interrupt.requested, needed_later=NEEDED_AT_END
+        ) as session:
             session = session.keeping_evidence() if output.trace else session  # noqa: PLW2901
             if output.verbose:
                 show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
@@ -161,6 +167,8 @@ def answer_question(
                 outputs.step(step, shown)
             status.clear()
             if keeps:
+                from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415 - imported by now
+
                 keep_answer(text, stream.completion, options, session, outputs.console)
             outputs.finish(stream.completion)
         if interrupt.requested:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from rich.console import Console
 
@@ -22,11 +22,12 @@ from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
-from blendin_local.views.answer import footer
-from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.streams import close_stdout
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
+
+if TYPE_CHECKING:
+    from blendin_local.views.answer_printer import AnswerPrinter
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
 
@@ -53,8 +54,16 @@ class Screen:
     """The growing answer on stdout, marked where that is a terminal, and a footer on stderr."""
 
     def __init__(self, consoles: Consoles) -> None:
-        self._printer = AnswerPrinter(consoles.out)
-        self._err = consoles.err
+        self._out, self._err = consoles.out, consoles.err
+        self._begun: AnswerPrinter | None = None
+
+    @property
+    def _printer(self) -> AnswerPrinter:
+        if self._begun is None:
+            from blendin_local.views.answer_printer import AnswerPrinter  # noqa: PLC0415 - models load meanwhile
+
+            self._begun = AnswerPrinter(self._out)
+        return self._begun
 
     def begin(
         self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
@@ -67,10 +76,13 @@ class Screen:
 
     def flush(self) -> None:
         """Show what is held back of an answer that will not be finished."""
-        self._printer.flush()
+        if self._begun is not None:
+            self._begun.flush()
 
     def finish(self, completion: Completion) -> None:
         """End the line and sum up."""
+        from blendin_local.views.answer import footer  # noqa: PLC0415 - as above
+
         self._printer.finish()
         on_screen = self._err.is_terminal
         self._err.print(footer(completion, self._err.width if on_screen else 0), soft_wrap=not on_screen)
