@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from blendin_local.core.records import DraftSource
 
 PRIOR_WEIGHT = 6.0  # guesses; as much as the first estimate of a rate counts
-FORGET = 0.99  # by which older guesses count less with every new one of their kind
+FORGET = 0.95  # by which older guesses count less with every new one of their kind
 PROBABILITY_BOUNDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # kinds of guesses of the guide
 MATCH_BOUNDS = (16, 24, 48)  # kinds of guesses from repeated text: bytes that agree
 PRIORS: dict[DraftSource, tuple[float, ...]] = {
@@ -79,6 +79,15 @@ class Plan:
         if self.reads_along and (k or n_made):
             return (spent + self.n_together * self.asked_s) / n_tokens
         return spent / n_tokens + self.asked_s
+
+    def longest_within(self, seconds: float, k: int) -> int:
+        """The longest draft of at most k tokens that costs no more than so many seconds if it fails.
+
+        C(a + k) - C(a) + k d: what was spent for nothing where not one guess comes true.
+        """
+        alone = self.seconds(self.n_together)
+        lost = (self.seconds(self.n_together + n) - alone + n * self.guess_s for n in range(k, 0, -1))
+        return next((n for n, each in zip(range(k, 0, -1), lost, strict=True) if each <= seconds), 0)
 
     def best_length(self, rates: Sequence[float], at_least: int = 0, n_made: int = 0) -> int:
         """The k with the least time per token, at most len(rates).

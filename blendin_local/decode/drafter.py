@@ -28,8 +28,8 @@ from blendin_local.settings import Draft
 MAX_DRAFT = 15  # tokens; with the one before them, as many rows of logits as a context has room for
 BYTES_PER_TOKEN = 6  # of repeated text that becomes a draft
 WORTH_IT = 0.97  # a draft is made if the expected time per token is below this share of that without one
-RISKED_SHARE = 0.01  # of the time of an answer that its drafts may have lost
-RISKED_EVALUATIONS = 0.5  # and this many evaluations of one token
+RISKED_SHARE = 0.01  # of the time of an answer that its drafts may lose
+RISKED_EVALUATIONS = 1.5  # and this many evaluations of one token
 MIN_MEASURED = 4  # evaluations of one token before anything is planned
 MIN_EVALUATION_S = 0.001  # below this, planning takes as long as what it saves
 
@@ -116,10 +116,9 @@ class Drafter:
         return [guess.token for guess in self._draft]
 
     def _may_try(self, n_together: int) -> bool:
-        """Whether evaluations are known to be worth saving, and drafts have not lost more than they may."""
+        """Whether evaluations are known to be worth saving."""
         costs = self.checked.context.costs
-        is_known = costs.n_measured(n_together) >= MIN_MEASURED
-        return is_known and costs.seconds(n_together) > MIN_EVALUATION_S and not self._account.is_overdrawn
+        return costs.n_measured(n_together) >= MIN_MEASURED and costs.seconds(n_together) > MIN_EVALUATION_S
 
     def _best(
         self, text: bytes, repeated: Sequence[Guess], n_together: int, room: int
@@ -129,7 +128,7 @@ class Drafter:
         plan = Plan(seconds, n_together, asked_s=self._account.asked_s)
         best = math.inf if self._forced else WORTH_IT * plan.seconds_per_token(())
         draft: Sequence[Guess] = ()
-        if repeated:
+        if repeated := repeated[: self._bearable(plan, room)]:
             rates = self._rates_of(repeated)
             n = plan.best_length(rates, at_least=1)
             if plan.seconds_per_token(rates[:n]) < best:
@@ -138,11 +137,15 @@ class Drafter:
             return draft
         costs = self._guide.context.costs
         plan = Plan(seconds, n_together, costs.seconds(1), self._account.asked_s, reads_along=True)
-        mean = self._rates.mean("guide")
+        mean, room = self._rates.mean("guide"), self._bearable(plan, room)
         n = plan.best_length([mean] * room, at_least=1)
-        if plan.seconds_per_token([mean] * n) >= best:
+        if not n or plan.seconds_per_token([mean] * n) >= best:
             return draft
         return (yield from self._of_guide(text, plan, room)) or draft
+
+    def _bearable(self, plan: Plan, room: int) -> int:
+        """The longest draft whose failure the answer can bear."""
+        return room if self._forced else plan.longest_within(self._account.left_s, room)
 
     def _of_guide(self, text: bytes, plan: Plan, room: int) -> Generator[RoleContext, None, list[Guess]]:
         """Let the guide go on greedily, as long as the next guess is expected to pay."""
@@ -254,10 +257,10 @@ class Account:
         return self._lazy_guide_s / self._lazy_tokens if self._lazy_tokens else 0.0
 
     @property
-    def is_overdrawn(self) -> bool:
-        """Whether drafts have lost more than they may."""
-        allowed = RISKED_SHARE * self._spent_s + RISKED_EVALUATIONS * self._checked.context.costs.seconds(1)
-        return self._lost_s > allowed
+    def left_s(self) -> float:
+        """How much the next draft may lose; what earlier ones gained is added."""
+        risked = RISKED_SHARE * self._spent_s + RISKED_EVALUATIONS * self._checked.context.costs.seconds(1)
+        return risked - self._lost_s
 
     def forgive_guide(self) -> None:
         """What the guide has read since the last round it would have read without drafts too, when asked."""

@@ -67,20 +67,25 @@ class EvalCosts:
         """What an evaluation of `n_tokens` costs, in seconds; 0 where nothing was measured yet.
 
         The median of the last measurements; between two measured numbers a straight line; above all of them
-        the largest plus what a token of a prompt costs. That is the least it can be: where it looks worth
-        trying, it is tried, and then known.
+        the line through the last two goes on, but a token more costs at least what one of a prompt does.
+        After the first number that is all that is known: where it looks worth trying, it is tried.
         """
         if n_tokens in self._measured:
             return self._median(n_tokens)
         i = bisect_left(self._tried, n_tokens)
         if i == 0:
             return self._median(self._tried[0]) if self._tried else 0.0
-        below = self._tried[i - 1]
         if i == len(self._tried):
-            return self._median(below) + (n_tokens - below) * self._per_token_s
-        above = self._tried[i]
+            return self._median(self._tried[-1]) + (n_tokens - self._tried[-1]) * self._last_slope()
+        below, above = self._tried[i - 1], self._tried[i]
         low, high = self._median(below), self._median(above)
         return low + (high - low) * (n_tokens - below) / (above - below)
+
+    def _last_slope(self) -> float:
+        if len(self._tried) == 1:
+            return self._per_token_s
+        low, high = self._tried[-2:]
+        return max(self._per_token_s, (self._median(high) - self._median(low)) / (high - low))
 
     def _median(self, n_tokens: int) -> float:
         if n_tokens not in self._medians:

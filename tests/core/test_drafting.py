@@ -63,6 +63,18 @@ def test_the_best_length_is_the_best(plan, rates, at_least):
     assert plan.seconds_per_token(rates[:best]) == pytest.approx(least)
 
 
+@given(PLANS, st.integers(0, 8), st.floats(0, 5))
+def test_a_failed_draft_costs_no_more_than_is_allowed(plan, k, seconds):
+    """The longest such draft: any longer one would cost more."""
+    found = plan.longest_within(seconds, k)
+
+    def lost(n):
+        return plan.seconds(plan.n_together + n) - plan.seconds(plan.n_together) + n * plan.guess_s
+
+    assert found == 0 or lost(found) <= seconds
+    assert all(lost(n) > seconds for n in range(found + 1, k + 1))
+
+
 def test_guesses_that_never_come_true_are_not_made():
     """And of those that always do, as many as there are, where more tokens cost no more."""
     flat = Plan(lambda _: 1.0)

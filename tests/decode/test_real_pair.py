@@ -111,7 +111,9 @@ def test_drafts_part_answers_at_near_ties_only(pair, sampling):
         drafted = pair.respond(prompt, sampling=sampling, answer=limits(LENGTH, top_logprobs=5, draft="both"))
         came_true = sum(drafted.timings.accepted.values())
         saved = len(drafted.steps) - drafted.timings.evaluations["base"]
-        assert saved <= came_true + 2  # tokens that a word of the guide changes after the fact are not counted
+        assert (
+            saved <= came_true + 2
+        )  # tokens that a word of the guide changes after the fact are not counted
         assert came_true <= sum(drafted.timings.drafted.values())
         accepted += came_true
         if found := parting(whole(drafted), whole(plain)):

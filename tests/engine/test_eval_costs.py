@@ -56,6 +56,17 @@ def test_above_the_largest_a_token_costs_what_one_of_a_prompt_does():
     assert costs.longest == 1
 
 
+def test_above_two_measured_sizes_their_line_goes_on():
+    """It never gets cheaper than a token of a prompt."""
+    costs = costs_of(n1=1.0, n2=1.75)
+    assert costs.seconds(4) == pytest.approx(3.25)
+
+    costs.note(4, 1.75)
+    costs.note_prefill(100, 20.0)
+
+    assert costs.seconds(6) == pytest.approx(1.75 + 2 * 0.2)
+
+
 def test_what_was_measured_long_ago_is_tried_again():
     """A size that was slow once, under another load, does not stay slow for ever; one in use does."""
     costs = costs_of(n1=1.0, n2=50.0)
