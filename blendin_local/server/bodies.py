@@ -22,6 +22,7 @@ from blendin_local.core.text import require_text
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.jobs.request_values import (
+    SETTINGS,
     RequestDefaults,
     number_of,
     optional_text,
@@ -29,6 +30,7 @@ from blendin_local.jobs.request_values import (
     switch_of,
     whole_number_of,
 )
+from blendin_local.models.schema import nearest
 from blendin_local.server.failures import HttpError
 
 MAX_CHOICES = 16
@@ -37,6 +39,7 @@ MAX_TOP_LOGPROBS = 20
 DEFAULT_TEXT_TOKENS = 16  # of legacy completions, as OpenAI's
 EVERY_CANDIDATE = 1000  # of the drawn distribution, so that the chosen one is among those kept
 
+BLEND_MEMBERS = SETTINGS - {"system"} | {"keep", "candidates", "fork"}
 _EMPTY: tuple[object, ...] = (None, [], {}, "", False)
 REFUSED: Mapping[str, tuple[object, ...]] = {
     "tools": _EMPTY,
@@ -227,6 +230,7 @@ def _common(
     blend = values.get("blend")
     if blend is not None and not isinstance(blend, dict):
         raise UsageError(f"blend is {quoted(blend)}", 'write {"threshold": 0.3}')
+    _require_known(blend or {})
     name = model_name(values.get("model"), pair)
     method = {"method": name.method} if name.method else {}
     n_candidates = _between("blend.candidates", (blend or {}).get("candidates"), 0, MAX_TOP_LOGPROBS) or 0
@@ -245,6 +249,16 @@ def _common(
         top_logprobs=top_logprobs,
         candidates=n_candidates,
     )
+
+
+def _require_known(blend: Mapping[str, Any]) -> None:
+    """Refuse a misspelt member: `blend` is ours alone, so no other client's field can be meant."""
+    for name in blend:
+        if name not in BLEND_MEMBERS:
+            close = nearest(name, sorted(BLEND_MEMBERS), 1)
+            hint = f"did you mean blend.{close[0]}?" if close else "docs/serve.md lists its members"
+            member = f"blend.{name:.40}"
+            raise HttpError(400, f"there is no {member}", hint, code="unsupported_field", param=member)
 
 
 def _refuse(values: Mapping[str, Any]) -> None:

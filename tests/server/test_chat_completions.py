@@ -199,6 +199,18 @@ def test_the_member_blend_sets_what_the_command_line_can(server):
     assert server.chat(blend={"method": "base"})["choices"][0]["message"] == base["message"]
 
 
+@pytest.mark.parametrize(("name", "hint"), [("treshold", "did you mean blend.threshold?"), ("zzz", "docs")])
+def test_a_misspelt_member_of_blend_is_refused(server, name, hint):
+    """It is ours alone: what is not known there would otherwise change nothing without a word."""
+    reply = server.post(CHAT, {"messages": QUESTION, "blend": {name: 0.3}})
+
+    error = reply.error
+    assert reply.status == 400
+    assert f"blend.{name}" in error["message"]
+    assert hint in error["message"]
+    assert error["param"] == f"blend.{name}"
+
+
 def test_unknown_fields_are_ignored(server):
     """Clients send fields of their own."""
     plain = server.chat()["choices"][0]["message"]
