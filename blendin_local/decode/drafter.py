@@ -81,7 +81,8 @@ class Drafter:
         self._prompt = prompt
         self._rates = rates
         self._draft: Sequence[Guess] = ()
-        self._next: tuple[bytes, Guess] | None = None  # a guess that was not evaluated, and after which text
+        self._next: Guess | None = None  # one that was not evaluated
+        self._text = checked.sequence.text  # after which the last draft was made
         self._account = Account(checked, guide)
         self._n_ids = len(checked.sequence.ids)
         self._last = math.inf if max_tokens is None else self._n_ids + max_tokens - 1
@@ -107,7 +108,7 @@ class Drafter:
         if room < 1 or not is_whole(text) or self.checked.reads_prompt:
             return []
         repeated = self._repeated(text, room)
-        self._next = (text, repeated[0]) if repeated else None
+        self._next = repeated[0] if repeated else None
         if self._forced or self._may_try(n_together):
             draft = yield from self._best(text, repeated, n_together, room)
             self._draft = draft
@@ -207,24 +208,30 @@ class Drafter:
 
     def _look_back(self, text: bytes, n_together: int) -> None:
         """Learn what came of the last draft, or of the guess that would have been one."""
-        ids = self.checked.known_ids(text)
-        said = ids[self._n_ids :]
+        n_ids = len(self.checked.known_ids(text))
         self.finish()
+        said = text[len(self._text) :]
         if not self._draft and self._next is not None and said:
-            before, guess = self._next
-            accepted = text[len(before) :].startswith(self.checked.table.pieces[guess.token])
-            self._rates.note(guess.source, guess.sureness, accepted=accepted)
-        self._account.close_round(len(said), n_together)
-        self._draft, self._next, self._n_ids = (), None, len(ids)
+            came_true = said.startswith(self.checked.table.pieces[self._next.token])
+            self._rates.note(self._next.source, self._next.sureness, accepted=came_true)
+        self._account.close_round(n_ids - self._n_ids, n_together)
+        self._draft, self._next, self._n_ids, self._text = (), None, n_ids, text
 
     def finish(self) -> None:
-        """Count what came of the last draft, with which the answer went on or ended."""
-        said = self.checked.sequence.ids[self._n_ids :]
-        for guess, token in zip(self._draft, said, strict=False):
-            self._rates.note(guess.source, guess.sureness, accepted=guess.token == token)
-            if guess.token != token:
+        """Count what came of the last draft, with which the answer went on or ended.
+
+        By its bytes: where a word of the guide follows, the tokens before it may be cut anew.
+        """
+        said = self.checked.sequence.text[len(self._text) :]
+        for guess in self._draft:
+            piece = self.checked.table.pieces[guess.token]
+            if not said:
+                break
+            self._rates.note(guess.source, guess.sureness, accepted=said.startswith(piece))
+            if not said.startswith(piece):
                 break
             self.accepted[guess.source] += 1
+            said = said[len(piece) :]
 
 
 class Account:
