@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,7 +119,7 @@ class ScoresModel:
 
     def __init__(self, path: Path) -> None:
         n = usable_threads()
-        self.llm: Any = library().api.Llama(
+        self.llm: Any = llama_cpp.Llama(
             str(path), n_ctx=CTX_SIZE, logits_all=True, n_threads=n, n_threads_batch=n, verbose=False
         )
 
