@@ -30,6 +30,7 @@ BYTES_PER_TOKEN = 6  # of repeated text that becomes a draft
 WORTH_IT = 0.97  # a draft is made if the expected time per token is below this share of that without one
 RISKED_SHARE = 0.01  # of the time of an answer that its drafts may lose
 RISKED_EVALUATIONS = 1.5  # and this many evaluations of one token
+SKIPPED = 8  # steps before the guide is considered again where it did not pay: costs change slowly
 MIN_MEASURED = 4  # evaluations of one token before anything is planned
 MIN_EVALUATION_S = 0.001  # below this, planning takes as long as what it saves
 
@@ -81,6 +82,7 @@ class Drafter:
         self._prompt = prompt
         self._rates = rates
         self._draft: Sequence[Guess] = ()
+        self._n_skipped = 0
         self._next: Guess | None = None  # one that was not evaluated
         self._text = checked.sequence.text  # after which the last draft was made
         self._account = Account(checked, guide)
@@ -129,18 +131,22 @@ class Drafter:
         plan = Plan(seconds, n_together, asked_s=self._account.asked_s)
         best = math.inf if self._forced else WORTH_IT * plan.seconds_per_token(())
         draft: Sequence[Guess] = ()
-        if repeated := repeated[: self._bearable(plan, room)]:
+        if repeated and (repeated := repeated[: self._bearable(plan, room)]):
             rates = self._rates_of(repeated)
             n = plan.best_length(rates, at_least=1)
             if plan.seconds_per_token(rates[:n]) < best:
                 draft, best = repeated[:n], plan.seconds_per_token(rates[:n])
         if self._guide is None or (draft and self._forced) or (self._guide.reads_prompt and not self._forced):
             return draft
+        if self._n_skipped:
+            self._n_skipped -= 1
+            return draft
         costs = self._guide.context.costs
         plan = Plan(seconds, n_together, costs.seconds(1), self._account.asked_s, reads_along=True)
         mean, room = self._rates.mean("guide"), self._bearable(plan, room)
         n = plan.best_length([mean] * room, at_least=1)
         if not n or plan.seconds_per_token([mean] * n) >= best:
+            self._n_skipped = SKIPPED
             return draft
         return (yield from self._of_guide(text, plan, room)) or draft
 
