@@ -118,13 +118,10 @@ def _predict(
     drafter: Drafter | None,
 ) -> Prediction:
     """Answer a question, with a draft where it needs an evaluation and a draft pays."""
-    role_context = role_contexts[question.role]
-    if known := role_context.known(question.text):
-        return known
-    draft: list[int] = []
-    if drafter is not None and role_context is drafter.checked:
-        draft = _finish(drafter.propose(question.text), should_stop)
-    return role_context.predict(question.text, should_stop, draft)
+    role_context, text = role_contexts[question.role], question.text
+    if drafter is None or role_context is not drafter.checked:
+        return role_context.predict(text, should_stop)
+    return role_context.predict(text, should_stop, lambda: _finish(drafter.propose(text), should_stop))
 
 
 def _finish(proposal: Proposal, should_stop: Callable[[], bool]) -> list[int]:

@@ -177,17 +177,22 @@ class RoleContext:
         """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer
 
-    def predict(self, text: bytes, should_stop: Callable[[], bool], draft: Sequence[int] = ()) -> Prediction:
+    def predict(
+        self,
+        text: bytes,
+        should_stop: Callable[[], bool],
+        propose: Callable[[], Sequence[int]] = tuple,
+    ) -> Prediction:
         """This role's prediction after the answer text `text`.
 
         Args:
             text: The answer so far.
             should_stop: Polled during long evaluations.
-            draft: Tokens that may follow, evaluated in the same call where one is needed.
+            propose: Called where an evaluation is needed; returns tokens that may follow, for the same call.
         """
         if known := self.known(text):
             return known
-        self.prepare(text, draft)
+        self.prepare(text, propose())
         self.read(should_stop)
         return self.latest()
 
