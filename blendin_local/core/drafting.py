@@ -130,6 +130,10 @@ class AcceptanceRates:
         true, seen = self._kinds[source][_kind(source, sureness)]
         return true / seen
 
+    def best(self, source: DraftSource) -> float:
+        """The highest rate of any kind of guess: what can be hoped for at most."""
+        return max(true / seen for true, seen in self._kinds[source])
+
     def made(self, source: DraftSource, sureness: float) -> float:
         """The rate of a guess that was made, and from now on part of the mean, whatever becomes of it.
 

@@ -83,7 +83,7 @@ class Drafter:
         self._rates = rates
         self._draft: Sequence[Guess] = ()
         self._n_skipped = 0
-        self._next: Guess | None = None  # one that was not evaluated
+        self._repeated, self._agreeing = b"", 0  # how the text goes on if it repeats itself
         self._text = checked.sequence.text  # after which the last draft was made
         self._account = Account(checked, guide)
         self._n_ids = len(checked.sequence.ids)
@@ -109,10 +109,10 @@ class Drafter:
         room = int(min(room, MAX_DRAFT, left, 2 * tried - n_together))  # no leap to numbers of unknown cost
         if room < 1 or not is_whole(text) or self.checked.reads_prompt:
             return []
-        repeated = self._repeated(text, room)
-        self._next = repeated[0] if repeated else None
+        if self._repeats:
+            self._repeated, self._agreeing = continuation(self._prompt + text, BYTES_PER_TOKEN * (room + 1))
         if self._forced or self._may_try(n_together):
-            draft = yield from self._best(text, repeated, n_together, room)
+            draft = yield from self._best(text, n_together, room)
             self._draft = draft
             self.drafted.update(guess.source for guess in draft)
             self._account.drafts = bool(draft)
@@ -123,19 +123,14 @@ class Drafter:
         costs = self.checked.context.costs
         return costs.n_measured(n_together) >= MIN_MEASURED and costs.seconds(n_together) > MIN_EVALUATION_S
 
-    def _best(
-        self, text: bytes, repeated: Sequence[Guess], n_together: int, room: int
-    ) -> Generator[RoleContext, None, Sequence[Guess]]:
+    def _best(self, text: bytes, n_together: int, room: int) -> Generator[RoleContext, None, Sequence[Guess]]:
         """The draft with the least expected time per token: of repeated text, of the guide, or none."""
         seconds = self.checked.context.costs.seconds
         plan = Plan(seconds, n_together, asked_s=self._account.asked_s)
         best = math.inf if self._forced else WORTH_IT * plan.seconds_per_token(())
-        draft: Sequence[Guess] = ()
-        if repeated and (repeated := repeated[: self._bearable(plan, room)]):
-            rates = self._rates_of(repeated)
-            n = plan.best_length(rates, at_least=1)
-            if plan.seconds_per_token(rates[:n]) < best:
-                draft, best = repeated[:n], plan.seconds_per_token(rates[:n])
+        draft = self._of_repeated(plan, room, best) if self._repeated else []
+        if draft:
+            best = plan.seconds_per_token(self._rates_of(draft))
         if self._guide is None or (draft and self._forced) or (self._guide.reads_prompt and not self._forced):
             return draft
         if self._n_skipped:
@@ -196,18 +191,22 @@ class Drafter:
             start = end
         return guesses
 
-    def _repeated(self, text: bytes, room: int) -> list[Guess]:
-        """What followed the last occurrence of the text's end, without its last token, which may be cut."""
-        if not self._repeats:
+    def _of_repeated(self, plan: Plan, room: int, limit: float) -> list[Guess]:
+        """What followed the last occurrence of the text's end; empty unless it takes under `limit` per token.
+
+        It is cut into tokens only where that could be: with the best rate there is after the first token.
+        """
+        room, agreeing = self._bearable(plan, room), self._agreeing
+        hoped = [self._rates.rate("ngram", agreeing), *[self._rates.best("ngram")] * (room - 1)][:room]
+        if not room or plan.seconds_per_token(hoped[: plan.best_length(hoped, at_least=1)]) >= limit:
             return []
-        following, agreeing = continuation(self._prompt + text, BYTES_PER_TOKEN * (room + 1))
-        if not following:
-            return []
-        tokens, guesses = self.checked.sequence.draft_tokens(following), []
-        for token in tokens[: max(1, len(tokens) - 1)][:room]:
+        tokens, guesses = self.checked.sequence.draft_tokens(self._repeated), []
+        for token in tokens[: max(1, len(tokens) - 1)][:room]:  # the last token may be cut
             guesses.append(Guess(token, "ngram", agreeing))
             agreeing += len(self.checked.table.pieces[token])  # where this one comes true, more bytes agree
-        return guesses
+        rates = self._rates_of(guesses)
+        n = plan.best_length(rates, at_least=1)
+        return guesses[:n] if plan.seconds_per_token(rates[:n]) < limit else []
 
     def _rates_of(self, guesses: Sequence[Guess]) -> list[float]:
         return [self._rates.rate(guess.source, guess.sureness) for guess in guesses]
@@ -217,11 +216,11 @@ class Drafter:
         n_ids = len(self.checked.known_ids(text))
         self.finish()
         said = text[len(self._text) :]
-        if not self._draft and self._next is not None and said:
-            came_true = said.startswith(self.checked.table.pieces[self._next.token])
-            self._rates.note(self._next.source, self._next.sureness, accepted=came_true)
+        if not self._draft and self._repeated and said:  # it could have been a draft
+            came_true = self._repeated.startswith(said[: len(self._repeated)])
+            self._rates.note("ngram", self._agreeing, accepted=came_true)
         self._account.close_round(n_ids - self._n_ids, n_together)
-        self._draft, self._next, self._n_ids, self._text = (), None, n_ids, text
+        self._draft, self._repeated, self._n_ids, self._text = (), b"", n_ids, text
 
     def finish(self) -> None:
         """Count what came of the last draft, with which the answer went on or ended.

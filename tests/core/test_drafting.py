@@ -94,6 +94,7 @@ def test_rates_follow_what_was_seen(source, sureness):
 
     assert rates.rate(source, sureness) == pytest.approx(0.3, abs=0.12)
     assert rates.rate(*other) == before
+    assert all(rates.rate("guide", p) <= rates.best("guide") for p in (0.1, 0.6, 0.97, 0.999))
 
 
 def test_the_mean_is_over_all_guesses_that_were_made():
