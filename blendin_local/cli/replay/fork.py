@@ -21,8 +21,8 @@ from blendin_local.cli.common.options import SHOWN_CANDIDATES, OutputOptions, Se
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.session import Session, open_resolved, pair_spec
 from blendin_local.cli.common.status import StatusLine, starting
-from blendin_local.cli.run.command import show_log, show_prompts
-from blendin_local.cli.run.outputs import Outputs
+from blendin_local.cli.run.command import show_log
+from blendin_local.cli.run.outputs import Outputs, show_prompts
 from blendin_local.core.answer_start import forked_steps
 from blendin_local.core.prompts import Message, begun_answer
 from blendin_local.core.record_json import step_to_json
@@ -191,11 +191,7 @@ def _answer(
             for sentence in differences(stored, stream.signature):
                 print_note(err, f"note: {sentence}")
             outputs.begin(prompts, stream.signature, messages)
-            status.show_reading(lambda: stream.reading)
-            for step, shown in stream.shown():
-                status.clear()
-                outputs.step(step, shown)
-            status.clear()
+            outputs.steps(stream, status)
             outputs.finish(stream.completion)
         if interrupt.requested:
             raise KeyboardInterrupt

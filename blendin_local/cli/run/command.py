@@ -8,7 +8,7 @@ Not here: options (`cli.common.options`), how an answer looks (`views.answer`), 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -148,7 +148,7 @@ def answer_question(
         KeyboardInterrupt: The user stopped it; what was answered has been written.
     """
     from blendin_local.cli.common.session import open_session  # noqa: PLC0415 - these import numpy and llama.cpp
-    from blendin_local.cli.run.outputs import Outputs  # noqa: PLC0415
+    from blendin_local.cli.run.outputs import Outputs, show_prompts  # noqa: PLC0415
 
     with Outputs.open(output, text, consoles) as outputs:
         if output.verbose:
@@ -161,11 +161,7 @@ def answer_question(
                 show_prompts(outputs.console, session.prompts(text, lambda: interrupt.requested))
             stream = session.ask(text, lambda: interrupt.requested or outputs.closed)
             outputs.begin(session.prompts(text), stream.signature, session.messages(text))
-            status.show_reading(lambda: stream.reading)
-            for step, shown in stream.shown():
-                status.clear()
-                outputs.step(step, shown)
-            status.clear()
+            outputs.steps(stream, status)
             if keeps:
                 from blendin_local.cli.run.log import keep_answer  # noqa: PLC0415 - imported by now
 
@@ -180,12 +176,6 @@ def show_log(err: Console) -> None:
     from blendin_local.engine.library import library  # noqa: PLC0415
 
     library().listen(lambda line: err.out(line, end=""))
-
-
-def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
-    """Print the rendered prompt of each model."""
-    for role, prompt in prompts.items():
-        err.out(f"--- prompt of the {role}:\n{prompt}\n---")
 
 
 def read_prompt(argument: str | None, files: Sequence[Path]) -> str:

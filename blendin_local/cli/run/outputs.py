@@ -7,7 +7,7 @@ Not here: how things look (`views.answer`, `reports.answer_html`), the records (
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -17,6 +17,7 @@ from rich.console import Console
 from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import OutputOptions
 from blendin_local.cli.common.printing import print_json
+from blendin_local.cli.common.status import Reading, StatusLine
 from blendin_local.core.prompts import Message, messages_to_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
     from blendin_local.views.answer_printer import AnswerPrinter
 
 TRACE_VERSION = 2  # 1 kept neither whole lists of candidates nor how a character was finished
+
+
+class GrowingAnswer(Protocol):
+    """An answer while it grows, of a pair here or of a server."""
+
+    def shown(self) -> Iterable[tuple[Step, str]]:
+        """Steps with the text that may be shown."""
+        ...
+
+    @property
+    def reading(self) -> Reading | None:
+        """How far the prompt that is being read has been read."""
+        ...
 
 
 class Sink(Protocol):
@@ -259,6 +273,14 @@ class Outputs:
         self._send_to_trace("step", step, shown)
         self._send("step", shortened(step, self._kept), shown)
 
+    def steps(self, answer: GrowingAnswer, status: StatusLine) -> None:
+        """Pass on every step as it comes; before the first, the line shows how far the prompt is read."""
+        status.show_reading(lambda: answer.reading)
+        for step, shown in answer.shown():
+            status.clear()
+            self.step(step, shown)
+        status.clear()
+
     def finish(self, completion: Completion) -> None:
         """Finish every sink.
 
@@ -323,3 +345,9 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
     finally:
         with suppress(OSError):  # every line was flushed, so a write error has been reported already
             stream.close()
+
+
+def show_prompts(err: Console, prompts: Mapping[str, str]) -> None:
+    """Print the rendered prompt of each model."""
+    for role, prompt in prompts.items():
+        err.out(f"--- prompt of the {role}:\n{prompt}\n---")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blendin_local.cli.common.find_server import ChosenServer, note_refusal, note_use
 from blendin_local.cli.common.options import OutputOptions, SessionOptions
 from blendin_local.cli.common.remote_options import refuse_options_of_models, settings_as_sent
-from blendin_local.cli.run.outputs import Outputs
+from blendin_local.cli.run.outputs import Outputs, show_prompts
 from blendin_local.core.prompts import as_messages, messages_to_json
 from blendin_local.errors import BlendinError
 from blendin_local.server.client import RemoteAnswer
@@ -97,14 +97,9 @@ def write(
     with Outputs.open(output, text, consoles) as outputs:
         answer.should_stop = lambda: interrupt.requested or outputs.closed
         if output.verbose:
-            for role, prompt in answer.prompts.items():
-                outputs.console.out(f"--- prompt of the {role}:\n{prompt}\n---")
+            show_prompts(outputs.console, answer.prompts)
         outputs.begin(answer.prompts, answer.signature, answer.messages)
-        status.show_reading(lambda: answer.reading)
-        for step, shown in answer.shown():
-            status.clear()
-            outputs.step(step, shown)
-        status.clear()
+        outputs.steps(answer, status)
         if keeps:
             from blendin_local.cli.run.log import keep_remote_answer  # noqa: PLC0415 - once it is on the screen
 
