@@ -73,7 +73,7 @@ def choose_server(remote: RemoteOptions, options: SessionOptions) -> ChosenServe
 
 
 def note_use(chosen: ChosenServer, err: Console) -> None:
-    """Say which server is used, and how it is not."""
+    """Say which server is used, and how to do without it."""
     print_note(err, f"using the server at {chosen.server.url} (--no-server loads the models here)")
 
 
