@@ -54,9 +54,16 @@ class Prediction:
         table: The bytes of each id; its length is n_vocab.
         top_k: Maximum length of the candidate list.
 
+    Attributes:
+        legal_mass: Of a prediction that is conditioned on what is legal (`among`), the probability that the
+            model gave to that; None of any other.
+
     Raises:
         PairError: A logit is NaN or infinite, or all are minus infinity.
     """
+
+    legal_mass: float | None = None
+    _raw: Prediction | None = None  # what this one was conditioned from
 
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
         peak_id = int(logits.argmax())
@@ -68,11 +75,40 @@ class Prediction:
         self._total = float(self._weights.sum())
         if not math.isfinite(self._total):
             raise PairError("the model answered with numbers that are not finite", "the file may be damaged")
-        self.top_id = peak_id if table.speakable[peak_id] else self._speakable_peak(logits)
-        self.top = table.pieces[self.top_id]
-        self.top_p = float(self._weights[self.top_id]) / self._total
+        self._set_top(peak_id if table.speakable[peak_id] else self._speakable_peak(logits))
+
+    def _set_top(self, top_id: int) -> None:
+        self.top_id = top_id
+        self.top = self.table.pieces[top_id]
+        self.top_p = float(self._weights[top_id]) / self._total
         if self.top_p < SURE:
             _ = self._maxima  # now that the weights are in the processor's caches; after a guide they are not
+
+    def among(self, legal: NDArray[np.bool_]) -> Prediction:
+        """This distribution on condition that the next token is a legal one.
+
+        P(i | legal) = P(i) / sum over legal j of P(j) for a legal i, 0 for any other. Where rounding leaves
+        no legal token any probability, all of them have the same.
+
+        Args:
+            legal: Per id, whether it may come; silent ids may not. At least one may. Shape (n_vocab,).
+
+        Returns:
+            The conditioned prediction, whose `legal_mass` is the denominator. A model that makes no
+            suggestion still makes none.
+        """
+        conditioned = Prediction.__new__(Prediction)
+        conditioned.table, conditioned._top_k, conditioned._shift = self.table, self._top_k, self._shift
+        conditioned._raw = self
+        conditioned._weights = self._weights * legal
+        total = float(conditioned._weights.sum())
+        conditioned.legal_mass = total / self._total
+        if total == 0:
+            conditioned._weights = legal.astype(np.float32)
+            total = float(conditioned._weights.sum())
+        conditioned._total = total
+        conditioned._set_top(int(conditioned._weights.argmax()))
+        return conditioned
 
     @cached_property
     def _maxima(self) -> ColumnMaxima:
@@ -81,6 +117,8 @@ class Prediction:
     @cached_property
     def silent(self) -> bool:
         """Whether the model makes no suggestion: more than half of its probability is on silent tokens."""
+        if self._raw is not None:
+            return self._raw.silent
         if self.top_p >= 1 - NO_SUGGESTION_MASS:
             return False
         return silent_mass(self._weights, self.table, self._total) > NO_SUGGESTION_MASS
@@ -88,6 +126,10 @@ class Prediction:
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate; used if a silent token is likelier."""
         return int(np.where(self.table.speakable, logits, -np.inf).argmax())
+
+    def likeliest_ids(self, k: int) -> NDArray[np.intp]:
+        """The ids of the k likeliest tokens, candidates or not, largest first."""
+        return largest(self._weights, k)
 
     @property
     def log_normalizer(self) -> float:
@@ -107,6 +149,8 @@ class Prediction:
         last does; where too many of the largest are no candidates, the pooled weights are searched.
         """
         bound = self._maxima.bound(self._top_k + SPARE)
+        if bound <= 0:  # few have any weight, as where few are legal
+            return self._likeliest_pooled(np.flatnonzero(self._pooled))
         found = self._maxima.reaching(bound, self._weights)
         single = found[self.table.is_single[found]]
         ids = np.concatenate([single, self.table.joint_ids])
@@ -114,7 +158,11 @@ class Prediction:
         best = np.lexsort((ids, -weights))[: self._top_k]
         if len(best) == self._top_k and weights[best[-1]] >= bound:
             return ids[best], weights[best]
-        best = largest(self._pooled, self._top_k)
+        return self._likeliest_pooled(largest(self._pooled, self._top_k))
+
+    def _likeliest_pooled(self, ids: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Of these ids, the k likeliest candidates and their weights, of equal ones the smaller id first."""
+        best = ids[np.argsort(-self._pooled[ids], kind="stable")[: self._top_k]]
         return best, self._pooled[best]
 
     @cached_property

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
@@ -60,6 +61,7 @@ class RoleContext:
         self.is_reading = False
         self.table = table
         self._top_k = 1
+        self._constraint = UNCONSTRAINED
         self._prompt: tuple[Span, ...] = ()
         self._answer = b""
         self._latest: Prediction | None = None
@@ -74,6 +76,7 @@ class RoleContext:
         start: bytes = b"",
         resume: bool = False,
         fresh: bool = False,
+        constraint: Constraint = UNCONSTRAINED,
     ) -> None:
         """Start a new answer.
 
@@ -91,6 +94,7 @@ class RoleContext:
                 then keeps its tokens, and stays in the context, up to its last safe boundary.
             fresh: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `TokenSequence.start_fresh`.
+            constraint: What the answer may be; the predictions are conditioned on it.
         """
         prompt, vocabulary = joined(prompt), self.context.model.vocabulary
         known = common_length(self._prompt, prompt)
@@ -110,7 +114,8 @@ class RoleContext:
         if self.sequence.text != start:
             self.sequence.begin_answer(start)
         self.prompt_s = 0.0
-        self._top_k, self._prompt, self._answer, self._latest, self._ahead = top_k, prompt, b"", None, {}
+        self._top_k, self._prompt, self._constraint = top_k, prompt, constraint
+        self._answer, self._latest, self._ahead = b"", None, {}
 
     def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
         """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
@@ -244,7 +249,9 @@ class RoleContext:
         at = len(self.sequence.ids) + n
         known = self._ahead[at]
         if not isinstance(known, Prediction):
-            known = self._ahead[at] = Prediction(known, self.table, self._top_k)
+            guessed = b"".join(self.table.pieces[token] for token in self.sequence.draft[:n])
+            raw = Prediction(known, self.table, self._top_k)
+            known = self._ahead[at] = self._constraint.condition(raw, self.sequence.text + guessed)
         return known
 
     def knows_ahead(self, n: int) -> bool:
