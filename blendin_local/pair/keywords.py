@@ -63,6 +63,10 @@ class SettingKeywords(TypedDict, total=False):
     max_tokens: int | str | None
     stop: str | Sequence[str] | None
     loop_guard: bool | None
+    json_schema: str | Mapping[str, Any] | None
+    regex: str | None
+    grammar: str | None
+    schema_in_prompt: bool | None
     top_logprobs: int | None
     draft: str | None
 

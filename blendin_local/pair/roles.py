@@ -16,6 +16,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import OwnChatTemplate
 from blendin_local.decode.loaded_model import chat_template_text
 from blendin_local.engine.gguf.header import Header, read_header
+from blendin_local.errors import PairError, UsageError
 from blendin_local.pair.resolve import ResolvedPair
 
 TUNED = "the base has a chat template, so it is probably tuned already: --base-template chat uses it"

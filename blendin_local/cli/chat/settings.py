@@ -12,6 +12,7 @@ from dataclasses import replace
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
+from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
     AnswerSettings,
@@ -20,6 +21,7 @@ from blendin_local.settings import (
     SamplingSettings,
     Setting,
     TerminalSettings,
+    of_one_form,
     settings_on,
 )
 
@@ -91,11 +93,14 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
     """
     part, setting = SETTABLE[name]
     value = setting.parse(text)
+    if setting.kind == "text" and value is not None:
+        value = written_text(setting, value, name)
     if setting.kind == "texts":
         value = tuple(_unescaped(each) for each in value)
     if setting.field == "method" and value not in methods:
         raise _no_method(text, methods)
-    return replace(settings, **{part: replace(getattr(settings, part), **{setting.field: value})})
+    changed = of_one_form({setting.field: value})
+    return replace(settings, **{part: replace(getattr(settings, part), **changed)})
 
 
 def _unescaped(text: str) -> str:
