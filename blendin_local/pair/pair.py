@@ -17,7 +17,7 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
-from blendin_local.core.methods import Role
+from blendin_local.core.methods import Role, required_roles
 from blendin_local.core.prompts import (
     Conversation,
     Message,
@@ -47,7 +47,6 @@ from blendin_local.models.store import Store
 from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
 from blendin_local.pair.prompts import PromptRenderer
-from blendin_local.pair.roles import required_roles
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 

@@ -12,11 +12,10 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import Role, roles_of
 from blendin_local.core.prompts import OwnChatTemplate
 from blendin_local.decode.loaded_model import chat_template_text
 from blendin_local.engine.gguf.header import Header, read_header
-from blendin_local.errors import PairError, UsageError
 from blendin_local.pair.resolve import ResolvedPair
 
 TUNED = "the base has a chat template, so it is probably tuned already: --base-template chat uses it"
@@ -80,26 +79,3 @@ def _notices(resolved: ResolvedPair, base: Header, guide: Header | None) -> tupl
 def _swap(resolved: ResolvedPair) -> str:
     base, guide = (shlex.quote(resolved.references[role]) for role in ("base", "guide"))
     return f"to swap them, type --base {guide} --guide {base}"
-
-
-def required_roles(method: str, opened: Collection[Role]) -> tuple[Role, ...]:
-    """The roles that a method may ask.
-
-    Args:
-        method: Its name.
-        opened: The roles of the models that are loaded.
-
-    Raises:
-        UsageError: There is no such method.
-        PairError: A model that it needs is not loaded.
-    """
-    if method not in METHODS:
-        raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
-    roles = roles_of(method)
-    missing = [role for role in roles if role not in opened]
-    if missing:
-        needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
-        raise PairError(
-            f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
-        )
-    return roles
