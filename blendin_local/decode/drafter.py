@@ -180,11 +180,22 @@ class Drafter:
                 break
             guide.draft_on(len(rates) - 1, prediction.top_id)
             forced = self._constraint.forced(text + b"".join(pieces))
-        if forced:
-            pieces, probabilities = [*pieces, forced], [*probabilities, 1.0]
-        guesses = self._in_tokens(pieces, probabilities)[:room]
         n_made = len(rates)
+        if forced:
+            return self._with_forced(plan, pieces, probabilities, forced)[:room]
+        guesses = self._in_tokens(pieces, probabilities)[:room]
         return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=n_made)]
+
+    def _with_forced(
+        self, plan: Plan, pieces: Sequence[bytes], probabilities: Sequence[float], forced: bytes
+    ) -> list[Guess]:
+        """Guesses of which the last leaves one way to go on: with all of that, or without that guess.
+
+        After the guess alone nobody asks a question, so that its prediction would be of no use.
+        """
+        guesses = self._in_tokens([*pieces, forced], [*probabilities, 1.0])
+        n = plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=len(pieces))
+        return guesses if n == len(guesses) else self._in_tokens(pieces[:-1], probabilities[:-1])[:n]
 
     def _in_tokens(self, pieces: Sequence[bytes], probabilities: Sequence[float]) -> list[Guess]:
         """The guide's text in tokens of the checked model, each as sure as the least sure piece in it."""
