@@ -12,6 +12,7 @@ from dataclasses import replace
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
@@ -99,8 +100,10 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
         value = tuple(_unescaped(each) for each in value)
     if setting.field == "method" and value not in methods:
         raise _no_method(text, methods)
-    changed = of_one_form({setting.field: value})
-    return replace(settings, **{part: replace(getattr(settings, part), **changed)})
+    changed = replace(getattr(settings, part), **of_one_form({setting.field: value}))
+    if isinstance(changed, AnswerSettings):
+        require_form(changed)
+    return replace(settings, **{part: changed})
 
 
 def _unescaped(text: str) -> str:
