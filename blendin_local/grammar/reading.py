@@ -27,7 +27,9 @@ JSON_LAYOUT: JsonCompileOptions = {
     "item_separator": ", ",
     "key_separator": ": ",
 }
-"""JSON on one line, as `json.dumps` writes it; `x-guidance` of a schema may ask for another."""
+"""JSON on one line, as `json.dumps` writes it."""
+OWN_LAYOUT = "x-guidance"
+"""The keyword by which a schema asks for another, with llguidance's options and its defaults for them."""
 
 
 def read_definition(definition: Definition) -> str:
@@ -73,7 +75,8 @@ def _of_schema(definition: Definition) -> str:
 
 
 def _schema_grammar(schema: Mapping[str, Any]) -> str:
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=JSON_LAYOUT)
+    layout = None if OWN_LAYOUT in schema else JSON_LAYOUT
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=layout)
 
 
 def _first_line(text: str) -> str:
