@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from blendin_local.cli.chat.settings import with_setting
+from blendin_local.cli.chat.settings import values_as_text, with_setting
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.cli.common.options import AnswerOptions
 from blendin_local.core.methods import METHODS
@@ -133,6 +133,15 @@ def test_a_nearer_form_replaces_another():
     assert (settings.answer.json_schema, settings.answer.regex) == ("{}", None)
     settings = with_setting(settings, "json-schema", "none", tuple(METHODS))
     assert definition_of(settings.answer) is None
+
+
+def test_a_chat_shows_only_the_beginning_of_a_long_text():
+    """On one line, with its length."""
+    text = json.dumps({"properties": {f"name {i}": {} for i in range(20)}}, indent=1)
+    settings = with_setting(ChatSettings(), "json-schema", text, tuple(METHODS))
+
+    shown = values_as_text(settings)["json-schema"]
+    assert shown == '{ "properties": { "name 0": {}, "name 1": {}, "name 2": {}, ... (352 characters)'
 
 
 def test_a_wrong_row_is_refused_before_it_is_answered():

@@ -55,15 +55,25 @@ FAMILIAR: Mapping[str, str] = {
     "n-predict": "max-tokens",
 }
 """Names that people know from other programs."""
+MAX_SHOWN = 60  # characters of a text that has many
 ESCAPES: Mapping[str, str] = {"\\n": "\n", "\\t": "\t"}
 
 
 def values_as_text(settings: ChatSettings) -> dict[str, str]:
     """The value of every setting that can be changed, in the order of the table."""
     return {
-        name: setting.word_of(getattr(getattr(settings, part), setting.field))
+        name: _shown(setting, getattr(getattr(settings, part), setting.field))
         for name, (part, setting) in SETTABLE.items()
     }
+
+
+def _shown(setting: Setting, value: object) -> str:
+    """A value as users write it; of a long text only the beginning."""
+    text = setting.word_of(value)
+    if setting.kind != "text" or (len(text) <= MAX_SHOWN and "\n" not in text):
+        return text
+    beginning = " ".join(text[: 2 * MAX_SHOWN].split())[:MAX_SHOWN].rstrip()
+    return f"{beginning} ... ({len(text):,} characters)"
 
 
 def setting_name(text: str) -> str:
