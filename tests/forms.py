@@ -36,6 +36,13 @@ def grammar_of(**form):
     return compile_definition(definition)
 
 
+def may_begin(grammar, text):
+    """Whether a text that matches may begin so."""
+    matcher = LLMatcher(tokenizer(), grammar, log_level=0)
+    data = list(text.encode())
+    return matcher.validate_tokens(data) == len(data)
+
+
 def matches(grammar, text):
     """Whether a whole text matches a grammar."""
     matcher = LLMatcher(tokenizer(), grammar, log_level=0)

@@ -22,7 +22,7 @@ from blendin_local.grammar.gbnf.nodes import (
 )
 from blendin_local.grammar.gbnf.parser import parse
 from blendin_local.grammar.reading import read_definition
-from tests.forms import matches
+from tests.forms import matches, may_begin
 
 JSON = r"""
 # any JSON value, on one line or several
@@ -77,6 +77,7 @@ def grammar_of(text):
         ('root ::= (\n  "a" | # one\n  "b"\n)\r\n', ["a", "b"], ["c"]),
         ('root ::= "ab"{2,3} [c]{2} "d"{0,1} "e"{1,}', ["ababccde", "abababccee"], ["abcce", "ababcde"]),
         ('root ::= "a"??', ["a", ""], ["aa"]),
+        ('root ::= "x" | "(" root ")" [a-z.]+ "."', ["(x)a.", "((x)..)b.c."], ["(x)a", "(x)."]),
         ('root ::= "b" | root "a"', ["b", "baa"], ["a", ""]),
         ('root ::= "a" | "b" endless\nendless ::= "c" endless', ["a"], ["b", "bc"]),
         (r'root ::= "\t\r\"\\/"', ['\t\r"\\/'], ["t"]),
@@ -209,6 +210,14 @@ def test_grammars_without_recursion_match_exactly_the_texts_that_a_plain_reading
 def dyck(n):
     """All texts of n pairs of parentheses."""
     return {""} if n == 0 else {f"({a}){b}" for k in range(n) for a in dyck(k) for b in dyck(n - 1 - k)}
+
+
+def test_ways_that_never_end_are_left_out():
+    """An answer cannot begin what it could never complete."""
+    grammar = grammar_of('root ::= "a" | "b" endless | "c" endless*\nendless ::= "d" endless')
+
+    assert [letter for letter in "abc" if may_begin(grammar, letter)] == ["a", "c"]
+    assert not may_begin(grammar, "cd")
 
 
 def test_recursion_matches_exactly_the_nested_texts():

@@ -36,6 +36,10 @@ def refusal(**form):
             {"prefixItems": [{"type": "strin"}]},
             'at /prefixItems/0: the keyword "type": "strin" (invalid type: strin)',
         ),
+        (
+            {"properties": {"x": {"items": [{"$ref": "#/$defs/T"}, {"not": {}}]}}, "$defs": {"T": {}}},
+            'at /properties/x/items/1: the keyword "not"',
+        ),
         ({"properties": {"n": {"minimum": "x"}}}, 'the keyword "minimum": "x" (expected a number'),
         (
             {"properties": {"n": {"$ref": "#/$defs/No"}}},
