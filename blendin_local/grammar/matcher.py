@@ -17,6 +17,7 @@ from blendin_local.core.candidates import TokenTable
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.text import split_characters
 from blendin_local.errors import PairError, UsageError
+from blendin_local.grammar.trial import LIMITS
 from blendin_local.grammar.vocabulary import NEVER, GrammarVocabulary
 
 MAX_FORCED = 4096  # bytes written at once; a grammar may force more, or without end
@@ -31,7 +32,7 @@ class GrammarConstraint:
 
     Args:
         vocabulary: That of the models, or of single bytes only.
-        grammar: As llguidance writes it (`grammar.definition.compiled`).
+        grammar: As llguidance writes it (`grammar.compilation.compile_definition`).
 
     Raises:
         UsageError: The grammar is wrong or too large.
@@ -39,7 +40,7 @@ class GrammarConstraint:
 
     def __init__(self, vocabulary: GrammarVocabulary, grammar: str) -> None:
         self._vocabulary = vocabulary
-        self._matcher = LLMatcher(vocabulary.tokenizer, grammar, log_level=0)
+        self._matcher = LLMatcher(vocabulary.tokenizer, grammar, log_level=0, limits=LIMITS)
         if self._matcher.is_error():
             raise UsageError(
                 f"the grammar cannot be used: {_first_line(self._matcher.get_error())}", "simplify it"

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from blendin_local.grammar.messages import ENDLESS, MAX_FORCED
+from blendin_local.grammar.vocabulary import GrammarVocabulary
 
 LIMITS = LLParserLimits(verbose_errors=False)
 """Those of llguidance itself; its messages do not repeat the whole grammar."""
-END = 256
-
-
-class _Bytes:
-    """The smallest vocabulary: 256 bytes and the end."""
-
-    eos_token_id = END
-    bos_token_id = None
-
-    def __init__(self) -> None:
-        self.tokens = [*(bytes([byte]) for byte in range(END)), b"\xff<end>"]
-        self.special_token_ids = [END]
-
-    def __call__(self, text: bytes | str) -> list[int]:
-        return list(text if isinstance(text, bytes) else text.encode())
 
 
 @cache
 def _tokenizer() -> LLTokenizer:
-    return LLTokenizer(TokenizerWrapper(_Bytes()))
+    return GrammarVocabulary().tokenizer
 
 
 def problem_of(grammar: str) -> str:
