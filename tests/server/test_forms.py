@@ -201,6 +201,48 @@ def test_an_answer_may_be_begun(server):
     assert "does not match the JSON Schema: 'Sure'" in refused.error["message"]
 
 
+@pytest.mark.parametrize("sampling", [{}, SAMPLED], ids=["greedy", "sampled"])
+def test_a_kept_answer_is_decided_again_in_its_form(server, sampling):
+    """With the same settings it is the same; with others it differs where the models would, not in the form."""
+    blend = {"keep": True, "threshold": 0.8}
+    kept = server.chat(response_format=AS_SCHEMA, **LONG, **(sampling | {"blend": blend}))
+    n_steps, said = len(kept["choices"][0]["blend"]), content(kept["choices"][0])
+
+    same = server.post("/v1/replay", {"id": kept["id"], "blend": {}}).json
+    assert (same["outcome"], same["step"], same["stopped_by"]) == ("same", n_steps, "complete")
+    assert same["text"] == said
+    other = server.post("/v1/replay", {"id": kept["id"], "blend": {"method": "base"}}).json
+    assert other["outcome"] in {"same", "differs"}
+    now = content(
+        server.chat(response_format=AS_SCHEMA, **LONG, **(sampling | {"blend": {"method": "base"}}))[
+            "choices"
+        ][0]
+    )
+    if other["outcome"] == "differs":
+        assert now.startswith(other["text"] + other["after"]["text"])
+    else:
+        assert now == said
+    record = server.get(f"/v1/answers/{kept['id']}").json
+    assert (record["complete"], record["blend"]["forced"]) == (True, kept["usage"]["blend"]["forced"])
+
+
+def test_a_kept_answer_is_forked_within_its_form(server):
+    """A legal candidate leads to another answer of the form, another is refused with what was chosen."""
+    kept = server.chat(response_format=AS_SCHEMA, blend={"keep": True}, **LONG)
+    at = next(each for each in kept["choices"][0]["blend"] if each["text"][0] in "hw")
+    other = "world" if at["text"][0] == "h" else "hello"
+    fork = {"id": kept["id"], "step": at["step"], "text": other[:2]}
+
+    [branch] = server.chat(response_format=AS_SCHEMA, blend={"fork": fork}, **LONG)["choices"]
+    assert content(branch).startswith(f'{other}", "old": ')
+    assert branch["blend"][0]["source"] == "chosen"
+    assert branch["complete"] is True
+    body = {"messages": QUESTION, "response_format": AS_SCHEMA, "blend": {"fork": fork | {"text": "x"}}}
+    refused = server.post(CHAT, body)
+    assert refused.status == 400
+    assert """goes on with the chosen candidate: '{"name": "x'""" in refused.error["message"]
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
