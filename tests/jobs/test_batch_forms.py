@@ -151,7 +151,7 @@ def has_its_form(key, text):
 
 
 def test_many_forms_at_once_are_answered_resumed_and_replayed(tmp_path, monkeypatch, toy_pair):
-    """Each answer has the form of its row, in either output; a stopped batch goes on; replay finds no other."""
+    """Each answer has the form of its row, in either output; a stopped batch goes on; replay agrees."""
     monkeypatch.setenv("BLENDIN_CACHE", str(tmp_path / "cache"))
     source = write_rows(tmp_path / "p.jsonl", rows())
     spec = BatchSpec(str(source), str(tmp_path / "a.jsonl"), pair=toy_pair, n_parallel=4, with_steps=True)

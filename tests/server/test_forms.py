@@ -203,7 +203,7 @@ def test_an_answer_may_be_begun(server):
 
 @pytest.mark.parametrize("sampling", [{}, SAMPLED], ids=["greedy", "sampled"])
 def test_a_kept_answer_is_decided_again_in_its_form(server, sampling):
-    """With the same settings it is the same; with others it differs where the models would, not in the form."""
+    """With the same settings it is the same; with others it differs where the models would."""
     blend = {"keep": True, "threshold": 0.8}
     kept = server.chat(response_format=AS_SCHEMA, **LONG, **(sampling | {"blend": blend}))
     n_steps, said = len(kept["choices"][0]["blend"]), content(kept["choices"][0])

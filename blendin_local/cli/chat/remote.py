@@ -23,7 +23,13 @@ from blendin_local.errors import ServiceError, UsageError
 from blendin_local.history.records import Opening
 from blendin_local.server.client import RemoteAnswer, Server
 from blendin_local.server.exact_settings import exact_from_json, exact_to_json
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    TerminalSettings,
+    of_one_form,
+)
 
 
 class RemotePair:
@@ -127,7 +133,7 @@ def remote_start(start: ChatStart, pair: RemotePair, options: SessionOptions) ->
         settings,
         blend=replace(settings.blend, **options.blend.settings()),
         sampling=replace(settings.sampling, **options.sampling.settings()),
-        answer=replace(settings.answer, **options.answer.settings()),
+        answer=replace(settings.answer, **of_one_form(options.answer.settings())),
     )
     if settings.blend.method not in pair.methods:
         raise UsageError(
