@@ -19,22 +19,27 @@ SOURCE_MEANINGS = {
     "source.kept": ("kept", " though the guide was asked"),
     "source.base": ("plain", ": not asked"),
 }
+FORM_MEANING = ("forced", " by the form")
 PROB_MEANING = "The base's top-1 probability (the guide's where it answers alone):"
 
 
-def legend(view: View, marks: MarkKind = "styles", width: int = 80) -> Text:
+def legend(view: View, marks: MarkKind = "styles", width: int = 80, *, has_form: bool = False) -> Text:
     """What the marks of a view mean, each shown as it looks in an answer.
 
     Args:
         view: The view.
         marks: How the console marks steps.
         width: Columns; items are not broken where they fit into one line.
+        has_form: Whether answers have a prescribed form, which writes text of its own.
     """
     if view == "plain":
         return Text("No marks.")
     if marks == "none":
         return Text("Marks are off here; /set marks on shows them as [changed] and _kept_.")
     items = list(_source(marks) if view == "source" else _prob(marks))
+    if has_form:
+        word, meaning = FORM_MEANING
+        items.append(_sample(word, "source.forced", marks).append(meaning))
     lead = [] if view == "source" else [Text(PROB_MEANING)]
     one_line = Text(" · ").join(items)
     return Text("\n").join([*lead, *([one_line] if one_line.cell_len <= width else items)])

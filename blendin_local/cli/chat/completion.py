@@ -7,6 +7,7 @@ Not here: the line itself (`cli.chat.reader`), what commands do (`cli.chat.comma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
@@ -61,7 +62,9 @@ def _setting(chat: Chat, rest: str) -> Iterator[Completion]:
     setting = known.get(name.replace("_", "-").lower())
     words = () if setting is None else setting.all_words
     allowed = [word for word in words if name != "method" or word in chat.methods]
-    return _starting(dict.fromkeys(allowed, ""), value)
+    files = setting is not None and setting.text is not None and setting.text.names_file(value)
+    paths = PathCompleter(expanduser=True).get_completions(Document(value), CompleteEvent()) if files else ()
+    return chain(_starting(dict.fromkeys(allowed, ""), value), paths)
 
 
 def _step(chat: Chat, rest: str) -> Iterator[Completion]:

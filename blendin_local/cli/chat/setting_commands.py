@@ -7,6 +7,8 @@ anew (`cli.chat.opening`).
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
@@ -14,34 +16,57 @@ from blendin_local.cli.chat.listing import listing
 from blendin_local.cli.chat.settings import (
     PAIR_NAMES,
     SETTABLE,
+    replaced_forms,
     setting_name,
-    values_as_text,
+    short_values,
     with_setting,
 )
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UsageError
+from blendin_local.grammar.definition import definition_of
+from blendin_local.settings import AnswerSettings
 from blendin_local.views.answer import counted
 from blendin_local.views.visible import escape_controls
 
 
 def set_value(chat: Chat, text: str) -> None:
     """List the settings, or change one."""
-    name, _, value = text.replace("=", " ", 1).partition(" ")
+    name, value = _name_and_value(text)
     if not name:
-        chat.err.print(listing(values_as_text(chat.history.settings)))
+        chat.err.print(listing(short_values(chat.history.settings)))
         if chat.opener is not None:
             chat.err.print(Text("of the pair, which is opened anew:", style="heading"))
             chat.err.print(listing(chat.opener.values()))
         return
     name = setting_name(name)
-    if not value.strip():
+    if not value:
         raise UsageError(f"/set {name} needs a value", _how(name))
     if name in PAIR_NAMES:
-        _set_of_pair(chat, name, without_surrogates(value.strip(), name))
+        _set_of_pair(chat, name, without_surrogates(value, name))
         return
-    chat.history.settings = with_setting(chat.history.settings, name, value.strip(), chat.methods)
+    before = chat.history.settings
+    settings = with_setting(before, name, value, chat.methods)
+    if SETTABLE[name][1].text is not None:
+        _require_form(settings.answer)
+    chat.history.settings = settings
     chat.dress()
-    chat.notice(f"{name} is {escape_controls(values_as_text(chat.history.settings)[name])}.")
+    replaced = [each for each in replaced_forms(before.answer, settings.answer) if each != name]
+    instead = f" in place of {replaced[0]}" if replaced else ""
+    chat.notice(f"{name} is {escape_controls(short_values(settings)[name])}{instead}.")
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    """`temp 0.5` or `temp = 0.5`; the value may have signs of equality of its own."""
+    name = re.split(r"[\s=]", text, maxsplit=1)[0]
+    return name, text[len(name) :].strip().removeprefix("=").strip()
+
+
+def _require_form(answer: AnswerSettings) -> None:
+    """Raise `UsageError` if the form that answers must have is wrong, before a question is asked."""
+    if definition := definition_of(answer):
+        from blendin_local.grammar.compilation import compile_definition  # noqa: PLC0415 - llguidance
+
+        compile_definition(definition)
 
 
 def _how(name: str) -> str:
@@ -84,6 +109,6 @@ def show(chat: Chat, what: str) -> None:
             chat.err.print(Text(escape_controls(prompt)), soft_wrap=True)
     elif what in {"", "settings", "pair"}:
         system = {"system": chat.history.system} if chat.history.system else {}
-        chat.err.print(listing({**chat.pair.describe(), **values_as_text(chat.history.settings), **system}))
+        chat.err.print(listing({**chat.pair.describe(), **short_values(chat.history.settings), **system}))
     else:
         raise UsageError(f"there is nothing to show named {what!r}", "/show, or /show template")

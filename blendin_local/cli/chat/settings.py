@@ -15,6 +15,7 @@ from blendin_local.errors import UsageError
 from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
+    FORMS,
     AnswerSettings,
     BlendSettings,
     ModelSettings,
@@ -54,6 +55,7 @@ FAMILIAR: Mapping[str, str] = {
     "n-predict": "max-tokens",
 }
 """Names that people know from other programs."""
+SHORT_TEXT = 50  # characters of a whole text in a list
 ESCAPES: Mapping[str, str] = {"\\n": "\n", "\\t": "\t"}
 
 
@@ -63,6 +65,26 @@ def values_as_text(settings: ChatSettings) -> dict[str, str]:
         name: setting.word_of(getattr(getattr(settings, part), setting.field))
         for name, (part, setting) in SETTABLE.items()
     }
+
+
+def short_values(settings: ChatSettings) -> dict[str, str]:
+    """The same for a list: a whole text, such as a JSON Schema, is cut to its beginning on one line."""
+    values = values_as_text(settings)
+    return {
+        name: _beginning(value) if SETTABLE[name][1].kind == "text" else value
+        for name, value in values.items()
+    }
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT_TEXT else f"{line[:SHORT_TEXT].rstrip()} … ({len(text):,} characters)"
+
+
+def replaced_forms(before: AnswerSettings, after: AnswerSettings) -> list[str]:
+    """The names of forms that answers had to have and no longer must."""
+    gone = [name for name in FORMS if getattr(before, name) is not None and getattr(after, name) is None]
+    return [name.replace("_", "-") for name in gone]
 
 
 def setting_name(text: str) -> str:
