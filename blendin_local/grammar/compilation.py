@@ -1,27 +1,28 @@
-"""Definitions as llguidance reads them, or refused with the place and the reason.
+"""Definitions as llguidance's grammars, checked within bounds before a model is loaded.
 
-Here: `compile_definition`.
-Not here: matching an answer.
+Here: `compile_definition` and `require_form`.
+Not here: how one is read (`grammar.reading`), matching an answer.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
 
+from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-from blendin_local.grammar.definition import Definition
+from blendin_local.grammar.bounded import read_bounded
+from blendin_local.grammar.definition import Definition, definition_of
+from blendin_local.grammar.source import MAX_BYTES
+from blendin_local.settings import AnswerSettings
 
-if TYPE_CHECKING:
-    from llguidance import GrammarFormat
-    from llguidance._lib import JsonCompileOptions
-
-JSON_LAYOUT: JsonCompileOptions = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
+SMALL = 2000  # characters that are read in this process
+COSTLY: Mapping[str, re.Pattern[str]] = {
+    "json_schema": re.compile(r"multipleOf|\\u"),  # an escape may hide the word
+    "lark": re.compile(r"%json|[&~]"),
 }
-"""JSON on one line, as `json.dumps` writes it; `x-guidance` of a schema may ask for another."""
+"""What can be costly in a few characters: remainders of division, intersections and complements."""
 
 
 @lru_cache(maxsize=64)
@@ -32,18 +33,21 @@ def compile_definition(definition: Definition) -> str:
         definition: What an answer must match.
 
     Raises:
-        UsageError: It is invalid or not supported; the message has the place and the reason.
+        UsageError: It is invalid, not supported, too large or too complex; the message has the place and
+            the reason.
     """
-    from llguidance import LLMatcher, grammar_from  # noqa: PLC0415 - `--help` must not wait for it
+    require_text(definition.text, definition.name)
+    if len(definition.text) > MAX_BYTES:
+        raise UsageError(f"{definition.name} has more than {MAX_BYTES:,} characters", "shorten it")
+    costly = COSTLY.get(definition.kind)
+    if len(definition.text) > SMALL or (costly and costly.search(definition.text)):
+        return read_bounded(definition)
+    from blendin_local.grammar.reading import read_definition  # noqa: PLC0415 - `--help` must not wait for it
 
-    try:
-        if definition.kind in {"json_schema", "json_object"}:
-            text = LLMatcher.grammar_from_json_schema(definition.text, defaults=JSON_LAYOUT)
-        else:
-            text = grammar_from(cast("GrammarFormat", definition.kind), definition.text)
-    except ValueError as error:
-        raise UsageError(f"{definition.name} is not valid: {error}", "correct it") from None
-    is_error, messages = LLMatcher.validate_grammar_with_warnings(text)
-    if is_error:
-        raise UsageError(f"{definition.name} is not supported: {messages[0]}", "correct it")
-    return text
+    return read_definition(definition)
+
+
+def require_form(answer: AnswerSettings) -> None:
+    """Raise `UsageError` unless the form that an answer must have can be checked."""
+    if (definition := definition_of(answer)) is not None:
+        compile_definition(definition)

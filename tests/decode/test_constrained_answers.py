@@ -223,4 +223,3 @@ def test_the_models_are_told_the_schema_unless_not_wanted(trio):
     assert told.usage.base_prompt_tokens > untold.usage.base_prompt_tokens == plain.usage.base_prompt_tokens
     assert told.usage.guide_prompt_tokens > plain.usage.guide_prompt_tokens
     assert regex.usage.base_prompt_tokens == plain.usage.base_prompt_tokens
-

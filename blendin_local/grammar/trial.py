@@ -1,0 +1,45 @@
+"""What llguidance says of a grammar: read, made into a matcher, and asked for the first time.
+
+Here: `problem_of`; `LIMITS`, which hold for every matcher.
+Not here: what its messages mean (`grammar.messages`), limits on time and memory (`grammar.compilation`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+LIMITS = LLParserLimits(verbose_errors=False)
+"""Those of llguidance itself; its messages do not repeat the whole grammar."""
+END = 256
+
+
+class _Bytes:
+    """The smallest vocabulary: 256 bytes and the end."""
+
+    eos_token_id = END
+    bos_token_id = None
+
+    def __init__(self) -> None:
+        self.tokens = [*(bytes([byte]) for byte in range(END)), b"\xff<end>"]
+        self.special_token_ids = [END]
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text if isinstance(text, bytes) else text.encode())
+
+
+@cache
+def _tokenizer() -> LLTokenizer:
+    return LLTokenizer(TokenizerWrapper(_Bytes()))
+
+
+def problem_of(grammar: str) -> str:
+    """What is wrong with a grammar, in llguidance's words; empty if nothing is."""
+    is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=LIMITS)
+    if is_error:
+        return messages[0]
+    matcher = LLMatcher(_tokenizer(), grammar, log_level=0, limits=LIMITS)
+    if not matcher.is_error():
+        matcher.compute_bitmask()
+    return matcher.get_error()
