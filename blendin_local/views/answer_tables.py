@@ -248,10 +248,13 @@ def _top(candidate: Candidate | None, step: Step) -> Text:
 
 
 def comparison_table(answers: Mapping[str, Completion]) -> RenderableType:
-    """Methods side by side: length, how often the guide was asked, speed, and why each stopped."""
+    """Methods side by side: length, how often the guide was asked, speed, and why each stopped.
+
+    Where a form wrote steps, their number too, if the terminal has room for it.
+    """
     has_form = any(answer.blend.forced for answer in answers.values())
     return _FittedPercents(
-        lambda digits: _answers_table("method", answers.items(), digits, has_form=has_form)
+        lambda digits: _answers_table("method", answers.items(), digits, has_form=has_form and digits > 0)
     )
 
 
@@ -262,7 +265,7 @@ def stats_table(completions: Sequence[Completion]) -> RenderableType:
 
 def _stats_table(completions: Sequence[Completion], digits: int) -> Table:
     numbered = ((str(i), answer) for i, answer in enumerate(completions, 1))
-    has_form = any(answer.blend.forced for answer in completions)
+    has_form = digits > 0 and any(answer.blend.forced for answer in completions)
     table = _answers_table("answer", numbered, digits, has_form=has_form)
     if len(completions) < 2:
         return table

@@ -6,7 +6,7 @@ Not here: the marks themselves (`views.answer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
@@ -29,7 +29,7 @@ def legend(view: View, marks: MarkKind = "styles", width: int = 80, *, has_form:
     Args:
         view: The view.
         marks: How the console marks steps.
-        width: Columns; items are not broken where they fit into one line.
+        width: Columns; lines end between items.
         has_form: Whether answers have a prescribed form, which writes text of its own.
     """
     if view == "plain":
@@ -41,8 +41,19 @@ def legend(view: View, marks: MarkKind = "styles", width: int = 80, *, has_form:
         word, meaning = FORM_MEANING
         items.append(_sample(word, "source.forced", marks).append(meaning))
     lead = [] if view == "source" else [Text(PROB_MEANING)]
-    one_line = Text(" · ").join(items)
-    return Text("\n").join([*lead, *([one_line] if one_line.cell_len <= width else items)])
+    return Text("\n").join([*lead, *_lines(items, width)])
+
+
+def _lines(items: Iterable[Text], width: int) -> list[Text]:
+    """Items joined by dots, in as few lines as they fit into."""
+    lines: list[Text] = []
+    for item in items:
+        longer = Text(" · ").join([lines[-1], item]) if lines else item
+        if lines and longer.cell_len <= width:
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return lines
 
 
 def _source(marks: MarkKind) -> Iterator[Text]:

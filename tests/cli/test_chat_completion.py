@@ -44,8 +44,9 @@ def test_set_offers_every_setting_with_its_value(talk):
     assert list(offered(talk, "/set thresh")) == ["threshold"]
 
 
-def test_set_offers_the_words_of_a_setting(talk):
+def test_set_offers_the_words_of_a_setting(talk, tmp_path, monkeypatch):
     """Every word that is offered as a value is one that /set takes; methods are those of the open pair."""
+    monkeypatch.chdir(tmp_path)  # no file is offered
     for name, (_, setting) in SETTABLE.items():
         for word in offered(talk, f"/set {name} "):
             assert word in (talk.methods if name == "method" else setting.all_words)
@@ -64,6 +65,16 @@ def test_files_are_offered_for_load_and_save(talk, tmp_path, monkeypatch):
     (tmp_path / "talks").mkdir()
     assert list(offered(talk, "/load ro")) == ["me.jsonl"]
     assert list(offered(talk, "/save tal")) == ["ks"]
+
+
+def test_files_are_offered_for_a_form(talk, tmp_path, monkeypatch):
+    """For a JSON Schema and a grammar, besides `none`; not for a text itself or a regular expression."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nobel.json").touch()
+    assert list(offered(talk, "/set json-schema no")) == ["none", "bel.json"]
+    assert list(offered(talk, "/set grammar no")) == ["none", "bel.json"]
+    assert list(offered(talk, "/set regex no")) == ["none"]
+    assert list(offered(talk, '/set json-schema {"')) == []
 
 
 def test_why_offers_the_steps_at_which_the_guide_was_asked(talk):

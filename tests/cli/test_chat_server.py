@@ -50,8 +50,9 @@ def talk(lines, *arguments, **env):
         ["/set threshold 0.9", "/set temp 1", "/set seed 5", QUESTION, "/view prob"],
         ["/system a hell", QUESTION, "/show template", "/undo", "hell", "/ab"],
         [QUESTION, *["hello world " * 6] * 4],
+        ['/set json-schema {"const": 1}', QUESTION, "/show template", "/set regex hel+", "hell", "/tokens"],
     ],
-    ids=["turns", "why", "fork", "set", "system", "full"],
+    ids=["turns", "why", "fork", "set", "system", "full", "form"],
 )
 def test_a_conversation_is_that_of_a_local_chat(server, local, lines):
     """Answers and everything that commands print, except for speeds and the guide's tokens."""

@@ -23,8 +23,7 @@ from blendin_local.cli.chat.settings import (
 )
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UsageError
-from blendin_local.grammar.definition import definition_of
-from blendin_local.settings import AnswerSettings
+from blendin_local.grammar.compilation import require_form
 from blendin_local.views.answer import counted
 from blendin_local.views.visible import escape_controls
 
@@ -47,7 +46,7 @@ def set_value(chat: Chat, text: str) -> None:
     before = chat.history.settings
     settings = with_setting(before, name, value, chat.methods)
     if SETTABLE[name][1].text is not None:
-        _require_form(settings.answer)
+        require_form(settings.answer)
     chat.history.settings = settings
     chat.dress()
     replaced = [each for each in replaced_forms(before.answer, settings.answer) if each != name]
@@ -61,16 +60,11 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, text[len(name) :].strip().removeprefix("=").strip()
 
 
-def _require_form(answer: AnswerSettings) -> None:
-    """Raise `UsageError` if the form that answers must have is wrong, before a question is asked."""
-    if definition := definition_of(answer):
-        from blendin_local.grammar.compilation import compile_definition  # noqa: PLC0415 - llguidance
-
-        compile_definition(definition)
-
-
 def _how(name: str) -> str:
-    if name in SETTABLE and SETTABLE[name][1].kind == "texts":
+    setting = SETTABLE[name][1] if name in SETTABLE else None
+    if setting is not None and setting.text is not None:
+        return f"/set {name} {setting.text.metavar}, or /set {name} none"
+    if setting is not None and setting.kind == "texts":
         return f'/set {name} "A" "B", or /set {name} none; \\n is a line break'
     return "/set NAME VALUE; /set alone lists them"
 
@@ -104,7 +98,7 @@ def show(chat: Chat, what: str) -> None:
     if what == "template":
         history = chat.history
         messages = history.messages()[:-1] if history.turns else history.messages("(your question)")
-        for role, prompt in chat.pair.prompts(messages).items():
+        for role, prompt in chat.pair.prompts(messages, answer=history.settings.answer).items():
             chat.err.print(Text(f"── prompt of the {role}", style="heading"))
             chat.err.print(Text(escape_controls(prompt)), soft_wrap=True)
     elif what in {"", "settings", "pair"}:
