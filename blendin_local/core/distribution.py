@@ -19,7 +19,7 @@ from blendin_local.core.largest import ColumnMaxima, largest
 from blendin_local.errors import PairError
 
 SAFE_LOGIT = 60  # the sum of e^60 over any vocabulary is within float32, so no shift is needed
-SURE = 0.5  # of a model that is surer of its token, the list of candidates is mostly not read
+SURE = 0.5  # a model that is surer of its token is not silent, and its list of candidates is mostly not read
 SPARE = 16  # ids beyond k that are looked at, because some of the largest may be silent or have twins
 NO_SUGGESTION_MASS = 0.5  # a model makes no suggestion if its silent mass exceeds this
 
@@ -55,6 +55,11 @@ class Prediction:
         top_k: Maximum length of the candidate list.
 
     Attributes:
+        table: As given.
+        top_id: The likeliest token that can be a candidate.
+        top: Its bytes.
+        top_p: Its probability.
+        silent: Whether the model makes no suggestion: more than half of its probability is on silent tokens.
         legal_mass: Of a prediction that is conditioned on what is legal (`among`), the probability that the
             model gave to that; None of any other.
 
@@ -63,7 +68,6 @@ class Prediction:
     """
 
     legal_mass: float | None = None
-    _raw: Prediction | None = None  # what this one was conditioned from
 
     def __init__(self, logits: NDArray[np.float32], table: TokenTable, top_k: int) -> None:
         peak_id = int(logits.argmax())
@@ -72,10 +76,13 @@ class Prediction:
         self._top_k = top_k
         self._shift = 0.0 if abs(peak) < SAFE_LOGIT else peak
         self._weights = np.exp(logits - self._shift if self._shift else logits)
-        self._total = float(self._weights.sum())
+        self._total = float(np.add.reduce(self._weights))
         if not math.isfinite(self._total):
             raise PairError("the model answered with numbers that are not finite", "the file may be damaged")
         self._set_top(peak_id if table.speakable[peak_id] else self._speakable_peak(logits))
+        self.silent = (
+            self.top_p < SURE and silent_mass(self._weights, table, self._total) > NO_SUGGESTION_MASS
+        )
 
     def _set_top(self, top_id: int) -> None:
         self.top_id = top_id
@@ -99,7 +106,7 @@ class Prediction:
         """
         conditioned = Prediction.__new__(Prediction)
         conditioned.table, conditioned._top_k, conditioned._shift = self.table, self._top_k, self._shift
-        conditioned._raw = self
+        conditioned.silent = self.silent
         conditioned._weights = self._weights * legal
         total = float(conditioned._weights.sum())
         conditioned.legal_mass = total / self._total
@@ -113,15 +120,6 @@ class Prediction:
     @cached_property
     def _maxima(self) -> ColumnMaxima:
         return ColumnMaxima(self._weights)
-
-    @cached_property
-    def silent(self) -> bool:
-        """Whether the model makes no suggestion: more than half of its probability is on silent tokens."""
-        if self._raw is not None:
-            return self._raw.silent
-        if self.top_p >= 1 - NO_SUGGESTION_MASS:
-            return False
-        return silent_mass(self._weights, self.table, self._total) > NO_SUGGESTION_MASS
 
     def _speakable_peak(self, logits: NDArray[np.float32]) -> int:
         """The likeliest id that can be a candidate; used if a silent token is likelier."""
@@ -215,7 +213,7 @@ class Prediction:
         if "_ranked" not in self.__dict__:
             return None
         candidates, ids = self._ranked
-        return dict(zip(candidates, ids, strict=True)).get(piece)
+        return ids[list(candidates).index(piece)] if piece in candidates else None
 
     def best(self) -> bytes:
         """The likeliest token's bytes, as in greedy decoding."""

@@ -21,7 +21,7 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
 from blendin_local.engine.context import Context
-from blendin_local.engine.sequence import TokenSequence
+from blendin_local.engine.sequence import EvalCounter, TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 
 
@@ -50,14 +50,12 @@ class RoleContext:
 
     Attributes:
         table: The bytes of its tokens.
-        prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
         is_reading: Whether it is evaluating tokens of the prompt now; another thread may look.
     """
 
     def __init__(self, context: Context, sequence: TokenSequence, table: TokenTable) -> None:
         self.context = context
         self.sequence = sequence
-        self.prompt_s = 0.0
         self.is_reading = False
         self.table = table
         self._top_k = 1
@@ -113,7 +111,7 @@ class RoleContext:
             self.sequence.begin(vocabulary.tokenize_prompt(prompt), continues=continues)
         if self.sequence.text != start:
             self.sequence.begin_answer(start)
-        self.prompt_s = 0.0
+        self.sequence.counter = EvalCounter()
         self._top_k, self._prompt, self._constraint = top_k, prompt, constraint
         self._answer, self._latest, self._ahead = b"", None, {}
 
@@ -176,6 +174,7 @@ class RoleContext:
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest, self._ahead = (), b"", None, {}
+        self.sequence.counter = EvalCounter()
         return self.sequence
 
     def finish(self, answer: bytes) -> None:
@@ -229,7 +228,7 @@ class RoleContext:
         finally:
             self.is_reading = False
         if reads_prompt:
-            self.prompt_s += perf_counter() - started
+            self.sequence.counter.prompt_s += perf_counter() - started
         self.receive(ready[self.sequence])
 
     def receive(self, rows: Sequence[NDArray[np.float32]]) -> None:
@@ -294,13 +293,14 @@ class RoleContext:
         return self.sequence.n_valid < self.sequence.n_prompt
 
     def _sync(self, text: bytes) -> None:
-        self.accept_proposed(text)
-        self.sequence.sync_text(text)
+        if text != self.sequence.text:
+            self.accept_proposed(text)
+            self.sequence.sync_text(text)
         self._forget_stale()
 
     def _forget_stale(self) -> None:
         n_valid = self.sequence.n_valid
-        if any(n > n_valid for n in self._ahead):
+        if max(self._ahead, default=0) > n_valid:
             self._ahead = {n: known for n, known in self._ahead.items() if n <= n_valid}
 
     def accept_proposed(self, text: bytes) -> None:

@@ -17,7 +17,7 @@ from blendin_local.grammar.messages import too_large
 
 MAX_SECONDS = 1.5
 MAX_BYTES = 400 * MIB
-STACK_BYTES = 2**18
+STACK_BYTES = 2**20
 """Of the thread that reads in the child: what passes there overflows no thread's stack here."""
 
 
@@ -34,8 +34,10 @@ def read_bounded(definition: Definition) -> str:
         raise too_large(definition) from None
     finally:
         process.close()
-    if "grammar" not in answer:
+    if "message" in answer:
         raise UsageError(answer["message"], answer["hint"])
+    if "grammar" not in answer:  # it failed in a way that llguidance did not foresee
+        raise too_large(definition)
     grammar: str = answer["grammar"]
     return grammar
 

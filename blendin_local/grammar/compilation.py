@@ -7,22 +7,20 @@ Not here: how one is read (`grammar.reading`), matching an answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
 from blendin_local.grammar.bounded import read_bounded
 from blendin_local.grammar.definition import Definition, definition_of
+from blendin_local.grammar.messages import too_large
 from blendin_local.grammar.source import MAX_BYTES
 from blendin_local.settings import AnswerSettings
 
-SMALL = 2000  # characters that are read in this process
-COSTLY: Mapping[str, re.Pattern[str]] = {
-    "json_schema": re.compile(r"multipleOf|\\u"),  # an escape may hide the word
-    "lark": re.compile(r"%json|[&~]"),
-}
-"""What can be costly in a few characters: remainders of division, intersections and complements."""
+SMALL = 2000  # characters of a JSON Schema or a regular expression that are read in this process
+MAX_NESTING = 20  # of its brackets, likewise
+COSTLY = re.compile(r"multipleOf|\\u")
+"""Remainders of division, which take much memory; an escape may hide the word."""
 
 
 @lru_cache(maxsize=64)
@@ -39,12 +37,25 @@ def compile_definition(definition: Definition) -> str:
     require_text(definition.text, definition.name)
     if len(definition.text) > MAX_BYTES:
         raise UsageError(f"{definition.name} has more than {MAX_BYTES:,} characters", "shorten it")
-    costly = COSTLY.get(definition.kind)
-    if len(definition.text) > SMALL or (costly and costly.search(definition.text)):
+    if not _is_small(definition):
         return read_bounded(definition)
     from blendin_local.grammar.reading import read_definition  # noqa: PLC0415 - `--help` must not wait for it
 
-    return read_definition(definition)
+    try:
+        return read_definition(definition)
+    except RecursionError:
+        raise too_large(definition) from None
+
+
+def _is_small(definition: Definition) -> bool:
+    """Whether a definition needs little time and memory, whatever it is; a few rules can need much."""
+    if definition.kind in {"gbnf", "lark"} or len(definition.text) > SMALL:
+        return False
+    nesting = deepest = 0
+    for each in definition.text:
+        nesting += (each in "([{") - (each in ")]}")
+        deepest = max(deepest, nesting)
+    return deepest <= MAX_NESTING and not COSTLY.search(definition.text)
 
 
 def require_form(answer: AnswerSettings) -> None:

@@ -15,7 +15,7 @@ from llguidance import LLMatcher
 from blendin_local.errors import UsageError
 from blendin_local.grammar.definition import Definition, read_schema
 from blendin_local.grammar.gbnf.lark import to_lark
-from blendin_local.grammar.messages import schema_error, text_error
+from blendin_local.grammar.messages import limit_error, require_no_tokens, schema_error, text_error
 from blendin_local.grammar.schema_place import place_of
 from blendin_local.grammar.trial import problem_of
 
@@ -27,7 +27,9 @@ JSON_LAYOUT: JsonCompileOptions = {
     "item_separator": ", ",
     "key_separator": ": ",
 }
-"""JSON on one line, as `json.dumps` writes it; `x-guidance` of a schema may ask for another."""
+"""JSON on one line, as `json.dumps` writes it."""
+OWN_LAYOUT = "x-guidance"
+"""The keyword by which a schema asks for another, with llguidance's options and its defaults for them."""
 
 
 def read_definition(definition: Definition) -> str:
@@ -46,6 +48,8 @@ def read_definition(definition: Definition) -> str:
     else:
         text = to_lark(definition.text) if definition.kind == "gbnf" else definition.text
         grammar = LLMatcher.grammar_from_lark(text)
+    if definition.kind == "lark":
+        require_no_tokens(definition.text)
     if problem := problem_of(grammar):
         raise text_error(definition, problem)
     return grammar
@@ -57,15 +61,22 @@ def _of_schema(definition: Definition) -> str:
         raise UsageError("the JSON Schema is false: it matches nothing", "correct it")
     if not isinstance(schema, Mapping):
         raise UsageError("the JSON Schema is not an object", "it begins with {")
-    grammar = _schema_grammar(schema)
+    try:
+        grammar = _schema_grammar(schema)
+    except ValueError as error:
+        beyond = limit_error(definition, str(error))
+        raise beyond or schema_error(definition, str(error), "", schema) from None
     if problem := problem_of(grammar):
+        if beyond := limit_error(definition, problem):
+            raise beyond
         place, part = place_of(schema, lambda each: _first_line(problem_of(_schema_grammar(each))))
-        raise schema_error(definition, _first_line(problem), place, part)
+        raise schema_error(definition, problem, place, part)
     return grammar
 
 
 def _schema_grammar(schema: Mapping[str, Any]) -> str:
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=JSON_LAYOUT)
+    layout = None if OWN_LAYOUT in schema else JSON_LAYOUT
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=layout)
 
 
 def _first_line(text: str) -> str:

@@ -10,6 +10,8 @@ from functools import cache
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
+from blendin_local.grammar.messages import ENDLESS, MAX_FORCED
+
 LIMITS = LLParserLimits(verbose_errors=False)
 """Those of llguidance itself; its messages do not repeat the whole grammar."""
 END = 256
@@ -42,4 +44,6 @@ def problem_of(grammar: str) -> str:
     matcher = LLMatcher(_tokenizer(), grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():
         matcher.compute_bitmask()
+        if len(matcher.compute_ff_bytes()) > MAX_FORCED:
+            return ENDLESS
     return matcher.get_error()

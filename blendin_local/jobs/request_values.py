@@ -15,6 +15,7 @@ from blendin_local.core.prompts import quoted
 from blendin_local.core.text import require_text
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -55,11 +56,10 @@ def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> Generat
     Raises:
         UsageError: A value is wrong, or the method needs a model that was not named.
     """
-    return GenerationSettings(
-        _blend(values, defaults),
-        replace(defaults.sampling, **_given(values, SAMPLING)),
-        replace(defaults.answer, **of_one_form(_given(values, ANSWER))),
-    )
+    answer = replace(defaults.answer, **of_one_form(_given(values, ANSWER)))
+    require_form(answer)
+    sampling = replace(defaults.sampling, **_given(values, SAMPLING))
+    return GenerationSettings(_blend(values, defaults), sampling, answer)
 
 
 def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSettings:

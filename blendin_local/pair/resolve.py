@@ -19,6 +19,7 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import with_texts
 from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.fetch import ensure_local
@@ -365,7 +366,9 @@ def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> 
         fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
         configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
     given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
-    return _settings(AnswerSettings, configured, given)
+    answer = _settings(AnswerSettings, configured, given)
+    require_form(answer)
+    return answer
 
 
 def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:

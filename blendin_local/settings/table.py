@@ -289,12 +289,16 @@ class AnswerSettings:
         None,
         "The answer is JSON that matches this JSON Schema; {} for any object.",
         text=JSON_SCHEMA,
+        flags=("-j", "--json-schema-file", "-jf"),
     )
     regex: str | None = _form(
         None, "The answer matches this regular expression from beginning to end.", text=REGEX
     )
     grammar: str | None = _form(
-        None, "The answer matches this grammar, in llama.cpp's GBNF or in Lark.", text=GRAMMAR
+        None,
+        "The answer matches this grammar, in llama.cpp's GBNF or in Lark.",
+        text=GRAMMAR,
+        flags=("--grammar-file",),
     )
     schema_in_prompt: bool = setting(
         True, "Tell the models the JSON Schema, so that they know which fields to fill.", sweep=_NO_FORM

@@ -220,7 +220,7 @@ def test_a_form_takes_the_place_of_another(seen, tmp_path):
     assert seen("/set regex [a-z]+") == "regex is [a-z]+.\n"
     said = seen(f"/set grammar {file}")
     assert 'grammar is root ::= "yes" | "no" # a comment' in said
-    assert "… (262 characters) in place of regex." in " ".join(said.split())
+    assert "... (262 characters) in place of regex." in " ".join(said.split())
     answer = seen.chat.history.settings.answer
     assert (answer.grammar, answer.regex) == (file.read_text(), None)
     assert max(map(len, seen("/set").splitlines())) <= 100

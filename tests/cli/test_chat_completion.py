@@ -44,9 +44,8 @@ def test_set_offers_every_setting_with_its_value(talk):
     assert list(offered(talk, "/set thresh")) == ["threshold"]
 
 
-def test_set_offers_the_words_of_a_setting(talk, tmp_path, monkeypatch):
+def test_set_offers_the_words_of_a_setting(talk):
     """Every word that is offered as a value is one that /set takes; methods are those of the open pair."""
-    monkeypatch.chdir(tmp_path)  # no file is offered
     for name, (_, setting) in SETTABLE.items():
         for word in offered(talk, f"/set {name} "):
             assert word in (talk.methods if name == "method" else setting.all_words)
@@ -58,6 +57,15 @@ def test_set_offers_the_words_of_a_setting(talk, tmp_path, monkeypatch):
     assert offered(talk, "/set nothing ") == {}
 
 
+def test_files_are_offered_for_a_form(talk, tmp_path):
+    """Behind /set json-schema and /set grammar, once a name is begun; not behind /set regex."""
+    (tmp_path / "city.json").touch()
+    names = ("json-schema", "grammar", "regex")
+    found = {name: set(offered(talk, f"/set {name} {tmp_path}/cit")) for name in names}
+
+    assert found == {"json-schema": {"y.json"}, "grammar": {"y.json"}, "regex": set()}
+
+
 def test_files_are_offered_for_load_and_save(talk, tmp_path, monkeypatch):
     """Files and folders of the working directory, by the rest of their names."""
     monkeypatch.chdir(tmp_path)
@@ -65,16 +73,6 @@ def test_files_are_offered_for_load_and_save(talk, tmp_path, monkeypatch):
     (tmp_path / "talks").mkdir()
     assert list(offered(talk, "/load ro")) == ["me.jsonl"]
     assert list(offered(talk, "/save tal")) == ["ks"]
-
-
-def test_files_are_offered_for_a_form(talk, tmp_path, monkeypatch):
-    """For a JSON Schema and a grammar, besides `none`; not for a text itself or a regular expression."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "nobel.json").touch()
-    assert list(offered(talk, "/set json-schema no")) == ["none", "bel.json"]
-    assert list(offered(talk, "/set grammar no")) == ["none", "bel.json"]
-    assert list(offered(talk, "/set regex no")) == ["none"]
-    assert list(offered(talk, '/set json-schema {"')) == []
 
 
 def test_why_offers_the_steps_at_which_the_guide_was_asked(talk):

@@ -19,7 +19,7 @@ from blendin_local.errors import PairError, UsageError
 from blendin_local.grammar.matcher import GrammarConstraint
 from blendin_local.grammar.vocabulary import NEVER, GrammarVocabulary
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from blendin_local.testing.scripted import converse
+from blendin_local.testing.scripted import SILENT, converse, spoken
 
 ALPHABET = "abc"
 LONGEST = 9
@@ -204,10 +204,67 @@ def test_every_answer_of_every_method_has_the_form(method, temperature):
             if ending.stopped_by == "max_tokens":
                 assert not allowed.must_end(text)
             else:
+                assert ending.stopped_by == "complete"
                 jsonschema.validate(json.loads(text), schema)
             if method != "nudging-words":  # whose guide looks ahead over several steps
                 asked = [text for role in needed for text in roles[role].questions]
                 assert not any(allowed.forced(text) for text in asked if text in prefixes(steps))
+                assert not any(allowed.must_end(text) for text in asked)
+
+
+def test_a_model_that_makes_no_suggestion_still_finishes_its_character():
+    """Under a constraint its likeliest legal token continues the character, however little it means it."""
+
+    def silent(text: bytes):
+        return {b"\xc3": 0.2, b"\xa9": 0.05, b"x": 0.05, SILENT: 0.7} if text else {b"\xc3": 0.9}
+
+    steps, ending, _ = converse(silent, blend=BlendSettings(method="base"), constraint=of_regex("[éè]x"))
+    assert [step.bytes for step in steps] == ["é".encode(), b"x"]
+    assert ending.stopped_by == "complete"
+
+
+def test_the_loop_guard_does_not_cut_what_must_go_on():
+    """A form may ask for the same thing many times; the guard waits until the answer is complete."""
+    same = lambda _: {b"ab": 0.9, b"ba": 0.1}  # noqa: E731
+    limits = AnswerSettings(max_tokens=400)
+    _, ending, _ = converse(same, answer=limits, constraint=of_regex("(ab|ba){200}"))
+    assert ending.text == b"ab" * 200
+    _, ending, _ = converse(same, answer=limits, constraint=of_regex("(ab|ba){150,}"))
+    assert (ending.stopped_by, ending.text) == ("repetition", b"ab" * 150)
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+def test_an_answer_that_is_begun_with_its_own_steps_goes_on_the_same(k):
+    """Forced steps too use up one random number, so that a fork draws what the whole answer drew."""
+    model = random_model(3, BASE_TABLE)
+    sampling = SamplingSettings(temperature=2.0, seed=5)
+    limits = AnswerSettings(max_tokens=40)
+    schema = {"type": "array", "items": {"enum": ["one", "two", "three"]}, "minItems": 4}
+
+    def run(start):
+        blend, allowed = BlendSettings(method="base"), of_schema(schema, BASE_TABLE)
+        return converse(
+            model, blend=blend, sampling=sampling, answer=limits, start=start, constraint=allowed
+        )[0]
+
+    every = run(())
+    again = run(every[:k])
+    assert [step.bytes for step in again] == [step.bytes for step in every]
+    assert any(step.source == "forced" for step in every[k:])
+
+
+def test_the_words_that_a_guide_drafted_do_not_outlive_forced_text():
+    """Forced text takes the place of the next words, which would otherwise be said twice."""
+    letters = {bytes([letter]): 0.001 for letter in b"abcdefghijklmnopqrstuvwxyz "}
+    pieces = spoken([b"one", b" and ", b"three"], p=0.9)
+    steps, ending, _ = converse(
+        lambda _: letters,
+        lambda text: letters | pieces(text),
+        blend=BlendSettings(method="nudging-words", threshold=1),
+        constraint=of_regex("(one|two) and (three|four)"),
+    )
+    assert ending.text == b"one and three"
+    assert [step.source for step in steps] == ["changed", "forced", "changed"]
 
 
 def prefixes(steps):

@@ -7,7 +7,6 @@ Not here: the line itself (`cli.chat.reader`), what commands do (`cli.chat.comma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
@@ -47,10 +46,20 @@ class ChatCompleter(Completer):
             yield from _starting(helps, command)
         elif command in FILES:
             yield from self._paths.get_completions(Document(rest), complete_event)
+        elif command == "/set" and (begun := _file_begun(rest)) is not None:
+            yield from self._paths.get_completions(Document(begun), complete_event)
         elif command in ARGUMENTS:
             yield from ARGUMENTS[command](self._chat, rest)
         elif command in self._commands:
             yield from _starting(dict.fromkeys(self._commands[command].words, ""), rest)
+
+
+def _file_begun(rest: str) -> str | None:
+    """The begun name of a file, after a setting whose text may be in one; else None."""
+    name, blank, value = rest.replace("=", " ", 1).partition(" ")
+    setting = SETTABLE.get(name.replace("_", "-").lower(), ("", None))[1]
+    may_be_file = setting is not None and setting.text is not None and setting.text.beginning is not None
+    return value if blank and value and may_be_file else None
 
 
 def _setting(chat: Chat, rest: str) -> Iterator[Completion]:
@@ -62,9 +71,7 @@ def _setting(chat: Chat, rest: str) -> Iterator[Completion]:
     setting = known.get(name.replace("_", "-").lower())
     words = () if setting is None else setting.all_words
     allowed = [word for word in words if name != "method" or word in chat.methods]
-    files = setting is not None and setting.text is not None and setting.text.names_file(value)
-    paths = PathCompleter(expanduser=True).get_completions(Document(value), CompleteEvent()) if files else ()
-    return chain(_starting(dict.fromkeys(allowed, ""), value), paths)
+    return _starting(dict.fromkeys(allowed, ""), value)
 
 
 def _step(chat: Chat, rest: str) -> Iterator[Completion]:

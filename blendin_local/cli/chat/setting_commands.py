@@ -18,12 +18,11 @@ from blendin_local.cli.chat.settings import (
     SETTABLE,
     replaced_forms,
     setting_name,
-    short_values,
+    values_as_text,
     with_setting,
 )
 from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UsageError
-from blendin_local.grammar.compilation import require_form
 from blendin_local.views.answer import counted
 from blendin_local.views.visible import escape_controls
 
@@ -32,7 +31,7 @@ def set_value(chat: Chat, text: str) -> None:
     """List the settings, or change one."""
     name, value = _name_and_value(text)
     if not name:
-        chat.err.print(listing(short_values(chat.history.settings)))
+        chat.err.print(listing(values_as_text(chat.history.settings)))
         if chat.opener is not None:
             chat.err.print(Text("of the pair, which is opened anew:", style="heading"))
             chat.err.print(listing(chat.opener.values()))
@@ -45,13 +44,11 @@ def set_value(chat: Chat, text: str) -> None:
         return
     before = chat.history.settings
     settings = with_setting(before, name, value, chat.methods)
-    if SETTABLE[name][1].text is not None:
-        require_form(settings.answer)
     chat.history.settings = settings
     chat.dress()
     replaced = [each for each in replaced_forms(before.answer, settings.answer) if each != name]
     instead = f" in place of {replaced[0]}" if replaced else ""
-    chat.notice(f"{name} is {escape_controls(short_values(settings)[name])}{instead}.")
+    chat.notice(f"{name} is {escape_controls(values_as_text(settings)[name])}{instead}.")
 
 
 def _name_and_value(text: str) -> tuple[str, str]:
@@ -103,6 +100,6 @@ def show(chat: Chat, what: str) -> None:
             chat.err.print(Text(escape_controls(prompt)), soft_wrap=True)
     elif what in {"", "settings", "pair"}:
         system = {"system": chat.history.system} if chat.history.system else {}
-        chat.err.print(listing({**chat.pair.describe(), **short_values(chat.history.settings), **system}))
+        chat.err.print(listing({**chat.pair.describe(), **values_as_text(chat.history.settings), **system}))
     else:
         raise UsageError(f"there is nothing to show named {what!r}", "/show, or /show template")

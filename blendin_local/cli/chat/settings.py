@@ -12,6 +12,7 @@ from dataclasses import replace
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
@@ -55,30 +56,25 @@ FAMILIAR: Mapping[str, str] = {
     "n-predict": "max-tokens",
 }
 """Names that people know from other programs."""
-SHORT_TEXT = 50  # characters of a whole text in a list
+MAX_SHOWN = 60  # characters of a text that has many
 ESCAPES: Mapping[str, str] = {"\\n": "\n", "\\t": "\t"}
 
 
 def values_as_text(settings: ChatSettings) -> dict[str, str]:
     """The value of every setting that can be changed, in the order of the table."""
     return {
-        name: setting.word_of(getattr(getattr(settings, part), setting.field))
+        name: _shown(setting, getattr(getattr(settings, part), setting.field))
         for name, (part, setting) in SETTABLE.items()
     }
 
 
-def short_values(settings: ChatSettings) -> dict[str, str]:
-    """The same for a list: a whole text, such as a JSON Schema, is cut to its beginning on one line."""
-    values = values_as_text(settings)
-    return {
-        name: _beginning(value) if SETTABLE[name][1].kind == "text" else value
-        for name, value in values.items()
-    }
-
-
-def _beginning(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHORT_TEXT else f"{line[:SHORT_TEXT].rstrip()} … ({len(text):,} characters)"
+def _shown(setting: Setting, value: object) -> str:
+    """A value as users write it; of a long text only the beginning."""
+    text = setting.word_of(value)
+    if setting.kind != "text" or (len(text) <= MAX_SHOWN and "\n" not in text):
+        return text
+    beginning = " ".join(text[: 2 * MAX_SHOWN].split())[:MAX_SHOWN].rstrip()
+    return f"{beginning} ... ({len(text):,} characters)"
 
 
 def replaced_forms(before: AnswerSettings, after: AnswerSettings) -> list[str]:
@@ -121,8 +117,10 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
         value = tuple(_unescaped(each) for each in value)
     if setting.field == "method" and value not in methods:
         raise _no_method(text, methods)
-    changed = of_one_form({setting.field: value})
-    return replace(settings, **{part: replace(getattr(settings, part), **changed)})
+    changed = replace(getattr(settings, part), **of_one_form({setting.field: value}))
+    if isinstance(changed, AnswerSettings):
+        require_form(changed)
+    return replace(settings, **{part: changed})
 
 
 def _unescaped(text: str) -> str:

@@ -99,7 +99,8 @@ def _written(node: Node, inside: list[str], names: dict[str, str]) -> str:
         case Reference():
             return names[node.name]
         case Repeated():
-            return f"({inside[0]}){{{node.least},{'' if node.most is None else node.most}}}"
+            times = f"{{{node.least},{'' if node.most is None else node.most}}}"
+            return '""' if node.most == 0 else f"({inside[0]}){times}"
         case Choice():
             return f"({' | '.join(inside)})"
         case Sequence():
