@@ -90,9 +90,10 @@ class RemotePair:
         begun.begin()
         return begun
 
-    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
-        """The rendered prompt of each role."""
-        body = {"messages": messages_to_json(conversation)}
+    def prompts(self, conversation: Sequence[Message], /, *, answer: AnswerSettings) -> Mapping[str, str]:
+        """The rendered prompt of each role for an answer with these settings."""
+        exact = exact_to_json(BlendSettings(), SamplingSettings(), answer)
+        body = {"messages": messages_to_json(conversation), "exact": exact}
         prompts: Mapping[str, str] = self._server.post_for("/v1/prompts", body)["prompts"]
         return prompts
 
