@@ -27,7 +27,7 @@ class Constraints:
     """Makes constraints for answers of one pair; the vocabulary they need is built with the first.
 
     Args:
-        tables: The tokens of each model.
+        tables: The tokens of each model; none where predictions are conditioned already.
     """
 
     def __init__(self, tables: Sequence[TokenTable]) -> None:
@@ -53,10 +53,7 @@ class Constraints:
         constraint = GrammarConstraint(self._common_vocabulary(), compile_definition(definition))
         text = b"".join(step.bytes for step in start)
         if not constraint.accepts(text):
-            raise UsageError(
-                f"the beginning of the answer does not match {definition.name}: {text.decode()[:80]!r}",
-                "begin otherwise, or leave out one of the two",
-            )
+            raise _no_beginning(definition, text, is_chosen=start[-1].source == "chosen")
         return constraint
 
     def _common_vocabulary(self) -> GrammarVocabulary:
@@ -68,3 +65,17 @@ class Constraints:
                 needed = BYTES_PER_TOKEN * sum(map(len, self._tables))
                 self._vocabulary = GrammarVocabulary(self._tables if available_memory() > needed else ())
             return self._vocabulary
+
+
+def _no_beginning(definition: Definition, text: bytes, *, is_chosen: bool) -> UsageError:
+    """No answer begins with this text, whose end a user may have chosen."""
+    shown = text.decode("utf-8", "replace")
+    if is_chosen:
+        return UsageError(
+            f"no answer that matches {definition.name} goes on with the chosen candidate: {shown[-80:]!r}",
+            "choose another candidate",
+        )
+    return UsageError(
+        f"the beginning of the answer does not match {definition.name}: {shown[:80]!r}",
+        "begin otherwise, or leave out one of the two",
+    )

@@ -24,6 +24,7 @@ from blendin_local.decode.inference_thread import InferenceThread, Submission, W
 from blendin_local.decode.loaded_model import LoadProgress
 from blendin_local.decode.request import PreparedRequest
 from blendin_local.errors import BlendinError, UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
@@ -37,7 +38,7 @@ from blendin_local.pair.resolve import (
     resolve_pair,
 )
 from blendin_local.pair.roles import check_roles
-from blendin_local.server.bodies import ChatBody, Fork
+from blendin_local.server.bodies import ChatBody, Common, Fork, errors_of
 from blendin_local.server.counts import Counts
 from blendin_local.server.kept_answers import KeptAnswers
 
@@ -138,9 +139,11 @@ class Service:
         """The requests of a chat body, one for each choice; call it in a thread of its own: it takes time.
 
         Raises:
-            BlendinError: The prompt is too long, or as `Pair.stream`.
+            BlendinError: The prompt is too long, the form of the answer is not supported, or as
+                `Pair.stream`.
         """
         common = body.common
+        require_form_of(common)
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
         requests = [
@@ -242,6 +245,12 @@ class Answer:
         result = await self._queue.get()
         if isinstance(result, BlendinError):
             raise result
+
+
+def require_form_of(common: Common) -> None:
+    """Raise `HttpError` if the form that a request asks for is invalid; this takes time."""
+    with errors_of(common.form_field):
+        require_form(common.settings.answer)
 
 
 def n_known_steps(start: Sequence[Step]) -> int:

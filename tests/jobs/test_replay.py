@@ -17,7 +17,7 @@ from blendin_local.jobs.replay.answer_file import read_answers
 from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.testing.scripted import spoken
-from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
+from tests.jobs.replays import EMOJI, FORMS, answered, chatter, json_object, stored, trace_lines
 
 blends = st.builds(
     BlendSettings,
@@ -49,6 +49,7 @@ limits = st.builds(
     AnswerSettings,
     max_tokens=st.integers(1, 24),
     stop=st.sampled_from([(), (".\n",), ("a b",)]),
+    regex=st.sampled_from([None, None, *FORMS]),
     evidence=st.just(True),
 )
 

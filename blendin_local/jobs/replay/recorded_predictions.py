@@ -14,6 +14,7 @@ from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Candidate, Step, StoppedBy
 from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
+from blendin_local.grammar.definition import definition_of
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
 
 STOPPED: Mapping[StoppedBy | None, str] = {
@@ -37,6 +38,7 @@ class RecordedPrediction(Prediction):
         confidences: By temperature, if they were recorded.
         log_normalizer: log Z, None if it was not recorded.
         silent: Whether it made no suggestion.
+        legal_mass: As of any prediction, 1 where it was conditioned and the mass was not recorded.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class RecordedPrediction(Prediction):
         log_normalizer: float | None,
         *,
         silent: bool,
+        legal_mass: float | None = None,
     ) -> None:
         self.top, self.top_p = top.bytes, top.p
         self._kept = candidates
@@ -55,6 +58,7 @@ class RecordedPrediction(Prediction):
         self._confidences = confidences
         self._log_normalizer = log_normalizer
         self.silent = silent
+        self.legal_mass = legal_mass
 
     @property
     def candidates(self) -> Distribution:
@@ -86,7 +90,7 @@ class RecordedPrediction(Prediction):
 
 
 class RecordedPredictions:
-    """Every prediction that was received while an answer was made.
+    """Every prediction that was received while an answer was made, conditioned as it was then.
 
     Args:
         stored: The answer.
@@ -94,11 +98,13 @@ class RecordedPredictions:
 
     def __init__(self, stored: StoredAnswer) -> None:
         self._stored = stored
+        self._is_conditioned = definition_of(stored.answer) is not None
         self._step_at: dict[bytes, Step] = {}
         self._kept_at: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
         self._silent: set[tuple[str, bytes]] = set()
         self._confidences: dict[tuple[str, bytes], float] = {}
         self._log_normalizers: dict[tuple[str, bytes], float] = {}
+        self._legal_masses: dict[tuple[str, bytes], float | None] = {}
         text = b""
         for step in stored.decisions:
             self._step_at[text] = step
@@ -110,6 +116,7 @@ class RecordedPredictions:
         for role, top in (("base", step.base_top), ("guide", step.guide_top)):
             if top is not None:
                 self._kept_at[role, text] = top, getattr(lists, role, None)
+        self._legal_masses |= {("base", text): step.legal_base, ("guide", text): step.legal_guide}
         self._silent |= {(role, text) for role in step.silent}
         for other in step.further:
             key = other.role, text + other.after
@@ -144,7 +151,12 @@ class RecordedPredictions:
         if listed is not None and not why_not:
             candidates = {each.bytes: each.p for each in listed[:top_k]}
         why_not = "" if lenient else why_not
-        return RecordedPrediction(top, candidates, why_not, confidences, log_normalizer, silent=silent)
+        mass = self._legal_masses.get(key)
+        if mass is None and self._is_conditioned:
+            mass = 1.0
+        return RecordedPrediction(
+            top, candidates, why_not, confidences, log_normalizer, silent=silent, legal_mass=mass
+        )
 
     def _temperature(self, role: str) -> float | None:
         blend = self._stored.blend
