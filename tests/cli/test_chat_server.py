@@ -53,10 +53,12 @@ def talk(lines, *arguments, **env):
         [
             '/set json-schema {"enum": ["hello", "world", 12]}',
             QUESTION,
+            "/show template",
             "/why 1",
             "/fork 1 w",
             "/set regex (he|or){2}",
             QUESTION,
+            "/tokens",
             "/set regex none",
             QUESTION,
         ],
