@@ -16,7 +16,7 @@ candidates with their probabilities. All of these are plain probabilities in [0,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 
 from blendin_local.core.blending import auto_alpha, blend, steer
 from blendin_local.core.bridge import project
@@ -32,6 +32,7 @@ from blendin_local.core.decisions import (
     certain,
 )
 from blendin_local.core.distribution import Prediction
+from blendin_local.errors import PairError, UsageError
 from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
 __all__ = ["METHODS", "AnswerState", "Ask", "Decision", "Method", "MethodSteps", "Role", "roles_of"]
@@ -285,3 +286,26 @@ UNGATED = ("ensemble", "proxy")
 def roles_of(method: str) -> tuple[Role, ...]:
     """The roles that `method` may ask."""
     return ROLES.get(method, ("base", "guide"))
+
+
+def required_roles(method: str, opened: Collection[Role]) -> tuple[Role, ...]:
+    """The roles that a method may ask.
+
+    Args:
+        method: Its name.
+        opened: The roles of the models that are loaded.
+
+    Raises:
+        UsageError: There is no such method.
+        PairError: A model that it needs is not loaded.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
+    roles = roles_of(method)
+    missing = [role for role in roles if role not in opened]
+    if missing:
+        needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
+        raise PairError(
+            f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
+        )
+    return roles

@@ -1,13 +1,22 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table` and `settings.personal` (the settings with their defaults) and of
-`settings.setting` (what a table states about one setting); intervals (`settings.interval`).
+Here: the public names of `settings.table`, `settings.model` and `settings.personal` (the settings with
+their defaults) and of `settings.setting` (what a table states about one setting); intervals
+(`settings.interval`).
 """
 
 from __future__ import annotations
 
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
+from blendin_local.settings.model import (
+    DEFAULT_CTX_SIZE,
+    QUANTIZED,
+    UNQUANTIZED,
+    FlashAttention,
+    KvType,
+    ModelSettings,
+)
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.setting import (
     SURFACES,
@@ -24,21 +33,17 @@ from blendin_local.settings.table import (
     AUTO_ALPHA,
     BRIDGES,
     CALIBRATED_ALPHA,
-    DEFAULT_CTX_SIZE,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
+    FORMS,
     METHOD_NAMES,
-    QUANTIZED,
-    UNQUANTIZED,
     AnswerSettings,
     BlendSettings,
     Bridge,
     CalibratedAlpha,
     Draft,
-    FlashAttention,
-    KvType,
-    ModelSettings,
     SamplingSettings,
+    of_one_form,
 )
 
 __all__ = [
@@ -48,6 +53,7 @@ __all__ = [
     "DEFAULT_CTX_SIZE",
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
+    "FORMS",
     "METHOD_NAMES",
     "QUANTIZED",
     "SURFACES",
@@ -70,6 +76,7 @@ __all__ = [
     "Surface",
     "TerminalSettings",
     "ThemeChoice",
+    "of_one_form",
     "require_between",
     "require_count",
     "require_types",
