@@ -66,15 +66,11 @@ def measured(completion: Completion) -> Record:
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "stopped_by": completion.stopped_by,
+        "complete": completion.complete,
         "steps": len(completion.steps),
-        "forced": sum(str(step.source) == "forced" for step in completion.steps),
+        "forced": sum(step.source == "forced" for step in completion.steps),
         "seconds": completion.timings.generation_ms / 1000,
     }
-
-
-def with_schema(schema: Any, *, told: bool = True) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-    """The settings of an answer that must match a schema, which the models are told or not."""
-    return {"json_schema": json.dumps(schema), "schema_in_prompt": told}
 
 
 def said(text: str) -> None:
@@ -102,7 +98,7 @@ def validity(options: argparse.Namespace) -> Record:
 def checked(pair: Pair, row: Record, text: str, max_tokens: int) -> Record:
     """One answer, and whether it is valid; an error is an outcome like another."""
     record: Record = {"schema": row["name"], "prompt": text}
-    limits = AnswerSettings(max_tokens=max_tokens, **with_schema(row["schema"]))
+    limits = AnswerSettings(max_tokens=max_tokens, json_schema=json.dumps(row["schema"]))
     try:
         completion = answered(pair, text, "blendin", limits)
     except BlendinError as error:
@@ -154,8 +150,8 @@ def extraction(options: argparse.Namespace) -> Record:
 
 def extracted(pair: Pair, row: Record, method: str, arm: str, max_tokens: int) -> Record:
     """One text read by one method in one way, and how many fields are right."""
-    form = {} if arm == "free" else with_schema(row["schema"], told=arm == "told")
-    limits = AnswerSettings(max_tokens=max_tokens, **form)
+    schema = None if arm == "free" else json.dumps(row["schema"])
+    limits = AnswerSettings(max_tokens=max_tokens, json_schema=schema, schema_in_prompt=arm == "told")
     completion = answered(pair, question(row, told_fields=arm != "told"), method, limits)
     found = first_object(completion.text)
     return {
@@ -229,12 +225,13 @@ def cost(options: argparse.Namespace) -> Record:
 
 def trial(pair: Pair, row: Record, kind: str, max_tokens: int) -> Record:
     """One answer; drafts are off, as they would mix in."""
-    forms: dict[str, dict[str, Any]] = {
-        "free": {},
-        "any text": {"regex": ANY_TEXT},
-        "schema": with_schema(row["schema"]),
-    }
-    limits = AnswerSettings(max_tokens=max_tokens, loop_guard=False, draft="off", **forms[kind])
+    limits = AnswerSettings(
+        max_tokens=max_tokens,
+        loop_guard=False,
+        draft="off",
+        regex=ANY_TEXT if kind == "any text" else None,
+        json_schema=json.dumps(row["schema"]) if kind == "schema" else None,
+    )
     completion = answered(pair, row["prompts"][0], "blendin", limits)
     return {**measured(completion), "bytes": len(completion.text.encode())}
 

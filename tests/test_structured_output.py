@@ -3,12 +3,17 @@
 import importlib
 import json
 import sys
+from argparse import Namespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blendin_local.core.prompts import PlainTemplate
+from blendin_local.pair.pair import Pair, PairSetup
+from blendin_local.settings import ModelSettings
 from tests.paths import ROOT
+from tests.toys import make_toy
 
 SCHEMA = {
     "type": "object",
@@ -28,15 +33,37 @@ values = st.recursive(
 objects = st.dictionaries(st.text(max_size=4), values, max_size=4)
 
 
-@pytest.fixture(scope="module")
-def structured_rows():
-    """The module; neighbours are found as they are when the script is run."""
+@pytest.fixture(scope="module", autouse=True)
+def scripts():
+    """The scripts as modules; neighbours are found as they are when one is run."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        yield importlib.import_module("structured_rows")
+        yield importlib.import_module("structured_rows"), importlib.import_module("structured_output")
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-        del sys.modules["structured_rows"]
+        for name in ("structured_output", "structured_rows"):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def structured_rows(scripts):
+    return scripts[0]
+
+
+@pytest.fixture
+def structured_output(scripts, monkeypatch, tmp_path):
+    """The script on a pair of toys instead of real models."""
+    base, guide = (make_toy(tmp_path / f"{role}.gguf", "plain", seed=i) for i, role in enumerate("bg"))
+    settings = ModelSettings(ctx_size=4096, threads=1)
+    template = PlainTemplate("raw", user="{text}", assistant="")
+    setup = PairSetup(base, guide, template, base_settings=settings, guide_settings=settings)
+    monkeypatch.setattr(scripts[1], "opened", lambda _: Pair(setup))
+    return scripts[1]
+
+
+def options(**given):
+    defaults = {"limit": 2, "max_tokens": 12, "results": None, "rounds": 2}
+    return Namespace(**defaults | given)
 
 
 @given(st.text(max_size=20).filter(lambda text: "{" not in text), objects, st.text(max_size=20))
@@ -148,3 +175,72 @@ def test_results_are_kept_and_read_again(structured_rows, tmp_path):
     assert not again.has(name="torn", arm="form")
     again.add({"name": "next", "arm": "form", "right": 1})
     assert [row["name"] for row in structured_rows.read_rows(path)] == ["é", "é", "next"]
+
+
+def test_validity_asks_what_is_not_yet_answered(structured_output, tmp_path, capsys):
+    """Six answers of models with random weights, each valid or cut off; a second run adds those missing."""
+    given = options(results=tmp_path / "answers.jsonl")
+    summary = structured_output.validity(given)
+    capsys.readouterr()
+    again = structured_output.validity(options(limit=3, results=given.results))
+    asked = capsys.readouterr().err.splitlines()
+
+    assert summary["answers"] == 6
+    assert set(summary["outcomes"]) <= {"valid", "length"}, summary
+    assert again["answers"] == 9
+    assert len(asked) == 3
+    records = [json.loads(line) for line in given.results.read_text().splitlines()]
+    assert all(record["complete"] is (record["outcome"] == "valid") for record in records)
+
+
+def test_extraction_tries_each_method_in_each_way(structured_output, capsys):
+    """Twelve answers per text; without a form there is no `complete`; every row has its shares."""
+    given = options(limit=1, methods=structured_output.METHODS, arms=structured_output.ARMS)
+    summary = structured_output.extraction(given)
+    structured_output.print_extraction(summary)
+
+    ways = [(row["method"], row["arm"]) for row in summary["rows"]]
+    assert ways == [(method, arm) for method in given.methods for arm in given.arms]
+    assert all(row["answers"] == 1 and 0 <= row["right"][0] <= 1 for row in summary["rows"])
+    assert all(row["forced"] > 0 for row in summary["rows"] if row["arm"] != "free")
+    assert all(row["forced"] == 0 for row in summary["rows"] if row["arm"] == "free")
+    assert "fields right" in capsys.readouterr().out
+
+
+def test_cost_takes_turns(structured_output, capsys):
+    """Each question in each kind in each round; only a schema forces steps."""
+    summary = structured_output.cost(options())
+    structured_output.print_cost(summary)
+    kinds = {row["kind"]: row for row in summary["kinds"]}
+
+    assert summary["trials"] == 4
+    assert kinds["schema"]["forced"] > kinds["any text"]["forced"] == kinds["free"]["forced"] == 0
+    assert "of 4 answers" in capsys.readouterr().out
+
+
+def test_what_a_kind_costs_is_said_beside_the_free_answers(scripts):
+    """Ratios are of the same question in the same round; forced steps count in the speed, not as decided."""
+    figures = {"free": (1.0, 10, 0, 50), "any text": (1.1, 10, 0, 50), "schema": (1.0, 20, 8, 150)}
+    trials = [
+        {
+            "kind": kind,
+            "seconds": seconds * slow,
+            "steps": steps,
+            "forced": forced,
+            "bytes": size,
+            "text": text,
+        }
+        for slow in (1, 3, 2)
+        for kind, (seconds, steps, forced, size) in figures.items()
+        for text in [f"{kind} {slow}" if kind == "schema" or slow == 3 else "same"]
+    ]
+    summary = scripts[1].summary_of_cost(trials)
+    kinds = {row.pop("kind"): row for row in summary["kinds"]}
+
+    assert (summary["trials"], summary["same_texts"]) == (3, 2)
+    assert kinds["free"]["ms_per_step"] == pytest.approx(200)
+    assert kinds["any text"]["of_free"] == kinds["any text"]["decided_of_free"] == pytest.approx(1.1)
+    assert kinds["schema"]["of_free"] == pytest.approx(0.5)
+    assert kinds["schema"]["decided_of_free"] == pytest.approx(10 / 12)
+    assert kinds["schema"]["bytes_of_free"] == pytest.approx(3)
+    assert kinds["schema"]["forced"] == pytest.approx(0.4)
