@@ -325,14 +325,17 @@ def _n_cached(completion: Completion) -> int:
 
 
 def _timings(ended: Sequence[Completion]) -> dict[str, Any]:
-    """As llama-server reports them, in milliseconds."""
+    """As llama-server reports them, in milliseconds, and the tokens of drafts if there were any."""
     n_steps = sum(each.blend.steps for each in ended)
     prompt_ms = sum(each.timings.prompt_ms for each in ended)
     generation_ms = sum(each.timings.generation_ms for each in ended)
+    drafted = sum(sum(each.timings.drafted.values()) for each in ended)
+    accepted = sum(sum(each.timings.accepted.values()) for each in ended)
     return {
         "prompt_n": sum(map(_n_prompt, ended)),
         "prompt_ms": round(prompt_ms, 3),
         "predicted_n": n_steps,
         "predicted_ms": round(generation_ms, 3),
         "predicted_per_second": round(1000 * n_steps / generation_ms, 3) if generation_ms else None,
+        **({"draft_n": drafted, "draft_n_accepted": accepted} if drafted else {}),
     }
