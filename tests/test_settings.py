@@ -297,7 +297,7 @@ def test_a_new_setting_is_one_line(tmp_path):
     for name in ("blendin_local", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "data"))
     shutil.copy(ROOT / "models.toml", tmp_path)
-    table = tmp_path / "blendin_local" / "settings" / "table.py"
+    table = tmp_path / "blendin_local" / "settings" / "blend.py"
     source = table.read_text()
     assert source.count("    threshold: float = setting(") == 1
     table.write_text(

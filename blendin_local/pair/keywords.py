@@ -41,8 +41,14 @@ class SettingKeywords(TypedDict, total=False):
     method: str | None
     threshold: float | None
     alpha: float | str | None
+    gate: str | None
+    always_first: int | None
     agreement_bonus: float | None
     top_k_blend: int | None
+    combine: str | None
+    dial: float | None
+    margin: float | None
+    proxy_weight: float | None
     cap: float | None
     filter_top_k: int | None
     bridge: str | None

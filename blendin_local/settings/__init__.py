@@ -1,11 +1,22 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table` and `settings.personal` (the settings with their defaults) and of
-`settings.setting` (what a table states about one setting); intervals (`settings.interval`).
+Here: the public names of `settings.blend`, `settings.table` and `settings.personal` (the settings with their
+defaults) and of `settings.setting` (what a table states about one setting); intervals (`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.blend import (
+    AUTO_ALPHA,
+    BRIDGES,
+    CALIBRATED_ALPHA,
+    METHOD_NAMES,
+    BlendSettings,
+    Bridge,
+    CalibratedAlpha,
+    Combine,
+    Gate,
+)
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
@@ -21,19 +32,12 @@ from blendin_local.settings.setting import (
     to_settings,
 )
 from blendin_local.settings.table import (
-    AUTO_ALPHA,
-    BRIDGES,
-    CALIBRATED_ALPHA,
     DEFAULT_CTX_SIZE,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
-    METHOD_NAMES,
     QUANTIZED,
     UNQUANTIZED,
     AnswerSettings,
-    BlendSettings,
-    Bridge,
-    CalibratedAlpha,
     Draft,
     FlashAttention,
     KvType,
@@ -58,9 +62,11 @@ __all__ = [
     "Bridge",
     "CalibratedAlpha",
     "CheckSettings",
+    "Combine",
     "Draft",
     "Excluded",
     "FlashAttention",
+    "Gate",
     "HistorySettings",
     "KvType",
     "MarkChoice",

@@ -21,12 +21,17 @@ from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, tr
 
 blends = st.builds(
     BlendSettings,
-    method=st.sampled_from(sorted(set(METHODS) - {"proxy"})),
+    method=st.sampled_from(sorted(set(METHODS) - {"proxy", "gated-proxy"})),
     threshold=st.sampled_from([0.0, 0.3, 0.4, 0.5, 0.7, 1.0]),
     alpha=st.sampled_from([None, "calibrated", 0.0, 0.3, 0.5, 0.9, 1.0]),
     top_k=st.sampled_from([3, 100]),
     cap=st.sampled_from([0.0, 0.15, 0.5]),
     filter_top_k=st.sampled_from([1, 3]),
+    gate=st.sampled_from(["top1", "top1", "margin", "entropy"]),
+    always_first=st.sampled_from([0, 0, 2]),
+    combine=st.sampled_from(["mixture", "mixture", "product"]),
+    dial=st.sampled_from([1.0, 1.0, 0.0, 0.5, 2.0]),
+    margin=st.sampled_from([0.0, 0.2, 0.5]),
     base_temperature=st.just(1.4),
     guide_temperature=st.just(2.5),
 )

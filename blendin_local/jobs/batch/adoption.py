@@ -153,7 +153,7 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
     if isinstance(stop, list) and stop[: len(answer["stop"])] == answer["stop"]:
         answer.pop("stop")  # those of the template follow
     expected = {
-        "blend": {**asdict(request.blend), "alpha": request.blend.alpha_name},
+        "blend": request.blend.to_json(),
         "sampling": sampling,
         "answer": answer,
         **{name: identity.to_json()["settings"].get(name) for name in ("thinking", "template", "date")},
