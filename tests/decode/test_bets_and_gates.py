@@ -114,6 +114,19 @@ def test_deferral_changes_the_winner_where_nudging_does_not():
     assert run("kad", base, always(b=0.7), n=1)[0][0].bytes == b"a"
 
 
+def test_the_end_is_whose_part_of_it_is_larger():
+    """Deferral: 0.55 kept against 0.45 * 0.95. A blend with weight 0.2: 0.8 * 0.55 against 0.2 * 0.9."""
+    deferral = run("kad", lambda _: {END: 0.55}, lambda _: {END: 0.95}, always_first=1)
+    mostly_base, mostly_guide = (
+        run("bet-blend", lambda _: {END: 0.55}, lambda _: {END: 0.9}, alpha=alpha, temperature=1.0)
+        for alpha in (0.2, 0.8)
+    )
+
+    assert deferral[1].stopped_by == "base_end"
+    assert mostly_base[1].stopped_by == "base_end"
+    assert mostly_guide[1].stopped_by == "guide_end"
+
+
 def test_gated_proxy_tuning_by_hand():
     """Where the base is sure nobody else is asked; where not, b g / a decides, and the weight counts."""
     base = sentence({b"a": 0.6, b"b": 0.2}, {b"a": 0.36, b"b": 0.2})
@@ -159,10 +172,18 @@ def test_the_first_steps_ask_however_sure_the_base_is(method, m):
 
 
 def test_the_guide_decides_the_first_steps():
-    """Nudging takes the guide's words there, and the base's afterwards."""
+    """Nudging takes the guide's words there, also where the base would begin the same word."""
     steps, _, _ = run("nudging", always(a=0.99), always(g=0.9), n=4, always_first=2)
+    by_words, _, _ = run(
+        "nudging-words",
+        lambda _: {b" w": 0.99},
+        lambda text: {b" w%d" % text.count(b"w"): 0.9},
+        n=3,
+        always_first=2,
+    )
 
     assert b"".join(step.bytes for step in steps) == b"ggaa"
+    assert [step.bytes for step in by_words] == [b" w0", b" w1", b" w"]
 
 
 # Laws
@@ -283,16 +304,18 @@ def test_a_bet_that_is_sampled_coldly_is_the_greedy_one(seed, method, margin):
 
 
 def test_a_penalty_acts_on_both_draws():
-    """What was said last comes up in neither: the step is another word that the base or the guide has."""
+    """What was said last comes up in neither. After x all that is left to the guide (c's 0.2 of 0.98) is y."""
     base, guide = always(a=0.4, b=0.38, c=0.2), always(x=0.55, y=0.45)
     steps, _, _ = converse(
         base,
         guide,
         blend=BlendSettings(method="bet"),
         sampling=SamplingSettings(temperature=1, seed=1, presence_penalty=100, repeat_last_n=1),
-        answer=AnswerSettings(max_tokens=200, loop_guard=False),
+        answer=AnswerSettings(max_tokens=3000, loop_guard=False),
     )
     said = [step.bytes for step in steps]
+    after_x = [now for before, now in pairwise(said) if before == b"x"]
 
     assert {*said} == {b"a", b"b", b"x", b"y"}
     assert all(now != before for before, now in pairwise(said))
+    assert after_x.count(b"y") / len(after_x) == pytest.approx(0.2 / 0.98, abs=0.06)

@@ -51,7 +51,9 @@ def own_test_is_near_tie(both, settings):
     """Whether the test of a bet or of deferral can have been turned."""
     if settings.method == "kad":
         listed = [c.p for step in both if step.candidates for c in step.candidates.base]
-        return any(is_near_tie(s, 0.5) for s in both) or any(abs(p - settings.threshold) < 0.08 for p in listed)
+        return any(is_near_tie(s, 0.5) for s in both) or any(
+            abs(p - settings.threshold) < 0.08 for p in listed
+        )
     gaps = [s.guide_top.p - s.base_top.p for s in both if s.asked]
     sure_from = 1 - settings.margin
     return any(abs(s.base_top.p - sure_from) < 0.08 for s in both) or any(
