@@ -304,7 +304,7 @@ def test_a_bet_that_is_sampled_coldly_is_the_greedy_one(seed, method, margin):
 
 
 def test_a_penalty_acts_on_both_draws():
-    """What was said last comes up in neither. After x all that is left to the guide (c's 0.2 of 0.98) is y."""
+    """What was said last comes up in neither: after x, all of the 0.2 / 0.98 that fall to the guide are y."""
     base, guide = always(a=0.4, b=0.38, c=0.2), always(x=0.55, y=0.45)
     steps, _, _ = converse(
         base,
