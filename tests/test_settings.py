@@ -67,6 +67,11 @@ OPTIONS = {
     "terminal": TerminalOptions,
     "history": HistoryOptions,
 }
+TEXTS = {
+    "json_schema": '{"type": "array"}',
+    "regex": "yes|no",
+    "grammar": 'root ::= "yes" | "no"',
+}
 EVERY = [
     pytest.param(part, each, id=f"{part}-{each.field}")
     for part, table in TABLES.items()
@@ -87,7 +92,7 @@ def allowed(each):
             return not each.default
         case "texts":
             return ("a b", "c")
-    return "nudging"
+    return TEXTS.get(each.field, "nudging")
 
 
 def refused(each):

@@ -164,10 +164,8 @@ class Decision:
     @property
     def silent(self) -> tuple[Role, ...]:
         """The models that were asked and made no suggestion."""
-        predictions = {"base": self.base, "guide": self.guide, "untuned": self.untuned}
-        return tuple(
-            role for role in ROLES if (prediction := predictions[role]) is not None and prediction.silent
-        )
+        predictions = zip(ROLES, (self.base, self.guide, self.untuned), strict=True)
+        return tuple(role for role, prediction in predictions if prediction is not None and prediction.silent)
 
     @property
     def log_normalizer(self) -> float:

@@ -17,7 +17,7 @@ candidates with their probabilities. All of these are plain probabilities in [0,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import replace
 
 from blendin_local.core.bets import bet, bet_blend, kad
@@ -39,6 +39,7 @@ from blendin_local.core.dial import with_dial
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.gates import is_certain, must_ask
 from blendin_local.core.outcomes import accepted, auto_weight, blended, guide_weight, kept, own_choice
+from blendin_local.errors import PairError, UsageError
 from blendin_local.settings import BlendSettings
 
 __all__ = ["METHODS", "AnswerState", "Ask", "Decision", "Method", "MethodSteps", "Role", "roles_of"]
@@ -280,3 +281,26 @@ ASKING_IF_IT_MATTERS = ("bet", "bet-blend", "kad")
 def roles_of(method: str) -> tuple[Role, ...]:
     """The roles that `method` may ask."""
     return ROLES.get(method, ("base", "guide"))
+
+
+def required_roles(method: str, opened: Collection[Role]) -> tuple[Role, ...]:
+    """The roles that a method may ask.
+
+    Args:
+        method: Its name.
+        opened: The roles of the models that are loaded.
+
+    Raises:
+        UsageError: There is no such method.
+        PairError: A model that it needs is not loaded.
+    """
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
+    roles = roles_of(method)
+    missing = [role for role in roles if role not in opened]
+    if missing:
+        needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
+        raise PairError(
+            f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
+        )
+    return roles

@@ -17,7 +17,7 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import Role, required_roles
 from blendin_local.core.prompts import (
     Conversation,
     Message,
@@ -41,7 +41,10 @@ from blendin_local.decode.stream import AnswerStream
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import BlendinError, PairError, UsageError
+from blendin_local.grammar.definition import definition_of
+from blendin_local.grammar.prompt import with_schema
 from blendin_local.models.store import Store
+from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
 from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
@@ -84,6 +87,7 @@ class Pair:
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
         self._acceptance = AcceptanceRates()
+        self._constraints = Constraints([model.table for model in self._models.values()])
         self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
             {
@@ -310,11 +314,14 @@ class Pair:
         answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = self._require_roles(settings.blend.method)
+        roles = required_roles(settings.blend.method, self._models)
         messages, begun = begun_answer(messages)
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
         start = start_steps(answer_start or begun)
+        definition = definition_of(settings.answer)
+        if definition and settings.answer.schema_in_prompt:
+            messages = with_schema(messages, definition)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
         for stop in settings.answer.stop:
@@ -334,19 +341,8 @@ class Pair:
             load_ms=self.load_ms,
             answer_start=start,
             acceptance=None if self._is_reproducible else self._acceptance,
+            constraint=self._constraints.of(definition, start),
         )
-
-    def _require_roles(self, method: str) -> tuple[Role, ...]:
-        if method not in METHODS:
-            raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
-        roles = roles_of(method)
-        missing = [role for role in roles if role not in self._models]
-        if missing:
-            needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
-            raise PairError(
-                f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
-            )
-        return roles
 
     def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
         template_stops = self.setup.template.stop if "base" in roles else ()

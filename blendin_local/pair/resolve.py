@@ -19,6 +19,8 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
+from blendin_local.grammar.source import with_texts
 from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.names import unknown_pair
@@ -36,6 +38,7 @@ from blendin_local.settings import (
     ModelSettings,
     SamplingSettings,
     Setting,
+    of_one_form,
     settings_of,
     to_settings,
 )
@@ -218,7 +221,7 @@ def resolve_pair(
         ),
         blend=blend,
         sampling=_settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling),
-        answer=_settings(AnswerSettings, _configured(ANSWER_KEYS, sections), spec.answer),
+        answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
         is_default=unnamed,
@@ -354,6 +357,18 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
+
+
+def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> AnswerSettings:
+    """Limits and the form; a form replaces another one that was set farther away."""
+    configured: dict[str, Any] = {}
+    for section in reversed(sections):
+        fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
+        configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
+    given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
+    answer = _settings(AnswerSettings, configured, given)
+    require_form(answer)
+    return answer
 
 
 def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
