@@ -42,9 +42,9 @@ class SettingKeywords(TypedDict, total=False):
 
     method: str | None
     threshold: float | None
-    alpha: float | str | None
     gate: str | None
     always_first: int | None
+    alpha: float | str | None
     agreement_bonus: float | None
     top_k_blend: int | None
     combine: str | None
