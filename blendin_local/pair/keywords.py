@@ -42,18 +42,18 @@ class SettingKeywords(TypedDict, total=False):
 
     method: str | None
     threshold: float | None
-    gate: str | None
-    always_first: int | None
     alpha: float | str | None
     agreement_bonus: float | None
     top_k_blend: int | None
+    cap: float | None
+    filter_top_k: int | None
+    bridge: str | None
+    gate: str | None
+    always_first: int | None
     combine: str | None
     dial: float | None
     margin: float | None
     proxy_weight: float | None
-    cap: float | None
-    filter_top_k: int | None
-    bridge: str | None
     temperature: float | None
     top_k: int | None
     top_p: float | None

@@ -66,14 +66,6 @@ class BlendSettings:
         env="BLENDIN_THRESHOLD",
     )
     """The paper's tau."""
-    gate: Gate = setting(
-        "top1",
-        "How sure the base is: its top-1 probability, the margin between its two likeliest candidates, or "
-        "exp(-H) of its entropy H.",
-    )
-    always_first: int = setting(
-        0, "Ask the guide in this many first steps, however sure the base is.", low=0, high=100_000
-    )
     alpha: float | CalibratedAlpha | None = setting(
         None,
         "The guide's weight in the blend: a number, auto (the paper's eq. 3), or calibrated (eq. 3 with the "
@@ -92,28 +84,6 @@ class BlendSettings:
     )
     top_k: int = setting(
         100, "Candidates of each model that enter the blend.", low=1, high=100_000, name="top-k-blend"
-    )
-    combine: Combine = setting(
-        "mixture", "How two distributions are blended: their weighted mean, or their weighted product."
-    )
-    dial: float = setting(
-        1.0,
-        "Alignment dial: 0 is the base, 1 the method's own result, above 1 goes further away from the base.",
-        low=0,
-        high=2,
-    )
-    margin: float = setting(
-        0.2,
-        "Methods bet and bet-blend: the base's candidate is rejected if the guide's top-1 probability "
-        "exceeds its probability by more than this.",
-        low=0,
-        high=1,
-    )
-    proxy_weight: float = setting(
-        1.0,
-        "Methods proxy and gated-proxy: the weight of what tuning changed in the guide.",
-        low=0,
-        high=5,
     )
     cap: float = setting(
         0.15, "Method capped: do not ask the guide above this share of the steps.", low=0, high=1
@@ -147,6 +117,36 @@ class BlendSettings:
         chat=_FITTED,
         row=_FITTED,
         sweep=_FITTED,
+    )
+    gate: Gate = setting(
+        "top1",
+        "What the threshold is compared with: the base's top-1 probability, the margin between its two "
+        "likeliest candidates, or exp(-H) of its entropy H.",
+    )
+    always_first: int = setting(
+        0, "Ask the guide in this many first steps, however sure the base is.", low=0, high=100_000
+    )
+    combine: Combine = setting(
+        "mixture", "How two distributions are blended: their weighted mean, or their weighted product."
+    )
+    dial: float = setting(
+        1.0,
+        "Alignment dial: 0 is the base, 1 the method's own result, above 1 goes further away from the base.",
+        low=0,
+        high=2,
+    )
+    margin: float = setting(
+        0.2,
+        "Methods bet and bet-blend: the base's candidate is rejected if the guide's top-1 probability "
+        "exceeds its probability by more than this.",
+        low=0,
+        high=1,
+    )
+    proxy_weight: float = setting(
+        1.0,
+        "Methods proxy and gated-proxy: the weight of what tuning changed in the guide.",
+        low=0,
+        high=5,
     )
 
     def __post_init__(self) -> None:
