@@ -171,11 +171,16 @@ def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text
 def is_excessive(completion: Completion) -> bool:
     """Whether the guide was asked too often (paper, section 3.2).
 
-    It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
+    It concerns methods with a gate. One without a gate asks at every step, and one that asks wherever the
+    guide can matter asks often; no threshold changes that.
     """
-    from blendin_local.core.methods import UNGATED  # noqa: PLC0415 - it imports numpy, and the answer has ended
+    from blendin_local.core.methods import (  # noqa: PLC0415 - it imports numpy, and the answer has ended
+        ASKING_IF_IT_MATTERS,
+        UNGATED,
+    )
 
-    gated = completion.signature.get("blend", {}).get("method") not in UNGATED
+    method = completion.signature.get("blend", {}).get("method")
+    gated = method not in (*UNGATED, *ASKING_IF_IT_MATTERS)
     return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
 
 

@@ -88,7 +88,7 @@ def answered(
             break
     signature = {
         "versions": {"blendin-local": "0.1.0"},
-        "blend": {**asdict(blend), "alpha": blend.alpha_name},
+        "blend": blend.to_json(),
         "sampling": sampling.to_json(),
         "answer": {**asdict(answer), "stop": list(answer.stop)},
         **({"prompt_tokens": [None if s is None else list(s) for s in prompt]} if prompt else {}),

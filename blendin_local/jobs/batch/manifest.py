@@ -70,9 +70,8 @@ def model_facts(
 
 def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that the answers depend on; `more` are those of the batch itself."""
-    blend = asdict(defaults.blend)
     return {
-        "blend": {**blend, "alpha": defaults.blend.alpha_name},
+        "blend": defaults.blend.to_json(),
         "sampling": defaults.sampling.to_json(),
         "answer": _answer_facts(defaults.answer),
         "system": defaults.system,

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from blendin_local.core.methods import BRIDGED, roles_of
 from blendin_local.core.records import BlendSummary, Step, StoppedBy, summarize
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.errors import UsageError
@@ -111,8 +112,9 @@ def _differing(stored: StoredAnswer, blend: BlendSettings, steps: Sequence[Step]
 
 def _require_decidable(blend: BlendSettings) -> None:
     """Raise `UsageError` where a rule reads whole vocabularies: a record keeps the likeliest candidates."""
-    if blend.method == "proxy" or (blend.bridge == "prefix" and blend.method in {"blendin", "ensemble"}):
-        rule = "method proxy" if blend.method == "proxy" else "bridge prefix"
+    steers = "untuned" in roles_of(blend.method)
+    if steers or (blend.bridge == "prefix" and blend.method in BRIDGED):
+        rule = f"method {blend.method}" if steers else "bridge prefix"
         raise UsageError(
             f"{rule} reads the whole vocabularies, which no record keeps",
             "run the models with it, or replay with another method and --bridge bytes",

@@ -17,7 +17,7 @@ const BANDS = [["high", 0.8], ["medium", 0.4], ["low", 0.1], ["lowest", 0]]; // 
 const EXCESSIVE = 0.2; // as settings say: more asked steps than this, and answers tend to be worse
 export const EXCESS_WARNING = `Warning (!): the guide was asked at over ${EXCESSIVE * 100}\u00a0% of the steps; such answers `
   + "tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed weight of the guide (0.3 to 0.7).";
-const UNGATED = ["base", "guide", "ensemble", "proxy"];
+const UNGATED = ["base", "guide", "ensemble", "proxy", "bet", "bet-blend", "kad"]; // or gated by a test of their own
 const ENDS = { stop: "ended", length: "at the limit", cancelled: "cut short", error: "failed" };
 const CUTS = { stop: "cut at a stop string", length: "cut by its length" };
 const ALL = 0.9995; // of a probability, as views/form.py has it
