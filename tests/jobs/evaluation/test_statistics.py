@@ -26,8 +26,8 @@ SCORES = st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=200)
 SHARES = st.lists(st.floats(0, 1), min_size=5, max_size=60)
 
 
-def paired_difference(a, b, binary=False):
-    return group_difference([Group.of(np.subtract(a, b))], binary=binary)
+def paired_difference(a, b, bounded=False):
+    return group_difference([Group.of(np.subtract(a, b))], bounded=bounded)
 
 
 @given(SCORES | SHARES)
@@ -201,8 +201,8 @@ def test_a_paired_test_agrees_with_t_and_mcnemar():
 def test_answers_that_never_differ_leave_room_for_some_that_do(n):
     """Of n right-or-wrong pairs none differs: in each direction up to Wilson's share of 0 in n may differ."""
     share = wilson(0, n).high
-    same = paired_difference([1] * n, [1] * n, binary=True)
-    better, worse = (paired_difference([k] * n, [1 - k] * n, binary=True) for k in (1, 0))
+    same = paired_difference([1] * n, [1] * n, bounded=True)
+    better, worse = (paired_difference([k] * n, [1 - k] * n, bounded=True) for k in (1, 0))
 
     assert (same.value, same.low, same.high, same.p) == (0, -share, share, 1)
     assert (better.value, better.low, better.high) == (1, pytest.approx(1 - 2 * share), 1)
@@ -252,6 +252,6 @@ def test_two_certain_halves_still_have_a_width():
 
 def test_two_halves_that_never_differ_still_have_a_width():
     """Over two halves the arms are joined as those of a score are: sqrt(sum of squares) / 2."""
-    same = group_difference([Group.of([0.0] * 50), Group.of([0.0] * 30)], binary=True)
+    same = group_difference([Group.of([0.0] * 50), Group.of([0.0] * 30)], bounded=True)
 
     assert same.high == -same.low == pytest.approx(np.hypot(wilson(0, 50).high, wilson(0, 30).high) / 2)

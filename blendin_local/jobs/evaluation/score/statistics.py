@@ -179,7 +179,7 @@ def _proportion(k: int, n: int, method: Literal["wilson", "exact"]) -> Interval:
     return Interval(k / n, float(ends.low), float(ends.high), n, method)
 
 
-def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> PairedDifference:
+def group_difference(groups: Sequence[Group], seed: int = SEED, *, bounded: bool = False) -> PairedDifference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
     The interval is the percentile interval of the bootstrap. The p-value counts how often a replicate
@@ -188,14 +188,14 @@ def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool 
     Args:
         groups: The differences, each group resampled separately.
         seed: Seed of the bootstrap.
-        binary: Whether they come from scores that are right or wrong. If then all d in a group are the same,
-            where a bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still
-            be otherwise: the ends are `d - w (1 + d)` and `d + w (1 - d)`.
+        bounded: Whether they come from scores from 0 to 1. If then all d in a group are the same, where a
+            bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still be
+            otherwise: the ends are `d - w (1 + d)` and `d + w (1 - d)`.
     """
     value = float(np.mean([group.mean for group in groups]))
     copies = resampled(groups, seed)
     low, high = (float(end) for end in np.quantile(copies, TAILS))
-    if binary and all(map(_constant, groups)):
+    if bounded and all(map(_constant, groups)):
         shares = [(wilson(0, group.values.size).high, group.mean) for group in groups]
         low, high = _joined(value, [(w * (1 + d), w * (1 - d)) for w, d in shares])
     far = np.abs(copies - value) >= abs(value) - 1e-12
