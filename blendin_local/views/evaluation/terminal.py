@@ -48,7 +48,9 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
         faults = faults_table(report, benchmark, pair)
         if any(word != "0" for row in faults.rows for word in row[1:]):
             yield _drawn(faults)
-    yield Text("* significant at 5 %; asked and changed: shares of all tokens", style="footer")
+    yield Text(
+        "* of a benchmark: significant at 5 %, uncorrected; asked, changed: of all tokens", style="footer"
+    )
 
 
 def _in_parts(table: ReportTable) -> Iterator[ReportTable]:
