@@ -68,7 +68,7 @@ class PairSpec:
         pair: A pair of models.toml; with no models named either, the default pair.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        untuned: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.

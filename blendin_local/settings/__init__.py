@@ -1,12 +1,24 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table`, `settings.model` and `settings.personal` (the settings with
-their defaults) and of `settings.setting` (what a table states about one setting); intervals
+Here: the public names of `settings.blend`, `settings.table`, `settings.model` and `settings.personal` (the
+settings with their defaults) and of `settings.setting` (what a table states about one setting); intervals
 (`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.blend import (
+    AUTO_ALPHA,
+    BRIDGES,
+    CALIBRATED_ALPHA,
+    LATER_FIELDS,
+    METHOD_NAMES,
+    BlendSettings,
+    Bridge,
+    CalibratedAlpha,
+    Combine,
+    Gate,
+)
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
 from blendin_local.settings.model import (
@@ -30,17 +42,10 @@ from blendin_local.settings.setting import (
     to_settings,
 )
 from blendin_local.settings.table import (
-    AUTO_ALPHA,
-    BRIDGES,
-    CALIBRATED_ALPHA,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
     FORMS,
-    METHOD_NAMES,
     AnswerSettings,
-    BlendSettings,
-    Bridge,
-    CalibratedAlpha,
     Draft,
     SamplingSettings,
     of_one_form,
@@ -54,6 +59,7 @@ __all__ = [
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
     "FORMS",
+    "LATER_FIELDS",
     "METHOD_NAMES",
     "QUANTIZED",
     "SURFACES",
@@ -64,9 +70,11 @@ __all__ = [
     "Bridge",
     "CalibratedAlpha",
     "CheckSettings",
+    "Combine",
     "Draft",
     "Excluded",
     "FlashAttention",
+    "Gate",
     "HistorySettings",
     "KvType",
     "MarkChoice",

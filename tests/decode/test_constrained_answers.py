@@ -138,7 +138,7 @@ def test_many_answers_of_different_forms_are_those_made_alone(trio, mode):
     rows = [
         Request(
             f"{i} {method}",
-            (Message("user", "the hello world" * i),),
+            (Message("user", "the hello world" * (i + 1)),),
             BlendSettings(method=method, threshold=0.3),
             SAMPLED if i % 2 else SamplingSettings(),
             AnswerSettings(max_tokens=30, draft=mode, **form),

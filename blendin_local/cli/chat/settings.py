@@ -16,6 +16,7 @@ from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
+    FORMS,
     AnswerSettings,
     BlendSettings,
     ModelSettings,
@@ -74,6 +75,12 @@ def _shown(setting: Setting, value: object) -> str:
         return text
     beginning = " ".join(text[: 2 * MAX_SHOWN].split())[:MAX_SHOWN].rstrip()
     return f"{beginning} ... ({len(text):,} characters)"
+
+
+def replaced_forms(before: AnswerSettings, after: AnswerSettings) -> list[str]:
+    """The names of forms that answers had to have and no longer must."""
+    gone = [name for name in FORMS if getattr(before, name) is not None and getattr(after, name) is None]
+    return [name.replace("_", "-") for name in gone]
 
 
 def setting_name(text: str) -> str:

@@ -172,7 +172,7 @@ class ModelOptions:
     ] = None
     untuned: Annotated[
         str | None,
-        _model("--untuned", "--anti", help="For --method proxy: the guide before it was tuned."),
+        _model("--untuned", "--anti", help="For proxy and gated-proxy: the guide before it was tuned."),
     ] = None
     pair: Annotated[
         str | None,
