@@ -9,7 +9,6 @@ import jsonschema
 from blendin_local.core.percent import percent
 from blendin_local.views.palette import LIGHT, rgb_of
 
-
 FORM = {
     "type": "object",
     "properties": {"name": {"enum": ["hello", "world"]}, "old": {"type": "boolean"}},
@@ -26,7 +25,7 @@ def set_schema(visiting, text):
 
 
 def test_an_answer_with_a_form_is_marked_and_counted(visit, server):
-    """Forced text is quiet, in the legend, in no rate, and no candidates are shown for it; a stored answer too."""
+    """Forced text is quiet, in the legend, in no rate, and has no candidates; also in a stored answer."""
     visiting = visit(server)
     set_schema(visiting, json.dumps(FORM))
     visiting.ask()
@@ -48,7 +47,9 @@ def test_an_answer_with_a_form_is_marked_and_counted(visit, server):
     masses = [part["legal_base"] for part in choice["blend"] if "legal_base" in part]
     assert f"the base gave {percent(sum(masses) / len(masses))}" in footer
     forced.first.click()
-    assert visiting.texts("#popover .quiet") == ["Step 1: the form allowed nothing else, so no model was asked."]
+    assert visiting.texts("#popover .quiet") == [
+        "Step 1: the form allowed nothing else, so no model was asked."
+    ]
     assert visiting.page.locator("#popover .row").count() == 0
     visiting.page.keyboard.press("Escape")
     visiting.page.reload()
