@@ -36,7 +36,8 @@ def narrowed(schema: Schema) -> Schema:
         schema: A JSON Schema; it is not changed.
     """
     together = any(map(_describes_together, _parts(schema)))
-    return _mapped(schema, _bounded if together else lambda part: _closed(_bounded(part)))
+    found: Schema = _mapped(schema, _bounded if together else lambda part: _closed(_bounded(part)))
+    return found
 
 
 def _describes_together(part: Schema) -> bool:
