@@ -17,6 +17,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.candidates import END
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.drafting import AcceptanceRates, Plan
 from blendin_local.core.ngrams import continuation
@@ -56,6 +57,7 @@ class Drafter:
         prompt: The prompt of the checked model, in which the answer may find its text again.
         rates: How often guesses came true so far; it learns from this answer.
         max_tokens: The largest number of tokens in the answer, None for no limit.
+        constraint: What the answer may be.
 
     Attributes:
         checked: As given.
@@ -72,6 +74,7 @@ class Drafter:
         prompt: bytes,
         rates: AcceptanceRates,
         max_tokens: int | None = None,
+        constraint: Constraint = UNCONSTRAINED,
     ) -> None:
         self.drafted: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
@@ -87,7 +90,9 @@ class Drafter:
         self._text = checked.sequence.text  # after which the last draft was made
         self._account = Account(checked, guide)
         self._n_ids = len(checked.sequence.ids)
-        self._last = math.inf if max_tokens is None else self._n_ids + max_tokens - 1
+        self._constraint = constraint
+        n_left = None if max_tokens is None or constraint is not UNCONSTRAINED else max_tokens
+        self._last = math.inf if n_left is None else self._n_ids + n_left - 1
 
     def propose(self, text: bytes, n_together: int = 1, room: int = MAX_DRAFT) -> Proposal:
         """The tokens to evaluate after `text`, together with the question about it.
@@ -165,7 +170,8 @@ class Drafter:
         pieces: list[bytes] = []
         probabilities: list[float] = []
         rates: list[float] = []
-        while len(rates) < room and guide.context.ctx_size > guide.sequence.n_tokens:
+        forced = b""
+        while not forced and len(rates) < room and guide.context.ctx_size > guide.sequence.n_tokens:
             if not guide.knows_ahead(len(rates)):
                 missed = guide.sequence.n_unread > 1
                 yield guide
@@ -181,9 +187,23 @@ class Drafter:
             if plan.best_length(later, at_least=len(rates)) == len(rates):
                 break
             guide.draft_on(len(rates) - 1, prediction.top_id)
-        guesses = self._in_tokens(pieces, probabilities)[:room]
+            forced = self._constraint.forced(text + b"".join(pieces))
         n_made = len(rates)
+        if forced:
+            return self._with_forced(plan, pieces, probabilities, forced)[:room]
+        guesses = self._in_tokens(pieces, probabilities)[:room]
         return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=n_made)]
+
+    def _with_forced(
+        self, plan: Plan, pieces: Sequence[bytes], probabilities: Sequence[float], forced: bytes
+    ) -> list[Guess]:
+        """Guesses of which the last leaves one way to go on: with all of that, or without that guess.
+
+        After the guess alone nobody asks a question, so that its prediction would be of no use.
+        """
+        guesses = self._in_tokens([*pieces, forced], [*probabilities, 1.0])
+        n = plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=len(pieces))
+        return guesses if n == len(guesses) else self._in_tokens(pieces[:-1], probabilities[:-1])[:n]
 
     def _in_tokens(self, pieces: Sequence[bytes], probabilities: Sequence[float]) -> list[Guess]:
         """The guide's text in tokens of the checked model, each as sure as the least sure piece in it."""

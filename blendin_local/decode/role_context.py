@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
@@ -58,6 +59,7 @@ class RoleContext:
         self.is_reading = False
         self.table = table
         self._top_k = 1
+        self._constraint = UNCONSTRAINED
         self._prompt: tuple[Span, ...] = ()
         self._answer = b""
         self._latest: Prediction | None = None
@@ -72,6 +74,7 @@ class RoleContext:
         start: bytes = b"",
         resume: bool = False,
         fresh: bool = False,
+        constraint: Constraint = UNCONSTRAINED,
     ) -> None:
         """Start a new answer.
 
@@ -89,6 +92,7 @@ class RoleContext:
                 then keeps its tokens, and stays in the context, up to its last safe boundary.
             fresh: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `TokenSequence.start_fresh`.
+            constraint: What the answer may be; the predictions are conditioned on it.
         """
         prompt, vocabulary = joined(prompt), self.context.model.vocabulary
         known = common_length(self._prompt, prompt)
@@ -108,7 +112,8 @@ class RoleContext:
         if self.sequence.text != start:
             self.sequence.begin_answer(start)
         self.sequence.counter = EvalCounter()
-        self._top_k, self._prompt, self._answer, self._latest, self._ahead = top_k, prompt, b"", None, {}
+        self._top_k, self._prompt, self._constraint = top_k, prompt, constraint
+        self._answer, self._latest, self._ahead = b"", None, {}
 
     def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
         """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
@@ -243,7 +248,9 @@ class RoleContext:
         at = len(self.sequence.ids) + n
         known = self._ahead[at]
         if not isinstance(known, Prediction):
-            known = self._ahead[at] = Prediction(known, self.table, self._top_k)
+            guessed = b"".join(self.table.pieces[token] for token in self.sequence.draft[:n])
+            raw = Prediction(known, self.table, self._top_k)
+            known = self._ahead[at] = self._constraint.condition(raw, self.sequence.text + guessed)
         return known
 
     def knows_ahead(self, n: int) -> bool:

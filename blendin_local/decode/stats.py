@@ -70,6 +70,7 @@ class GenerationStats:
             timings=self._timings(),
             signature=self._request.signed(self._role_contexts),
             notices=(*self._request.notices, *no_suggestion_notices(summarize(self._steps))),
+            complete=self._request.constraint.is_complete(ending.text),
         )
 
     def _timings(self) -> Timings:
