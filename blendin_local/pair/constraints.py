@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from blendin_local.grammar.vocabulary import GrammarVocabulary
 
 BYTES_PER_TOKEN = 1500  # of both vocabularies, which building the common one takes for a while; half stays
+PLENTY = 4  # times what it takes: then it may be built although nobody has asked for a form yet
 
 
 class Constraints:
@@ -56,14 +57,27 @@ class Constraints:
             raise _no_beginning(definition, text, is_chosen=start[-1].source == "chosen")
         return constraint
 
+    def prepare(self) -> None:
+        """Build the vocabulary now if memory is plentiful: for a second nothing else runs in this process.
+
+        llguidance holds Python's global lock meanwhile, so that a thread of its own does not help.
+        """
+        if available_memory() > PLENTY * self._needed:
+            self._common_vocabulary()
+
+    @property
+    def _needed(self) -> int:
+        """Bytes of memory."""
+        return BYTES_PER_TOKEN * sum(map(len, self._tables))
+
     def _common_vocabulary(self) -> GrammarVocabulary:
         """The tokens of all models; single bytes only where memory is short."""
         from blendin_local.grammar.vocabulary import GrammarVocabulary  # noqa: PLC0415 - see above
 
         with self._lock:
             if self._vocabulary is None:
-                needed = BYTES_PER_TOKEN * sum(map(len, self._tables))
-                self._vocabulary = GrammarVocabulary(self._tables if available_memory() > needed else ())
+                enough = available_memory() > self._needed
+                self._vocabulary = GrammarVocabulary(self._tables if enough else ())
             return self._vocabulary
 
 

@@ -18,13 +18,7 @@ from typing import Any, Unpack
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import Role, required_roles
-from blendin_local.core.prompts import (
-    Conversation,
-    Message,
-    as_messages,
-    begun_answer,
-    require_question,
-)
+from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
@@ -198,6 +192,10 @@ class Pair:
             fresh: Whether no answer may depend on an earlier one.
         """
         return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
+
+    def prepare_forms(self) -> None:
+        """Do now what the first answer with a form would wait for; from any thread."""
+        self._constraints.prepare()
 
     @checked_keywords
     def respond(

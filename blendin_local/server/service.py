@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -300,7 +301,9 @@ def open_service(
     with (
         open_for_rows(replace(setup, n_parallel=n_parallel), should_stop, on_load) as pair,
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
+        ThreadPoolExecutor(1, thread_name_prefix="blendin-forms") as before_requests,
     ):
+        before_requests.submit(pair.prepare_forms)
         yield Service(pair, thread, resolved, spec.options)
 
 
