@@ -19,6 +19,8 @@ from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
+from blendin_local.grammar.source import with_texts
 from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.names import unknown_pair
@@ -36,6 +38,7 @@ from blendin_local.settings import (
     ModelSettings,
     SamplingSettings,
     Setting,
+    of_one_form,
     settings_of,
     to_settings,
 )
@@ -65,7 +68,7 @@ class PairSpec:
         pair: A pair of models.toml; with no models named either, the default pair.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        untuned: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -218,7 +221,7 @@ def resolve_pair(
         ),
         blend=blend,
         sampling=_settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling),
-        answer=_settings(AnswerSettings, _configured(ANSWER_KEYS, sections), spec.answer),
+        answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
         is_default=unnamed,
@@ -354,6 +357,18 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
+
+
+def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> AnswerSettings:
+    """Limits and the form; a form replaces another one that was set farther away."""
+    configured: dict[str, Any] = {}
+    for section in reversed(sections):
+        fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
+        configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
+    given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
+    answer = _settings(AnswerSettings, configured, given)
+    require_form(answer)
+    return answer
 
 
 def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
