@@ -104,6 +104,7 @@ def test_names_of_sampled_methods_fit_80_columns(evaluation):
     assert max(map(len, shown.splitlines())) <= 80
     for part in ("[temp=0.7]", "[temp=0.7,", "min-p=0.1]", "Sums, greedy", "Sums, temp=0.7"):
         assert part in shown
+    assert re.search(r"^ nudging +0.50.*\n \[temp=0.7\] +$", shown, re.MULTILINE)
     assert "base[temp=0.7] with 2 seeds" in report_markdown(evaluation.report())
 
 
