@@ -23,6 +23,7 @@ from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
+from blendin_local.engine.control_vector import fitting_control_vector, set_control_vector
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import places
@@ -111,11 +112,14 @@ class LoadedModel:
         self.settings = settings
         self.threads = settings.threads or usable_threads()
         self.governor = None if settings.threads or settings.reproducible else governor
+        self.control_vector = fitting_control_vector(settings.control_vector, header)
         entry = None if vocabularies is None else vocabularies.entry(header)
         self.model = Model(header.path, settings, should_stop, entry)
         try:
             size = context_size(header, settings)
             self.context = Context(self.model, size, self.threads, n_parallel, self.governor)
+            if self.control_vector is not None:
+                set_control_vector(self.context, self.control_vector)
         except BaseException:
             self.model.close()
             raise
@@ -145,9 +149,12 @@ class LoadedModel:
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
+            PairError: A control vector does not fit its model.
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         found = {role: (headers[role], settings) for role, (_, settings) in files.items()}
+        for header, settings in found.values():
+            fitting_control_vector(settings.control_vector, header)  # before anything slow
         MemoryPlan(found, places(), n_parallel).require()
         progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
         of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
@@ -211,16 +218,21 @@ class LoadedModel:
         threads = f"{self.threads} threads" if self.governor is None else f"up to {self.threads} threads"
         layers = self.model.n_offloaded
         on_gpu = f", {layers} of {self.model.n_layers + 1} layers on a GPU" if layers else ""
-        return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}"
+        vector = self.control_vector
+        steered = "" if vector is None else f", control vector {vector.path.name} at {vector.scale:g}"
+        return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}{steered}"
 
     def signature(self) -> dict[str, Any]:
         """What identifies this model in a record: the file, its most threads and its settings."""
         status = self.path.stat()
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "control_vector"}
+        if self.control_vector is not None:
+            settings["control_vector"] = self.control_vector.facts()
         return {
             "file": self.path.name,
             "size": status.st_size,
             "mtime": status.st_mtime,
-            **asdict(self.settings),
+            **settings,
             "ctx_size": self.context.ctx_size,
             "prefill_chunk": self.context.prefill_chunk,
             "offloaded": self.model.n_offloaded,

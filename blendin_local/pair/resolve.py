@@ -208,8 +208,8 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=_model_settings(spec.base_settings, sections, "base"),
-            guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
+            base_settings=_model_settings(spec.base_settings, sections, "base", spec.base),
+            guide_settings=_model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
@@ -379,7 +379,14 @@ def _template(
 
 
 def _model_settings(
-    given: ModelSettings | Mapping[str, Any], sections: Sequence[PairEntry | Defaults | None], role: Role
+    given: ModelSettings | Mapping[str, Any],
+    sections: Sequence[PairEntry | Defaults | None],
+    role: Role,
+    named: str | None,
 ) -> ModelSettings:
-    configured = _configured(model_keys(), sections) | _configured(model_keys(role), sections)
+    """Those of a role; what the pair sets for its own model alone does not hold for another that is named."""
+    keys = [model_keys(), model_keys(role)]
+    if named:
+        keys = [{key: each for key, each in found.items() if not each.of_pair} for found in keys]
+    configured = _configured(keys[0], sections) | _configured(keys[1], sections)
     return _settings(ModelSettings, configured, given)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
+from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -66,6 +67,7 @@ __all__ = [
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
+    "ScaledFile",
     "Setting",
     "Surface",
     "TerminalSettings",
@@ -73,6 +75,7 @@ __all__ = [
     "require_between",
     "require_count",
     "require_types",
+    "scaled_file",
     "settings_of",
     "settings_on",
     "to_settings",

@@ -51,6 +51,7 @@ class _Declared:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
 
 
 def setting(
@@ -66,6 +67,7 @@ def setting(
     env: str = "",
     role_flags: bool = False,
     of_pair: bool = False,
+    metavar: str = "",
     **names: str | Excluded,
 ) -> Value:
     """Declare a field of a settings class.
@@ -83,6 +85,7 @@ def setting(
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
         of_pair: Whether its value belongs to two particular models, so that `[defaults]` cannot have it.
+        metavar: For a file, what help shows in the place of its name; empty where it is no file.
         names: For a `Surface` where it is called differently, its name there; `Excluded` where the surface
             does not offer it.
     """
@@ -101,6 +104,7 @@ def setting(
         cast("Mapping[Surface, str | Excluded]", names),
         role_flags,
         of_pair,
+        metavar,
     )
     return field(default=default, metadata={_KEY: declared})
 
@@ -126,6 +130,7 @@ class Setting:
         names: Its name on each surface; `Excluded` where it is not offered.
         role_flags: Whether each of the two models can have its own.
         of_pair: Whether its value belongs to two particular models.
+        metavar: What help shows in the place of a file's name; empty where it is no file.
     """
 
     field: str
@@ -144,6 +149,7 @@ class Setting:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
 
     def on(self, surface: Surface) -> str | None:
         """Its name on a surface, None if it is not offered there."""
@@ -322,6 +328,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         names=names,
         role_flags=declared.role_flags,
         of_pair=declared.of_pair,
+        metavar=declared.metavar,
     )
 
 

@@ -150,7 +150,7 @@ def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
     kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
     words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
-    return "|".join([*([] if setting.choices else [kinds[setting.kind]]), *words])
+    return "|".join([*([] if setting.choices else [setting.metavar or kinds[setting.kind]]), *words])
 
 
 @dataclass(frozen=True)

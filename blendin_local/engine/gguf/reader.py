@@ -55,12 +55,13 @@ class Entry(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """One tensor's description: its name, shape, number format and bytes."""
+    """One tensor's description: name, shape, number format, bytes, and their offset from the header's end."""
 
     name: str
     shape: tuple[int, ...]
     kind: int
     size: int
+    offset: int = 0
 
 
 class _DamagedError(Exception):
@@ -193,7 +194,7 @@ class GgufFile:
             position += 4 + 8 * n_dimensions + 12
             if offset != self._end:
                 raise _DamagedError(f"the tensor {shown(name)} lies at {offset:,} instead of {self._end:,}")
-            tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind))
+            tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind), offset)
             self.tensors.append(tensor)
             self._end = _padded(offset + tensor.size, alignment)
         if self.tensors:
