@@ -25,6 +25,7 @@ from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
 from blendin_local.engine.control_vector import fitting_control_vector, set_control_vector
 from blendin_local.engine.gguf.header import Header, read_header
+from blendin_local.engine.layer_outputs import LayerReader
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import places
 from blendin_local.engine.model import Model
@@ -211,6 +212,10 @@ class LoadedModel:
                 f"{self.context.ctx_size}"
             )
         return tuple(filter(None, found))
+
+    def layer_reader(self, ctx_size: int) -> LayerReader:
+        """A context of its own for the states of this model's layers; close it before the model."""
+        return LayerReader(self.model, ctx_size, self.threads)
 
     def describe(self) -> str:
         """One line for a reader."""

@@ -1,7 +1,7 @@
 """Control vectors: directions that are added to the outputs of a model's layers.
 
-Here: `read_control_vector`, for llama.cpp's GGUF form, which repeng writes too; whether one fits a model; and
-`set_control_vector`, which has a context add it.
+Here: `read_control_vector`, for llama.cpp's GGUF form, which repeng writes too, and `control_vector_bytes`;
+whether one fits a model; and `set_control_vector`, which has a context add it.
 Not here: how one is found (`engine.layer_outputs`, `jobs.steer`).
 Source: llama.cpp, `common/common.cpp` (the form of the file) and `src/llama-adapter.cpp`: `direction.N` is
 added to the output of layer N, at every token of every sequence of the context; layer 0 cannot have one.
@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blendin_local.core.steering import Gate
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header, check_whole_file
 from blendin_local.engine.gguf.reader import GgufFile, Tensor
+from blendin_local.engine.gguf.writer import WritableValue, gguf_bytes
 from blendin_local.engine.library import library
 from blendin_local.errors import LoadError, PairError, UsageError
 from blendin_local.paths import expand_user, read_bytes
@@ -30,7 +32,9 @@ from blendin_local.settings import scaled_file
 
 ARCHITECTURE = "controlvector"
 HINT = "controlvector.model_hint"
+GATE = "blendin.gate."  # llama.cpp takes no other tensors, so the gate is kept in the file's metadata
 MAX_BYTES = 2**28
+MAX_WIDTH = 2**20
 F32 = 0
 _DIRECTION = re.compile(r"direction\.([1-9]\d{0,3})", re.ASCII)
 # Hugging Face's names of model types, as repeng writes them, where llama.cpp has another; without punctuation
@@ -47,6 +51,7 @@ class ControlVector:
         sha256: Of the file.
         architecture: The model's that it was made for, as its maker calls it; empty if it does not say.
         directions: By layer, each of shape (n_embd,), without the scale.
+        gate: What tells the prompts apart that it is for, if the file has one.
     """
 
     path: Path
@@ -54,6 +59,7 @@ class ControlVector:
     sha256: str
     architecture: str
     directions: Mapping[int, NDArray[np.float32]] = field(repr=False)
+    gate: Gate | None = None
 
     @property
     def width(self) -> int:
@@ -66,7 +72,7 @@ class ControlVector:
 
     def require_fit(self, header: Header) -> None:
         """Raise `PairError` unless it was made for a model of this architecture, width and depth."""
-        layers = max(self.directions) + 1
+        layers = max([*self.directions, *([self.gate.layer] if self.gate else [])]) + 1
         mine, its = _plain(header.architecture), _plain(self.architecture)
         what, hint = f"the control vector {self.path}", f"use one that was made for {header.path.name}"
         if its and mine != its:
@@ -114,11 +120,44 @@ def read_control_vector(text: str) -> ControlVector:
         if len(data) < file.least_size:
             raise _refused(path, f"it is cut short: {len(data):,} bytes of {file.least_size:,}")
         directions = {_layer_of(path, t): _numbers(path, t, data, file.header_bytes) for t in file.tensors}
+        gate = _gate(path, file)
     if not directions or len({len(direction) for direction in directions.values()}) != 1:
         raise _refused(path, "it needs directions, all of one length")
     architecture = hint if isinstance(hint, str) else ""
     digest = hashlib.sha256(data).hexdigest()
-    return ControlVector(path, scale, digest, architecture, dict(sorted(directions.items())))
+    vector = ControlVector(path, scale, digest, architecture, dict(sorted(directions.items())), gate)
+    if gate is not None and len(gate.direction) != vector.width:
+        raise _refused(
+            path, f"its gate is of length {len(gate.direction)}, and its directions {vector.width}"
+        )
+    return vector
+
+
+def control_vector_bytes(
+    architecture: str,
+    directions: Mapping[int, NDArray[np.float32]],
+    gate: Gate,
+    facts: Mapping[str, WritableValue],
+) -> bytes:
+    """The file of a control vector with its gate.
+
+    Args:
+        architecture: The model's, under llama.cpp's name.
+        directions: By layer, from 1.
+        gate: What tells the prompts apart that it is for.
+        facts: Further keys: what it was learned from.
+    """
+    values: dict[str, WritableValue] = {
+        "general.architecture": ARCHITECTURE,
+        HINT: architecture,
+        "controlvector.layer_count": len(directions),
+        f"{GATE}layer": gate.layer,
+        f"{GATE}threshold": gate.threshold,
+        f"{GATE}auc": gate.auc,
+        f"{GATE}direction": gate.direction,
+        **facts,
+    }
+    return gguf_bytes(values, {f"direction.{layer}": numbers for layer, numbers in directions.items()})
 
 
 def fitting_control_vector(text: str | None, header: Header) -> ControlVector | None:
@@ -183,6 +222,19 @@ def _numbers(path: Path, tensor: Tensor, data: bytes, start: int) -> NDArray[np.
     if not np.isfinite(numbers).all():
         raise _refused(path, f"{tensor.name} has values that are no numbers")
     return numbers
+
+
+def _gate(path: Path, file: GgufFile) -> Gate | None:
+    """The gate in the metadata; None if there is none."""
+    if f"{GATE}layer" not in file.entries:
+        return None
+    layer, threshold, auc = (file.value(f"{GATE}{name}") for name in ("layer", "threshold", "auc"))
+    direction = np.array(file.raw_numbers(f"{GATE}direction", MAX_WIDTH) or (), np.float32)
+    if isinstance(layer, int) and isinstance(threshold, float) and isinstance(auc, float):
+        gate = Gate(layer, direction, threshold, auc)
+        if layer >= 0 and np.isfinite([threshold, auc, *direction]).all():
+            return gate
+    raise _refused(path, "the gate in its metadata is damaged")
 
 
 def _refused(path: Path, why: str) -> LoadError:

@@ -222,10 +222,10 @@ class GgufFile:
         """The integers under `key`, a single one or a short array; None if there are none."""
         return None if (found := self.raw_numbers(key)) is None else tuple(map(int, found))
 
-    def raw_numbers(self, key: str) -> tuple[int | float, ...] | None:
-        """The numbers under `key` as they are; None if there are none, or more than layers can have."""
+    def raw_numbers(self, key: str, most: int = _MAX_NUMBERS) -> tuple[int | float, ...] | None:
+        """The numbers under `key` as they are; None if there are none, or more than `most`."""
         entry = self.entries.get(key)
-        if entry is None or entry.kind == _STRING or entry.n > _MAX_NUMBERS:
+        if entry is None or entry.kind == _STRING or entry.n > most:
             return None
         return self._unpack(_SCALARS[entry.kind] * entry.n, entry.position)
 
