@@ -112,7 +112,7 @@ OTHER_WRITERS = {
     "models/package_download.py",
     "models/pip_download.py",
     "views/streams.py",
-    "engine/bounded_process.py",
+    "bounded_process.py",
     "engine/trial_cache.py",
     "paths.py",
     "server/announcement.py",  # it opens what others wrote, to see whether they still hold the lock

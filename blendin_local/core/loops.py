@@ -18,6 +18,7 @@ NUMBERED_TIMES = 4  # repetitions at least of the items of a numbered list
 NUMBERED_WINDOW = 2048
 PROBE = 48  # last bytes, whose earlier occurrence gives the period
 NUMBER = re.compile(rb"(?<![^\s(*#>-])([0-9]{1,4})(?=[.)](?:[\s*]|$))")
+NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 LETTERS = re.compile(rb"[A-Za-z\x80-\xff]")
 
 
@@ -58,6 +59,8 @@ def without_numbers(text: bytes) -> bytes:
 
     The list begins where the numbers begin that count up to the last one.
     """
+    if len(text.translate(None, NO_DIGITS)) < NUMBERED_TIMES:  # most texts; a tenth of the time of the search
+        return b""
     numbers = list(NUMBER.finditer(text))
     first = len(numbers) - 1
     while first > 0 and int(numbers[first][1]) == int(numbers[first - 1][1]) + 1:

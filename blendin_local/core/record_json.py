@@ -24,6 +24,7 @@ from blendin_local.core.records import (
 
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
 CHAT_FILE = "blendin-chat"  # the `type` of the first line of a saved conversation
+LEGAL_MASSES = ("legal_base", "legal_guide")  # of a step, as its fields are named
 RENAMED_ROLES = {"anti": "untuned"}  # names in records of version 0.1
 
 
@@ -53,6 +54,9 @@ def step_to_json(step: Step) -> dict[str, Any]:
         record["silent"] = list(step.silent)
     if step.instead_of is not None:
         record["instead_of"] = candidate_to_json(step.instead_of)
+    for name in LEGAL_MASSES:
+        if (mass := getattr(step, name)) is not None:
+            record[name] = mass
     if step.untuned_top is not None:
         record["untuned_top"] = candidate_to_json(step.untuned_top)
     if step.candidates is not None:
@@ -81,6 +85,10 @@ def _side_query_to_json(query: SideQuery) -> dict[str, Any]:
         record["silent"] = True
     if query.log_normalizer is not None:
         record["log_normalizer"] = query.log_normalizer
+    if query.margin is not None:
+        record["margin"] = query.margin
+    if query.entropy is not None:
+        record["entropy"] = query.entropy
     return record
 
 
@@ -92,6 +100,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "stopped_by": completion.stopped_by,
+        **({} if completion.complete is None else {"complete": completion.complete}),
         "usage": {
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
@@ -115,6 +124,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "guide_tokens_evaluated": usage.guide_tokens_evaluated,
             "base_tokens_evaluated": usage.base_tokens_evaluated,
             **_drafts(completion),
+            **_constrained(completion),
             **(
                 {"untuned_tokens_evaluated": usage.untuned_tokens_evaluated}
                 if usage.untuned_prompt_tokens
@@ -143,6 +153,18 @@ def _drafts(completion: Completion) -> dict[str, Any]:
     }
 
 
+def _constrained(completion: Completion) -> dict[str, Any]:
+    """How much of the answer the constraint wrote, and how hard it dragged the models; empty without one."""
+    if completion.complete is None:
+        return {}
+    summary = completion.blend
+    return {
+        "forced": summary.forced,
+        "legal_base": summary.legal_base,
+        "legal_guide": summary.legal_guide,
+    }
+
+
 def completion_from_json(record: Mapping[str, Any]) -> Completion:
     """The completion that `completion_to_json` wrote with its steps; times are rounded to microseconds.
 
@@ -165,6 +187,7 @@ def completion_from_json(record: Mapping[str, Any]) -> Completion:
         timings=_timings(record["timings"]),
         signature=signature,
         notices=tuple(str(notice) for notice in record["notices"]),
+        complete=None if record.get("complete") is None else bool(record["complete"]),
     )
 
 
@@ -212,6 +235,7 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         further=tuple(_side_query(query) for query in record.get("further", ())),
         silent=tuple(current_role(str(role)) for role in record.get("silent", ())),
         instead_of=_candidate(record.get("instead_of")),
+        **{name: float(record[name]) for name in LEGAL_MASSES if record.get(name) is not None},
     )
 
 
@@ -233,16 +257,21 @@ def _side_query(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
         raise ValueError("a side query lacks its likeliest candidate")
-    confidence, log_normalizer = record.get("confidence"), record.get("log_normalizer")
     return SideQuery(
         role=current_role(str(record["role"])),
         after=_bytes(record["after"]),
         top=top,
         candidates=_list(record.get("candidates")),
-        confidence=None if confidence is None else float(confidence),
+        confidence=_number(record.get("confidence")),
         silent=bool(record.get("silent", False)),
-        log_normalizer=None if log_normalizer is None else float(log_normalizer),
+        log_normalizer=_number(record.get("log_normalizer")),
+        margin=_number(record.get("margin")),
+        entropy=_number(record.get("entropy")),
     )
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - any JSON value
+    return None if value is None else float(value)
 
 
 def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:

@@ -8,18 +8,21 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Source = Literal["base", "kept", "changed", "guide", "chosen", "given"]
+Source = Literal["base", "kept", "changed", "guide", "chosen", "given", "forced"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
-StoppedBy = Literal["base_end", "guide_end", "stop_string", "max_tokens", "context", "repetition", "user"]
+StoppedBy = Literal[
+    "base_end", "guide_end", "stop_string", "complete", "max_tokens", "context", "repetition", "user"
+]
 
 FINISH_REASONS: Mapping[StoppedBy, FinishReason] = {
     "base_end": "stop",
     "guide_end": "stop",
     "stop_string": "stop",
+    "complete": "stop",
     "repetition": "stop",
     "max_tokens": "length",
     "context": "length",
@@ -62,6 +65,8 @@ class SideQuery:
         confidence: Its top-1 probability at the temperature fitted for it, where there is one.
         silent: Whether it made no suggestion: most of its probability was on tokens without bytes.
         log_normalizer: log Z of its softmax, where a repeat penalty needed its logits.
+        margin: The difference between its two likeliest candidates, where a trace keeps it.
+        entropy: Of its softmax, in nats; likewise.
     """
 
     role: str
@@ -71,6 +76,8 @@ class SideQuery:
     confidence: float | None = None
     silent: bool = False
     log_normalizer: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class Step:
         bytes: What the step added: whole UTF-8 characters, never empty but for the END of an answer.
         source: `base` (the guide was not asked), `kept` (asked, the base's top candidate won),
             `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (by the user),
-            `given` (text that the answer was begun with).
+            `given` (text that the answer was begun with), `forced` (the constraint allowed nothing else, and
+            no model was asked).
         alpha: The guide's weight at an asked step, None elsewhere.
         base_top: The base's likeliest candidate, None if the base was not run.
         guide_top: The guide's likeliest candidate, None if the guide was not asked.
@@ -93,6 +101,9 @@ class Step:
             bytes.
         instead_of: The candidate that would have been picked without penalties on repetition, with its
             probability before them; None if it is the one that was.
+        legal_base: Under a constraint, the probability that the base gave to what was legal; its other
+            probabilities are conditioned on that. None without a constraint, or if the base was not run.
+        legal_guide: The same for the guide.
     """
 
     i: int
@@ -106,6 +117,8 @@ class Step:
     untuned_top: Candidate | None = None
     silent: tuple[str, ...] = ()
     instead_of: Candidate | None = None
+    legal_base: float | None = None
+    legal_guide: float | None = None
 
     @property
     def text(self) -> str:
@@ -123,6 +136,9 @@ class BlendSummary:
     """How often the guide was consulted over one answer (design words: asked, changed).
 
     `base_silent` and `guide_silent` count the steps at which that model was asked and made no suggestion.
+    `forced` counts the steps that a constraint left no choice for; they are in none of the other counts.
+    `legal_base` and `legal_guide` are the mean probability that a model gave to what was legal, over the
+    steps at which it was asked under a constraint; None where there was none.
     """
 
     steps: int
@@ -131,6 +147,9 @@ class BlendSummary:
     mean_alpha: float | None
     base_silent: int = 0
     guide_silent: int = 0
+    forced: int = 0
+    legal_base: float | None = None
+    legal_guide: float | None = None
 
     @property
     def intervention_rate(self) -> float:
@@ -144,17 +163,29 @@ class BlendSummary:
 
 
 def summarize(steps: Sequence[Step]) -> BlendSummary:
-    """Fold steps into the counts that are always reported together; given text is no step of a model."""
-    steps = [step for step in steps if step.source != "given"]
-    alphas = [step.alpha for step in steps if step.alpha is not None]
+    """Fold steps into the counts that are always reported together.
+
+    Given and forced text is no step of a model.
+    """
+    n_forced = sum(step.source == "forced" for step in steps)
+    steps = [step for step in steps if step.source not in {"given", "forced"}]
     return BlendSummary(
         steps=len(steps),
         asked=sum(step.asked for step in steps),
         changed=sum(step.source == "changed" for step in steps),
-        mean_alpha=sum(alphas) / len(alphas) if alphas else None,
+        mean_alpha=_mean(step.alpha for step in steps),
         base_silent=sum("base" in step.silent for step in steps),
         guide_silent=sum("guide" in step.silent for step in steps),
+        forced=n_forced,
+        legal_base=_mean(step.legal_base for step in steps),
+        legal_guide=_mean(step.legal_guide for step in steps),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def no_suggestion_notices(summary: BlendSummary) -> tuple[str, ...]:
@@ -227,6 +258,7 @@ class Completion:
         timings: Milliseconds.
         signature: Files, versions, thread counts and every setting that made this answer.
         notices: Sentences the user should know (how a model rewinds, a shortened context, ...).
+        complete: Whether the text matches the constraint that it was asked for; None without a constraint.
     """
 
     text: str
@@ -237,6 +269,7 @@ class Completion:
     timings: Timings = field(default_factory=Timings)
     signature: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    complete: bool | None = None
 
     @property
     def finish_reason(self) -> FinishReason:

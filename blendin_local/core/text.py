@@ -90,7 +90,7 @@ def find_stop(text: bytes, start: int, stops: Sequence[bytes]) -> int | None:
         stops: The stop strings, none of them empty.
     """
     found = [text.find(stop, max(0, start - len(stop) + 1)) for stop in stops]
-    return min((at for at in found if at >= 0), default=None)
+    return min([at for at in found if at >= 0], default=None)
 
 
 class StopStringBuffer:

@@ -17,6 +17,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.candidates import END
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.drafting import AcceptanceRates, Plan
 from blendin_local.core.ngrams import continuation
@@ -30,7 +31,7 @@ BYTES_PER_TOKEN = 6  # of repeated text that becomes a draft
 WORTH_IT = 0.97  # a draft is made if the expected time per token is below this share of that without one
 RISKED_SHARE = 0.01  # of the time of an answer that its drafts may lose
 RISKED_EVALUATIONS = 1.5  # and this many evaluations of one token
-SKIPPED = 8  # steps before the guide is considered again where it did not pay: costs change slowly
+SKIPPED = 8  # steps before a source is considered again where no draft of it could pay: costs change slowly
 MIN_MEASURED = 4  # evaluations of one token before anything is planned
 MIN_EVALUATION_S = 0.001  # below this, planning takes as long as what it saves
 
@@ -56,6 +57,7 @@ class Drafter:
         prompt: The prompt of the checked model, in which the answer may find its text again.
         rates: How often guesses came true so far; it learns from this answer.
         max_tokens: The largest number of tokens in the answer, None for no limit.
+        constraint: What the answer may be.
 
     Attributes:
         checked: As given.
@@ -72,6 +74,7 @@ class Drafter:
         prompt: bytes,
         rates: AcceptanceRates,
         max_tokens: int | None = None,
+        constraint: Constraint = UNCONSTRAINED,
     ) -> None:
         self.drafted: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
@@ -82,12 +85,14 @@ class Drafter:
         self._prompt = prompt
         self._rates = rates
         self._draft: Sequence[Guess] = ()
-        self._n_skipped = 0
+        self._n_skipped: Counter[DraftSource] = Counter()  # steps that are still to be skipped
         self._repeated, self._agreeing = b"", 0  # how the text goes on if it repeats itself
         self._text = checked.sequence.text  # after which the last draft was made
         self._account = Account(checked, guide)
         self._n_ids = len(checked.sequence.ids)
-        self._last = math.inf if max_tokens is None else self._n_ids + max_tokens - 1
+        self._constraint = constraint
+        n_left = None if max_tokens is None or constraint is not UNCONSTRAINED else max_tokens
+        self._last = math.inf if n_left is None else self._n_ids + n_left - 1
 
     def propose(self, text: bytes, n_together: int = 1, room: int = MAX_DRAFT) -> Proposal:
         """The tokens to evaluate after `text`, together with the question about it.
@@ -112,10 +117,10 @@ class Drafter:
         if self._repeats:
             self._repeated, self._agreeing = continuation(self._prompt + text, BYTES_PER_TOKEN * (room + 1))
         if self._forced or self._may_try(n_together):
-            draft = yield from self._best(text, n_together, room)
-            self._draft = draft
-            self.drafted.update(guess.source for guess in draft)
-            self._account.drafts = bool(draft)
+            self._draft = yield from self._best(text, n_together, room)
+        if self._draft:
+            self.drafted.update(guess.source for guess in self._draft)
+            self._account.drafts = True
         return [guess.token for guess in self._draft]
 
     def _may_try(self, n_together: int) -> bool:
@@ -125,25 +130,33 @@ class Drafter:
 
     def _best(self, text: bytes, n_together: int, room: int) -> Generator[RoleContext, None, Sequence[Guess]]:
         """The draft with the least expected time per token: of repeated text, of the guide, or none."""
+        repeats = bool(self._repeated) and self._is_considered("ngram")
+        guide = self._guide if self._is_considered("guide") else None
+        if not repeats and guide is None:
+            return []
         seconds = self.checked.context.costs.seconds
         plan = Plan(seconds, n_together, asked_s=self._account.asked_s)
         best = math.inf if self._forced else WORTH_IT * plan.seconds_per_token(())
-        draft = self._of_repeated(plan, room, best) if self._repeated else []
+        draft = self._of_repeated(plan, room, best) if repeats else []
         if draft:
             best = plan.seconds_per_token(self._rates_of(draft))
-        if self._guide is None or (draft and self._forced) or (self._guide.reads_prompt and not self._forced):
+        if guide is None or (draft and self._forced) or (guide.reads_prompt and not self._forced):
             return draft
-        if self._n_skipped:
-            self._n_skipped -= 1
-            return draft
-        costs = self._guide.context.costs
+        costs = guide.context.costs
         plan = Plan(seconds, n_together, costs.seconds(1), self._account.asked_s, reads_along=True)
         mean, room = self._rates.mean("guide"), self._bearable(plan, room)
         n = plan.best_length([mean] * room, at_least=1)
         if not n or plan.seconds_per_token([mean] * n) >= best:
-            self._n_skipped = SKIPPED
+            self._n_skipped["guide"] = SKIPPED
             return draft
         return (yield from self._of_guide(text, plan, room)) or draft
+
+    def _is_considered(self, source: DraftSource) -> bool:
+        """Whether drafts of a source may pay; a few steps after none could, it is looked at again."""
+        if self._n_skipped[source]:
+            self._n_skipped[source] -= 1
+            return False
+        return True
 
     def _bearable(self, plan: Plan, room: int) -> int:
         """The longest draft whose failure the answer can bear."""
@@ -157,7 +170,8 @@ class Drafter:
         pieces: list[bytes] = []
         probabilities: list[float] = []
         rates: list[float] = []
-        while len(rates) < room and guide.context.ctx_size > guide.sequence.n_tokens:
+        forced = b""
+        while not forced and len(rates) < room and guide.context.ctx_size > guide.sequence.n_tokens:
             if not guide.knows_ahead(len(rates)):
                 missed = guide.sequence.n_unread > 1
                 yield guide
@@ -173,9 +187,23 @@ class Drafter:
             if plan.best_length(later, at_least=len(rates)) == len(rates):
                 break
             guide.draft_on(len(rates) - 1, prediction.top_id)
-        guesses = self._in_tokens(pieces, probabilities)[:room]
+            forced = self._constraint.forced(text + b"".join(pieces))
         n_made = len(rates)
+        if forced:
+            return self._with_forced(plan, pieces, probabilities, forced)[:room]
+        guesses = self._in_tokens(pieces, probabilities)[:room]
         return guesses[: plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=n_made)]
+
+    def _with_forced(
+        self, plan: Plan, pieces: Sequence[bytes], probabilities: Sequence[float], forced: bytes
+    ) -> list[Guess]:
+        """Guesses of which the last leaves one way to go on: with all of that, or without that guess.
+
+        After the guess alone nobody asks a question, so that its prediction would be of no use.
+        """
+        guesses = self._in_tokens([*pieces, forced], [*probabilities, 1.0])
+        n = plan.best_length(self._rates_of(guesses), at_least=self._forced, n_made=len(pieces))
+        return guesses if n == len(guesses) else self._in_tokens(pieces[:-1], probabilities[:-1])[:n]
 
     def _in_tokens(self, pieces: Sequence[bytes], probabilities: Sequence[float]) -> list[Guess]:
         """The guide's text in tokens of the checked model, each as sure as the least sure piece in it."""
@@ -197,8 +225,11 @@ class Drafter:
         It is cut into tokens only where that could be: with the best rate there is after the first token.
         """
         room, agreeing = self._bearable(plan, room), self._agreeing
-        hoped = [self._rates.rate("ngram", agreeing), *[self._rates.best("ngram")] * (room - 1)][:room]
-        if not room or plan.seconds_per_token(hoped[: plan.best_length(hoped, at_least=1)]) >= limit:
+        surest = [self._rates.best("ngram")] * room
+        if not _reaches(plan, surest, limit):
+            self._n_skipped["ngram"] = SKIPPED
+            return []
+        if not _reaches(plan, [self._rates.rate("ngram", agreeing), *surest[1:]], limit):
             return []
         tokens, guesses = self.checked.sequence.draft_tokens(self._repeated), []
         for token in tokens[: max(1, len(tokens) - 1)][:room]:  # the last token may be cut
@@ -260,8 +291,8 @@ class Account:
         self._lazy_tokens = 0
 
     def _now(self) -> tuple[float, float]:
-        guide_s = self._guide.sequence.counter.decode_s - self._guide.prompt_s if self._guide else 0.0
-        return self._checked.sequence.counter.decode_s, guide_s
+        guide = self._guide.sequence.counter if self._guide else None
+        return self._checked.sequence.counter.decode_s, guide.decode_s - guide.prompt_s if guide else 0.0
 
     @property
     def asked_s(self) -> float:
@@ -291,6 +322,11 @@ class Account:
             self._lazy_guide_s += guide_s
             self._lazy_tokens += n_tokens
         self.drafts = False
+
+
+def _reaches(plan: Plan, rates: Sequence[float], limit: float) -> bool:
+    """Whether a draft of these guesses, or of the first of them, takes less time per token than `limit`."""
+    return bool(rates) and plan.seconds_per_token(rates[: plan.best_length(rates, at_least=1)]) < limit
 
 
 def _is_guess(prediction: Prediction) -> bool:

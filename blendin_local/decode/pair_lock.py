@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from blendin_local.errors import PairError
@@ -30,22 +30,32 @@ class Lease:
         self.thread = threading.current_thread()
 
 
-class _Use:
+class _Use(AbstractContextManager[None]):
     """A thread that is using the models; only its own frame refers to this, so it ends with the frame."""
 
-    def __init__(self, lease: Lease | None) -> None:
+    def __init__(self, lock: PairLock, lease: Lease | None) -> None:
         self.thread = threading.current_thread()
         self.lease = lease
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.enter(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.leave(self)
+        if self.lease is not None:
+            self._lock.require_open()  # if it broke off, it was because of that
 
 
 class PairLock:
     """Grants leases on a pair, one at a time, until the pair is closed."""
 
     def __init__(self) -> None:
-        self._change = threading.Condition()
+        self._mutex = threading.RLock()
+        self._change = threading.Condition(self._mutex)
         self._closed = False
         self._current: Callable[[], Lease | None] = lambda: None
-        self._uses: weakref.WeakSet[_Use] = weakref.WeakSet()
+        self._marks: set[weakref.ref[_Use]] = set()  # weak, for a frame may end without leaving
 
     @property
     def closed(self) -> bool:
@@ -68,7 +78,7 @@ class PairLock:
             PairError: The pair is closed, or another answer is being made: in another thread, or in this one,
                 which calls from inside it.
         """
-        with self._change:
+        with self._mutex:
             self.require_open()
             self._require_free()
             lease = Lease()
@@ -77,7 +87,7 @@ class PairLock:
 
     def _require_free(self) -> None:
         before, this_thread = self._current(), threading.current_thread()
-        if any(use.lease and use.thread is this_thread for use in self._uses):
+        if any(use.lease and use.thread is this_thread for use in self._uses()):
             raise PairError(
                 "this pair is in the middle of an answer, which this call comes from",
                 "ask after that answer, or open a second pair",
@@ -92,40 +102,36 @@ class PairLock:
         """Whether this lease still holds."""
         return self._current() is lease
 
-    @contextmanager
-    def using(self) -> Iterator[None]:
+    def using(self) -> AbstractContextManager[None]:
         """Within the block the models are not freed; no lease is needed."""
-        with self._entered(_Use(None)):
-            yield
+        return _Use(self, None)
 
-    @contextmanager
-    def running(self, lease: Lease) -> Iterator[None]:
+    def running(self, lease: Lease) -> AbstractContextManager[None]:
         """Within the block only this lease uses the sequences.
 
         Raises:
             PairError: It is another answer's lease, or this one is being played; or the pair is closed,
                 before the block or while it runs.
         """
-        with self._entered(_Use(lease)):
-            yield
-        self.require_open()
+        return _Use(self, lease)
 
-    @contextmanager
-    def _entered(self, use: _Use) -> Iterator[None]:
-        with self._change:
+    def _uses(self) -> list[_Use]:
+        return [use for mark in self._marks if (use := mark()) is not None]
+
+    def enter(self, use: _Use) -> None:
+        """Begin a use."""
+        with self._mutex:
             self.require_open()
             if use.lease is not None:
                 self._require_lease(use.lease)
-            self._uses.add(use)
-        try:
-            yield
-        except BaseException:
-            if use.lease is not None:
-                self.require_open()  # it broke off because of that
-            raise
-        finally:
-            with self._change:
-                self._uses.discard(use)
+                use.lease.thread = use.thread
+            self._marks.add(weakref.ref(use))
+
+    def leave(self, use: _Use) -> None:
+        """End a use."""
+        with self._mutex:
+            self._marks.discard(weakref.ref(use))
+            if self._closed:
                 self._change.notify_all()
 
     def _require_lease(self, lease: Lease) -> None:
@@ -134,11 +140,10 @@ class PairLock:
                 "this answer cannot go on: another one was begun with this pair",
                 "finish an answer before the next begins, use answer_all for many, or open a second pair",
             )
-        if any(use.lease is lease for use in self._uses):
+        if any(use.lease is lease for use in self._uses()):
             raise PairError(
                 "this answer is being made already", "iterate over it in one place and one thread"
             )
-        lease.thread = threading.current_thread()
 
     def iterate(self, make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
         """What `make()` yields, all in one lease, which begins with the first item."""
@@ -159,10 +164,10 @@ class PairLock:
             PairError: The call comes from inside an answer; nothing is closed.
         """
         with self._change:
-            if any(use.thread is threading.current_thread() for use in self._uses):
+            if any(use.thread is threading.current_thread() for use in self._uses()):
                 raise PairError(
                     "a pair cannot be closed from inside its own answer", "close it after the answer"
                 )
             self._closed = True
-            while self._uses:
+            while self._uses():
                 self._change.wait(POLL_S)

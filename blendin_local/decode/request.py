@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import Role
 from blendin_local.core.penalties import History, last
@@ -69,6 +70,7 @@ class PreparedRequest:
         load_ms: How long the models took to load.
         answer_start: The steps that the answer begins with.
         acceptance: How often drafts of this pair came true; None for no drafts.
+        constraint: What the answer may be.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
@@ -78,6 +80,7 @@ class PreparedRequest:
     load_ms: float = 0.0
     answer_start: tuple[Step, ...] = ()
     acceptance: AcceptanceRates | None = None
+    constraint: Constraint = UNCONSTRAINED
 
     def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
         """A new `respond` generator with its trace; it owns no model.
@@ -92,6 +95,7 @@ class PreparedRequest:
             answer,
             start=self.answer_start,
             prompt=self._penalized_prompt(role_contexts),
+            constraint=self.constraint,
         )
         return with_trace(running, TracePolicy.of(blend, sampling, answer))
 
@@ -112,6 +116,7 @@ class PreparedRequest:
             prompt=text_of(self.prompts[first]).encode(),
             rates=self.acceptance,
             max_tokens=self.settings.answer.max_tokens,
+            constraint=self.constraint,
         )
 
     def _penalized_prompt(self, role_contexts: RoleContexts) -> History:
@@ -155,7 +160,14 @@ def start_request(
     resume = any(step.source != "given" for step in request.answer_start)
     for role, prompt in request.prompts.items():
         role_context = role_contexts[role]
-        role_context.begin(prompt, request.settings.blend.top_k, start=start, resume=resume, fresh=fresh)
+        role_context.begin(
+            prompt,
+            request.settings.blend.top_k,
+            start=start,
+            resume=resume,
+            fresh=fresh,
+            constraint=request.constraint,
+        )
         n_tokens = len(role_context.sequence.ids)
         if n_tokens >= role_context.context.ctx_size:
             raise ContextFullError(n_prompt=n_tokens, n_ctx=role_context.context.ctx_size, role=role)

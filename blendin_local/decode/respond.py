@@ -15,6 +15,7 @@ import numpy as np
 
 from blendin_local.core.answer_start import n_given, proposer_of, state_after
 from blendin_local.core.candidates import END, Distribution
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.decisions import Decision, MethodSteps, Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.loops import loops
@@ -62,6 +63,7 @@ def respond(
     method: Method | None = None,
     start: Sequence[Step] = (),
     prompt: History = (),
+    constraint: Constraint = UNCONSTRAINED,
 ) -> AnswerGenerator:
     """Make one answer.
 
@@ -72,6 +74,7 @@ def respond(
         method: The rule, where it is another than the one that the settings name.
         start: The steps that the answer begins with (`core.answer_start`); they are yielded first.
         prompt: The bytes of the tokens of the prompt and of a given start, for penalties on repetition.
+        constraint: What the answer may be. The predictions are expected to be conditioned on it.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
@@ -81,9 +84,20 @@ def respond(
     stops = [stop.encode() for stop in limits.stop]
     rng.random(len(start))  # what the steps of the start have drawn
     history = [*prompt, *(step.bytes for step in start if step.source != "given")]
-    text, state = (yield from repeat(start)), state_after(start)
+    text = yield from repeat(start)
+    state = replace(state_after(start), sampled=sampling.temperature > 0)
     limit = None if limits.max_tokens is None else limits.max_tokens + n_given(start)
     for i in count(len(start)) if limit is None else range(len(start), limit):
+        if constraint.must_end(text):
+            return Ending(text, "complete")
+        if forced := constraint.forced(text):
+            rng.random()  # as every other step does
+            history.append(forced)
+            searched, text, state = len(text), text + forced, replace(state, draft=())
+            yield Step(i, forced, "forced")
+            if (cut := find_stop(text, searched, stops)) is not None:
+                return Ending(text[:cut], "stop_string")
+            continue
         decision = yield from consult(rule(blend, state), text)
         picked = pick(decision, sampling, rng, history)
         if picked.piece == END:
@@ -97,9 +111,9 @@ def respond(
         cut = find_stop(text, searched, stops)
         if cut is not None:
             return Ending(text[:cut], "stop_string")
-        if limits.loop_guard and loops(text):
+        if limits.loop_guard and constraint.is_complete(text) is not False and loops(text):
             return Ending(text, "repetition")
-    return Ending(text, "max_tokens")
+    return Ending(text, "complete" if constraint.must_end(text) else "max_tokens")
 
 
 def repeat(start: Sequence[Step]) -> Generator[Exchange, Prediction | None, bytes]:
@@ -147,7 +161,8 @@ def finish_characters(
         if not unfinished:
             break
         prediction = yield from ask(role, text + b"".join(pieces))
-        if prediction.silent or not continues(unfinished, prediction.top):
+        silent = prediction.silent and prediction.legal_mass is None
+        if silent or not continues(unfinished, prediction.top):
             break
         pieces.append(prediction.top)
         _, unfinished = split_characters(b"".join(pieces))
@@ -167,6 +182,8 @@ def describe(i: int, whole: bytes, picked: Picked, decision: Decision, top_logpr
         candidates=_lists(decision, top_logprobs) if top_logprobs else None,
         silent=decision.silent,
         instead_of=picked.instead_of,
+        legal_base=decision.base.legal_mass if decision.base else None,
+        legal_guide=decision.guide.legal_mass if decision.guide else None,
     )
 
 

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.decode.prompt_spans import after, common_length, control_positions, text_of
 from blendin_local.engine.context import Context
-from blendin_local.engine.sequence import TokenSequence
+from blendin_local.engine.sequence import EvalCounter, TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
 
 
@@ -49,17 +50,16 @@ class RoleContext:
 
     Attributes:
         table: The bytes of its tokens.
-        prompt_s: Seconds spent on evaluations that read prompt tokens, since `begin`.
         is_reading: Whether it is evaluating tokens of the prompt now; another thread may look.
     """
 
     def __init__(self, context: Context, sequence: TokenSequence, table: TokenTable) -> None:
         self.context = context
         self.sequence = sequence
-        self.prompt_s = 0.0
         self.is_reading = False
         self.table = table
         self._top_k = 1
+        self._constraint = UNCONSTRAINED
         self._prompt: tuple[Span, ...] = ()
         self._answer = b""
         self._latest: Prediction | None = None
@@ -74,6 +74,7 @@ class RoleContext:
         start: bytes = b"",
         resume: bool = False,
         fresh: bool = False,
+        constraint: Constraint = UNCONSTRAINED,
     ) -> None:
         """Start a new answer.
 
@@ -91,6 +92,7 @@ class RoleContext:
                 then keeps its tokens, and stays in the context, up to its last safe boundary.
             fresh: Whether the answer must not depend on an earlier one: the prompt is tokenized whole, and
                 what is kept of the last is up to `TokenSequence.start_fresh`.
+            constraint: What the answer may be; the predictions are conditioned on it.
         """
         prompt, vocabulary = joined(prompt), self.context.model.vocabulary
         known = common_length(self._prompt, prompt)
@@ -109,8 +111,9 @@ class RoleContext:
             self.sequence.begin(vocabulary.tokenize_prompt(prompt), continues=continues)
         if self.sequence.text != start:
             self.sequence.begin_answer(start)
-        self.prompt_s = 0.0
-        self._top_k, self._prompt, self._answer, self._latest, self._ahead = top_k, prompt, b"", None, {}
+        self.sequence.counter = EvalCounter()
+        self._top_k, self._prompt, self._constraint = top_k, prompt, constraint
+        self._answer, self._latest, self._ahead = b"", None, {}
 
     def _repeated_answer(self, prompt: tuple[Span, ...], known: int) -> str:
         """The last answer, if this prompt repeats it right after the whole last prompt; else empty."""
@@ -171,6 +174,7 @@ class RoleContext:
     def borrow(self) -> TokenSequence:
         """The sequence, for work outside a conversation; the next prompt is tokenized from scratch."""
         self._prompt, self._answer, self._latest, self._ahead = (), b"", None, {}
+        self.sequence.counter = EvalCounter()
         return self.sequence
 
     def finish(self, answer: bytes) -> None:
@@ -224,7 +228,7 @@ class RoleContext:
         finally:
             self.is_reading = False
         if reads_prompt:
-            self.prompt_s += perf_counter() - started
+            self.sequence.counter.prompt_s += perf_counter() - started
         self.receive(ready[self.sequence])
 
     def receive(self, rows: Sequence[NDArray[np.float32]]) -> None:
@@ -244,7 +248,9 @@ class RoleContext:
         at = len(self.sequence.ids) + n
         known = self._ahead[at]
         if not isinstance(known, Prediction):
-            known = self._ahead[at] = Prediction(known, self.table, self._top_k)
+            guessed = b"".join(self.table.pieces[token] for token in self.sequence.draft[:n])
+            raw = Prediction(known, self.table, self._top_k)
+            known = self._ahead[at] = self._constraint.condition(raw, self.sequence.text + guessed)
         return known
 
     def knows_ahead(self, n: int) -> bool:
@@ -287,13 +293,14 @@ class RoleContext:
         return self.sequence.n_valid < self.sequence.n_prompt
 
     def _sync(self, text: bytes) -> None:
-        self.accept_proposed(text)
-        self.sequence.sync_text(text)
+        if text != self.sequence.text:
+            self.accept_proposed(text)
+            self.sequence.sync_text(text)
         self._forget_stale()
 
     def _forget_stale(self) -> None:
         n_valid = self.sequence.n_valid
-        if any(n > n_valid for n in self._ahead):
+        if max(self._ahead, default=0) > n_valid:
             self._ahead = {n: known for n, known in self._ahead.items() if n <= n_valid}
 
     def accept_proposed(self, text: bytes) -> None:

@@ -351,7 +351,7 @@ class Scheduler(Generic[Item]):
             ready = context.advance(unread, should_stop, spare)
             elapsed = perf_counter() - started
             for role_context in readers:
-                role_context.prompt_s += elapsed
+                role_context.sequence.counter.prompt_s += elapsed
             answered = {
                 active: role_context
                 for active, role_context in waiting.items()

@@ -99,6 +99,8 @@ class AnswerStream:
             except BaseException as ending:
                 if isinstance(ending, StopIteration):
                     self._completion = ending.value
+                else:
+                    self._stats.stop_clock()
                 self._lease = None
                 raise
 

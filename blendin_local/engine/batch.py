@@ -1,16 +1,17 @@
 """The tokens of one `llama_decode` call.
 
-Here: `BatchSlice`, what one sequence gives to it; `TokenBatch`, numpy views on the C arrays; `n_outputs`,
+Here: `BatchSlice`, what one sequence gives to it; `TokenBatch`, views on the C arrays; `n_outputs`,
 how many logits; `limit_drafts`, where drafts would need more.
 Not here: which tokens to evaluate (`engine.context`).
-Source: `llama_batch_init` leaves its memory uninitialised; views store ten times faster than ctypes does.
+Source: `llama_batch_init` leaves its memory uninitialised; memoryviews store one value faster than numpy and
+ctypes do, and most batches have one token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,16 +40,26 @@ class BatchSlice:
     complete: bool
 
 
+def _view(numbers: Any, n: int, kind: Literal["b", "i"]) -> memoryview[int]:
+    """The first `n` of these C integers, which have 8 or 32 bits."""
+    return np.ctypeslib.as_array(numbers, (n,)).data.cast("B").cast(kind)
+
+
 class TokenBatch:
-    """Room for `capacity` tokens, each with position, sequence and whether its logits are needed."""
+    """Room for `capacity` tokens, each with position, sequence and whether its logits are needed.
+
+    Attributes:
+        n_rows: After how many of its tokens logits are computed.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._api = library().api
         self.capacity = capacity
+        self.n_rows = 0
         self.struct: Any = self._api.llama_batch_init(capacity, 0, 1)
-        self._tokens = np.ctypeslib.as_array(self.struct.token, (capacity,))
-        self._positions = np.ctypeslib.as_array(self.struct.pos, (capacity,))
-        self._wants_logits = np.ctypeslib.as_array(self.struct.logits, (capacity,))
+        self._tokens = _view(self.struct.token, capacity, "i")
+        self._positions = _view(self.struct.pos, capacity, "i")
+        self._wants_logits = _view(self.struct.logits, capacity, "b")
         np.ctypeslib.as_array(self.struct.n_seq_id, (capacity,))[:] = 1
         self._sequences = [self.struct.seq_id[i] for i in range(capacity)]
         self._own_sequences = [0] * capacity
@@ -58,7 +69,7 @@ class TokenBatch:
 
     def clear(self) -> None:
         """Forget all tokens."""
-        self.struct.n_tokens = 0
+        self.struct.n_tokens = self.n_rows = 0
 
     @property
     def n_tokens(self) -> int:
@@ -79,24 +90,20 @@ class TokenBatch:
         """
         first = self.n_tokens
         last = first + len(tokens)
-        self._tokens[first:last] = tokens
-        self._positions[first:last] = range(start, start + len(tokens))
-        self._wants_logits[first:last] = False
-        self._wants_logits[last - n_rows : last] = True
-        for i in range(first, last):
+        for i, token in enumerate(tokens, first):
+            self._tokens[i] = token
+            self._positions[i] = start + i - first
+            self._wants_logits[i] = i >= last - n_rows
             if self._own_sequences[i] != seq_id:
                 self._sequences[i][0] = self._own_sequences[i] = seq_id
         self.struct.n_tokens = last
+        self.n_rows += n_rows
         return range(last - n_rows, last)
 
     def want_logits(self, place: int) -> None:
-        """Have logits computed after the token in this place, too."""
+        """Have logits computed after the token in this place, too; so far they are not."""
         self._wants_logits[place] = True
-
-    @property
-    def n_rows(self) -> int:
-        """After how many of its tokens logits are computed."""
-        return int(np.count_nonzero(self._wants_logits[: self.n_tokens]))
+        self.n_rows += 1
 
     def close(self) -> None:
         """Free the C arrays; the object is unusable afterwards."""

@@ -24,7 +24,7 @@ from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, limi
 from blendin_local.engine.callbacks import StopCallback
 from blendin_local.engine.context_parameters import context_parameters
 from blendin_local.engine.eval_costs import EvalCosts
-from blendin_local.engine.library import library
+from blendin_local.engine.library import as_address, library
 from blendin_local.engine.model import Model
 from blendin_local.engine.padding import BatchPadding
 from blendin_local.engine.places import close_gaps
@@ -84,6 +84,7 @@ class Context:
         self._callbacks = {True: self._abort.function, False: self._api.ggml_abort_callback(0)}
         self._abort_polling = False
         self._last_decode_s = 0.0
+        self._logits_at = as_address(self._api.llama_get_logits_ith, ctypes.c_void_p, ctypes.c_int32)
         self._row = ctypes.c_float * model.vocabulary.n_tokens
         self._views: dict[int, NDArray[np.float32]] = {}
         reuse_step = self.prefill_chunk if n_parallel == 1 else 1
@@ -376,9 +377,8 @@ class Context:
         return PairError(f"llama.cpp could not evaluate {self.model.path} (code {code}): {reason}")
 
     def _logits(self, row: int) -> NDArray[np.float32]:
-        first = self._api.llama_get_logits_ith(self.handle, row)
-        assert first, "logits are read only where the batch requested them"
-        address = ctypes.addressof(first.contents)
+        address = self._logits_at(self.handle, row)
+        assert address, "logits are read only where the batch requested them"
         if address not in self._views:  # there are few addresses, and looking one up is cheaper than a view
             floats: Any = self._row.from_address(address)
             self._views[address] = np.frombuffer(floats, dtype=np.float32)

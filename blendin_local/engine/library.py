@@ -239,6 +239,12 @@ def _call_padded(function: Any) -> ctypes.Structure:
     return struct
 
 
+def as_address(function: Any, *arguments: Any) -> Any:
+    """A function that returns a pointer, as one that returns the address alone, which is cheaper to use."""
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    return ctypes.CFUNCTYPE(ctypes.c_void_p, *arguments)(address or 0)
+
+
 def set_fields(struct: ctypes.Structure, **values: Any) -> None:
     """Set fields of a C struct; ctypes itself takes a misspelt name without a word."""
     names = {field[0] for field in struct._fields_}

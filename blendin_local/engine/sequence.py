@@ -36,10 +36,6 @@ class Tokenizer(Protocol):
         ...
 
 
-CounterReading = tuple[int, float, dict[int, int]]
-"""The attributes of an `EvalCounter` at one time, cheap to take at every step."""
-
-
 @dataclass
 class EvalCounter:
     """What llama.cpp has evaluated.
@@ -47,34 +43,14 @@ class EvalCounter:
     Attributes:
         tokens: How many tokens.
         decode_s: Seconds that took; of a batch shared by sequences, each has the share of its tokens.
+        prompt_s: Seconds spent on batches that read tokens of a prompt.
         evaluations: How many calls, by the number of threads they ran on.
     """
 
     tokens: int = 0
     decode_s: float = 0.0
+    prompt_s: float = 0.0
     evaluations: Counter[int] = field(default_factory=Counter)
-
-    def since(self, before: EvalCounter) -> EvalCounter:
-        """What was evaluated after `before`."""
-        return EvalCounter(
-            self.tokens - before.tokens,
-            self.decode_s - before.decode_s,
-            self.evaluations - before.evaluations,
-        )
-
-    def read(self) -> CounterReading:
-        """The counts as they are now."""
-        return self.tokens, self.decode_s, dict(self.evaluations)
-
-    @classmethod
-    def of(cls, reading: CounterReading) -> EvalCounter:
-        """A counter that shows these counts."""
-        tokens, decode_s, evaluations = reading
-        return cls(tokens, decode_s, Counter(evaluations))
-
-    def copy(self) -> EvalCounter:
-        """A counter that shows the same and does not go on."""
-        return self.of(self.read())
 
 
 class TokenSequence:
@@ -95,7 +71,7 @@ class TokenSequence:
         text: The bytes of the answer's ids.
         n_cached: Tokens in the KV cache.
         n_valid: How many of those, from the left, are still `ids` and then `draft`; the rest must be rewound.
-        counter: What was evaluated in this sequence.
+        counter: What was evaluated in this sequence for the answer; each has a counter of its own.
     """
 
     def __init__(

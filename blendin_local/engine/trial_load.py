@@ -3,7 +3,7 @@
 Here: `require_loadable`, and the child's side, which loads a model as this process would, reads a few tokens
 and looks at what comes out.
 Not here: which files have passed before (`engine.trial_cache`), what is seen without llama.cpp
-(`engine.gguf.bounds`), the child process itself (`engine.bounded_process`).
+(`engine.gguf.bounds`), the child process itself (`bounded_process`).
 llama.cpp reports much of what is wrong with a file by ending the process. The child is no sandbox: code that
 a file could make llama.cpp run would run as the user all the same.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from blendin_local.engine.bounded_process import BoundedProcess, BoundedProcessError, serve
+from blendin_local.bounded_process import BoundedProcess, BoundedProcessError, serve
 from blendin_local.engine.context import Context
 from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.library import library

@@ -6,7 +6,7 @@ Not here: the form of a row (`jobs.batch.rows`), the form of a request over HTTP
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from blendin_local.settings import (
     BlendSettings,
     SamplingSettings,
     Setting,
+    of_one_form,
     settings_on,
 )
 
@@ -51,14 +52,14 @@ class RequestDefaults:
 def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> GenerationSettings:
     """The settings of one answer: those that a request gives, and the defaults; null means not given.
 
+    Whether a form can be checked is left to `grammar.compilation.require_form`, which takes time.
+
     Raises:
         UsageError: A value is wrong, or the method needs a model that was not named.
     """
-    return GenerationSettings(
-        _blend(values, defaults),
-        replace(defaults.sampling, **_given(values, SAMPLING)),
-        replace(defaults.answer, **_given(values, ANSWER)),
-    )
+    answer = replace(defaults.answer, **of_one_form(_given(values, ANSWER)))
+    sampling = replace(defaults.sampling, **_given(values, SAMPLING))
+    return GenerationSettings(_blend(values, defaults), sampling, answer)
 
 
 def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSettings:
@@ -83,16 +84,17 @@ def _given(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str,
 def _value(setting: Setting, name: str, value: object) -> Any:  # noqa: ANN401 - settings have many types
     if isinstance(value, str) and setting.kind in {"number", "count"} and value in setting.words:
         return setting.words[value]
-    match setting.kind:
-        case "number":
-            return number_of(name, value)
-        case "count":
-            return whole_number_of(name, value)
-        case "texts":
-            return texts_of(name, value)
-        case "switch":
-            return switch_of(name, value)
+    if setting.kind == "text":
+        return whole_text_of(setting, name, value)
+    if reader := READERS.get(setting.kind):
+        return reader(name, value)
     return value if setting.kind == "choice" or name == "method" else characters_of(name, value)
+
+
+def whole_text_of(setting: Setting, name: str, value: object) -> str | None:
+    """A whole text, never the name of a file; where the text is JSON, the value itself may be given."""
+    text = setting.from_file(value)
+    return None if text is None else characters_of(name, text)
 
 
 def texts_of(name: str, value: object) -> tuple[str, ...]:
@@ -146,3 +148,12 @@ def characters_of(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} is not a text")
     return require_text(value, name)
+
+
+READERS: Mapping[str, Callable[[str, object], Any]] = {
+    "number": number_of,
+    "count": whole_number_of,
+    "texts": texts_of,
+    "switch": switch_of,
+}
+"""How values of a kind are read."""

@@ -20,7 +20,7 @@ from tomlkit.items import Item
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import PRIVATE_MODE, write_atomic
 from blendin_local.models.other_tools.found import tool_of
-from blendin_local.models.schema import RENAMED_PAIR_KEYS, VERSION, Table, check_file
+from blendin_local.models.schema import ANSWER_KEYS, RENAMED_PAIR_KEYS, VERSION, Table, check_file
 from blendin_local.paths import read_text, resolve_path
 
 PATH_KEYS = frozenset({"path", "chat_template"})
@@ -42,6 +42,7 @@ def read_file(path: Path) -> Table:
         _make_paths_absolute(table, path)
         for source in table.get("sources", []):
             _make_paths_absolute(source, path)
+    _make_paths_absolute(content.get("defaults", {}), path)
     for table in content.get("pairs", {}).values():
         for old, new in RENAMED_PAIR_KEYS.items():
             if old in table:
@@ -52,8 +53,15 @@ def read_file(path: Path) -> Table:
 
 def _make_paths_absolute(table: dict[str, Any], file: Path) -> None:
     for key, value in table.items():
-        if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)):
+        if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)) or _names_text(key, value):
             table[key] = str(resolve_path(Path(value), f"{file}: {key}", file.parent))
+
+
+def _names_text(key: str, value: object) -> bool:
+    """Whether a value is the name of a file with the text of a setting."""
+    text = ANSWER_KEYS[key].text if key in ANSWER_KEYS else None
+    words = ANSWER_KEYS[key].words if text else {}
+    return text is not None and isinstance(value, str) and value not in words and text.names_file(value)
 
 
 def looks_like_path(reference: str) -> bool:

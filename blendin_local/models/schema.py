@@ -92,7 +92,7 @@ def _setting_kind(setting: Setting) -> Kind:
     if setting.kind == "choice":
         return _listing(setting.choices), lambda value: value in setting.choices
     name = PATH if setting.metavar else NAME
-    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": name, "texts": STOPS}
+    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": name, "texts": STOPS, "text": TEXT}
     expected, fits = kinds[setting.kind]
     words = () if setting.kind == "texts" else setting.shown_words
     if not words:

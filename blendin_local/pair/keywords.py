@@ -15,12 +15,14 @@ from typing import Any, ParamSpec, TypedDict, TypeVar, get_args, get_type_hints
 
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
     SamplingSettings,
     Setting,
+    of_one_form,
     settings_of,
     settings_on,
     to_settings,
@@ -46,6 +48,12 @@ class SettingKeywords(TypedDict, total=False):
     cap: float | None
     filter_top_k: int | None
     bridge: str | None
+    gate: str | None
+    always_first: int | None
+    combine: str | None
+    dial: float | None
+    margin: float | None
+    proxy_weight: float | None
     temperature: float | None
     top_k: int | None
     top_p: float | None
@@ -63,6 +71,10 @@ class SettingKeywords(TypedDict, total=False):
     max_tokens: int | str | None
     stop: str | Sequence[str] | None
     loop_guard: bool | None
+    json_schema: str | Mapping[str, Any] | None
+    regex: str | None
+    grammar: str | None
+    schema_in_prompt: bool | None
     top_logprobs: int | None
     draft: str | None
 
@@ -94,7 +106,12 @@ def _with_fields(
         for name, value in values.items()
         if name in names
     }
-    return replace(part, **to_settings(given, names)) if given else part
+    if not given:
+        return part
+    changed = replace(part, **of_one_form(to_settings(given, names)))
+    if isinstance(changed, AnswerSettings):
+        require_form(changed)
+    return changed
 
 
 def checked_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

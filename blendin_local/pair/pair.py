@@ -17,14 +17,8 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
-from blendin_local.core.methods import METHODS, Role, roles_of
-from blendin_local.core.prompts import (
-    Conversation,
-    Message,
-    as_messages,
-    begun_answer,
-    require_question,
-)
+from blendin_local.core.methods import Role, required_roles
+from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
@@ -41,7 +35,10 @@ from blendin_local.decode.stream import AnswerStream
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import BlendinError, PairError, UsageError
+from blendin_local.grammar.definition import definition_of
+from blendin_local.grammar.prompt import as_told
 from blendin_local.models.store import Store
+from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
 from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
@@ -84,6 +81,7 @@ class Pair:
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
         self._acceptance = AcceptanceRates()
+        self._constraints = Constraints([model.table for model in self._models.values()])
         self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
             {
@@ -112,12 +110,18 @@ class Pair:
             model.close()
 
     def prompts(
-        self, conversation: Conversation, system: str | None = None, should_stop: Stop = lambda: False
+        self,
+        conversation: Conversation,
+        system: str | None = None,
+        should_stop: Stop = lambda: False,
+        *,
+        answer: AnswerSettings | None = None,
     ) -> dict[str, str]:
-        """The rendered prompt of each role, as it will be tokenized."""
+        """The rendered prompt of each role, as it will be tokenized for an answer with these settings."""
         system = self.setup.system if system is None else system
         with self._lock.using():
             messages, _ = begun_answer(as_messages(conversation, system))
+            messages = as_told(messages, answer or self.setup.defaults.answer)
             spans = self._renderer.prompts(messages, tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
@@ -188,6 +192,10 @@ class Pair:
             fresh: Whether no answer may depend on an earlier one.
         """
         return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
+
+    def prepare_forms(self) -> None:
+        """Do now what the first answer with a form would wait for; from any thread."""
+        self._constraints.prepare()
 
     @checked_keywords
     def respond(
@@ -310,13 +318,14 @@ class Pair:
         answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = self._require_roles(settings.blend.method)
+        roles = required_roles(settings.blend.method, self._models)
         messages, begun = begun_answer(messages)
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
         start = start_steps(answer_start or begun)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
+        messages = as_told(messages, settings.answer)
         for stop in settings.answer.stop:
             require_text(stop, "a stop string")
         sampling = settings.sampling
@@ -334,19 +343,8 @@ class Pair:
             load_ms=self.load_ms,
             answer_start=start,
             acceptance=None if self._is_reproducible else self._acceptance,
+            constraint=self._constraints.of(definition_of(settings.answer), start),
         )
-
-    def _require_roles(self, method: str) -> tuple[Role, ...]:
-        if method not in METHODS:
-            raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
-        roles = roles_of(method)
-        missing = [role for role in roles if role not in self._models]
-        if missing:
-            needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"
-            raise PairError(
-                f"method {method} needs {needed}, and none was opened", f"name one with --{missing[0]}"
-            )
-        return roles
 
     def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
         template_stops = self.setup.template.stop if "base" in roles else ()

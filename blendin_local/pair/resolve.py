@@ -13,20 +13,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypedDict, Unpack
 
 from blendin_local.core.methods import METHODS, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
+from blendin_local.grammar.source import with_texts
 from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
+from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
+from blendin_local.pair.configured import configured, model_settings, settings_from
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.pair.templates import base_template, jinja_template
@@ -35,12 +38,9 @@ from blendin_local.settings import (
     BlendSettings,
     ModelSettings,
     SamplingSettings,
-    Setting,
-    settings_of,
+    of_one_form,
     to_settings,
 )
-
-SettingsClass = TypeVar("SettingsClass")
 
 WANTED: Mapping[Role, str] = {
     "base": "a base",
@@ -65,7 +65,7 @@ class PairSpec:
         pair: A pair of models.toml; with no models named either, the default pair.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        untuned: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -208,8 +208,8 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=_model_settings(spec.base_settings, sections, "base", spec.base),
-            guide_settings=_model_settings(spec.guide_settings, sections, "guide", spec.guide),
+            base_settings=model_settings(spec.base_settings, sections, "base", spec.base),
+            guide_settings=model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
@@ -217,8 +217,8 @@ def resolve_pair(
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=_settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling),
-        answer=_settings(AnswerSettings, _configured(ANSWER_KEYS, sections), spec.answer),
+        sampling=settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
+        answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
         is_default=unnamed,
@@ -312,37 +312,6 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     return registry.pairs[name]
 
 
-def _configured(
-    keys: Mapping[str, Setting], sections: Sequence[PairEntry | Defaults | None]
-) -> dict[str, Any]:
-    """The fields among these keys that models.toml sets; an earlier section takes precedence."""
-    values: dict[str, Any] = {}
-    for section in reversed(sections):
-        values |= section.settings if section else {}
-    return to_settings(values, keys)
-
-
-def _settings(
-    table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
-) -> SettingsClass:
-    """Settings from models.toml and the request; the request takes precedence.
-
-    Raises:
-        UsageError: A field does not exist or has a wrong value.
-    """
-    if isinstance(given, table):
-        return given
-    fields = {each.field: each for each in settings_of(table)}
-    asked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
-    for name, value in asked.items():
-        if name not in fields:
-            close = nearest(name, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
-            raise UsageError(f"{table.__name__} has no field {name!r}", hint)
-        asked[name] = fields[name].from_file(value)
-    return table(**{**configured, **asked})
-
-
 def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> BlendSettings:
     others = {role for role, named in (("base", spec.base), ("guide", spec.guide)) if named}
     keys = {  # a fitted temperature belongs to the pair's own model
@@ -350,10 +319,22 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
         for key, each in BLEND_KEYS.items()
         if not (each.of_pair and key.partition("_")[0] in others)
     }
-    settings = _settings(BlendSettings, _configured(keys, sections), spec.blend)
+    settings = settings_from(BlendSettings, configured(keys, sections), spec.blend)
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
+
+
+def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> AnswerSettings:
+    """Limits and the form; a form replaces another one that was set farther away."""
+    found: dict[str, Any] = {}
+    for section in reversed(sections):
+        fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
+        found |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
+    given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
+    answer = settings_from(AnswerSettings, found, given)
+    require_form(answer)
+    return answer
 
 
 def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
@@ -376,17 +357,3 @@ def _template(
     named = (spec.base_template, entry and entry.base_template, base and base.template)
     name = next((each for each in named if each), registry.defaults.template)
     return base_template(name, base, registry, has_untuned="untuned" in references)
-
-
-def _model_settings(
-    given: ModelSettings | Mapping[str, Any],
-    sections: Sequence[PairEntry | Defaults | None],
-    role: Role,
-    named: str | None,
-) -> ModelSettings:
-    """Those of a role; what the pair sets for its own model alone does not hold for another that is named."""
-    keys = [model_keys(), model_keys(role)]
-    if named:
-        keys = [{key: each for key, each in found.items() if not each.of_pair} for found in keys]
-    configured = _configured(keys[0], sections) | _configured(keys[1], sections)
-    return _settings(ModelSettings, configured, given)

@@ -1,13 +1,34 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table` and `settings.personal` (the settings with their defaults) and of
-`settings.setting` (what a table states about one setting); intervals (`settings.interval`).
+Here: the public names of `settings.blend`, `settings.table`, `settings.model` and `settings.personal` (the
+settings with their defaults) and of `settings.setting` (what a table states about one setting); intervals
+(`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.blend import (
+    AUTO_ALPHA,
+    BRIDGES,
+    CALIBRATED_ALPHA,
+    LATER_FIELDS,
+    METHOD_NAMES,
+    BlendSettings,
+    Bridge,
+    CalibratedAlpha,
+    Combine,
+    Gate,
+)
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
+from blendin_local.settings.model import (
+    DEFAULT_CTX_SIZE,
+    QUANTIZED,
+    UNQUANTIZED,
+    FlashAttention,
+    KvType,
+    ModelSettings,
+)
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.setting import (
@@ -22,24 +43,13 @@ from blendin_local.settings.setting import (
     to_settings,
 )
 from blendin_local.settings.table import (
-    AUTO_ALPHA,
-    BRIDGES,
-    CALIBRATED_ALPHA,
-    DEFAULT_CTX_SIZE,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
-    METHOD_NAMES,
-    QUANTIZED,
-    UNQUANTIZED,
+    FORMS,
     AnswerSettings,
-    BlendSettings,
-    Bridge,
-    CalibratedAlpha,
     Draft,
-    FlashAttention,
-    KvType,
-    ModelSettings,
     SamplingSettings,
+    of_one_form,
 )
 
 __all__ = [
@@ -49,6 +59,8 @@ __all__ = [
     "DEFAULT_CTX_SIZE",
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
+    "FORMS",
+    "LATER_FIELDS",
     "METHOD_NAMES",
     "QUANTIZED",
     "SURFACES",
@@ -59,9 +71,11 @@ __all__ = [
     "Bridge",
     "CalibratedAlpha",
     "CheckSettings",
+    "Combine",
     "Draft",
     "Excluded",
     "FlashAttention",
+    "Gate",
     "HistorySettings",
     "KvType",
     "MarkChoice",
@@ -72,6 +86,7 @@ __all__ = [
     "Surface",
     "TerminalSettings",
     "ThemeChoice",
+    "of_one_form",
     "require_between",
     "require_count",
     "require_types",

@@ -8,6 +8,7 @@ them.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 from blendin_local.errors import UsageError
 from blendin_local.settings.interval import HUGE, plain, quoted, require_between, require_count
+from blendin_local.settings.texts import WholeText
 
-Kind = Literal["number", "count", "switch", "choice", "name", "texts"]
+Kind = Literal["number", "count", "switch", "choice", "name", "texts", "text"]
 Surface = Literal["cli", "toml", "chat", "save", "row", "sweep"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
 Value = TypeVar("Value")
@@ -52,6 +54,7 @@ class _Declared:
     role_flags: bool
     of_pair: bool
     metavar: str
+    text: WholeText | None
 
 
 def setting(
@@ -68,6 +71,7 @@ def setting(
     role_flags: bool = False,
     of_pair: bool = False,
     metavar: str = "",
+    text: WholeText | None = None,
     **names: str | Excluded,
 ) -> Value:
     """Declare a field of a settings class.
@@ -86,6 +90,7 @@ def setting(
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
         of_pair: Whether its value belongs to two particular models, so that `[defaults]` cannot have it.
         metavar: For a file, what help shows in the place of its name; empty where it is no file.
+        text: For a value that is a whole text, how it is told from the name of a file.
         names: For a `Surface` where it is called differently, its name there; `Excluded` where the surface
             does not offer it.
     """
@@ -105,6 +110,7 @@ def setting(
         role_flags,
         of_pair,
         metavar,
+        text,
     )
     return field(default=default, metadata={_KEY: declared})
 
@@ -116,7 +122,8 @@ class Setting:
     Attributes:
         field: Name of the field in its settings class.
         name: What users call it, with hyphens.
-        kind: What its values are: a number, a whole number, on or off, one of a few words, a name, texts.
+        kind: What its values are: a number, a whole number, on or off, one of a few words, a name, texts,
+            a whole text.
         default: Its default.
         nullable: Whether None is a value.
         choices: The words of a choice.
@@ -131,6 +138,7 @@ class Setting:
         role_flags: Whether each of the two models can have its own.
         of_pair: Whether its value belongs to two particular models.
         metavar: What help shows in the place of a file's name; empty where it is no file.
+        text: For a whole text, how it is told from the name of a file.
     """
 
     field: str
@@ -150,6 +158,7 @@ class Setting:
     role_flags: bool
     of_pair: bool
     metavar: str
+    text: WholeText | None = None
 
     def on(self, surface: Surface) -> str | None:
         """Its name on a surface, None if it is not offered there."""
@@ -255,15 +264,18 @@ class Setting:
         raise UsageError(f"{name} is {quoted(text)}", f"give {allowed}")
 
     def from_file(self, value: object) -> Any:  # noqa: ANN401 - settings have many types
-        """A value from models.toml or JSON whose type was checked; words and lists are converted."""
+        """A value from models.toml or JSON whose type was checked; words, lists and JSON are converted."""
         if isinstance(value, str) and value in self.words:
             return self.words[value]
+        if self.text is not None and self.text.json and isinstance(value, Mapping | bool):
+            return json.dumps(value, ensure_ascii=False)
         return tuple(value) if isinstance(value, list) else value
 
 
 _EXPECTED: Mapping[Kind, str] = {
     "switch": "True or False",
     "name": "a name",
+    "text": "a text",
     "texts": "a tuple of texts",
 }
 
@@ -310,6 +322,8 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
     }
     names = own | dict(declared.names)
     kind, nullable, choices = _kind_of(hint)
+    if declared.text is not None:
+        kind = "text"
     cli = names["cli"]
     return Setting(
         field=name,
@@ -329,6 +343,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         role_flags=declared.role_flags,
         of_pair=declared.of_pair,
         metavar=declared.metavar,
+        text=declared.text,
     )
 
 

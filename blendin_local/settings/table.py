@@ -1,10 +1,10 @@
-"""The table of settings: the one place with every default of the program.
+"""The table of settings: with `settings.blend`, the one place with the defaults of an answer.
 
 Here: frozen dataclasses whose fields describe a setting completely: name, type, default, interval, help,
 flags, environment variable, and its name on each surface. A new setting is one new field.
-Not here: settings about a person, not about an answer (`settings.personal`), how a field is declared and read
+Not here: the settings of the methods (`settings.blend`), how llama.cpp runs a model (`settings.model`),
+settings about a person, not about an answer (`settings.personal`), how a field is declared and read
 (`settings.setting`), where a value came from (`pair.resolve`).
-Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
 
 A setting has the same name everywhere, unless its field gives another: `--agreement-bonus`,
 `agreement_bonus` in models.toml and in rows, `/set agreement-bonus`, `--sweep agreement-bonus=0,0.1`. Where
@@ -15,139 +15,23 @@ a surface does not offer a setting, `Excluded` gives the reason.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from blendin_local.errors import UsageError
-from blendin_local.settings.scaled_file import scaled_file
 from blendin_local.settings.setting import Excluded, check_settings, setting
+from blendin_local.settings.texts import GRAMMAR, JSON_SCHEMA, REGEX
 
-KvType = Literal["f16", "q8_0", "q4_0", "f32"]
-QUANTIZED: tuple[KvType, ...] = ("q8_0", "q4_0")
-"""Formats that llama.cpp reads with flash attention only."""
-UNQUANTIZED: tuple[KvType, ...] = ("f16", "f32")
-FlashAttention = Literal["auto", "on", "off"]
 Draft = Literal["auto", "off", "guide", "ngram", "both"]
-Bridge = Literal["bytes", "prefix"]
-CalibratedAlpha = Literal["calibrated"]
-AUTO_ALPHA = "auto"
-CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
-BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
-METHOD_NAMES = (
-    "blendin",
-    "nudging",
-    "nudging-words",
-    "capped",
-    "agreement",
-    "competition",
-    "agreement+competition",
-    "ensemble",
-    "proxy",
-    "base",
-    "guide",
-)
-"""The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
 
-_NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
-_FITTED = Excluded("blendin check fits it and writes it into models.toml")
 _GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _SAME_ANSWER = Excluded("drafts change how fast an answer comes, not which")
-_LOADED = Excluded("it is fixed while a model is loaded")
+_NO_FORM = Excluded("an evaluation compares methods by free answers, which its scorers read")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
-
-
-@dataclass(frozen=True)
-class BlendSettings:
-    """How two distributions become one choice."""
-
-    method: str = setting(
-        "blendin",
-        f"Decoding method: {', '.join(METHOD_NAMES[:-1])} or {METHOD_NAMES[-1]}.",
-        known_names=METHOD_NAMES,
-        sweep=_NAMED_BY_METHODS,
-    )
-    threshold: float = setting(
-        0.4,
-        "Ask the guide where the base's top-1 probability is below this.",
-        low=0,
-        high=1,
-        env="BLENDIN_THRESHOLD",
-    )
-    """The paper's tau."""
-    alpha: float | CalibratedAlpha | None = setting(
-        None,
-        "The guide's weight in the blend: a number, auto (the paper's eq. 3), or calibrated (eq. 3 with the "
-        "temperatures that blendin check fitted).",
-        low=0,
-        high=1,
-        words={AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA},
-        env="BLENDIN_ALPHA",
-    )
-    agreement_bonus: float = setting(
-        0.1,
-        "The paper's lambda: with --alpha auto, how much the base's probability of the guide's choice adds "
-        "to the guide's weight.",
-        low=0,
-        high=1,
-    )
-    top_k: int = setting(
-        100, "Candidates of each model that enter the blend.", low=1, high=100_000, name="top-k-blend"
-    )
-    cap: float = setting(
-        0.15, "Method capped: do not ask the guide above this share of the steps.", low=0, high=1
-    )
-    filter_top_k: int = setting(
-        5,
-        "Method agreement: the guide's choice must be among this many of the base's top candidates.",
-        low=1,
-        high=100_000,
-    )
-    """The paper leaves the number open; its code has 5."""
-    bridge: Bridge = setting("bytes", "How candidates of the two vocabularies are matched.")
-    base_temperature: float | None = setting(
-        None,
-        "The base's temperature for --alpha calibrated.",
-        low=0.05,
-        high=20,
-        of_pair=True,
-        cli=_FITTED,
-        chat=_FITTED,
-        row=_FITTED,
-        sweep=_FITTED,
-    )
-    guide_temperature: float | None = setting(
-        None,
-        "The guide's temperature for --alpha calibrated.",
-        low=0.05,
-        high=20,
-        of_pair=True,
-        cli=_FITTED,
-        chat=_FITTED,
-        row=_FITTED,
-        sweep=_FITTED,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.alpha == CALIBRATED_ALPHA and None in {self.base_temperature, self.guide_temperature}:
-            raise UsageError(
-                "alpha calibrated needs a fitted temperature for each model of the pair: "
-                "blendin check --write fits them and keeps them in models.toml",
-                "run it for this pair first, or choose --alpha auto",
-            )
-
-    @property
-    def temperatures(self) -> tuple[float, float]:
-        """Those of base and guide; 1 where none was fitted."""
-        return self.base_temperature or 1.0, self.guide_temperature or 1.0
-
-    @property
-    def alpha_name(self) -> float | str:
-        """Alpha as users write it: a number, `auto` or `calibrated`."""
-        return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
 PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
@@ -263,9 +147,14 @@ class SamplingSettings:
         return {k: v for k, v in values.items() if self.penalizes or not k.startswith(PENALTY_FIELDS)}
 
 
+FORMS = ("json_schema", "regex", "grammar")
+"""The settings of a form that an answer must have; it can have one of them."""
+_form = partial(setting, words={"none": None}, sweep=_NO_FORM)
+
+
 @dataclass(frozen=True)
 class AnswerSettings:
-    """When an answer ends, and what is kept of each step."""
+    """When an answer ends, which form it must have, and what is kept of each step."""
 
     max_tokens: int | None = setting(
         512,
@@ -283,6 +172,24 @@ class AnswerSettings:
         sweep=_TASK_LIMITS,
     )
     loop_guard: bool = setting(True, "End an answer that only repeats itself.", sweep=_TASK_LIMITS)
+    json_schema: str | None = _form(
+        None,
+        "The answer is JSON that matches this JSON Schema; {} for any object.",
+        text=JSON_SCHEMA,
+        flags=("-j", "--json-schema-file", "-jf"),
+    )
+    regex: str | None = _form(
+        None, "The answer matches this regular expression from beginning to end.", text=REGEX
+    )
+    grammar: str | None = _form(
+        None,
+        "The answer matches this grammar, in llama.cpp's GBNF or in Lark.",
+        text=GRAMMAR,
+        flags=("--grammar-file",),
+    )
+    schema_in_prompt: bool = setting(
+        True, "Tell the models the JSON Schema, so that they know which fields to fill.", sweep=_NO_FORM
+    )
     top_logprobs: int = setting(
         0,
         "Candidates of each distribution to keep with every step; chat and --html keep 10 if not given.",
@@ -312,86 +219,17 @@ class AnswerSettings:
         check_settings(self)
         if "" in self.stop:
             raise UsageError("a stop string is empty", "leave out --stop, or give it a text")
+        given = [name.replace("_", "-") for name in FORMS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(f"an answer cannot have two forms: {' and '.join(given)}", "give one of them")
 
 
-_runtime = partial(setting, save=_LOADED, row=_LOADED, sweep=_LOADED)  # a chat opens its pair anew
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """How llama.cpp runs one model."""
-
-    ctx_size: int | None = _runtime(
-        None,
-        "Context size in tokens; auto is 4096, or the model's training length if that is shorter.",
-        low=32,
-        high=2**31 - 1,
-        words={"auto": None},
-        flags=("-c",),
-        env="BLENDIN_CTX_SIZE",
-        role_flags=True,
-    )
-    n_gpu_layers: int | None = _runtime(
-        None,
-        "Layers to offload to the GPU; auto and all offload every layer if llama.cpp was built for a GPU.",
-        low=0,
-        high=10_000,
-        words={"auto": None, "all": None},
-        flags=("--gpu-layers", "-ngl"),
-        env="BLENDIN_N_GPU_LAYERS",
-        role_flags=True,
-    )
-    ubatch_size: int | None = _runtime(
-        None,
-        "Tokens of a prompt evaluated at once; auto is 512 if layers are on a GPU, else 128.",
-        low=32,
-        high=2048,
-        words={"auto": None},
-        flags=("-ub",),
-    )
-    threads: int | None = _runtime(
-        None,
-        "CPU threads; auto uses the cores that other programs leave free.",
-        low=1,
-        high=1024,
-        words={"auto": None},
-        flags=("-t",),
-        role_flags=True,
-    )
-    flash_attention: FlashAttention = _runtime(
-        "auto", "Flash attention; auto lets llama.cpp decide.", name="flash-attn", flags=("-fa",)
-    )
-    kv_type: KvType = _runtime("f16", "Number format of the KV cache.")
-    mmap: bool = _runtime(True, "Map the weights from the file instead of reading them.")
-    swa_full: bool = _runtime(
-        True,
-        "For models with sliding-window attention: keep every position in the KV cache. Without it the cache "
-        "is smaller, but a chat re-reads more.",
-    )
-    reproducible: bool = _runtime(
-        False,
-        "Keep the number of threads fixed and make no drafts: answers are the same on a busy machine.",
-    )
-    control_vector: str | None = _runtime(
-        None,
-        "Add a control vector to the model's layers: a GGUF file of llama.cpp or repeng, and a factor.",
-        words={"none": None},
-        role_flags=True,
-        of_pair=True,
-        metavar="FILE[:SCALE]",
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.control_vector is not None:
-            scaled_file(self.control_vector)
-        if self.kv_type in QUANTIZED and self.flash_attention == "off":
-            raise UsageError(
-                f"kv-type {self.kv_type} needs flash attention, and --flash-attn is off",
-                f"leave out --flash-attn off, or choose --kv-type {' or '.join(UNQUANTIZED)}",
-            )
+def of_one_form(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `AnswerSettings` that replace others: a form among them also takes an earlier one away."""
+    if all(given.get(name) is None for name in FORMS):
+        return dict(given)
+    return {**dict.fromkeys(FORMS), **given}
 
 
 EVALUATION_SEED = 609  # the paper's: draws subsets, the order of options, and bootstrap copies
-DEFAULT_CTX_SIZE = 4096
 EXCESSIVE_INTERVENTION_RATE = 0.20  # the paper's warning sign, section 3.2

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from blendin_local.core.candidates import END, TokenTable
+from blendin_local.core.constraint import UNCONSTRAINED, Constraint
 from blendin_local.core.decisions import Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Method
@@ -121,12 +122,15 @@ def random_script(seed: int, role: Role = "base", silence: float = 0.0) -> Scrip
     return script
 
 
-def play(running: AnswerGenerator, roles: Mapping[Role, ScriptedRole]) -> Generator[Step, None, Ending]:
+def play(
+    running: AnswerGenerator, roles: Mapping[Role, ScriptedRole], constraint: Constraint = UNCONSTRAINED
+) -> Generator[Step, None, Ending]:
     """Run one answer on scripted roles, step by step.
 
     Args:
         running: A fresh `respond` generator.
         roles: One for each role that may be asked.
+        constraint: What the predictions are conditioned on.
 
     Yields:
         Every step.
@@ -138,7 +142,8 @@ def play(running: AnswerGenerator, roles: Mapping[Role, ScriptedRole]) -> Genera
         exchange = next(running)
         while True:
             if isinstance(exchange, Question):
-                exchange = running.send(roles[exchange.role].answer(exchange.text))
+                prediction = roles[exchange.role].answer(exchange.text)
+                exchange = running.send(constraint.condition(prediction, exchange.text))
             else:
                 yield exchange
                 exchange = running.send(None)
@@ -157,6 +162,7 @@ def converse(
     answer: AnswerSettings | None = None,
     method: Method | None = None,
     start: Sequence[Step] = (),
+    constraint: Constraint = UNCONSTRAINED,
 ) -> tuple[list[Step], Ending, dict[Role, ScriptedRole]]:
     """Run one answer on scripted models.
 
@@ -169,6 +175,7 @@ def converse(
         answer: When to end; 64 steps by default.
         method: A rule that need not be in `METHODS`, instead of the one that `blend` names.
         start: The steps that the answer begins with.
+        constraint: What the answer may be.
 
     Returns:
         The steps, the ending, and the models with the questions they were asked.
@@ -189,9 +196,10 @@ def converse(
         answer or AnswerSettings(max_tokens=64),
         method=method,
         start=start,
+        constraint=constraint,
     )
     steps: list[Step] = []
-    playing = play(running, roles)
+    playing = play(running, roles, constraint)
     while True:
         try:
             steps.append(next(playing))

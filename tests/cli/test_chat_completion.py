@@ -57,6 +57,15 @@ def test_set_offers_the_words_of_a_setting(talk):
     assert offered(talk, "/set nothing ") == {}
 
 
+def test_files_are_offered_for_a_form(talk, tmp_path):
+    """Behind /set json-schema and /set grammar, once a name is begun; not behind /set regex."""
+    (tmp_path / "city.json").touch()
+    names = ("json-schema", "grammar", "regex")
+    found = {name: set(offered(talk, f"/set {name} {tmp_path}/cit")) for name in names}
+
+    assert found == {"json-schema": {"y.json"}, "grammar": {"y.json"}, "regex": set()}
+
+
 def test_files_are_offered_for_load_and_save(talk, tmp_path, monkeypatch):
     """Files and folders of the working directory, by the rest of their names."""
     monkeypatch.chdir(tmp_path)

@@ -97,7 +97,7 @@ def test_the_time_of_a_prompt_is_counted_where_one_is_read(pair):
     role_context = pair._slots[0]["base"]
     completion = answer(pair, [Message("user", LONG)])
 
-    assert 0 < role_context.prompt_s <= role_context.context.counter.decode_s + 0.1
+    assert 0 < role_context.sequence.counter.prompt_s <= role_context.context.counter.decode_s + 0.1
     assert completion.timings.prompt_ms > 0
     answer(pair, [Message("user", LONG)])
-    assert role_context.prompt_s == 0  # nothing of it was left to read
+    assert role_context.sequence.counter.prompt_s == 0  # nothing of it was left to read

@@ -2,8 +2,8 @@
 
 import json
 
+from blendin_local.bounded_process import serve
 from blendin_local.engine import trial_load
-from blendin_local.engine.bounded_process import serve
 
 
 def _answer(request: bytes) -> bytes:

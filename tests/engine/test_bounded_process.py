@@ -6,7 +6,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from blendin_local.engine.bounded_process import (
+from blendin_local.bounded_process import (
     BoundedProcess,
     ProcessDiedError,
     ProcessTimeoutError,

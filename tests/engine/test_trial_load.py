@@ -10,9 +10,9 @@ from time import monotonic
 import psutil
 import pytest
 
+from blendin_local.bounded_process import BoundedProcess
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine import trial_load
-from blendin_local.engine.bounded_process import BoundedProcess
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.trial_cache import TrialCache, identity
 from blendin_local.engine.trial_load import MODEL, VOCABULARY, require_loadable

@@ -1,9 +1,9 @@
-"""A child that does what a request says, for tests of `engine.bounded_process`."""
+"""A child that does what a request says, for tests of `bounded_process`."""
 
 import os
 import time
 
-from blendin_local.engine.bounded_process import serve
+from blendin_local.bounded_process import serve
 
 
 def answer(request: bytes) -> bytes:

@@ -46,10 +46,20 @@ class ChatCompleter(Completer):
             yield from _starting(helps, command)
         elif command in FILES:
             yield from self._paths.get_completions(Document(rest), complete_event)
+        elif command == "/set" and (begun := _file_begun(rest)) is not None:
+            yield from self._paths.get_completions(Document(begun), complete_event)
         elif command in ARGUMENTS:
             yield from ARGUMENTS[command](self._chat, rest)
         elif command in self._commands:
             yield from _starting(dict.fromkeys(self._commands[command].words, ""), rest)
+
+
+def _file_begun(rest: str) -> str | None:
+    """The begun name of a file, after a setting whose text may be in one; else None."""
+    name, blank, value = rest.replace("=", " ", 1).partition(" ")
+    setting = SETTABLE.get(name.replace("_", "-").lower(), ("", None))[1]
+    may_be_file = setting is not None and setting.text is not None and setting.text.beginning is not None
+    return value if blank and value and may_be_file else None
 
 
 def _setting(chat: Chat, rest: str) -> Iterator[Completion]:

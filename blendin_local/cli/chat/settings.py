@@ -12,14 +12,18 @@ from dataclasses import replace
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
+from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
+    FORMS,
     AnswerSettings,
     BlendSettings,
     ModelSettings,
     SamplingSettings,
     Setting,
     TerminalSettings,
+    of_one_form,
     settings_on,
 )
 
@@ -52,15 +56,31 @@ FAMILIAR: Mapping[str, str] = {
     "n-predict": "max-tokens",
 }
 """Names that people know from other programs."""
+MAX_SHOWN = 60  # characters of a text that has many
 ESCAPES: Mapping[str, str] = {"\\n": "\n", "\\t": "\t"}
 
 
 def values_as_text(settings: ChatSettings) -> dict[str, str]:
     """The value of every setting that can be changed, in the order of the table."""
     return {
-        name: setting.word_of(getattr(getattr(settings, part), setting.field))
+        name: _shown(setting, getattr(getattr(settings, part), setting.field))
         for name, (part, setting) in SETTABLE.items()
     }
+
+
+def _shown(setting: Setting, value: object) -> str:
+    """A value as users write it; of a long text only the beginning."""
+    text = setting.word_of(value)
+    if setting.kind != "text" or (len(text) <= MAX_SHOWN and "\n" not in text):
+        return text
+    beginning = " ".join(text[: 2 * MAX_SHOWN].split())[:MAX_SHOWN].rstrip()
+    return f"{beginning} ... ({len(text):,} characters)"
+
+
+def replaced_forms(before: AnswerSettings, after: AnswerSettings) -> list[str]:
+    """The names of forms that answers had to have and no longer must."""
+    gone = [name for name in FORMS if getattr(before, name) is not None and getattr(after, name) is None]
+    return [name.replace("_", "-") for name in gone]
 
 
 def setting_name(text: str) -> str:
@@ -91,11 +111,16 @@ def with_setting(settings: ChatSettings, name: str, text: str, methods: Sequence
     """
     part, setting = SETTABLE[name]
     value = setting.parse(text)
+    if setting.kind == "text" and value is not None:
+        value = written_text(setting, value, name)
     if setting.kind == "texts":
         value = tuple(_unescaped(each) for each in value)
     if setting.field == "method" and value not in methods:
         raise _no_method(text, methods)
-    return replace(settings, **{part: replace(getattr(settings, part), **{setting.field: value})})
+    changed = replace(getattr(settings, part), **of_one_form({setting.field: value}))
+    if isinstance(changed, AnswerSettings):
+        require_form(changed)
+    return replace(settings, **{part: changed})
 
 
 def _unescaped(text: str) -> str:

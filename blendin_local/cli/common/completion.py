@@ -96,9 +96,9 @@ def benchmarks(ctx: typer.Context, incomplete: str) -> Words:
 
 
 def words_of(setting: Setting) -> Completer | None:
-    """What completes the values of a setting; None if it has no words."""
+    """What completes the values of a setting; None if it has no words, or may name a file."""
     known = setting.all_words
-    if not known:
+    if not known or setting.kind == "text":
         return None
 
     @quiet

@@ -20,6 +20,7 @@ import typer
 from blendin_local.cli.common import completion
 from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
+from blendin_local.grammar.source import written_text
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -100,6 +101,9 @@ def option_name(setting: Setting, role: str = "") -> str:
 def _value(setting: Setting, value: Any, flag: str) -> Any:  # noqa: ANN401 - a value per option
     if setting.kind == "texts":
         return tuple(without_surrogates(text, flag) for text in value)
+    if setting.kind == "text":
+        typed = setting.parse(without_surrogates(value, flag), flag)
+        return typed and written_text(setting, typed, flag)
     return setting.parse(value, flag) if isinstance(value, str) else value
 
 
@@ -150,7 +154,8 @@ def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
     kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
     words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
-    return "|".join([*([] if setting.choices else [setting.metavar or kinds[setting.kind]]), *words])
+    kind = setting.text.metavar if setting.text else setting.metavar or kinds.get(setting.kind, "")
+    return "|".join([*([] if setting.choices else [kind]), *words])
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class ModelOptions:
     ] = None
     untuned: Annotated[
         str | None,
-        _model("--untuned", "--anti", help="For --method proxy: the guide before it was tuned."),
+        _model("--untuned", "--anti", help="For proxy and gated-proxy: the guide before it was tuned."),
     ] = None
     pair: Annotated[
         str | None,

@@ -36,8 +36,8 @@ _ELSEWHERE: Mapping[tuple[str, ...], str] = {
     ("-f", "--file"): "blendin run -f FILE reads the question from a file",
     ("-o", "--option", "--options"): "each setting is an option of its own, such as --temp 0.7 or --seed 1",
     ("--output", "--output-file"): "redirect the answer: blendin run ... > FILE",
-    ("--format",): "blendin run --json prints the answer as JSON; what is in it is up to the models",
-    ("--grammar", "--grammar-file", "-j", "--json-schema", "--schema"): "answers cannot be held to a grammar",
+    ("--format",): "--json-schema FILE makes the answer JSON; --json prints any answer with its record",
+    ("--schema",): "--json-schema FILE makes the answer JSON that matches a schema",
     ("-r", "--reverse-prompt"): "--stop TEXT ends an answer before that text",
     (
         "-e",

@@ -17,7 +17,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from blendin_local.engine.bounded_process import (
+from blendin_local.bounded_process import (
     BoundedProcess,
     BoundedProcessError,
     ProcessMemoryError,

@@ -2,7 +2,7 @@
 
 Here: the Jinja environment that chat templates are written for, and the child's side of
 `engine.chat_template.template`.
-Not here: limits of time and memory (`engine.bounded_process`), what a prompt is made of
+Not here: limits of time and memory (`bounded_process`), what a prompt is made of
 (`engine.chat_template.template`).
 Source: Transformers' `apply_chat_template`, whose environment templates expect: a sandbox without changes to
 what it is given, blocks trimmed, `break` and `continue`, `tojson` without HTML escapes, `{% generation %}`,
@@ -25,7 +25,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from blendin_local.engine.bounded_process import serve
+from blendin_local.bounded_process import serve
 
 MAX_REASON_CHARS = 300  # characters of a template's own error that are shown
 

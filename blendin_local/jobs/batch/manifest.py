@@ -27,7 +27,7 @@ from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
-from blendin_local.settings import ModelSettings
+from blendin_local.settings import FORMS, AnswerSettings, ModelSettings
 
 VERSION = 1
 MAX_DIFFERENCES = 4  # shown
@@ -71,11 +71,10 @@ def model_facts(
 
 def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that the answers depend on; `more` are those of the batch itself."""
-    blend = asdict(defaults.blend)
     return {
-        "blend": {**blend, "alpha": defaults.blend.alpha_name},
+        "blend": defaults.blend.to_json(),
         "sampling": defaults.sampling.to_json(),
-        "answer": asdict(defaults.answer),
+        "answer": _answer_facts(defaults.answer),
         "system": defaults.system,
         "template": asdict(setup.template),
         "guide_template": setup.guide_template and hashlib.sha256(setup.guide_template.encode()).hexdigest(),
@@ -84,6 +83,16 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
         "base": _memory_settings(setup.base_settings),
         "guide": _memory_settings(setup.guide_settings),
         **more,
+    }
+
+
+def _answer_facts(answer: AnswerSettings) -> dict[str, Any]:
+    """Those of a form only where they are not the defaults, as in manifests of earlier versions."""
+    facts, usual = asdict(answer), asdict(AnswerSettings())
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in (*FORMS, "schema_in_prompt") or value != usual[name]
     }
 
 

@@ -25,7 +25,7 @@ from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.models.registry import Registry
 from blendin_local.models.store import Store
 from blendin_local.pair.resolve import PairSpec, ResolvedPair
-from blendin_local.settings import ModelSettings, require_types
+from blendin_local.settings import ModelSettings, of_one_form, require_types
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
@@ -93,7 +93,7 @@ def recorded_spec(stored: StoredAnswer, given: PairSpec) -> PairSpec:
             given,
             blend=asdict(stored.blend) | dict(given.blend),
             sampling=asdict(stored.sampling) | dict(given.sampling),
-            answer=asdict(stored.answer) | dict(given.answer),
+            answer=asdict(stored.answer) | of_one_form(given.answer),
             base_settings=_run_as("base", models, given.base_settings),
             guide_settings=_run_as("guide", models, given.guide_settings),
             thinking=bool(signature.get("thinking")) if given.thinking is None else given.thinking,

@@ -67,7 +67,7 @@ class BoundedProcess:
     def __init__(self, module: str, memory: int) -> None:
         self._memory = memory
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        root = str(Path(__file__).resolve().parents[2])
+        root = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module, str(memory)],
