@@ -163,8 +163,10 @@ def by_row(part, each, value):
 
 
 def by_sweep(part, each, value):
-    [variant] = variants_of(f"blendin[{each.on('sweep')}={typed(value)}]", (), BlendSettings())
-    return getattr(variant.blend(BlendSettings()), each.field)
+    sampled = part == "sampling" and each.field != "temperature"
+    words = f"{each.on('sweep')}={typed(value)}{',temp=1' if sampled else ''}"
+    [variant] = variants_of(f"blendin[{words}]", (), BlendSettings())
+    return getattr(variant.sampling if part == "sampling" else variant.blend(BlendSettings()), each.field)
 
 
 WAYS = {

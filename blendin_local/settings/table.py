@@ -26,7 +26,8 @@ from blendin_local.settings.texts import GRAMMAR, JSON_SCHEMA, REGEX
 
 Draft = Literal["auto", "off", "guide", "ngram", "both"]
 
-_GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
+_COUNTED = Excluded("an evaluation counts the seeds of a sampled method itself: --seeds")
+_OTHER_TOP_K = Excluded("in an evaluation top-k is the old name of top-k-blend")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _SAME_ANSWER = Excluded("drafts change how fast an answer comes, not which")
@@ -50,28 +51,25 @@ class SamplingSettings:
         name="temp",
         flags=("--temperature",),
         row="temperature",
-        sweep=_GREEDY,
     )
     top_k: int = setting(
         0,
         "Sample from this many of the most probable candidates; 0 for all.",
         low=0,
         high=math.inf,
-        sweep=_GREEDY,
+        sweep=_OTHER_TOP_K,
     )
     top_p: float = setting(
         1.0,
         "Sample from the smallest set of candidates whose probabilities add up to this; 1 for all.",
         low=0,
         high=1,
-        sweep=_GREEDY,
     )
     min_p: float = setting(
         0.0,
         "Drop candidates less probable than this share of the most probable one.",
         low=0,
         high=1,
-        sweep=_GREEDY,
     )
     seed: int | None = setting(
         None,
@@ -79,7 +77,7 @@ class SamplingSettings:
         low=0,
         high=2**63 - 1,
         words={"random": None, "-1": None},
-        sweep=_GREEDY,
+        sweep=_COUNTED,
     )
     repeat_penalty: float = _penalty(
         1.0,
