@@ -7,18 +7,23 @@ Not here: conversations (`decode.role_context`), which role asks what (`decode.r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.methods import Role
 from blendin_local.decode.memory_plan import MemoryPlan, context_size, memory_estimate
 from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
@@ -114,6 +119,10 @@ class LoadedModel:
         self.threads = settings.threads or usable_threads()
         self.governor = None if settings.threads or settings.reproducible else governor
         self.control_vector = fitting_control_vector(settings.control_vector, header)
+        self._n_parallel = n_parallel
+        self._unsteered: dict[int, RoleContext] = {}
+        self._extra_contexts: list[Context] = []
+        self._reading = Lock()
         entry = None if vocabularies is None else vocabularies.entry(header)
         self.model = Model(header.path, settings, should_stop, entry)
         try:
@@ -213,6 +222,41 @@ class LoadedModel:
             )
         return tuple(filter(None, found))
 
+    def role_context(self, number: int) -> RoleContext:
+        """A new role context in one of the context's sequences."""
+        role_context = RoleContext(self.context, self.context.sequences[number], self.table)
+        if self.control_vector is not None:
+            role_context.unsteered = lambda: self._unsteered_context(number)
+        return role_context
+
+    def _unsteered_context(self, number: int) -> RoleContext:
+        if number not in self._unsteered:
+            context, table = self._plain_context, self.table
+            self._unsteered[number] = RoleContext(context, context.sequences[number], table)
+        return self._unsteered[number]
+
+    @cached_property
+    def _plain_context(self) -> Context:
+        """A second context, without the control vector; made when it is first needed."""
+        size = self.context.ctx_size
+        made = Context(self.model, size, self.threads, self._n_parallel, self.governor)
+        self._extra_contexts.append(made)
+        return made
+
+    @cached_property
+    def _layer_reader(self) -> LayerReader:
+        made = self.layer_reader(self.context.ctx_size)
+        self._extra_contexts.append(made)
+        return made
+
+    def layer_outputs(self, ids: Sequence[int], should_stop: Callable[[], bool]) -> NDArray[np.float32]:
+        """The outputs of all layers after a prompt, without the control vector; from any thread.
+
+        Arguments, result and errors: `LayerReader.last_token`.
+        """
+        with self._reading:
+            return self._layer_reader.last_token(ids, should_stop)
+
     def layer_reader(self, ctx_size: int) -> LayerReader:
         """A context of its own for the states of this model's layers; close it before the model."""
         return LayerReader(self.model, ctx_size, self.threads)
@@ -246,8 +290,9 @@ class LoadedModel:
         }
 
     def close(self) -> None:
-        """Free the context, then the weights."""
-        self.context.close()
+        """Free the contexts, then the weights."""
+        for context in (self.context, *self._extra_contexts):
+            context.close()
         self.model.close()
 
 

@@ -84,7 +84,7 @@ class LayerReader(Context):
             UsageError: There are fewer than two tokens.
         """
         if len(ids) < 2:
-            raise UsageError("a text of one token has no hidden state to learn from", "give a longer one")
+            raise UsageError("of a text of one token there is no state but that of position 0", "give more")
         [sequence] = self.sequences
         self._rows.clear()
         sequence.begin(list(ids))

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import METHODS, STEERED, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
+from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import with_texts
@@ -163,7 +164,9 @@ class ResolvedPair:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that these models allow."""
-        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        known = set(METHODS) if self.setup.base_settings.control_vector else set(METHODS) - {STEERED}
+        allowed = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        return tuple(name for name in allowed if name in known)
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
@@ -198,6 +201,8 @@ def resolve_pair(
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
     references = _references(spec, entry, blend.method)
+    base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
+    require_gate(blend.method, base_settings.control_vector)
     guide_entry = registry.models.get(references.get("guide", ""))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
@@ -208,7 +213,7 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=model_settings(spec.base_settings, sections, "base", spec.base),
+            base_settings=base_settings,
             guide_settings=model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
