@@ -159,7 +159,9 @@ def _gate(completion: Completion) -> list[str]:
     reading = completion.signature.get("steering")
     if not isinstance(reading, dict):
         return []
-    return [f"gate {'open' if reading.get('open') else 'closed'} ({reading.get('value', 0.0):+.2g})"]
+    value = reading.get("value", 0.0)
+    shown = f"{value:+.1f}" if abs(value) >= 1 else f"{value:+.2g}"
+    return [f"gate {'open' if reading.get('open') else 'closed'} ({shown})"]
 
 
 def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -115,6 +116,17 @@ def test_many_answers_at_once_are_those_that_each_is_alone(steered):
         assert [step.bytes for step in steps] == [step.bytes for step in others], row.key
         for one, other in zip(steps, others, strict=True):
             assert one.base_top.p == pytest.approx(other.base_top.p, abs=1e-4)
+
+
+def test_gates_are_judged_by_many_threads_at_once(steered):
+    """One after another, so that each has the value of its own prompt."""
+    path, vector, values = steered
+    with Pair(setup_of(path, vector)) as pair, ThreadPoolExecutor(4) as pool:
+        settings = replace(pair.setup.defaults, blend=STEER, answer=ANSWER)
+        expected = {text: pair.prepare(text, settings).gate for text in values}
+        found = list(pool.map(lambda text: pair.prepare(text, settings).gate, [*values] * 8))
+
+    assert found == [*expected.values()] * 8
 
 
 def test_a_gate_is_judged_from_any_thread_while_answers_are_made(steered):

@@ -277,7 +277,7 @@ def test_tables_fit(width):
 def test_the_line_below_a_steered_answer_says_what_its_gate_did():
     """Open or closed, and by how much; other methods have no gate to speak of."""
     plain = completion(*STEPS)
-    for value, words in ((3.25, "gate open (+3.2)"), (-0.5, "gate closed (-0.5)")):
+    for value, words in ((321.25, "gate open (+321.2)"), (-0.05, "gate closed (-0.05)")):
         reading = {"value": value, "open": value > 0}
         steered = replace(plain, signature={**plain.signature, "steering": reading})
         assert words in footer_items(steered)
