@@ -30,6 +30,7 @@ from blendin_local.settings.model import (
     ModelSettings,
 )
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
+from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -80,6 +81,7 @@ __all__ = [
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
+    "ScaledFile",
     "Setting",
     "Surface",
     "TerminalSettings",
@@ -88,6 +90,7 @@ __all__ = [
     "require_between",
     "require_count",
     "require_types",
+    "scaled_file",
     "settings_of",
     "settings_on",
     "to_settings",

@@ -136,6 +136,9 @@ def _no_method(name: str, methods: Sequence[str]) -> UsageError:
     if missing:
         message = f"method {name} needs a model that is not open: the {missing[0]}"
         return UsageError(message, f"start the chat with --{missing[0]}")
+    if name in METHODS:
+        message = f"method {name} needs a control vector for the base"
+        return UsageError(message, "start the chat with --base-control-vector")
     return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
 
 
