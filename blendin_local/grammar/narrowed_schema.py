@@ -1,4 +1,4 @@
-"""A JSON Schema without the room in which models lose themselves: further properties, endless integers.
+"""A JSON Schema without the room in which models lose themselves: further properties, endless numbers.
 
 Here: `narrowed`.
 Not here: reading a schema (`grammar.definition`), llguidance's grammar of it (`grammar.reading`).
@@ -21,14 +21,16 @@ BESIDE = ("anyOf", "oneOf", "$ref")
 """Keywords that do so where the same schema lists properties, too."""
 LARGEST = 2**53 - 1
 """The largest integer that every program reads exactly (RFC 8259, section 6); it has 16 digits."""
+SMALLEST_FRACTION = 1e-9
+"""The step of a number that is no integer, which ends its fraction after 9 digits."""
 OBJECT = ("properties", "required", "patternProperties", "additionalProperties", "minProperties")
 
 
 def narrowed(schema: Schema) -> Schema:
-    """The schema with no further properties, and integers of at most 16 digits.
+    """The schema with no further properties, and numbers of a few digits.
 
     What matches the result matches the schema, too. An object stays open where the schema says what other
-    properties are, or needs more than it lists; an integer keeps a bound that the schema gives. Objects all
+    properties are, or needs more than it lists; a number keeps a bound that the schema gives. Objects all
     stay open where several parts of the schema describe one value together, since each would forbid the
     properties of the others.
 
@@ -48,13 +50,14 @@ def _describes_together(part: Schema) -> bool:
 
 
 def _bounded(part: Schema) -> Schema:
-    """An integer's schema with bounds on both sides."""
-    types = part.get("type")
-    if "enum" in part or "const" in part or "integer" not in (types if isinstance(types, list) else [types]):
+    """A number's schema with bounds on both sides, and an end to its fraction."""
+    types = part["type"] if isinstance(part.get("type"), list) else [part.get("type")]
+    if "enum" in part or "const" in part or not {"integer", "number"} & set(map(str, types)):
         return part
     low = {} if {"minimum", "exclusiveMinimum"} & set(part) else {"minimum": -LARGEST}
     high = {} if {"maximum", "exclusiveMaximum"} & set(part) else {"maximum": LARGEST}
-    return {**part, **low, **high}
+    fraction = {"multipleOf": SMALLEST_FRACTION} if "number" in types and "multipleOf" not in part else {}
+    return {**part, **low, **high, **fraction}
 
 
 def _closed(part: Schema) -> Schema:
