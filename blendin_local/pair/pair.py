@@ -193,7 +193,8 @@ class Pair:
 
     def prepare_forms(self) -> None:
         """Do now what the first answer with a form would wait for; from any thread."""
-        self._constraints.prepare()
+        with self._lock.using():
+            self._constraints.prepare()
 
     @checked_keywords
     def respond(

@@ -71,7 +71,7 @@ def test_an_answer_has_the_form_of_its_schema(server, model, sampling):
         ({"blend": {"grammar": 'start: "w" | "d"'}}, lambda text: text in {"w", "d"}),
         ({"response_format": {"type": "text"}, "regex": "(d|l)"}, lambda text: text in {"d", "l"}),
     ],
-    ids=str,
+    ids=lambda each: str(each) if isinstance(each, dict) else "",
 )
 def test_every_way_to_ask_for_a_form(server, fields, right):
     """OpenAI's, llama-server's, and the settings of this program."""

@@ -71,6 +71,14 @@ def test_all_methods_of_a_pair_stand_against_each_other_in_every_form(evaluation
     assert record["selection"][0]["both_wrong"] == pytest.approx(5 / 12)
 
 
+def test_two_methods_are_one_comparison(evaluation):
+    """On one benchmark there is nothing to correct, and nothing is said of it."""
+    evaluation.variants = variants_of("base,guide", (), BlendSettings())
+    evaluation.run()
+
+    assert "p of one comparison; * below .05" in report_markdown(evaluation.report()).replace("\\", "")
+
+
 def test_with_many_methods_a_terminal_shows_clear_differences_only(evaluation):
     """Of 28 rows those with a star, and how many are left out; where none has one, two sentences."""
     methods = f"{METHODS},capped,agreement,competition,agreement+competition"
