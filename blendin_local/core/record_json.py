@@ -154,7 +154,7 @@ def _drafts(completion: Completion) -> dict[str, Any]:
 
 
 def _constrained(completion: Completion) -> dict[str, Any]:
-    """How much of the answer the constraint wrote, and how hard it dragged the models; empty without one."""
+    """How much of the answer the constraint wrote, and the models' legal mass; empty without a constraint."""
     if completion.complete is None:
         return {}
     summary = completion.blend

@@ -20,7 +20,7 @@ from blendin_local.errors import PairError, UsageError
 from blendin_local.grammar.trial import LIMITS
 from blendin_local.grammar.vocabulary import NEVER, GrammarVocabulary
 
-MAX_FORCED = 4096  # bytes written at once; a grammar may force more, or without end
+FORCED_PER_STEP = 4096  # bytes; what a grammar forces beyond that is the next step
 CHECKED = 1000  # likeliest tokens of a vocabulary that is not part of the grammar's
 
 
@@ -59,7 +59,7 @@ class GrammarConstraint:
         with self._lock:
             if not self._go_to(text):
                 return b""
-            return split_characters(self._forced()[:MAX_FORCED])[0]
+            return split_characters(self._forced()[:FORCED_PER_STEP])[0]
 
     def must_end(self, text: bytes) -> bool:
         """Whether `text` is complete and nothing may follow."""

@@ -28,7 +28,7 @@ REGEX = re.compile(
 )
 PLACE = re.compile(r"(?:at )?(?P<line>[0-9]+)\((?P<column>[0-9]+)\): (?P<why>.*)")
 LOOKAROUND = re.compile(r"lookarounds not supported yet.*")
-NO_LOOKAROUND = r"looking around, as ^, $ and \b inside of it do, is not supported"
+NO_LOOKAROUND = r"look-around, and ^, $ and \b inside the expression, are not supported"
 UNSUPPORTED = re.compile(r"Unimplemented keys: (?P<keys>\[.*\])")
 UNSATISFIABLE = re.compile(r"Unsatisfiable schema: (?P<why>.*)")
 IN_OTHER_WORDS: Mapping[str, str] = {
@@ -42,7 +42,7 @@ NO_TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/|//[^\n]*|#[^\n]
 SCHEMA_REASONS = (
     (re.compile(r"Unknown format: .*"), "format", "this format is not known"),
     (re.compile(r"Pointer '(.*)' does not exist"), "$ref", "there is nothing at this place"),
-    (re.compile(r"Resource '.*"), "$ref", "only references inside of the schema are followed"),
+    (re.compile(r"Resource '.*"), "$ref", "only references within the schema are followed"),
     (re.compile(r"oneOf constraints.*"), "oneOf", "its alternatives overlap; write anyOf"),
     (re.compile(r"patternProperty regexes.*"), "patternProperties", "two of its patterns overlap"),
 )
@@ -99,7 +99,7 @@ def schema_error(definition: Definition, problem: str, place: str, schema: Mappi
         keys = [f'"{key}"' for key in json.loads(found["keys"])]
         keywords = f"the keyword{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
         message = f"the JSON Schema is not supported {where}: {keywords}"
-        return UsageError(message, "leave it out, or say it otherwise")
+        return UsageError(message, "leave it out, or express it differently")
     if found := UNSATISFIABLE.match(problem):
         return UsageError(f"the JSON Schema matches nothing {where}: {found['why']}", "correct it")
     keyword, why = _keyword(problem, schema)

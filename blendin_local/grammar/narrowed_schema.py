@@ -1,10 +1,10 @@
-"""A JSON Schema without the room in which models lose themselves: further properties, endless numbers.
+"""A JSON Schema narrowed to the properties that it lists, and to numbers of a few digits.
 
 Here: `narrowed`.
 Not here: reading a schema (`grammar.definition`), llguidance's grammar of it (`grammar.reading`).
 Source: llama.cpp's converter does the same. JSON Schema allows any further property where nothing forbids it,
-and a model that has written what was asked for goes on with inventions. A number that has begun with zeros
-may go on with zeros to the end.
+and a small model that has written what was asked for goes on with properties that nobody asked for. Nor does
+it bound the digits of a number, and a small model may repeat a digit until the answer is cut off.
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
 
 
 def _constrained(ended: Sequence[Completion], summary: BlendSummary) -> dict[str, Any]:
-    """How much of the answers the form wrote, and how hard it dragged the models; empty without one."""
+    """How much of the answers the form wrote, and the models' legal mass; empty without a form."""
     if all(each.complete is None for each in ended):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""A narrowed schema leaves models no room to lose themselves, and nothing matches it that should not."""
+"""A narrowed schema has listed properties and bounded numbers only; what matches it matches the schema."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def refusal(**form):
         ),
         (
             {"$ref": "http://x.example/y"},
-            '"$ref": "http://x.example/y" (only references inside of the schema',
+            '"$ref": "http://x.example/y" (only references within the schema',
         ),
         (
             {"properties": {"p": {"pattern": "(?=a)b"}}},
@@ -109,7 +109,7 @@ def test_what_is_not_json_is_refused_with_line_and_column(text, says):
         ("a(b", "not valid at column 2: unclosed group"),
         ("(?=a)b", "not valid at column 1: look-around"),
         (r"(a)\1", "not valid at column 4: backreferences are not supported"),
-        (r"\bfoo\b", r"looking around, as ^, $ and \b inside of it do, is not supported"),
+        (r"\bfoo\b", r"look-around, and ^, $ and \b inside the expression, are not supported"),
         (r"[^\x00-\U0010ffff]", "the regular expression matches nothing"),
         ("a\ud800", "the regular expression has half of a character"),
     ],
