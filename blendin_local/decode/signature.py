@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from blendin_local._version import __version__
@@ -48,7 +47,7 @@ def signature(
         "prompts": {role: digest_of(prompt) for role, prompt in prompts.items()},
         "blend": settings.blend.to_json(),
         "sampling": settings.sampling.to_json(),
-        "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
+        "answer": settings.answer.to_json(),
         **({"answer_start": _start_facts(answer_start)} if answer_start else {}),
     }
 

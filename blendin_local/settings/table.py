@@ -221,6 +221,15 @@ class AnswerSettings:
         if len(given) > 1:
             raise UsageError(f"an answer cannot have two forms: {' and '.join(given)}", "give one of them")
 
+    def to_json(self) -> dict[str, Any]:
+        """As records hold it; those of a form only where they are not the default, as in earlier records."""
+        values = {**asdict(self), "stop": list(self.stop)}
+        return {name: value for name, value in values.items() if USUAL_FORM.get(name, ...) != value}
+
+
+USUAL_FORM: Mapping[str, Any] = {**dict.fromkeys(FORMS), "schema_in_prompt": True}
+"""The defaults of what belongs to a form: a record that lacks them was made with these."""
+
 
 def of_one_form(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `AnswerSettings` that replace others: a form among them also takes an earlier one away."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from blendin_local.jobs.batch.progress import ANSWERED, FAILED, FinishedRows
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
-from blendin_local.settings import LATER_FIELDS, BlendSettings
+from blendin_local.settings import LATER_FIELDS, USUAL_FORM, BlendSettings
 
 _LATER = {name: getattr(BlendSettings, name) for name in LATER_FIELDS}
 MODEL_FACTS = ("size", "kv_type")
@@ -145,10 +145,7 @@ def _differing(scan: Scan, identity: Identity, recorded: Mapping[int, str]) -> I
 
 def _differences(signature: Mapping[str, Any], request: Request, identity: Identity) -> list[str]:
     """How an answer's signature differs from this run's; keys that only one of them has do not count."""
-    sampling, answer = (
-        request.sampling.to_json(),
-        {**asdict(request.answer), "stop": list(request.answer.stop)},
-    )
+    sampling, answer = request.sampling.to_json(), {**USUAL_FORM, **request.answer.to_json()}
     if request.sampling.seed is None:
         sampling.pop("seed")  # it was drawn at random
     stop = (signature.get("answer") or {}).get("stop")
@@ -165,6 +162,8 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
         signature = {**signature, "models": by_current_role(models)}
     if isinstance(blend := signature.get("blend"), Mapping):
         signature = {**signature, "blend": {**_LATER, **blend}}  # what it leaves out was the default
+    if isinstance(was_asked := signature.get("answer"), Mapping):
+        signature = {**signature, "answer": {**USUAL_FORM, **was_asked}}
     was = _common(signature, expected)
     return [difference.removeprefix(".") for difference in differences_of("", was, _common(expected, was))]
 

@@ -27,7 +27,7 @@ from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
-from blendin_local.settings import FORMS, AnswerSettings, ModelSettings
+from blendin_local.settings import ModelSettings
 
 VERSION = 1
 MAX_DIFFERENCES = 4  # shown
@@ -74,7 +74,7 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
     return {
         "blend": defaults.blend.to_json(),
         "sampling": defaults.sampling.to_json(),
-        "answer": _answer_facts(defaults.answer),
+        "answer": defaults.answer.to_json(),
         "system": defaults.system,
         "template": asdict(setup.template),
         "guide_template": setup.guide_template and hashlib.sha256(setup.guide_template.encode()).hexdigest(),
@@ -83,16 +83,6 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
         "base": _memory_settings(setup.base_settings),
         "guide": _memory_settings(setup.guide_settings),
         **more,
-    }
-
-
-def _answer_facts(answer: AnswerSettings) -> dict[str, Any]:
-    """Those of a form only where they are not the defaults, as in manifests of earlier versions."""
-    facts, usual = asdict(answer), asdict(AnswerSettings())
-    return {
-        name: value
-        for name, value in facts.items()
-        if name not in (*FORMS, "schema_in_prompt") or value != usual[name]
     }
 
 
