@@ -10,15 +10,17 @@ from blendin_local.grammar.compilation import compile_definition
 from blendin_local.grammar.definition import definition_of
 from blendin_local.settings import AnswerSettings
 
+END = 256
+
 
 class Bytes:
     """A vocabulary of 256 bytes and the end."""
 
     def __init__(self):
         self.tokens = [*(bytes([byte]) for byte in range(256)), b"\xff<end>"]
-        self.eos_token_id = 256
+        self.eos_token_id = END
         self.bos_token_id = None
-        self.special_token_ids = [256]
+        self.special_token_ids = [END]
 
     def __call__(self, text):
         return list(text if isinstance(text, bytes) else text.encode())

@@ -4,15 +4,15 @@ import json
 
 import pytest
 from jsonschema import Draft202012Validator
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher
 
+from tests.forms import END, tokenizer
 from tests.paths import ROOT
 
 FOLDER = ROOT / "benchmarks" / "structured"
 SUITE = "JSON-Schema-Test-Suite tests/draft2020-12/"
 FORMATS = {"date", "time", "date-time", "duration", "email", "ipv4", "uri", "uuid"}
 SPELLING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # json.dumps's
-END = 256
 
 
 def rows(name):
@@ -25,31 +25,16 @@ by_name = pytest.mark.parametrize("row", SCHEMAS, ids=lambda row: row["name"])
 by_text = pytest.mark.parametrize("row", TEXTS, ids=lambda row: row["name"])
 
 
-class SingleBytes:
-    """A vocabulary of the 256 bytes and END."""
-
-    tokens = (*(bytes([i]) for i in range(END)), b"\xffEND")
-    eos_token_id = END
-    bos_token_id = None
-    special_token_ids = (END,)
-
-    def __call__(self, text):
-        return list(text)
-
-
-TOKENIZER = LLTokenizer(TokenizerWrapper(SingleBytes()))
-
-
 def compiled(schema):
     grammar = LLMatcher.grammar_from_json_schema(schema, overrides=SPELLING)
-    assert LLMatcher.validate_grammar(grammar, TOKENIZER) == ""
+    assert LLMatcher.validate_grammar(grammar, tokenizer()) == ""
     return grammar
 
 
 def accepts(grammar, instance):
     """Whether this instance, and END after it, is one of the grammar's texts."""
     tokens = [*json.dumps(instance, ensure_ascii=False).encode(), END]
-    matcher = LLMatcher(TOKENIZER, grammar, log_level=0)
+    matcher = LLMatcher(tokenizer(), grammar, log_level=0)
     accepted = matcher.validate_tokens(tokens) == len(tokens)
     assert not matcher.is_error(), matcher.get_error()
     return accepted

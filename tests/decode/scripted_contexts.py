@@ -7,6 +7,9 @@ import zlib
 import numpy as np
 
 from blendin_local.core.candidates import TokenTable
+from blendin_local.core.constraint import UNCONSTRAINED
+from blendin_local.core.distribution import Prediction
+from blendin_local.decode.respond import Question
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.sequence import EvalCounter, TokenSequence
@@ -117,5 +120,22 @@ def finish(running):
     while True:
         try:
             steps.append(next(running))
+        except StopIteration as finished:
+            return steps, finished.value
+
+
+def without_a_cache(answer, made, constraint=UNCONSTRAINED):
+    """The slow twin: every question is answered from the text alone."""
+    steps, exchange = [], next(answer)
+    while True:
+        try:
+            if isinstance(exchange, Question):
+                context = made[exchange.role].context
+                logits = context.vocabulary.logits_after(exchange.text, context.seed)
+                prediction = Prediction(logits, context.vocabulary.table, 100)
+                exchange = answer.send(constraint.condition(prediction, exchange.text))
+            else:
+                steps.append(exchange)
+                exchange = answer.send(None)
         except StopIteration as finished:
             return steps, finished.value

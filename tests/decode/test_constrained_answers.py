@@ -12,16 +12,15 @@ from llguidance import LLMatcher
 
 from blendin_local.core.methods import METHODS
 from blendin_local.core.prompts import Message
-from blendin_local.decode import drafter
 from blendin_local.decode.driver import drive
-from blendin_local.decode.respond import Question, respond
+from blendin_local.decode.respond import respond
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import UsageError
 from blendin_local.grammar.matcher import GrammarConstraint
 from blendin_local.grammar.vocabulary import GrammarVocabulary
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
-from tests.decode.scripted_contexts import finish, role_contexts
+from tests.decode.scripted_contexts import finish, role_contexts, without_a_cache
 from tests.prompts import TEMPLATE
 from tests.toys import KINDS, make_toy
 
@@ -61,43 +60,14 @@ def test_the_cached_loop_equals_its_slow_twin_exactly(method, temperature, seed)
         role_context.begin([Span("Question", trusted=False)], 100, constraint=allowed)
 
     cached = finish(drive(respond(*rules, constraint=allowed), made))
-    slow = without_a_cache(respond(*rules, constraint=allowed), role_contexts(seed), allowed)
+    slow = without_a_cache(respond(*rules, constraint=allowed), made, allowed)
 
     assert cached == slow
     assert re.fullmatch(SENTENCES, cached[1].text.decode())
     assert any(step.source == "forced" for step in cached[0])
 
 
-def without_a_cache(answer, made, allowed):
-    """The slow twin: every question is answered from the text alone."""
-    steps, exchange = [], next(answer)
-    while True:
-        try:
-            if isinstance(exchange, Question):
-                role_context = made[exchange.role]
-                role_context.begin([Span("Question", trusted=False)], 100)
-                raw = role_context.predict(exchange.text, lambda: False)
-                exchange = answer.send(allowed.condition(raw, exchange.text))
-            else:
-                steps.append(exchange)
-                exchange = answer.send(None)
-        except StopIteration as finished:
-            return steps, finished.value
-
-
-@pytest.fixture(autouse=True)
-def _worth_it(monkeypatch):
-    """`auto` leaves models as fast as toys alone."""
-    monkeypatch.setattr(drafter, "MIN_EVALUATION_S", 0.0)
-
-
-@pytest.fixture(scope="module", params=["guide is the base", "guide is another"])
-def trio(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trio")
-    base, other, untuned = (make_toy(folder / f"{seed}.gguf", "plain", seed=seed) for seed in range(3))
-    guide = base if request.param == "guide is the base" else other
-    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=3, untuned=untuned)) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("drafts_of_fast_models")
 
 
 def said(completion):

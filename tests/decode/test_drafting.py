@@ -8,12 +8,9 @@ import pytest
 
 from blendin_local.core.methods import METHODS, STEERED
 from blendin_local.core.prompts import Message
-from blendin_local.decode import drafter
-from blendin_local.pair.pair import Pair, PairSetup, Request
+from blendin_local.pair.pair import Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.near_ties import whole
-from tests.prompts import TEMPLATE
-from tests.toys import make_toy
 
 EXACT = ModelSettings(ctx_size=512, threads=1, kv_type="f32", flash_attention="off")
 LIMITS = AnswerSettings(max_tokens=40, loop_guard=False, top_logprobs=4, draft="off")
@@ -23,20 +20,7 @@ MODES = ("guide", "ngram", "both", "auto")
 SAMPLED = SamplingSettings(temperature=0.9, seed=3)
 
 
-@pytest.fixture(autouse=True)
-def _worth_it(monkeypatch):
-    """`auto` leaves models as fast as toys alone."""
-    monkeypatch.setattr(drafter, "MIN_EVALUATION_S", 0.0)
-
-
-@pytest.fixture(scope="module", params=["guide is the base", "guide is another"])
-def trio(request, tmp_path_factory):
-    """Toys: where the guide is the base itself, most of its guesses come true; of another's, hardly any."""
-    folder = tmp_path_factory.mktemp("trio")
-    base, other, untuned = (make_toy(folder / f"{seed}.gguf", "plain", seed=seed) for seed in range(3))
-    guide = base if request.param == "guide is the base" else other
-    with Pair(PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=3, untuned=untuned)) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("drafts_of_fast_models")
 
 
 def assert_same(ours, theirs):

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from blendin_local.core.distribution import Prediction
 from blendin_local.decode.driver import drive
-from blendin_local.decode.respond import Question, respond
+from blendin_local.decode.respond import respond
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from tests.decode.scripted_contexts import finish, role_contexts
-
-
-def without_a_cache(answer, made):
-    """The slow twin: every question is answered from the text alone."""
-    steps, exchange = [], next(answer)
-    while True:
-        try:
-            if isinstance(exchange, Question):
-                context = made[exchange.role].context
-                logits = context.vocabulary.logits_after(exchange.text, context.seed)
-                exchange = answer.send(Prediction(logits, context.vocabulary.table, 100))
-            else:
-                steps.append(exchange)
-                exchange = answer.send(None)
-        except StopIteration as finished:
-            return steps, finished.value
+from tests.decode.scripted_contexts import finish, role_contexts, without_a_cache
 
 
 @pytest.mark.parametrize("method", ["base", "guide", "nudging", "blendin"])
