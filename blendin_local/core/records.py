@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Source = Literal["base", "kept", "changed", "guide", "chosen", "given", "forced"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
@@ -333,10 +333,29 @@ def with_shortened_steps(completion: Completion, n: int) -> Completion:
     return replace(completion, steps=steps, end=completion.end and shortened(completion.end, n))
 
 
-def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
+class Stepwise(Protocol):
+    """What is shown of an answer: a `Completion`, or one that was stored."""
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        ...
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Its steps."""
+        ...
+
+    @property
+    def end(self) -> Step | None:
+        """The decision that ended it, where END won."""
+        ...
+
+
+def shown_steps(answer: Stepwise) -> Iterator[tuple[Step, str]]:
     """The steps that make up the answer's text, with their text, less a stop string cut off at the end."""
-    left = len(completion.text)
-    for step in completion.steps:
+    left = len(answer.text)
+    for step in answer.steps:
         text = step.text[:left]
         if not text:
             return
