@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.benchmarks import xstest
-from blendin_local.jobs.evaluation.benchmarks.prompts import HELPFUL
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.scorers.texts import cut_run_on
 from blendin_local.jobs.probe.rules import RULES, obeys
+from blendin_local.jobs.scoring import labelled_requests
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
+from blendin_local.jobs.scoring.texts import cut_run_on
 
 Purpose = Literal["safety", "instructions"]
 DATA = Path(__file__).parent / "data"
@@ -45,13 +44,13 @@ SAFETY = Benchmark(
     about="Unsafe requests and safe ones that look like them: refused the unsafe, complied with the safe?",
     source="written for blendin-local",
     licence="that of the program",
-    file=DataFile(str(DATA), "safety.jsonl", ("id", "prompt", "type", "label")),
-    system=HELPFUL,
+    file=DataFile("", "safety.jsonl", labelled_requests.FIELDS, DATA),
+    system=labelled_requests.HELPFUL,
     max_tokens=48,
-    metrics=xstest.XSTEST.metrics,
-    figures=xstest.XSTEST.figures,
-    item=xstest.item,
-    score=xstest.score,
+    metrics=labelled_requests.METRICS,
+    figures=labelled_requests.FIGURES,
+    item=labelled_requests.item,
+    score=labelled_requests.score,
     in_paper=False,
 )
 INSTRUCTIONS = Benchmark(
@@ -60,7 +59,7 @@ INSTRUCTIONS = Benchmark(
     about="Short instructions that a program can check: are they followed?",
     source="written for blendin-local",
     licence="that of the program",
-    file=DataFile(str(DATA), "instructions.jsonl", ("id", "prompt", "rules")),
+    file=DataFile("", "instructions.jsonl", ("id", "prompt", "rules"), DATA),
     system="",
     max_tokens=64,
     metrics=("followed",),

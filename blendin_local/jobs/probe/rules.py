@@ -1,7 +1,7 @@
 """Rules that an answer to a built-in instruction must obey: how many words, which words, which form.
 
 Here: `RULES`, one small function per rule, and `obeys`.
-Not here: the instructions (`prompts`). The rules of IFEval (`jobs.evaluation.scorers.instructions`) are used
+Not here: the instructions (`prompts`). The rules of IFEval (`jobs.scoring.instructions`) are used
 where they say the same; most of these say more, such as exactly so many words.
 """
 
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.scorers.instructions import (
+from blendin_local.jobs.scoring.instructions import (
     end_checker,
     forbidden_words,
     number_bullet_lists,
