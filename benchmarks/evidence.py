@@ -1,11 +1,12 @@
-"""The runs behind docs/evidence.md and the table of docs/methods.md: methods on pairs on benchmarks, with `eval`.
+"""The runs behind docs/evidence.md and the table of docs/methods.md: `eval` on nine pairs.
 
-Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR [--pairs A,B] [--share 1/2]
+Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR [--share 1/2]
 
-Every pair and benchmark is an evaluation of its own, in OUT/PAIR/BENCHMARK, and resumes: the script can be stopped
-and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work. A model alone
-answers the same in every pair it is part of, so its answers are copied from the first pair that has them.
-DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped with the package.
+Every pair and benchmark is an evaluation of its own, in OUT/PAIR/BENCHMARK, and resumes: the script can be
+stopped and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work.
+A model alone answers the same in every pair it is part of, so its answers are copied from the first pair that
+has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped with the
+package.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def runs(pairs: tuple[str, ...], benchmarks: tuple[str, ...]) -> Iterator[Run]:
 
 
 def copy_alone(root: Path, run: Run) -> None:
-    """Copy the finished answers of base and guide alone from another pair with the same model, if one has them."""
+    """Copy the answers of base and guide alone from another pair with that model, if one has finished."""
     target = Folder(root / run.pair / run.benchmark)
     for role, method in enumerate(ALONE):
         answers = target.answers(run.pair, run.benchmark, method)
