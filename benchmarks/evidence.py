@@ -5,8 +5,8 @@ Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --d
 Every pair and benchmark is an evaluation of its own, in OUT/PAIR/BENCHMARK, and resumes: the script can be
 stopped and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work.
 A model alone answers the same in every pair it is part of, so its answers are copied from the first pair that
-has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped with the
-package.
+has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped
+with the package.
 """
 
 from __future__ import annotations
