@@ -60,7 +60,8 @@ def render_stored(answers: Sequence[StoredAnswer]) -> str:
     for stored in answers:
         texts = _before(stored.messages) | _details_texts(stored.prompts, stored.signature)
         details |= texts if len(answers) == 1 else {f"{name}: {stored.name}": texts[name] for name in texts}
-    return _page("A stored answer" if len(answers) == 1 else "Stored answers", "", questions, details)
+    title = "A stored answer" if len(answers) == 1 else "Stored answers"
+    return _page(title, _common_models(answers), questions, details)
 
 
 def _stored(stored: StoredAnswer) -> _Answer:
@@ -198,6 +199,17 @@ def _models_line(signature: Mapping[str, Any]) -> str:
     """`base FILE · guide FILE · method blendin · threshold 0.4 · alpha auto`, as far as it is recorded."""
     models = [f"{role} {_file_name(model)}" for role, model in signature.get("models", {}).items()]
     return " · ".join([*models, *blend_settings(signature)])
+
+
+def _common_models(answers: Sequence[StoredAnswer]) -> str:
+    """`base FILE · guide FILE`, where all answers are of the same models; else empty."""
+    found: dict[str, set[str]] = {}
+    for stored in answers:
+        for role, model in stored.signature.get("models", {}).items():
+            found.setdefault(role, set()).add(_file_name(model))
+    if any(len(names) > 1 for names in found.values()):
+        return ""
+    return " · ".join(f"{role} {name}" for role, names in found.items() for name in names)
 
 
 def _file_name(model: object) -> str:

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from blendin_local.views.theme import Consoles
 
 EXAMPLE = (
-    "Recorded answers; no model is loaded. The questions were chosen by hand, to show what guiding can do: "
-    "docs/evidence.md has what it does on average."
+    "Recorded answers of Qwen2.5-Coder 1.5B, prompted with plain text as a base is, and of its 0.5B model as "
+    "the guide; no model is loaded. The questions were chosen by hand, to show what guiding can do and, in "
+    "the last one, where it fails. The project's docs/evidence.md has what it does on average."
 )
 _fork = partial(typer.Option, rich_help_panel="Fork")
 PLAIN = frozenset(

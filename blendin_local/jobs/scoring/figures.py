@@ -1,7 +1,7 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, `mean_verdicts` of several seeds, and the histogram
-of the parsed answers.
+Here: `figures`, `Comparison` and `compare`, `paired_groups`, `mcnemar_of`, `mean_verdicts` of several seeds,
+and the histogram of the parsed answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -87,11 +87,16 @@ def compare(
     benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts, seed: int = SEED
 ) -> Comparison | None:
     """How far `figure` of `a` lies above that of `b`, over the items both have; None if it has none."""
-    found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
+    found = paired_groups(benchmark, figure, a, b)
     if not found:
         return None
     test = mcnemar_of(benchmark, figure, a, b)
     return Comparison(group_difference(found, seed, bounded=True), test.p if test else None)
+
+
+def paired_groups(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> list[Group]:
+    """The differences `a - b` of the items both have, a group for each metric of a figure; empty without."""
+    return _all([_differences(a, b, part) for part in benchmark.parts[figure]])
 
 
 def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:

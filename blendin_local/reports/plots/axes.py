@@ -244,5 +244,16 @@ def dot(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:
     return f'<circle class="{series_class(s)} dot" {position}>{tooltip(tip)}</circle>'
 
 
+def shape(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:
+    """A mark whose form is the series', too: round, square, or a square on its tip."""
+    if s % 3 == 0:
+        return dot(x, y, s, tip, radius)
+    turned = f' transform="rotate(45 {x:g} {y:g})"' if s % 3 == 2 else ""
+    size = f'x="{x - radius * 0.9:.1f}" y="{y - radius * 0.9:.1f}" width="{radius * 1.8:.1f}" '
+    return (
+        f'<rect class="{series_class(s)} dot" {size}height="{radius * 1.8:.1f}"{turned}>{tooltip(tip)}</rect>'
+    )
+
+
 def _path(points: Sequence[Point]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
