@@ -206,9 +206,9 @@ def grouped_mcnemar(counts: Sequence[tuple[int, int, int]]) -> McNemarResult:
     """McNemar's exact test where a figure is the plain mean of the shares of several groups of items.
 
     In a group of n items let d = (b - c) / n, with variance v = ((b + c) / n - d^2) / n. The statistic is
-    `T = sum(d) / sqrt(sum(v))`, so that what one group gains and another loses is not counted as noise. Its
-    distribution is exact: each differing item is a fair coin's, `b' ~ binomial(b + c, 1/2)` in each group, and
-    `p = P(|T'| >= |T|)`. With one group this is `mcnemar`.
+    `T = sum(d) / sqrt(sum(v))`, so that what one group gains and another loses is not counted as noise.
+    Its distribution is exact: each differing item is a fair coin's, `b' ~ binomial(b + c, 1/2)` in each
+    group, and `p = P(|T'| >= |T|)`. With one group this is `mcnemar`.
 
     Args:
         counts: Of each group: b, items that only the first has right; c, those that only the second has; n.
