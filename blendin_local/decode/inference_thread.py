@@ -19,9 +19,10 @@ from typing import Protocol
 
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.active_request import RequestEvents
 from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts
-from blendin_local.decode.scheduler import RequestEvents, Scheduler
+from blendin_local.decode.scheduler import Scheduler
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, QueueFullError, ServiceStoppedError, UnforeseenError
 

@@ -177,6 +177,14 @@ class RoleContext:
         self.sequence.counter = EvalCounter()
         return self.sequence
 
+    def follow(self, other: RoleContext) -> None:
+        """Go on where another conversation of the same model is, as if everything had been read here."""
+        other.keep_ahead()
+        self.context.copy(other.sequence, self.sequence)
+        self._top_k, self._prompt, self._constraint = other._top_k, other._prompt, other._constraint
+        self._answer, self._ahead = other._answer, dict(other._ahead)
+        self._latest, self._latest_text = other._latest, other._latest_text
+
     def finish(self, answer: bytes) -> None:
         """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer

@@ -6,6 +6,7 @@ Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 from blendin_local.core.records import Completion, Step, Timings, Usage, no_suggestion_notices, summarize
@@ -34,6 +35,11 @@ class GenerationStats:
         self._counters = {role: each.sequence.counter for role, each in role_contexts.items()}
         self._started = perf_counter()
         self._first_step_s = self._total_s = 0.0
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps noted so far."""
+        return self._steps
 
     def note(self, step: Step) -> None:
         """A step was decided, or repeated from the start of the answer."""
