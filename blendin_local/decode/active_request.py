@@ -19,7 +19,7 @@ from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts
-from blendin_local.decode.respond import Question
+from blendin_local.decode.respond import Ending, Question
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.stats import GenerationStats
 from blendin_local.engine.sequence import TokenSequence
@@ -73,10 +73,15 @@ class ActiveRequest(Generic[Item]):
         return self._stats.steps
 
     @property
+    def waits(self) -> bool:
+        """Whether nothing is to be evaluated for it: it has ended, or pauses."""
+        return self._question is None
+
+    @property
     def _question(self) -> Question | None:
         """The open question; None where there is none, or it waits."""
-        waits = self.pause_at is not None and len(self.steps) >= self.pause_at
-        return None if waits or self.error else self._generation.question
+        pauses = self.pause_at is not None and len(self.steps) >= self.pause_at
+        return None if pauses or self.error else self._generation.question
 
     def role_context_for(self, role: Role) -> RoleContext | None:
         """The context of `role`, synced to the open question's text; None if the question is not for it."""
@@ -158,6 +163,17 @@ class ActiveRequest(Generic[Item]):
     def ended(self) -> bool:
         """Whether there is a result."""
         return self.error is not None or self._generation.question is None
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the answer ended; None while it goes on."""
+        return self._generation.ending if self._generation.question is None else None
+
+    def read_prompt(self, should_stop: Callable[[], bool]) -> None:
+        """Read the prompt of the model that is asked first, but for its last token."""
+        question = self._question
+        if question is not None:
+            self.role_contexts[question.role].read_prompt(should_stop)
 
     def result(self) -> Result:
         """The completion or the error."""

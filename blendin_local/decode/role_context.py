@@ -8,7 +8,8 @@ Source: the design's rule "Contexts".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -227,17 +228,29 @@ class RoleContext:
 
     def read(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Evaluate what is not read yet."""
+        with self._timed():
+            while not (ready := self.context.advance([self.sequence], should_stop)):
+                pass
+        self.receive(ready[self.sequence])
+
+    def read_prompt(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Evaluate the prompt but for its last token, which is read with the answer."""
+        with self._timed():
+            while self.sequence.in_prompt:
+                self.context.advance([self.sequence], should_stop)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Within the block tokens of the prompt may be read; how long that takes is counted."""
         reads_prompt = self.reads_prompt
         started = perf_counter()
         self.is_reading = reads_prompt
         try:
-            while not (ready := self.context.advance([self.sequence], should_stop)):
-                pass
+            yield
         finally:
             self.is_reading = False
         if reads_prompt:
             self.sequence.counter.prompt_s += perf_counter() - started
-        self.receive(ready[self.sequence])
 
     def receive(self, rows: Sequence[NDArray[np.float32]]) -> None:
         """Note the logits of an evaluation, those after each of the last tokens that it read."""

@@ -271,9 +271,9 @@ class Context:
         return sequence.chunk_end
 
     def next_logits(
-        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
+        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False, n: int = MAX_OUTPUTS
     ) -> Iterator[NDArray[np.float32]]:
-        """The logits after each of the next `MAX_OUTPUTS` tokens of a sequence; views as in `predict`.
+        """The logits after each of the next `n` tokens of a sequence, `MAX_OUTPUTS` at most; as in `predict`.
 
         One call may ask for so many rows at most: with more than the context has room for, llama.cpp ends the
         process.
@@ -281,7 +281,7 @@ class Context:
         self._require_open()
         self.require_room(sequence)
         self._checkpoint(sequence)
-        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + MAX_OUTPUTS]
+        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + min(n, MAX_OUTPUTS)]
         complete = sequence.n_valid + len(tokens) == len(sequence.ids)
         self._batch.clear()
         rows = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, n_rows=len(tokens))
@@ -338,6 +338,10 @@ class Context:
             sequence.seq_id, sequence.n_valid
         ):
             self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
+
+    def keep_place(self, sequence: TokenSequence) -> None:
+        """Have the sequence be able to come back to where it is now, whatever its memory."""
+        self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
 
     def _set_abort_polling(self, enabled: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""

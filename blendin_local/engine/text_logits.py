@@ -44,9 +44,8 @@ def logits_after_prompt(
     while sequence.in_prompt:
         context.advance([sequence], should_stop)
         context.rewind(sequence, first)  # a prefix copied from another sequence may include the last token
-    n_again = first - sequence.n_valid  # not every memory goes back to where it is asked to
+    while sequence.n_valid < first:  # not every memory goes back to where it is asked to
+        context.next_logits(sequence, should_stop, first - sequence.n_valid)
+    context.keep_place(sequence)
     while sequence.n_valid < len(sequence.ids):
-        for row in context.next_logits(sequence, should_stop):
-            if n_again <= 0:
-                yield row
-            n_again -= 1
+        yield from context.next_logits(sequence, should_stop)

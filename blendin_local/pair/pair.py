@@ -17,7 +17,7 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
-from blendin_local.core.methods import Role, required_roles
+from blendin_local.core.methods import Role
 from blendin_local.core.prompts import (
     Conversation,
     Message,
@@ -46,6 +46,7 @@ from blendin_local.grammar.prompt import with_schema
 from blendin_local.models.store import Store
 from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
+from blendin_local.pair.needed_models import roles_of_answer
 from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
@@ -169,7 +170,7 @@ class Pair:
         )
         given = with_keywords(given, settings)
         request = self.prepare(conversation, given, system, answer_start, should_stop)
-        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+        return AnswerStream(request, self._slots, should_stop, self._lock, self._executor)
 
     def prepare(
         self,
@@ -314,7 +315,7 @@ class Pair:
         answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = required_roles(settings.blend.method, self._models)
+        roles = roles_of_answer(settings.blend, settings.sampling, self._models, len(self._slots))
         messages, begun = begun_answer(messages)
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
@@ -340,7 +341,7 @@ class Pair:
             notices=self._notices(roles),
             load_ms=self.load_ms,
             answer_start=start,
-            acceptance=None if self._is_reproducible else self._acceptance,
+            acceptance=None if self._is_reproducible or sampling.search else self._acceptance,
             constraint=self._constraints.of(definition, start),
         )
 

@@ -18,6 +18,7 @@ from blendin_local.settings.model import (
     ModelSettings,
 )
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
+from blendin_local.settings.search import SearchSize
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -72,6 +73,7 @@ __all__ = [
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
+    "SearchSize",
     "Setting",
     "Surface",
     "TerminalSettings",
