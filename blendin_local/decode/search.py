@@ -28,11 +28,21 @@ from blendin_local.decode.respond import Ending
 from blendin_local.decode.text_scores import NOTHING, TextScore, TextScorer
 from blendin_local.engine.context import StoppedError
 from blendin_local.engine.sequence import common_prefix
-from blendin_local.errors import ContextFullError
-from blendin_local.settings import SearchSize
+from blendin_local.errors import ContextFullError, UsageError
+from blendin_local.settings import SamplingSettings, SearchSize
 
 SCORING: tuple[Role, Role] = ("guide", "untuned")
 """The roles of the score: log p(guide) - log p(untuned)."""
+
+
+def refuse_search(sampling: SamplingSettings) -> None:
+    """Raise `UsageError` where a search is asked of what answers many requests at once, as a server does."""
+    if sampling.search:
+        raise UsageError(
+            f"a server makes no search ({sampling.search}): one answer would take the sequences of many",
+            "use blendin run, blendin batch or Python",
+        )
+
 
 ENDED_BY_ITSELF: frozenset[StoppedBy] = frozenset({"base_end", "guide_end", "stop_string", "complete"})
 """How an answer ends that has said all: END is part of its score."""

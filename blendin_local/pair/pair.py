@@ -34,7 +34,6 @@ from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
 from blendin_local.decode.role_context import RoleContext
-from blendin_local.decode.scheduler import answer_many
 from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
 from blendin_local.decode.stream import AnswerStream
@@ -46,6 +45,7 @@ from blendin_local.grammar.prompt import with_schema
 from blendin_local.models.store import Store
 from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
+from blendin_local.pair.many import answer_requests
 from blendin_local.pair.needed_models import roles_of_answer
 from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
@@ -229,7 +229,7 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
         watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
-        """Answer many requests, `PairSetup.n_parallel` at a time in shared batches.
+        """Answer many requests, `PairSetup.n_parallel` at a time in shared batches; a search alone.
 
         With one sequence each answer is that of `respond` on a fresh pair, regardless of earlier answers.
 
@@ -247,7 +247,7 @@ class Pair:
         def prepare(request: Request) -> PreparedRequest:
             return self._task_of(request, stop)
 
-        return self._lock.iterate(lambda: answer_many(requests, prepare, self._slots, stop, watch))
+        return self._lock.iterate(lambda: answer_requests(requests, prepare, self._slots, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
