@@ -141,7 +141,8 @@ class ScriptedPair:
             signature["seed"] = self.seeds
         return ScriptedStream(steps, should_stop, self.pause_s, self.stopped_by, signature)
 
-    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
+    def prompts(self, conversation: Sequence[Message], /, *, answer: AnswerSettings) -> Mapping[str, str]:
+        del answer
         return {"base": f"Q: {conversation[-1].text}\nA:", "guide": f"<|user|>{conversation[-1].text}<|end|>"}
 
     def describe(self) -> Mapping[str, str]:

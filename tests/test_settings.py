@@ -36,6 +36,7 @@ from blendin_local.jobs.evaluation.spec.variants import variants_of
 from blendin_local.models.registry import history_settings, load_registry, terminal_settings
 from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.settings import (
+    LATER_FIELDS,
     SURFACES,
     AnswerSettings,
     BlendSettings,
@@ -165,8 +166,10 @@ def by_row(part, each, value):
 
 
 def by_sweep(part, each, value):
-    [variant] = variants_of(f"blendin[{each.on('sweep')}={typed(value)}]", (), BlendSettings())
-    return getattr(variant.blend(BlendSettings()), each.field)
+    sampled = part == "sampling" and each.field != "temperature"
+    words = f"{each.on('sweep')}={typed(value)}{',temp=1' if sampled else ''}"
+    [variant] = variants_of(f"blendin[{words}]", (), BlendSettings())
+    return getattr(variant.sampling if part == "sampling" else variant.blend(BlendSettings()), each.field)
 
 
 WAYS = {
@@ -252,6 +255,19 @@ def test_a_saved_chat_keeps_all_its_settings(tmp_path):
     assert load(tmp_path / "chat.jsonl", ChatSettings()).settings == settings
 
 
+def test_later_settings_stand_in_records_only_where_they_are_not_the_default():
+    """So answers, batches and conversations of version 0.1 have the settings that they would have today."""
+    of_version_0_1 = {"method", "threshold", "alpha", "agreement_bonus", "top_k", "cap", "filter_top_k"}
+    of_version_0_1 |= {"bridge", "base_temperature", "guide_temperature"}
+
+    assert BlendSettings().to_json().keys() == of_version_0_1
+    assert {each.field for each in settings_of(BlendSettings)} == of_version_0_1 | set(LATER_FIELDS)
+    for each in settings_of(BlendSettings):
+        if each.field in LATER_FIELDS:
+            record = BlendSettings(**{each.field: allowed(each)}).to_json()
+            assert record == {**BlendSettings().to_json(), each.field: allowed(each)}
+
+
 def test_an_older_chat_sets_what_it_says(tmp_path):
     """A file of version 0.1, which knew fewer settings, leaves the others as they are."""
     settings = {"blend": {"threshold": 0.2}, "sampling": {}, "answer": {"stop": ["x"]}}
@@ -305,7 +321,7 @@ def test_a_new_setting_is_one_line(tmp_path):
     for name in ("blendin_local", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "data"))
     shutil.copy(ROOT / "models.toml", tmp_path)
-    table = tmp_path / "blendin_local" / "settings" / "table.py"
+    table = tmp_path / "blendin_local" / "settings" / "blend.py"
     source = table.read_text()
     assert source.count("    threshold: float = setting(") == 1
     table.write_text(

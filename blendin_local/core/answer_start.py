@@ -72,9 +72,10 @@ def forked_steps(decisions: Sequence[Step], i: int, candidate: str | bytes) -> t
 
 
 def state_after(start: Sequence[Step]) -> AnswerState:
-    """What a method may know after these steps; a given text is no step of its own."""
+    """What a method may know after these steps; given and forced text is no step of its own."""
     asked = sum(step.base_top is not None and step.guide_top is not None for step in start)
-    return AnswerState(len(start) - n_given(start), asked)
+    decided = sum(step.source not in {"given", "forced"} for step in start)
+    return AnswerState(decided, asked)
 
 
 def n_given(steps: Sequence[Step]) -> int:

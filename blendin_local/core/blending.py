@@ -1,12 +1,16 @@
-"""The paper's equations 3, 4 and 5, and that of proxy tuning, each a function on candidate distributions.
+"""The paper's equations 3, 4 and 5, and those of other methods, each a function on candidate distributions.
 
-Here: alpha, the blend, the greedy choice with its rule for ties, the steered base.
-Not here: when to blend (`core.methods`), sampling (`core.sampling`).
-Sources: Gan et al., BlendIn, ACL 2026, section 4.1; Liu et al., Tuning Language Models by Proxy, 2024.
+Here: alpha, the blend as a mean or a product, the greedy choice with its rule for ties, the steered base,
+deferral, the alignment dial.
+Not here: when to blend (`core.methods`), how sure a model is (`core.gates`), sampling (`core.sampling`).
+Sources: Gan et al., BlendIn, Findings of ACL 2026, section 4.1; Liu et al., Tuning Language Models by Proxy,
+2024; the knapsack approximation deferral of EACL 2026, arXiv 2510.27017; Liu et al., Decoding-time
+Realignment of Language Models, ICML 2024.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from operator import itemgetter
 
@@ -75,27 +79,116 @@ def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution
     Returns:
         Probabilities that sum to 1, largest first; empty if no candidate has weight.
     """
-    pieces = {**base, **guide}  # a dict keeps its order from run to run, a set of bytes does not
-    return _normalised({s: alpha * guide.get(s, 0.0) + (1 - alpha) * base.get(s, 0.0) for s in pieces})
+    weights = {s: (1 - alpha) * p for s, p in base.items()}
+    for s, p in guide.items():
+        weights[s] = alpha * p + weights.get(s, 0.0)
+    return _normalised(weights)
 
 
-def steer(base: Distribution, guide: Distribution, untuned: Distribution) -> Distribution:
+def product(base: Distribution, guide: Distribution, alpha: float) -> Distribution:
+    """The weighted product instead of the weighted average of equation 4, normalised.
+
+    P(s) = b(s)^(1 - alpha) * g(s)^alpha / Z, where a missing probability is 0, 0^0 = 1, and Z is the sum of
+    the numerator over all s
+
+    So it is g for alpha 1, b for alpha 0, and between them only candidates of both lists have weight. If the
+    lists share no candidate, there is no product, and the result is `blend`.
+
+    Args:
+        base: b, probabilities by byte string.
+        guide: g, likewise.
+        alpha: The guide's weight in [0, 1].
+
+    Returns:
+        Probabilities that sum to 1, largest first; empty if no candidate has weight.
+    """
+    pieces = {**base, **guide}
+    weights = {s: base.get(s, 0.0) ** (1 - alpha) * guide.get(s, 0.0) ** alpha for s in pieces}
+    return _normalised(weights) or blend(base, guide, alpha)
+
+
+def steer(
+    base: Distribution, guide: Distribution, untuned: Distribution, weight: float = 1.0
+) -> Distribution:
     """Proxy tuning: the base, shifted by the log ratio of the tuned to the untuned small model.
 
-    log P(s) = log b(s) + log g(s) - log a(s) - log Z (natural logarithms), for every s of b
+    log P(s) = log b(s) + w * (log g(s) - log a(s)) - log Z (natural logarithms), for every s of b
 
     Args:
         base: b, probabilities by byte string.
         guide: g, the tuned small model's, likewise.
         untuned: a, the same model's before tuning. Where g or a lacks s, P(s) = b(s) / Z. A g(s) or a(s)
             of 0 counts as `TINY`.
+        weight: w in [0, 5]; 1 is proxy tuning as published.
 
     Returns:
         Probabilities that sum to 1, largest first; empty if no candidate has weight.
     """
     shared = guide.keys() & untuned.keys()
-    ratios = {s: max(guide[s], TINY) / max(untuned[s], TINY) for s in shared}
+    ratios = {s: (max(guide[s], TINY) / max(untuned[s], TINY)) ** weight for s in shared}
     return _normalised({s: b * ratios.get(s, 1.0) for s, b in base.items()})
+
+
+def kept_by_deferral(base: Distribution, threshold: float) -> Distribution:
+    """The candidates that the base does not defer to the guide: those with d(y) = 0.
+
+    d(y) = 1 if b(y) < lambda else 0
+
+    Args:
+        base: b, probabilities by byte string.
+        threshold: lambda in [0, 1]; at most 1 / lambda candidates reach it.
+    """
+    return {y: p for y, p in base.items() if p >= threshold}
+
+
+def defer(kept: Distribution, guide: Distribution) -> Distribution:
+    """Deferral: what the base does not keep goes to the guide, normalised.
+
+    P(y) = (kept(y) + D * g(y)) / Z, D = 1 - sum over y of kept(y)
+
+    With kept(y) = (1 - d(y)) * b(y) it is pi(y) = (1 - d(y)) * b(y) + g(y) * sum over y' of d(y') * b(y').
+    D holds the base's whole remaining mass, also that outside its list of candidates.
+
+    Args:
+        kept: The base's kept candidates with their probabilities, whose sum is at most 1.
+        guide: g, probabilities by byte string.
+
+    Returns:
+        Probabilities that sum to 1, largest first; empty if no candidate has weight.
+    """
+    deferred = deferred_mass(kept)
+    pieces = {**kept, **guide}
+    return _normalised({y: kept.get(y, 0.0) + deferred * guide.get(y, 0.0) for y in pieces})
+
+
+def deferred_mass(kept: Distribution) -> float:
+    """D = 1 - sum over y of kept(y), in [0, 1]: the guide's weight in `defer`."""
+    return max(0.0, 1.0 - sum(kept.values()))
+
+
+def realign(base: Distribution, result: Distribution, dial: float) -> Distribution:
+    """The alignment dial: the geometric line from the base through a method's result, normalised.
+
+    log P(s) = (1 - c) * log b(s) + c * log r(s) - log Z (natural logarithms)
+
+    c = 0 is b and c = 1 is r, exactly. Between them, only candidates of both have weight. For c > 1 the
+    base's probability divides, so a candidate that its list lacks counts there as the last of the list.
+
+    Args:
+        base: b, probabilities by byte string, above 0.
+        result: r, what the method chooses from, likewise; not empty.
+        dial: c, not negative.
+
+    Returns:
+        Probabilities that sum to 1, largest first; r where b and r share no candidate.
+    """
+    if dial in {0, 1}:
+        return _normalised(result if dial else base)
+    missing = min(base.values(), default=0.0) if dial > 1 else 0.0
+    pairs = {s: (base.get(s) or missing, r) for s, r in result.items()}
+    logs = {s: (1 - dial) * math.log(b) + dial * math.log(r) for s, (b, r) in pairs.items() if b and r}
+    peak = max(logs.values(), default=0.0)
+    return _normalised({s: math.exp(log - peak) for s, log in logs.items()}) or _normalised(result)
 
 
 def _normalised(weights: Mapping[bytes, float]) -> Distribution:
@@ -108,7 +201,7 @@ def greedy(blended: Distribution, base: Distribution) -> bytes:
     """Equation 5: argmax_s P(s); ties go to the larger b(s), then to the smaller byte string.
 
     Args:
-        blended: P, the result of `blend` or `steer`.
+        blended: P, the result of `blend`, `steer` or another formula of this module.
         base: b, the base's candidates; a missing probability is 0.
 
     Raises:

@@ -7,14 +7,15 @@ Not here: the rules themselves (`core.methods`).
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Set
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from blendin_local.core.blending import greedy
+from blendin_local.core.blending import defer, greedy
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Source
+from blendin_local.settings import BlendSettings
 
 Role = Literal["base", "guide", "untuned"]
 ROLES: tuple[Role, ...] = ("base", "guide", "untuned")
@@ -90,6 +91,50 @@ class TopOf:
 
 
 @dataclass(frozen=True)
+class Redrawn:
+    """Two draws: one of `first`, and where that is not among the accepted ones, one of `second` instead.
+
+    Only for answers that are sampled. How both are drawn is in `core.sampling`.
+
+    Attributes:
+        first: Probabilities by byte string, largest first, not empty.
+        accepted: The candidates of `first` that are taken if they are drawn.
+        second: Like `first`.
+    """
+
+    first: Distribution
+    accepted: Set[bytes]
+    second: Distribution
+
+    @property
+    def rejected_mass(self) -> float:
+        """R, the probability in [0, 1] that the second draw is made, at temperature 1."""
+        kept = sum(p for s, p in self.first.items() if s in self.accepted)
+        return max(0.0, 1.0 - kept / sum(self.first.values()))
+
+    def best(self) -> bytes:
+        """The likeliest outcome of the two draws."""
+        return greedy(self.distribution(), self.first)
+
+    def distribution(self) -> Distribution:
+        """The outcome of the two draws at temperature 1, without other filters: mass of a drawn candidate.
+
+        P(s) = [s accepted] * f(s) + R * g(s), where f and g are the two distributions, normalised
+        """
+        total = sum(self.first.values())
+        kept = {s: p / total for s, p in self.first.items() if s in self.accepted}
+        return defer(kept, self.second)
+
+    def alternatives(self) -> Distribution:
+        """The same."""
+        return self.distribution()
+
+    def each(self, change: Callable[[Distribution], Distribution]) -> Redrawn:
+        """The same with both distributions changed; which candidates are accepted stays."""
+        return replace(self, first=change(self.first), second=change(self.second))
+
+
+@dataclass(frozen=True)
 class Decision:
     """What a method concluded about one step.
 
@@ -100,6 +145,7 @@ class Decision:
         alpha: The guide's weight, None if there was no blend.
         untuned: The third model's prediction, None if it was not asked.
         draft: The guide's draft of the text after this step, in pieces; see `AnswerState.draft`.
+        of_base: What of each candidate's probability is from the base; None for (1 - alpha) * b.
     """
 
     options: Options
@@ -108,6 +154,7 @@ class Decision:
     alpha: float | None = None
     untuned: Prediction | None = None
     draft: tuple[bytes, ...] = ()
+    of_base: Distribution | None = None
 
     @property
     def asked(self) -> bool:
@@ -158,6 +205,8 @@ class Decision:
         alpha = 0.5 if self.alpha is None else self.alpha
         by_guide = alpha * self.guide.candidates.get(piece, 0.0)
         by_base = (1 - alpha) * self.base.candidates.get(piece, 0.0)
+        if self.of_base is not None:
+            by_base = self.of_base.get(piece, 0.0)
         return "guide" if (by_guide, alpha) > (by_base, 1 - alpha) else "base"
 
 
@@ -169,15 +218,21 @@ class AnswerState:
         steps: Number of steps decided so far.
         asked: The number of these at which the guide was asked.
         draft: The rest of the guide's draft after the last step, in pieces; empty without a draft.
+        sampled: Whether candidates are drawn at random (temperature above 0).
     """
 
     steps: int = 0
     asked: int = 0
     draft: tuple[bytes, ...] = ()
+    sampled: bool = False
 
     def after(self, decision: Decision) -> AnswerState:
         """The state once this step is made."""
-        return AnswerState(self.steps + 1, self.asked + decision.asked, decision.draft)
+        asked = self.asked + decision.asked
+        return replace(self, steps=self.steps + 1, asked=asked, draft=decision.draft)
 
 
 MethodSteps = Generator[Ask, Prediction, Decision]
+
+Method = Callable[[BlendSettings, AnswerState], MethodSteps]
+"""A rule: one generator per step, made from the settings and what is known of the answer."""

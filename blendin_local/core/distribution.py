@@ -189,6 +189,23 @@ class Prediction:
         """The summed probability of these ids; of ids with equal bytes, only the first holds their sum."""
         return float(self._pooled[ids].sum()) / self._total
 
+    @cached_property
+    def margin(self) -> float:
+        """P(s1) - P(s2): the difference between the two likeliest candidates, in [0, 1]."""
+        first, second = (*(self._pooled[largest(self._pooled, 2)].astype(float) / self._total), 0.0)[:2]
+        return float(first - second)
+
+    @cached_property
+    def entropy(self) -> float:
+        """H = -sum_i P(i) * log P(i) over all ids, in nats, from 0 to log(n_vocab).
+
+        With P = w / W this is log W - sum_i w_i * log(w_i) / W, where 0 * log 0 = 0.
+        """
+        terms = np.zeros_like(self._weights)
+        np.log(self._weights, out=terms, where=self._weights > 0)
+        terms *= self._weights
+        return max(0.0, math.log(self._total) - float(terms.sum()) / self._total)
+
     def confidence(self, temperature: float) -> float:
         """The likeliest candidate's probability at another temperature: max_s P_T(s), P_T = softmax(z / T).
 

@@ -2,8 +2,9 @@
 
 Here: one generator per method and step. It yields requests for predictions (`Ask`), receives each prediction,
 and returns a `Decision`. A new method is a new function with a line in `METHODS`.
-Not here: the loop over steps (`decode.respond`), the equations (`core.blending`), the mapping between
-vocabularies (`core.bridge`).
+Not here: the bets and deferral (`core.bets`), when the base is sure (`core.gates`), the decisions that
+methods share (`core.outcomes`), the alignment dial (`core.dial`), the loop over steps (`decode.respond`), the
+equations (`core.blending`), the mapping between vocabularies (`core.bridge`).
 Source: sections 3 and 4 of the paper (Algorithm 1, lines 6 to 14) and the methods that it compares with. The
 rule for silent mass is this program's: a base that makes no suggestion counts as uncertain; where the guide
 makes none, the base decides alone, even if it makes none either.
@@ -17,27 +18,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Generator, Mapping
+from dataclasses import replace
 
-from blendin_local.core.blending import auto_alpha, blend, steer
+from blendin_local.core.bets import bet, bet_blend, kad
+from blendin_local.core.blending import steer
 from blendin_local.core.bridge import project
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.decisions import (
     AnswerState,
     Ask,
     Decision,
+    Method,
     MethodSteps,
     Mixture,
     Role,
     TopOf,
     certain,
 )
+from blendin_local.core.dial import with_dial
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.gates import is_certain, must_ask
+from blendin_local.core.outcomes import accepted, auto_weight, blended, guide_weight, kept, own_choice
 from blendin_local.errors import PairError, UsageError
-from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
+from blendin_local.settings import BlendSettings
 
 __all__ = ["METHODS", "AnswerState", "Ask", "Decision", "Method", "MethodSteps", "Role", "roles_of"]
 
-Method = Callable[[BlendSettings, AnswerState], MethodSteps]
 Filter = Callable[[Prediction, Prediction, BlendSettings], bool]
 
 LOOK_AHEAD = 16  # tokens that the guide drafts at once, Fei et al. 2025
@@ -56,45 +62,36 @@ def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
     return Decision(prediction, guide=prediction)
 
 
-def _is_certain(b: Prediction, settings: BlendSettings) -> bool:
-    """Whether the base decides alone: u >= tau, and the base makes a suggestion."""
-    return b.top_p >= settings.threshold and not b.silent
+def steered(_: BlendSettings, __: AnswerState) -> MethodSteps:
+    """InferAligner (Wang et al. 2024): the base alone, its layers shifted where the prompt opens the gate.
+
+    The shift and the gate are the base's control vector's, and happen inside the model (`decode.steering`).
+    """
+    prediction = yield Ask("base")
+    return Decision(prediction, base=prediction)
 
 
-def _own_choice(b: Prediction) -> Decision:
-    """The base decides alone: its top candidate, even when sampling."""
-    return Decision(TopOf(b), base=b)
-
-
-def _kept(b: Prediction, g: Prediction) -> Decision:
-    """The guide was asked but the base's top candidate is kept: alpha 0, even when sampling."""
-    return Decision(TopOf(b), base=b, guide=g, alpha=0.0)
-
-
-def _accepted(b: Prediction, g: Prediction) -> Decision:
-    """The guide's top candidate: a blend with alpha 1."""
-    return Decision(Mixture(g.candidates, b.candidates), base=b, guide=g, alpha=1.0)
-
-
-def nudging(settings: BlendSettings, _: AnswerState) -> MethodSteps:
+def nudging(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
     b = yield Ask("base")
-    if _is_certain(b, settings):
-        return _own_choice(b)
+    if is_certain(b, settings, state):
+        return own_choice(b)
     g = yield Ask("guide")
-    return _kept(b, g) if g.silent else _accepted(b, g)
+    return kept(b, g) if g.silent else accepted(b, g)
 
 
 def capped(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """Intervention capping, section 3.3 and table 3: NUDGING, without the guide while asked / steps > cap.
 
     Both counts are of the answer so far, so the guide is asked again once the base has decided enough steps.
+    The first steps at which the settings require the guide count too, but are not capped.
     """
     b = yield Ask("base")
-    if _is_certain(b, settings) or state.asked > settings.cap * state.steps:
-        return _own_choice(b)
+    is_over = state.steps >= settings.always_first and state.asked > settings.cap * state.steps
+    if is_over or is_certain(b, settings, state):
+        return own_choice(b)
     g = yield Ask("guide")
-    return _kept(b, g) if g.silent else _accepted(b, g)
+    return kept(b, g) if g.silent else accepted(b, g)
 
 
 def agrees(b: Prediction, g: Prediction, settings: BlendSettings) -> bool:
@@ -113,13 +110,13 @@ def filtered(*filters: Filter) -> Method:
     If it fails one, the base's top candidate is kept, and the step still counts as asked.
     """
 
-    def method(settings: BlendSettings, _: AnswerState) -> MethodSteps:
+    def method(settings: BlendSettings, state: AnswerState) -> MethodSteps:
         b = yield Ask("base")
-        if _is_certain(b, settings):
-            return _own_choice(b)
+        if is_certain(b, settings, state):
+            return own_choice(b)
         g = yield Ask("guide")
-        accepted = not g.silent and all(passes(b, g, settings) for passes in filters)
-        return _accepted(b, g) if accepted else _kept(b, g)
+        all_pass = not g.silent and all(passes(b, g, settings) for passes in filters)
+        return accepted(b, g) if all_pass else kept(b, g)
 
     return method
 
@@ -139,11 +136,12 @@ def nudging_words(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     draft = state.draft
     checked = draft[-1:] != (END,)
     begins_word = bool(draft and b.top) and draft[0].startswith(b.top)
-    if checked and b.top != END and not b.silent and (b.top_p >= settings.threshold or begins_word):
-        return _own_choice(b)
+    takes_over = begins_word or is_certain(b, settings, state)
+    if checked and b.top != END and takes_over and not must_ask(b, settings, state):
+        return own_choice(b)
     g = yield Ask("guide")
     if g.silent:
-        return _kept(b, g)
+        return kept(b, g)
     if not draft:
         draft = yield from _draft(g)
     return Decision(certain(draft[0]), base=b, guide=g, alpha=1.0, draft=draft[1:])
@@ -168,42 +166,19 @@ def _draft(g: Prediction) -> Generator[Ask, Prediction, tuple[bytes, ...]]:
     return tuple(words[:-1] or words)
 
 
-def _weight(
-    settings: BlendSettings, b: Prediction, g: Prediction, guided: Distribution, bonus: float
-) -> float:
-    """Equation 3; with alpha `calibrated`, confidences at the temperatures that `blendin check` fitted.
-
-    Only eq. 3's confidences are tempered: the gate, the agreement term and the blend stay as they are.
-    """
-    confidences = None
-    if settings.alpha == CALIBRATED_ALPHA:
-        of_base, of_guide = settings.temperatures
-        confidences = b.confidence(of_base), g.confidence(of_guide)
-    return auto_alpha(b.candidates, guided, bonus, confidences)
-
-
-def _blended(b: Prediction, g: Prediction, guided: Distribution, alpha: float) -> Decision:
-    """Equation 4."""
-    mixture = Mixture(blend(b.candidates, guided, alpha), b.candidates)
-    return Decision(mixture, base=b, guide=g, alpha=alpha)
-
-
-def blendin(settings: BlendSettings, _: AnswerState) -> MethodSteps:
+def blendin(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """BlendIn, section 4.1: where u = max P_b(w) < tau, both distributions are blended.
 
     alpha is eq. 3 unless the settings give a number; the blend is eq. 4.
     """
     b = yield Ask("base")
-    if _is_certain(b, settings):
-        return _own_choice(b)
+    if is_certain(b, settings, state):
+        return own_choice(b)
     g = yield Ask("guide")
     if g.silent:
-        return _kept(b, g)
+        return kept(b, g)
     guided = yield from project(g, "guide", b, settings)
-    alpha = settings.alpha
-    if alpha is None or alpha == CALIBRATED_ALPHA:
-        alpha = _weight(settings, b, g, guided, settings.agreement_bonus)
-    return _blended(b, g, guided, alpha)
+    return blended(b, g, guided, guide_weight(b, g, guided, settings), settings)
 
 
 def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
@@ -219,23 +194,42 @@ def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     if g.silent:
         return Decision(b, base=b, guide=g, alpha=0.0)
     guided = yield from project(g, "guide", b, settings)
-    return _blended(b, g, guided, _weight(settings, b, g, guided, bonus=0.0))
+    return blended(b, g, guided, auto_weight(b, g, guided, settings, bonus=0.0), settings)
 
 
 def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
-    """Proxy tuning (Liu et al. 2024) at every step: log P = log b + log g - log a - log Z.
+    """Proxy tuning (Liu et al. 2024) at every step: log P = log b + w * (log g - log a) - log Z.
 
-    a is the untuned model: the guide before it was tuned, so log g - log a is what tuning changed. This
-    is also the implicit value function of Liu et al. 2024 (integrated value guidance) applied to single
-    tokens; their search over chunks with a second, trained value function is not implemented.
+    a is the untuned model: the guide before it was tuned, so log g - log a is what tuning changed; w is 1
+    unless the settings give another weight. With a weight this is also the implicit value function of Liu et
+    al. 2024 (integrated value guidance) applied to single tokens; their search over chunks with a second,
+    trained value function is not implemented.
     Exact: each probability is from the full softmax, also outside a model's top-k. With one shared vocabulary
-    the result is therefore the softmax of base + guide - untuned logits over the strings considered.
+    the result is therefore the softmax of base + w * (guide - untuned) logits over the strings considered.
     Approximate: only the base's and the guide's top-k candidates are considered, if the base has a token for
     them, and Z is the sum over these. Between different vocabularies the bridge maps probabilities.
     A string that the guide or the untuned model lacks keeps the base's probability before normalisation. If
     either model makes no suggestion, the base's distribution is used unchanged.
     """
     b = yield Ask("base")
+    return (yield from _steered(b, settings))
+
+
+def gated_proxy(settings: BlendSettings, state: AnswerState) -> MethodSteps:
+    """Proxy tuning only where the base is unsure; elsewhere no other model is asked.
+
+    What tuning changes in a small model concerns few tokens, mostly where entropy is high ("Logit Grafting",
+    OpenReview yWJLnCEKBI, which gates the same sum).
+    """
+    b = yield Ask("base")
+    if is_certain(b, settings, state):
+        return own_choice(b)
+    decision = yield from _steered(b, settings)
+    return decision if isinstance(decision.options, Mixture) else replace(decision, options=TopOf(b))
+
+
+def _steered(b: Prediction, settings: BlendSettings) -> MethodSteps:
+    """Ask the guide and the untuned model, and shift the base by what tuning changed."""
     g = yield Ask("guide")
     a = yield Ask("untuned")
     if g.silent or a.silent:
@@ -243,12 +237,9 @@ def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     guided = yield from project(g, "guide", b, settings)
     untuned = yield from project(a, "untuned", b, settings)
     pieces = {**b.candidates, **guided}
-    steered = steer(
-        *(
-            _probabilities(pieces, model, listed)
-            for model, listed in ((b, b.candidates), (g, guided), (a, untuned))
-        )
-    )
+    models = ((b, b.candidates), (g, guided), (a, untuned))
+    of_base, of_guide, of_untuned = (_probabilities(pieces, model, listed) for model, listed in models)
+    steered = steer(of_base, of_guide, of_untuned, settings.proxy_weight)
     return Decision(Mixture(steered, b.candidates), base=b, guide=g, untuned=a)
 
 
@@ -258,29 +249,47 @@ def _probabilities(pieces: Mapping[bytes, float], model: Prediction, listed: Dis
     return {s: p for s, p in found.items() if p is not None}
 
 
-METHODS: Mapping[str, Method] = {
+RULES: Mapping[str, Method] = {
     "base": base,
     "guide": guide,
+    "steer": steered,
     "nudging": nudging,
     "nudging-words": nudging_words,
     "capped": capped,
     "agreement": filtered(agrees),
     "competition": filtered(more_confident),
     "agreement+competition": filtered(agrees, more_confident),
+    "bet": bet,
+    "bet-blend": bet_blend,
+    "kad": kad,
     "ensemble": ensemble,
     "proxy": proxy,
+    "gated-proxy": gated_proxy,
     "blendin": blendin,
 }
+
+METHODS: Mapping[str, Method] = {name: with_dial(rule) for name, rule in RULES.items()}
+
+STEERED = "steer"
+"""The method that needs a control vector with a gate."""
 
 ROLES: Mapping[str, tuple[Role, ...]] = {
     "base": ("base",),
     "guide": ("guide",),
+    STEERED: ("base",),
     "proxy": ("base", "guide", "untuned"),
+    "gated-proxy": ("base", "guide", "untuned"),
 }
 """The models that a method needs, if not base and guide."""
 
+BRIDGED = ("blendin", "bet-blend", "kad", "ensemble", "proxy", "gated-proxy")
+"""The methods that join the candidates of two vocabularies, by the bridge that the settings name."""
+
 UNGATED = ("ensemble", "proxy")
 """The methods that ask the guide at every step, however confident the base is."""
+
+ASKING_IF_IT_MATTERS = ("bet", "bet-blend", "kad")
+"""The methods that ask the guide wherever it can matter. That they ask often is no sign of a bad pair."""
 
 
 def roles_of(method: str) -> tuple[Role, ...]:

@@ -86,6 +86,10 @@ def _side_query_to_json(query: SideQuery) -> dict[str, Any]:
         record["silent"] = True
     if query.log_normalizer is not None:
         record["log_normalizer"] = query.log_normalizer
+    if query.margin is not None:
+        record["margin"] = query.margin
+    if query.entropy is not None:
+        record["entropy"] = query.entropy
     return record
 
 
@@ -256,16 +260,21 @@ def _side_query(record: Mapping[str, Any]) -> SideQuery:
     top = _candidate(record["top"])
     if top is None:
         raise ValueError("a side query lacks its likeliest candidate")
-    confidence, log_normalizer = record.get("confidence"), record.get("log_normalizer")
     return SideQuery(
         role=current_role(str(record["role"])),
         after=_bytes(record["after"]),
         top=top,
         candidates=_list(record.get("candidates")),
-        confidence=None if confidence is None else float(confidence),
+        confidence=_number(record.get("confidence")),
         silent=bool(record.get("silent", False)),
-        log_normalizer=None if log_normalizer is None else float(log_normalizer),
+        log_normalizer=_number(record.get("log_normalizer")),
+        margin=_number(record.get("margin")),
+        entropy=_number(record.get("entropy")),
     )
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - any JSON value
+    return None if value is None else float(value)
 
 
 def _candidate(record: Mapping[str, Any] | None) -> Candidate | None:

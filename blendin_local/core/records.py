@@ -67,6 +67,8 @@ class SideQuery:
         confidence: Its top-1 probability at the temperature fitted for it, where there is one.
         silent: Whether it made no suggestion: most of its probability was on tokens without bytes.
         log_normalizer: log Z of its softmax, where a repeat penalty needed its logits.
+        margin: The difference between its two likeliest candidates, where a trace keeps it.
+        entropy: Of its softmax, in nats; likewise.
     """
 
     role: str
@@ -76,6 +78,8 @@ class SideQuery:
     confidence: float | None = None
     silent: bool = False
     log_normalizer: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

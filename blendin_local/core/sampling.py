@@ -1,6 +1,7 @@
 """Picking one candidate: the largest, or one drawn with a seed.
 
-Here: `pick`, and its parts in llama.cpp's order: penalties, top-k, top-p, min-p, temperature.
+Here: `pick`, and its parts in llama.cpp's order: penalties, top-k, top-p, min-p, temperature; `sample` draws
+once, `sample_again` twice.
 Not here: the distributions themselves, the formulas of the penalties (`core.penalties`).
 Source: the usual definitions; top-p after Holtzman et al. 2020, min-p after Nguyen et al. 2024.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blendin_local.core.candidates import Distribution
-from blendin_local.core.decisions import Decision, Mixture, Options, certain
+from blendin_local.core.decisions import Decision, Mixture, Options, Redrawn, certain
 from blendin_local.core.penalties import History, penalize, repetition_of
 from blendin_local.core.records import Candidate
 from blendin_local.settings import SamplingSettings
@@ -92,7 +93,11 @@ def pick(
 
 
 def _pick_from(options: Options, settings: SamplingSettings, draw: float) -> bytes:
-    return sample(options.distribution(), settings, draw) if settings.temperature else options.best()
+    if settings.temperature == 0:
+        return options.best()
+    if isinstance(options, Redrawn):
+        return sample_again(options, settings, draw)
+    return sample(options.distribution(), settings, draw)
 
 
 def _listed(piece: bytes, options: Options) -> Candidate:
@@ -112,6 +117,8 @@ def penalized(decision: Decision, settings: SamplingSettings, history: History) 
     if not any(piece in counts or piece in lengths for piece in concerned):
         return options
     log_normalizer = decision.log_normalizer if settings.repeat_penalty != 1 else 0.0  # else it cancels out
+    if isinstance(options, Redrawn):
+        return options.each(lambda drawn: penalize(drawn, log_normalizer, counts, lengths, settings))
     spread = penalize(options.alternatives(), log_normalizer, counts, lengths, settings)
     mixture = Mixture(spread, decision.base.candidates if decision.base else {})
     return certain(mixture.best()) if len(options.distribution()) == 1 else mixture
@@ -131,10 +138,32 @@ def sample(options: Distribution, settings: SamplingSettings, draw: float) -> by
     Raises:
         ValueError: `options` is empty.
     """
+    return _drawn(options, settings, draw)[0]
+
+
+def sample_again(options: Redrawn, settings: SamplingSettings, draw: float) -> bytes:
+    """Draw from the first distribution, and from the second if that candidate is not accepted.
+
+    Each is drawn with the filters and the temperature. Both draws come out of one random number: given the
+    candidate that it falls on, its place within the share of that candidate is uniform again.
+
+    Args:
+        options: The two distributions, and what of the first is accepted.
+        settings: As for `sample`.
+        draw: A random number, uniform in [0, 1).
+    """
+    piece, place = _drawn(options.first, settings, draw)
+    return piece if piece in options.accepted else _drawn(options.second, settings, place)[0]
+
+
+def _drawn(options: Distribution, settings: SamplingSettings, draw: float) -> tuple[bytes, float]:
+    """The drawn candidate, and where in its share of the interval the number lies, in [0, 1)."""
     kept = keep_min_p(keep_top_p(keep_top_k(options, settings.top_k), settings.top_p), settings.min_p)
     logprobs = np.log(np.fromiter(kept.values(), np.float64, len(kept)))
     with np.errstate(over="ignore"):  # near T = 0 all but the largest come to exp(-inf) = 0
         weights = np.exp((logprobs - logprobs.max()) / settings.temperature)
     cumulative = weights.cumsum()
-    index = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
-    return list(kept)[min(index, len(kept) - 1)]
+    target = draw * cumulative[-1]
+    index = min(int(np.searchsorted(cumulative, target, side="right")), len(kept) - 1)
+    place = (target - (cumulative[index] - weights[index])) / (weights[index] or 1.0)
+    return list(kept)[index], min(max(float(place), 0.0), np.nextafter(1.0, 0.0))

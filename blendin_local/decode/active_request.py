@@ -20,9 +20,8 @@ from blendin_local.core.records import Completion, Step
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts
 from blendin_local.decode.respond import Ending, Question
-from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.role_context import RoleContext, by_context
 from blendin_local.decode.stats import GenerationStats
-from blendin_local.engine.sequence import TokenSequence
 from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
 Item = TypeVar("Item")
@@ -216,9 +215,8 @@ def run_round(
         role_contexts = {
             request: role_context for request in requests if (role_context := request.role_context_for(role))
         }
-        if role_contexts:
-            spare = [slot[role].sequence for slot in free_slots]
-            _ask(role, role_contexts, spare, should_stop)
+        for together in by_context(role_contexts):
+            _ask(role, together, [slot[role] for slot in free_slots], should_stop)
     for request in requests:
         request.report_progress()
 
@@ -245,15 +243,16 @@ def _draft(requests: Sequence[Active], should_stop: Callable[[], bool]) -> None:
 def _ask(
     role: Role,
     role_contexts: Mapping[Active, RoleContext],
-    spare: Sequence[TokenSequence],
+    free: Sequence[RoleContext],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Run the open questions of one role; an unread prompt keeps its question open.
+    """Run open questions of one role in one context; an unread prompt keeps its question open.
 
     The last token of a prompt is evaluated separately. For roles other than the base that happens at
     once: an answer that waits for the guide would be missing from the base's next batch.
     """
     context = next(iter(role_contexts.values())).context
+    spare = [each.sequence for each in free if each.context is context]
     waiting = dict(role_contexts)
     while waiting:
         counters = [each.sequence.counter for each in waiting.values() if each.reads_prompt]

@@ -84,7 +84,8 @@ def respond(
     stops = [stop.encode() for stop in limits.stop]
     rng.random(len(start))  # what the steps of the start have drawn
     history = [*prompt, *(step.bytes for step in start if step.source != "given")]
-    text, state = (yield from repeat(start)), state_after(start)
+    text = yield from repeat(start)
+    state = replace(state_after(start), sampled=sampling.temperature > 0)
     limit = None if limits.max_tokens is None else limits.max_tokens + n_given(start)
     for i in count(len(start)) if limit is None else range(len(start), limit):
         if constraint.must_end(text):

@@ -127,7 +127,7 @@ class _Search:
         self._slots = slots
         self._should_stop = should_stop
         self._size = SearchSize.of(request.settings.sampling.search or "")
-        first = {role: slots[0][role] for role in request.prompts}
+        first = request.role_contexts(slots[0])
         self._scorers = {
             role: TextScorer(
                 slots[self._size.n_sequences][role], request.prompts[role], first[role].sequence.counter
@@ -169,7 +169,7 @@ class _Search:
 
     def _copy(self, beam: _Written, number: int) -> Writing:
         """Continue a beam in another sequence, by other random numbers."""
-        role_contexts = {role: self._slots[number][role] for role in self._request.prompts}
+        role_contexts = self._request.role_contexts(self._slots[number])
         for role, role_context in role_contexts.items():
             role_context.follow(beam.writing.role_contexts[role])
         settings = self._request.settings

@@ -46,7 +46,7 @@ def signature(
         },
         "models": {role: models[role].signature() for role in prompts},
         "prompts": {role: digest_of(prompt) for role, prompt in prompts.items()},
-        "blend": {**asdict(settings.blend), "alpha": settings.blend.alpha_name},
+        "blend": settings.blend.to_json(),
         "sampling": settings.sampling.to_json(),
         "answer": {**asdict(settings.answer), "stop": list(settings.answer.stop)},
         **({"answer_start": _start_facts(answer_start)} if answer_start else {}),

@@ -28,11 +28,13 @@ class TracePolicy:
         lists: Where all candidates are kept: nowhere, at steps that asked the guide, or at every step.
         temperatures: By role, the temperature at which its confidence is kept beside the lists.
         normalizers: Whether each model's log Z is kept beside the lists.
+        certainty: Whether the base's margin and entropy are kept at every step.
     """
 
     lists: Lists = "no"
     temperatures: Mapping[Role, float] = field(default_factory=dict)
     normalizers: bool = False
+    certainty: bool = False
 
     @classmethod
     def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
@@ -43,7 +45,7 @@ class TracePolicy:
         temperatures = {role: value for role, value in fitted.items() if value is not None}
         every = sampling.temperature > 0 or sampling.penalizes
         normalizers = sampling.penalizes_tokens and sampling.repeat_penalty != 1
-        return cls("every" if every else "asked", temperatures, normalizers)
+        return cls("every" if every else "asked", temperatures, normalizers, certainty=True)
 
 
 def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
@@ -84,6 +86,8 @@ def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: Tr
         for question, prediction in asked
         if question.text != text
     ]
+    if policy.certainty and (base := at_start.get("base")):
+        further.append(replace(_side_query("base", b"", base), margin=base.margin, entropy=base.entropy))
     untuned = at_start.get("untuned")
     if untuned is not None:
         further.append(

@@ -1,6 +1,6 @@
 """What the models are told of the JSON Schema that their answer must match.
 
-Here: `with_schema`.
+Here: `as_told`, by the settings of an answer; `with_schema`.
 Not here: making the answer match (`grammar.matcher`), which needs no words: it keeps an uninformed model to
 the schema, but not to what the schema means.
 """
@@ -11,10 +11,17 @@ import json
 from collections.abc import Sequence
 
 from blendin_local.core.prompts import Message
-from blendin_local.grammar.definition import Definition, read_schema
+from blendin_local.grammar.definition import Definition, definition_of, read_schema
+from blendin_local.settings import AnswerSettings
 
 ANY_OBJECT_TEXT = "Answer with a JSON object."
 SCHEMA_TEXT = "Answer with JSON that matches this JSON Schema:"
+
+
+def as_told(messages: Sequence[Message], answer: AnswerSettings) -> list[Message]:
+    """The conversation as the models are told it: with the JSON Schema, where there is one to be told."""
+    definition = definition_of(answer) if answer.schema_in_prompt else None
+    return list(messages) if definition is None else with_schema(messages, definition)
 
 
 def with_schema(messages: Sequence[Message], definition: Definition) -> list[Message]:

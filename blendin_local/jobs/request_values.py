@@ -15,7 +15,6 @@ from blendin_local.core.prompts import quoted
 from blendin_local.core.text import require_text
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
-from blendin_local.grammar.compilation import require_form
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -53,11 +52,12 @@ class RequestDefaults:
 def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> GenerationSettings:
     """The settings of one answer: those that a request gives, and the defaults; null means not given.
 
+    Whether a form can be checked is left to `grammar.compilation.require_form`, which takes time.
+
     Raises:
         UsageError: A value is wrong, or the method needs a model that was not named.
     """
     answer = replace(defaults.answer, **of_one_form(_given(values, ANSWER)))
-    require_form(answer)
     sampling = replace(defaults.sampling, **_given(values, SAMPLING))
     return GenerationSettings(_blend(values, defaults), sampling, answer)
 

@@ -112,7 +112,7 @@ class PairEntry:
         guide: Reference of the guide.
         about: One line for people.
         base_template: Name of the base's plain-text template, or `chat`.
-        untuned: Reference of the third model, which method `proxy` needs.
+        untuned: Reference of the third model, which `proxy` and `gated-proxy` need.
         system: Instructions before every question; None if not given.
         settings: The values it gives to settings, by their keys in models.toml.
         trusted: False if a models.toml of the working directory names the models.

@@ -91,7 +91,8 @@ def _setting_kind(setting: Setting) -> Kind:
     """The kind of value that a setting has in models.toml."""
     if setting.kind == "choice":
         return _listing(setting.choices), lambda value: value in setting.choices
-    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": NAME, "texts": STOPS, "text": TEXT}
+    name = PATH if setting.metavar else NAME
+    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": name, "texts": STOPS, "text": TEXT}
     expected, fits = kinds[setting.kind]
     words = () if setting.kind == "texts" else setting.shown_words
     if not words:

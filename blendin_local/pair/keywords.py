@@ -48,6 +48,12 @@ class SettingKeywords(TypedDict, total=False):
     cap: float | None
     filter_top_k: int | None
     bridge: str | None
+    gate: str | None
+    always_first: int | None
+    combine: str | None
+    dial: float | None
+    margin: float | None
+    proxy_weight: float | None
     temperature: float | None
     top_k: int | None
     top_p: float | None

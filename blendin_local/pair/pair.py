@@ -18,13 +18,7 @@ from typing import Any, Unpack
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import (
-    Conversation,
-    Message,
-    as_messages,
-    begun_answer,
-    require_question,
-)
+from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
 from blendin_local.core.token_scores import OptionScore, TokenScore
@@ -36,12 +30,13 @@ from blendin_local.decode.request import GenerationSettings, PreparedRequest, Re
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
+from blendin_local.decode.steering import with_gate
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import BlendinError, PairError, UsageError
 from blendin_local.grammar.definition import definition_of
-from blendin_local.grammar.prompt import with_schema
+from blendin_local.grammar.prompt import as_told
 from blendin_local.models.store import Store
 from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
@@ -91,10 +86,7 @@ class Pair:
         self._constraints = Constraints([model.table for model in self._models.values()])
         self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
-            {
-                role: RoleContext(p.context, p.context.sequences[i], p.table)
-                for role, p in self._models.items()
-            }
+            {role: model.role_context(i) for role, model in self._models.items()}
             for i in range(setup.n_parallel)
         ]
 
@@ -117,12 +109,18 @@ class Pair:
             model.close()
 
     def prompts(
-        self, conversation: Conversation, system: str | None = None, should_stop: Stop = lambda: False
+        self,
+        conversation: Conversation,
+        system: str | None = None,
+        should_stop: Stop = lambda: False,
+        *,
+        answer: AnswerSettings | None = None,
     ) -> dict[str, str]:
-        """The rendered prompt of each role, as it will be tokenized."""
+        """The rendered prompt of each role, as it will be tokenized for an answer with these settings."""
         system = self.setup.system if system is None else system
         with self._lock.using():
             messages, _ = begun_answer(as_messages(conversation, system))
+            messages = as_told(messages, answer or self.setup.defaults.answer)
             spans = self._renderer.prompts(messages, tuple(self._models), should_stop)
         return {role: text_of(prompt) for role, prompt in spans.items()}
 
@@ -193,6 +191,11 @@ class Pair:
             fresh: Whether no answer may depend on an earlier one.
         """
         return InferenceThread(self._slots, self._lock, max_waiting=max_waiting, fresh=fresh)
+
+    def prepare_forms(self) -> None:
+        """Do now what the first answer with a form would wait for; from any thread."""
+        with self._lock.using():
+            self._constraints.prepare()
 
     @checked_keywords
     def respond(
@@ -320,11 +323,9 @@ class Pair:
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
         start = start_steps(answer_start or begun)
-        definition = definition_of(settings.answer)
-        if definition and settings.answer.schema_in_prompt:
-            messages = with_schema(messages, definition)
         if not set(roles) - {"untuned"} <= set(self.setup.exact_prompts):
             require_question(messages)
+        messages = as_told(messages, settings.answer)
         for stop in settings.answer.stop:
             require_text(stop, "a stop string")
         sampling = settings.sampling
@@ -334,7 +335,7 @@ class Pair:
             settings.blend, sampling, self._with_template_stops(settings.answer, roles)
         )
         prompts = self._renderer.prompts(messages, roles, should_stop)
-        return PreparedRequest(
+        request = PreparedRequest(
             prompts,
             settings,
             signature=self._signature(prompts, settings, start),
@@ -342,8 +343,9 @@ class Pair:
             load_ms=self.load_ms,
             answer_start=start,
             acceptance=None if self._is_reproducible or sampling.search else self._acceptance,
-            constraint=self._constraints.of(definition, start),
+            constraint=self._constraints.of(definition_of(settings.answer), start),
         )
+        return with_gate(request, self._models, should_stop)
 
     def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
         template_stops = self.setup.template.stop if "base" in roles else ()

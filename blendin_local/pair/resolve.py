@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypedDict, Unpack
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import METHODS, STEERED, Role, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.decode.request import GenerationSettings
+from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import with_texts
@@ -27,8 +28,9 @@ from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
+from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
+from blendin_local.pair.configured import configured, model_settings, settings_from
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.needed_models import roles_to_open
 from blendin_local.pair.pair import Pair, PairSetup
@@ -38,13 +40,9 @@ from blendin_local.settings import (
     BlendSettings,
     ModelSettings,
     SamplingSettings,
-    Setting,
     of_one_form,
-    settings_of,
     to_settings,
 )
-
-SettingsClass = TypeVar("SettingsClass")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class PairSpec:
         pair: A pair of models.toml; with no models named either, the default pair.
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
-        untuned: Likewise the third model, which method `proxy` needs.
+        untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -156,7 +154,9 @@ class ResolvedPair:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that these models allow."""
-        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        known = set(METHODS) if self.setup.base_settings.control_vector else set(METHODS) - {STEERED}
+        allowed = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        return tuple(name for name in allowed if name in known)
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
@@ -190,8 +190,10 @@ def resolve_pair(
     entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
-    sampling = _settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling)
+    sampling = settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling)
     references = _references(spec, entry, blend.method, sampling)
+    base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
+    require_gate(blend.method, base_settings.control_vector)
     guide_entry = registry.models.get(references.get("guide", ""))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
@@ -202,8 +204,8 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=_model_settings(spec.base_settings, sections, "base"),
-            guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
+            base_settings=base_settings,
+            guide_settings=model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
@@ -306,37 +308,6 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     return registry.pairs[name]
 
 
-def _configured(
-    keys: Mapping[str, Setting], sections: Sequence[PairEntry | Defaults | None]
-) -> dict[str, Any]:
-    """The fields among these keys that models.toml sets; an earlier section takes precedence."""
-    values: dict[str, Any] = {}
-    for section in reversed(sections):
-        values |= section.settings if section else {}
-    return to_settings(values, keys)
-
-
-def _settings(
-    table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
-) -> SettingsClass:
-    """Settings from models.toml and the request; the request takes precedence.
-
-    Raises:
-        UsageError: A field does not exist or has a wrong value.
-    """
-    if isinstance(given, table):
-        return given
-    fields = {each.field: each for each in settings_of(table)}
-    asked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
-    for name, value in asked.items():
-        if name not in fields:
-            close = nearest(name, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
-            raise UsageError(f"{table.__name__} has no field {name!r}", hint)
-        asked[name] = fields[name].from_file(value)
-    return table(**{**configured, **asked})
-
-
 def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> BlendSettings:
     others = {role for role, named in (("base", spec.base), ("guide", spec.guide)) if named}
     keys = {  # a fitted temperature belongs to the pair's own model
@@ -344,7 +315,7 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
         for key, each in BLEND_KEYS.items()
         if not (each.of_pair and key.partition("_")[0] in others)
     }
-    settings = _settings(BlendSettings, _configured(keys, sections), spec.blend)
+    settings = settings_from(BlendSettings, configured(keys, sections), spec.blend)
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
@@ -352,12 +323,12 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
 
 def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> AnswerSettings:
     """Limits and the form; a form replaces another one that was set farther away."""
-    configured: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for section in reversed(sections):
         fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
-        configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
+        found |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
     given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
-    answer = _settings(AnswerSettings, configured, given)
+    answer = settings_from(AnswerSettings, found, given)
     require_form(answer)
     return answer
 
@@ -381,10 +352,3 @@ def _template(
     named = (spec.base_template, entry and entry.base_template, base and base.template)
     name = next((each for each in named if each), registry.defaults.template)
     return base_template(name, base, registry, has_untuned="untuned" in references)
-
-
-def _model_settings(
-    given: ModelSettings | Mapping[str, Any], sections: Sequence[PairEntry | Defaults | None], role: Role
-) -> ModelSettings:
-    configured = _configured(model_keys(), sections) | _configured(model_keys(role), sections)
-    return _settings(ModelSettings, configured, given)

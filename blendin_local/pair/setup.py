@@ -37,8 +37,9 @@ class PairSetup:
         n_parallel: How many answers `Pair.answer_all` may make at once; each has a whole context.
         date: The date for a guide's template that inserts one. A pair keeps the date it was opened with, so
             that the prompt of a conversation does not change at midnight.
-        untuned: The file of the third model, which method `proxy` needs: the guide before it was tuned. It is
-            run like the guide and reads the base's prompt, having been trained on no other.
+        untuned: The file of the third model, which the methods `proxy` and `gated-proxy` need: the guide
+            before it was tuned. It is run like the guide, without its control vector, and reads the base's
+            prompt, having been trained on no other.
         defaults: The settings of an answer that is asked for with none.
         system: Instructions before a question that comes with none.
     """
@@ -94,6 +95,6 @@ class PairSetup:
         all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
-            ("untuned", self.untuned, self.guide_settings),
+            ("untuned", self.untuned, replace(self.guide_settings, control_vector=None)),
         ]
         return {role: (path, settings) for role, path, settings in all_roles if path is not None}

@@ -19,6 +19,7 @@ from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
 from blendin_local.views.answer import excess_warning, footer_items, shown_decisions
 from blendin_local.views.answer_tables import lists_of, source_text, winner
+from blendin_local.views.form import form_items, form_text, incomplete_warning, legal_text
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 TOOLTIP_CANDIDATES = 5
@@ -39,8 +40,8 @@ def render_html(prompts: Mapping[str, str], completion: Completion, messages: Se
         subtitle=_models_line(completion.signature),
         question=escape_controls(messages[-1].text) if messages else "",
         parts=parts,
-        footer=" · ".join(footer_items(completion)),
-        warning=excess_warning(completion),
+        facts=_facts(completion),
+        warnings=_warnings(completion),
         notices=completion.notices,
         details_texts=_before(messages) | _details_texts(prompts, completion.signature),
         steps=[_step_facts(part.step) for part in parts],
@@ -55,10 +56,18 @@ def render_fragment(completion: Completion) -> str:
     too, but it has a fixed height, follows the system's theme, and some notebook viewers remove it.
     Its classes keep MathJax from reading dollar signs in the answer as formulas.
     """
-    lines = [" · ".join(footer_items(completion)), excess_warning(completion), *completion.notices]
-    return render(
-        "answer_fragment.html", parts=list(_parts(completion)), lines=[line for line in lines if line]
-    )
+    lines = [*_facts(completion), *_warnings(completion), *completion.notices]
+    return render("answer_fragment.html", parts=list(_parts(completion)), lines=lines)
+
+
+def _facts(completion: Completion) -> list[str]:
+    """The lines below the answer: its facts, and what a form did."""
+    return [" · ".join(items) for items in (footer_items(completion), form_items(completion)) if items]
+
+
+def _warnings(completion: Completion) -> list[str]:
+    """What a reader is to be warned of."""
+    return [text for text in (incomplete_warning(completion), excess_warning(completion)) if text]
 
 
 @dataclass(frozen=True)
@@ -94,10 +103,10 @@ class _Part:
 
     @property
     def candidates(self) -> str:
-        """The summary, and a line for each model with its likeliest candidates."""
+        """The summary, a line for each model with its likeliest candidates, and what a form left of them."""
         alpha = "" if self.step.alpha is None else f"; alpha {self.step.alpha:.2f}"
         lines = [f"{role}: {_listed(found)}" for role, found in _candidates_by_role(self.step).items()]
-        return "\n".join([self.summary + alpha, *lines])
+        return "\n".join([self.summary + alpha, *lines, *filter(None, [legal_text(self.step)])])
 
 
 def _parts(completion: Completion) -> Iterator[_Part]:
@@ -124,7 +133,8 @@ def _step_facts(step: Step) -> dict[str, Any]:
     lists = _candidates_by_role(step)
     won = winner(step, (candidate for candidates in lists.values() for candidate in candidates))
     rows = {role: _rows(candidates, won) for role, candidates in lists.items()}
-    return {"i": step.i, "text": visible(step.bytes), "why": why[0].upper() + why[1:] + ".", **rows}
+    sentences = [f"{why[0].upper()}{why[1:]}.", *filter(None, [legal_text(step)])]
+    return {"i": step.i, "text": visible(step.bytes), "why": " ".join(sentences), **rows}
 
 
 def _rows(candidates: Sequence[Candidate], won: bytes | None) -> list[tuple[str, float, str, bool]]:
@@ -152,7 +162,8 @@ def _before(messages: Sequence[Message]) -> dict[str, str]:
 
 def _details_texts(prompts: Mapping[str, str], signature: Mapping[str, Any]) -> dict[str, str]:
     """Texts that open on demand, by title."""
-    texts = {f"Prompt of the {role}": text for role, text in prompts.items()}
+    texts = form_text(signature.get("answer", {}))
+    texts |= {f"Prompt of the {role}": text for role, text in prompts.items()}
     if signature:
         texts["Files, versions and settings"] = readable_json(signature)
     return {title: escape_controls(text) for title, text in texts.items()}

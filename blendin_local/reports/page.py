@@ -15,6 +15,7 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from blendin_local.reports.html import block, render
+from blendin_local.settings import LATER_FIELDS
 
 ParagraphKind = Literal["", "good", "warning", "notice", "summary"]
 
@@ -78,6 +79,7 @@ def details(summary: str, blocks: Sequence[str]) -> Markup:
 
 
 def blend_settings(signature: Mapping[str, Any]) -> list[str]:
-    """`method blendin`, `threshold 0.4`, `alpha auto`, as far as the signature has them."""
+    """`method blendin`, `threshold 0.4`, `alpha auto`, `dial 1.5`, as far as the signature has them."""
     blend = signature.get("blend", {})
-    return [f"{name} {blend[name]}" for name in ("method", "threshold", "alpha") if name in blend]
+    names = ("method", "threshold", "alpha", *LATER_FIELDS)
+    return [f"{name.replace('_', ' ')} {blend[name]}" for name in names if name in blend]

@@ -24,6 +24,7 @@ from blendin_local._version import __version__
 from blendin_local.decode.inference_thread import Work
 from blendin_local.decode.request import PreparedRequest
 from blendin_local.errors import BlendinError, UnforeseenError
+from blendin_local.grammar.definition import definition_of
 from blendin_local.pair.prompt_length import require_room
 from blendin_local.pair.raw_text import text_request
 from blendin_local.server.access import Access, AccessPolicy, Application
@@ -35,7 +36,7 @@ from blendin_local.server.page import RECORD_HEADERS, page_routes
 from blendin_local.server.pair_facts import identity_json, pair_json, prompts_json
 from blendin_local.server.recorded import lines, prepare, recorded_body, start_line
 from blendin_local.server.replies import Choice, Reply, model_object
-from blendin_local.server.service import Answer, Service, with_seed
+from blendin_local.server.service import Answer, Service, require_form_of, with_seed
 from blendin_local.server.streaming import ChatChunks, TextChunks, collect, stream
 from blendin_local.server.texts import detokenize, detokenize_reply, ids_of, tokenize, tokenizer_info
 from blendin_local.server.what_if import answer_json, answer_page, decide_again
@@ -154,6 +155,7 @@ class Handlers:
     def _text_requests(self, body: TextBody) -> list[PreparedRequest]:
         """A request for each prompt and choice, in the order of their indices."""
         pair, settings = self.service.pair, body.common.settings
+        require_form_of(body.common)
         texts = [
             each if isinstance(each, str) else detokenize(pair, settings.blend.method, each)
             for each in body.prompts
@@ -169,10 +171,11 @@ class Handlers:
         """Completions that send the prompt back."""
         method = body.common.settings.blend.method
         role = scoring_role(method, body.common.model)
-        if body.max_tokens > 1 or body.common.n > 1 or body.common.stream:
+        has_form = bool(body.common.form_field) and definition_of(body.common.settings.answer) is not None
+        if body.max_tokens > 1 or body.common.n > 1 or body.common.stream or has_form:
             raise HttpError(
                 400,
-                "echo gives one answer of at most one new token, not streamed",
+                "echo gives one answer of at most one new token, not streamed and of any form",
                 "send max_tokens: 1 or 0",
                 code="unsupported_field",
                 param="echo",

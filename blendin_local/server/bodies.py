@@ -12,7 +12,8 @@ and is not done here, is an error that names it: ignoring it would give another 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from blendin_local.jobs.request_values import (
     switch_of,
     whole_number_of,
 )
+from blendin_local.jobs.response_format import INSTEAD, OF_OTHERS, form_field, with_form
 from blendin_local.models.schema import nearest
 from blendin_local.server.failures import HttpError
 
@@ -51,7 +53,6 @@ REFUSED: Mapping[str, tuple[object, ...]] = {
     "logit_bias": _EMPTY,
     "suffix": _EMPTY,
     "best_of": (None, 1),
-    "response_format": (*_EMPTY, {"type": "text"}),
     "prediction": _EMPTY,
     "web_search_options": _EMPTY,
 }
@@ -71,6 +72,7 @@ class Common:
         keep: Whether the answer is kept in memory, to be decided again or continued elsewhere.
         top_logprobs: How many alternatives of each token to send; None to send no probabilities.
         candidates: How many candidates of each model to send with each token.
+        form_field: The field that asks for a form of the answer; empty if none does.
     """
 
     model: str
@@ -81,6 +83,7 @@ class Common:
     keep: bool = False
     top_logprobs: int | None = None
     candidates: int = 0
+    form_field: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,10 @@ def _common(
     method = {"method": name.method} if name.method else {}
     n_candidates = _between("blend.candidates", (blend or {}).get("candidates"), 0, MAX_TOP_LOGPROBS) or 0
     kept = {"top_logprobs": EVERY_CANDIDATE if top_logprobs is not None or n_candidates else None}
-    settings = settings_in({**values, **(blend or {}), **limits, **method, **kept}, defaults)
+    form = form_field(values, blend or {})
+    with errors_of(form):
+        given = with_form({**values, **(blend or {})})
+    settings = settings_in({**given, **limits, **method, **kept}, defaults)
     options = values.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise UsageError(f"stream_options is {quoted(options)}", 'write {"include_usage": true}')
@@ -248,7 +254,17 @@ def _common(
         keep=bool((blend or {}).get("keep")),
         top_logprobs=top_logprobs,
         candidates=n_candidates,
+        form_field=form,
     )
+
+
+@contextmanager
+def errors_of(field: str) -> Iterator[None]:
+    """Within the block an error of the user is one of this field of the request; of none if it is empty."""
+    try:
+        yield
+    except UsageError as error:
+        raise HttpError(400, error.message, error.hint, code=error.code, param=field) from error
 
 
 def _require_known(blend: Mapping[str, Any]) -> None:
@@ -264,9 +280,14 @@ def _require_known(blend: Mapping[str, Any]) -> None:
 def _refuse(values: Mapping[str, Any]) -> None:
     for name, harmless in REFUSED.items():
         if name in values and values[name] not in harmless:
-            raise HttpError(
-                400, f"{name} is not supported", "leave it out", code="unsupported_field", param=name
-            )
+            raise _unsupported(name, "leave it out")
+    for name in OF_OTHERS:
+        if values.get(name) is not None:
+            raise _unsupported(name, INSTEAD)
+
+
+def _unsupported(name: str, hint: str) -> HttpError:
+    return HttpError(400, f"{name} is not supported", hint, code="unsupported_field", param=name)
 
 
 def _between(name: str, value: object, low: int, high: int) -> int | None:

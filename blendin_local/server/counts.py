@@ -24,6 +24,8 @@ class Counts:
     steps: Counter[str] = field(default_factory=Counter)
     prompt_tokens: Counter[str] = field(default_factory=Counter)
     evaluated_tokens: Counter[str] = field(default_factory=Counter)
+    drafted_tokens: Counter[str] = field(default_factory=Counter)
+    accepted_tokens: Counter[str] = field(default_factory=Counter)
     prompt_s: float = 0.0
     generation_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -42,6 +44,8 @@ class Counts:
         usage = completion.usage
         self.prompt_tokens.update(base=usage.base_prompt_tokens, guide=usage.guide_prompt_tokens)
         self.evaluated_tokens.update(base=usage.base_tokens_evaluated, guide=usage.guide_tokens_evaluated)
+        self.drafted_tokens.update(completion.timings.drafted)
+        self.accepted_tokens.update(completion.timings.accepted)
         self.prompt_s += completion.timings.prompt_ms / 1000
         self.generation_s += completion.timings.generation_ms / 1000
 
@@ -65,6 +69,8 @@ def metrics_text(counts: Counts, load: Load) -> str:
         "steps_total": ("Steps of answers, by source.", "source", counts.steps),
         "prompt_tokens_total": ("Tokens of prompts, by model.", "role", counts.prompt_tokens),
         "evaluated_tokens_total": ("Tokens evaluated, by model.", "role", counts.evaluated_tokens),
+        "drafted_tokens_total": ("Tokens guessed ahead, by who guessed.", "source", counts.drafted_tokens),
+        "accepted_tokens_total": ("Those that came true.", "source", counts.accepted_tokens),
     }
     lines: list[str] = []
     for kind, plain in (("gauge", gauges), ("counter", totals)):

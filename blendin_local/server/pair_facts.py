@@ -14,7 +14,7 @@ from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.server.announcement import NONCE_LENGTHS, Announcement, file_state, proof
-from blendin_local.server.exact_settings import exact_to_json
+from blendin_local.server.exact_settings import exact_from_json, exact_to_json
 from blendin_local.server.recorded import conversation_of, opening_json
 from blendin_local.server.service import Service
 
@@ -83,5 +83,6 @@ def _defaults_json(defaults: RequestDefaults) -> dict[str, Any]:
 
 
 def prompts_json(service: Service, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The rendered prompt of each model; errors as those of an answer."""
-    return {"prompts": dict(service.pair.prompts(conversation_of(values), ""))}
+    """The rendered prompt of each model, for an answer with the exact settings, if any; errors as of one."""
+    answer = exact_from_json(values["exact"])[2] if "exact" in values else None
+    return {"prompts": dict(service.pair.prompts(conversation_of(values), "", answer=answer))}

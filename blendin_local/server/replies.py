@@ -6,7 +6,9 @@ Sources: OpenAI's API reference; llama-server for `timings`.
 
 The probabilities are those of the distribution that a token was drawn from, before temperature and its
 companions: the blend where the guide was asked, the base's where it was not. A token that was completed to a
-whole character has the probability of the candidate that began it. `blend` is ours.
+whole character has the probability of the candidate that began it. Where an answer must have a form, they are
+probabilities among what may come there; text that the form forces is one token of probability 1. `blend` and
+`complete` are ours.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.core.records import BlendSummary, Candidate, Completion, Step, summarize
 from blendin_local.core.text import REPLACEMENT, whole_characters
 from blendin_local.server.service import Service, Shown
 from blendin_local.views.answer_tables import winner
@@ -70,19 +72,22 @@ class Reply:
                 "message": {"role": "assistant", "content": choice.text, "refusal": None},
                 "logprobs": self._logprobs(choice.shown),
                 "finish_reason": _finish_reason(choice),
+                **completeness(choice.completion),
                 "blend": blend_of(choice.shown, self.candidates),
             }
             for choice in choices
         ]
         return self._object("chat.completion", objects) | _sums(choices)
 
-    def chat_chunk(self, index: int, shown: Sequence[Shown], finish: str | None = None) -> dict[str, Any]:
+    def chat_chunk(
+        self, index: int, shown: Sequence[Shown], ended: Completion | None = None
+    ) -> dict[str, Any]:
         """A part of a streamed chat completion: new text, or the end."""
         delta = {"content": "".join(each.text for each in shown)} if shown else {}
         choice: dict[str, Any] = {"index": index, "delta": delta, "logprobs": self._logprobs(shown)}
         if shown:
             choice["blend"] = blend_of(shown, self.candidates)
-        return self._object("chat.completion.chunk", [{**choice, "finish_reason": finish}])
+        return self._object("chat.completion.chunk", [{**choice, **_end(ended)}])
 
     def chat_start(self, index: int) -> dict[str, Any]:
         """The first part of a streamed chat completion: whose message it is."""
@@ -101,18 +106,19 @@ class Reply:
             "text": choice.text,
             "logprobs": self.text_logprobs(choice.shown),
             "finish_reason": _finish_reason(choice),
+            **completeness(choice.completion),
             "blend": blend_of(choice.shown, self.candidates),
         }
 
     def text_chunk(
-        self, index: int, shown: Sequence[Shown], finish: str | None = None, offset: int = 0
+        self, index: int, shown: Sequence[Shown], ended: Completion | None = None, offset: int = 0
     ) -> dict[str, Any]:
         """A part of a streamed completion of texts; `offset` is how many characters came before."""
         choice = {
             "index": index,
             "text": "".join(each.text for each in shown),
             "logprobs": self.text_logprobs(shown, offset),
-            "finish_reason": finish,
+            **_end(ended),
             "blend": blend_of(shown, self.candidates),
         }
         return self._object("text_completion", [choice])
@@ -178,6 +184,8 @@ def model_object(service: Service, name: str) -> dict[str, Any]:
 
 def drawn_from(step: Step) -> Sequence[Candidate]:
     """The most probable candidates of the distribution that a step was drawn from, largest first."""
+    if step.source == "forced":
+        return (Candidate(step.bytes, 1.0),)
     lists = step.candidates
     if lists is None:
         return ()
@@ -234,7 +242,25 @@ def blend_of_step(step: Step) -> dict[str, Any]:
         "alpha": step.alpha,
         "base": _top(step.base_top),
         "guide": _top(step.guide_top),
+        **legal_masses(step),
     }
+
+
+def legal_masses(step: Step) -> dict[str, float]:
+    """What each model that was asked gave to what the form allowed; empty without a form."""
+    masses = {"legal_base": step.legal_base, "legal_guide": step.legal_guide}
+    return {name: mass for name, mass in masses.items() if mass is not None}
+
+
+def completeness(completion: Completion | None) -> dict[str, bool]:
+    """Whether an answer has the form that was asked for; empty if none was, or it has not ended."""
+    complete = None if completion is None else completion.complete
+    return {} if complete is None else {"complete": complete}
+
+
+def _end(ended: Completion | None) -> dict[str, Any]:
+    """Why an answer ended, as far as it has."""
+    return {"finish_reason": None if ended is None else ended.finish_reason, **completeness(ended)}
 
 
 def _top(candidate: Candidate | None) -> dict[str, Any] | None:
@@ -253,9 +279,8 @@ def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
     """Usage and timings of all answers of a reply."""
     ended = [choice.completion for choice in choices if choice.completion is not None]
     n_prompt = max((_n_prompt(each) for each in ended), default=0)
-    n_steps = sum(len(choice.shown) for choice in choices)
-    asked = sum(each.step.asked for choice in choices for each in choice.shown)
-    changed = sum(each.step.source == "changed" for choice in choices for each in choice.shown)
+    steps = [each.step for choice in choices for each in choice.shown]
+    n_steps, summary = len(steps), summarize(steps)
     guide_tokens = sum(each.usage.guide_tokens_evaluated for each in ended)
     usage = {
         "prompt_tokens": n_prompt,
@@ -263,15 +288,27 @@ def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
         "total_tokens": n_prompt + n_steps,
         "prompt_tokens_details": {"cached_tokens": min((_n_cached(each) for each in ended), default=0)},
         "blend": {
-            "steps": n_steps,
-            "asked": asked,
-            "changed": changed,
+            "steps": summary.steps,
+            "asked": summary.asked,
+            "changed": summary.changed,
+            **_constrained(ended, summary),
             "guide_tokens": guide_tokens,
             "drafted": sum(sum(each.timings.drafted.values()) for each in ended),
             "accepted": sum(sum(each.timings.accepted.values()) for each in ended),
         },
     }
     return {"usage": usage, "timings": _timings(ended)} if ended else {"usage": usage}
+
+
+def _constrained(ended: Sequence[Completion], summary: BlendSummary) -> dict[str, Any]:
+    """How much of the answers the form wrote, and how hard it dragged the models; empty without one."""
+    if all(each.complete is None for each in ended):
+        return {}
+    return {
+        "forced": summary.forced,
+        "legal_base": summary.legal_base,
+        "legal_guide": summary.legal_guide,
+    }
 
 
 def _n_prompt(completion: Completion) -> int:
@@ -288,14 +325,17 @@ def _n_cached(completion: Completion) -> int:
 
 
 def _timings(ended: Sequence[Completion]) -> dict[str, Any]:
-    """As llama-server reports them, in milliseconds."""
-    n_steps = sum(len(each.steps) for each in ended)
+    """As llama-server reports them, in milliseconds, and the tokens of drafts if there were any."""
+    n_steps = sum(each.blend.steps for each in ended)
     prompt_ms = sum(each.timings.prompt_ms for each in ended)
     generation_ms = sum(each.timings.generation_ms for each in ended)
+    drafted = sum(sum(each.timings.drafted.values()) for each in ended)
+    accepted = sum(sum(each.timings.accepted.values()) for each in ended)
     return {
         "prompt_n": sum(map(_n_prompt, ended)),
         "prompt_ms": round(prompt_ms, 3),
         "predicted_n": n_steps,
         "predicted_ms": round(generation_ms, 3),
         "predicted_per_second": round(1000 * n_steps / generation_ms, 3) if generation_ms else None,
+        **({"draft_n": drafted, "draft_n_accepted": accepted} if drafted else {}),
     }

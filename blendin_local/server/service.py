@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ from blendin_local.decode.loaded_model import LoadProgress
 from blendin_local.decode.request import PreparedRequest
 from blendin_local.decode.search import refuse_search
 from blendin_local.errors import BlendinError, UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair
@@ -38,7 +40,7 @@ from blendin_local.pair.resolve import (
     resolve_pair,
 )
 from blendin_local.pair.roles import check_roles
-from blendin_local.server.bodies import ChatBody, Fork
+from blendin_local.server.bodies import ChatBody, Common, Fork, errors_of
 from blendin_local.server.counts import Counts
 from blendin_local.server.kept_answers import KeptAnswers
 
@@ -139,9 +141,11 @@ class Service:
         """The requests of a chat body, one for each choice; call it in a thread of its own: it takes time.
 
         Raises:
-            BlendinError: The prompt is too long, or as `Pair.stream`.
+            BlendinError: The prompt is too long, the form of the answer is not supported, or as
+                `Pair.stream`.
         """
         common = body.common
+        require_form_of(common)
         start = self._start(body.fork)
         settings = replace(common.settings, answer=replace(common.settings.answer, evidence=common.keep))
         requests = [
@@ -245,6 +249,12 @@ class Answer:
             raise result
 
 
+def require_form_of(common: Common) -> None:
+    """Raise `HttpError` if the form that a request asks for is invalid; this takes time."""
+    with errors_of(common.form_field):
+        require_form(common.settings.answer)
+
+
 def n_known_steps(start: Sequence[Step]) -> int:
     """How many steps at the start of an answer the client has: all but one that was chosen last."""
     return len(start) - 1 if start and start[-1].source == "chosen" else len(start)
@@ -293,7 +303,9 @@ def open_service(
     with (
         open_for_rows(replace(setup, n_parallel=n_parallel), should_stop, on_load) as pair,
         pair.inference_thread(max_waiting=spec.max_waiting, fresh=fresh) as thread,
+        ThreadPoolExecutor(1, thread_name_prefix="blendin-forms") as before_requests,
     ):
+        before_requests.submit(pair.prepare_forms)
         yield Service(pair, thread, resolved, spec.options)
 
 

@@ -57,7 +57,7 @@ class ChatChunks:
 
     def end(self, choice: Choice) -> dict[str, Any]:
         """An empty delta with the reason."""
-        return self._reply.chat_chunk(choice.index, [], _reason(choice))
+        return self._reply.chat_chunk(choice.index, [], choice.completion)
 
     def usage(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """A chunk without choices."""
@@ -81,15 +81,11 @@ class TextChunks:
 
     def end(self, choice: Choice) -> dict[str, Any]:
         """No text, and the reason."""
-        return self._reply.text_chunk(choice.index, [], _reason(choice), len(choice.text))
+        return self._reply.text_chunk(choice.index, [], choice.completion, len(choice.text))
 
     def usage(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """A chunk without choices."""
         return self._reply.usage_chunk("text_completion", choices)
-
-
-def _reason(choice: Choice) -> str | None:
-    return None if choice.completion is None else choice.completion.finish_reason
 
 
 async def collect(answers: Sequence[Answer]) -> list[Choice]:

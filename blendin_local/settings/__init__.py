@@ -1,12 +1,24 @@
 """The settings of the program: one table that every surface is derived from.
 
-Here: the public names of `settings.table`, `settings.model` and `settings.personal` (the settings with
-their defaults) and of `settings.setting` (what a table states about one setting); intervals
+Here: the public names of `settings.blend`, `settings.table`, `settings.model` and `settings.personal` (the
+settings with their defaults) and of `settings.setting` (what a table states about one setting); intervals
 (`settings.interval`).
 """
 
 from __future__ import annotations
 
+from blendin_local.settings.blend import (
+    AUTO_ALPHA,
+    BRIDGES,
+    CALIBRATED_ALPHA,
+    LATER_FIELDS,
+    METHOD_NAMES,
+    BlendSettings,
+    Bridge,
+    CalibratedAlpha,
+    Combine,
+    Gate,
+)
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
 from blendin_local.settings.model import (
@@ -18,6 +30,7 @@ from blendin_local.settings.model import (
     ModelSettings,
 )
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
+from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.search import SearchSize
 from blendin_local.settings.setting import (
     SURFACES,
@@ -31,17 +44,10 @@ from blendin_local.settings.setting import (
     to_settings,
 )
 from blendin_local.settings.table import (
-    AUTO_ALPHA,
-    BRIDGES,
-    CALIBRATED_ALPHA,
     EVALUATION_SEED,
     EXCESSIVE_INTERVENTION_RATE,
     FORMS,
-    METHOD_NAMES,
     AnswerSettings,
-    BlendSettings,
-    Bridge,
-    CalibratedAlpha,
     Draft,
     SamplingSettings,
     of_one_form,
@@ -55,6 +61,7 @@ __all__ = [
     "EVALUATION_SEED",
     "EXCESSIVE_INTERVENTION_RATE",
     "FORMS",
+    "LATER_FIELDS",
     "METHOD_NAMES",
     "QUANTIZED",
     "SURFACES",
@@ -65,14 +72,17 @@ __all__ = [
     "Bridge",
     "CalibratedAlpha",
     "CheckSettings",
+    "Combine",
     "Draft",
     "Excluded",
     "FlashAttention",
+    "Gate",
     "HistorySettings",
     "KvType",
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
+    "ScaledFile",
     "SearchSize",
     "Setting",
     "Surface",
@@ -82,6 +92,7 @@ __all__ = [
     "require_between",
     "require_count",
     "require_types",
+    "scaled_file",
     "settings_of",
     "settings_on",
     "to_settings",

@@ -53,6 +53,7 @@ class _Declared:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
     text: WholeText | None
 
 
@@ -69,6 +70,7 @@ def setting(
     env: str = "",
     role_flags: bool = False,
     of_pair: bool = False,
+    metavar: str = "",
     text: WholeText | None = None,
     **names: str | Excluded,
 ) -> Value:
@@ -87,6 +89,7 @@ def setting(
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
         of_pair: Whether its value belongs to two particular models, so that `[defaults]` cannot have it.
+        metavar: For a file, what help shows in the place of its name; empty where it is no file.
         text: For a value that is a whole text, how it is told from the name of a file.
         names: For a `Surface` where it is called differently, its name there; `Excluded` where the surface
             does not offer it.
@@ -106,6 +109,7 @@ def setting(
         cast("Mapping[Surface, str | Excluded]", names),
         role_flags,
         of_pair,
+        metavar,
         text,
     )
     return field(default=default, metadata={_KEY: declared})
@@ -133,6 +137,7 @@ class Setting:
         names: Its name on each surface; `Excluded` where it is not offered.
         role_flags: Whether each of the two models can have its own.
         of_pair: Whether its value belongs to two particular models.
+        metavar: What help shows in the place of a file's name; empty where it is no file.
         text: For a whole text, how it is told from the name of a file.
     """
 
@@ -152,6 +157,7 @@ class Setting:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
     text: WholeText | None = None
 
     def on(self, surface: Surface) -> str | None:
@@ -336,6 +342,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         names=names,
         role_flags=declared.role_flags,
         of_pair=declared.of_pair,
+        metavar=declared.metavar,
         text=declared.text,
     )
 

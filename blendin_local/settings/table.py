@@ -1,11 +1,10 @@
-"""The table of settings: the one place with the defaults of an answer.
+"""The table of settings: with `settings.blend`, the one place with the defaults of an answer.
 
 Here: frozen dataclasses whose fields describe a setting completely: name, type, default, interval, help,
 flags, environment variable, and its name on each surface. A new setting is one new field.
-Not here: how llama.cpp runs a model (`settings.model`), settings about a person, not about an answer
-(`settings.personal`), how a field is declared and read (`settings.setting`), where a value came from
-(`pair.resolve`).
-Source of the method's defaults: Gan et al., BlendIn, ACL 2026, sections 4 and 5.
+Not here: the settings of the methods (`settings.blend`), how llama.cpp runs a model (`settings.model`),
+settings about a person, not about an answer (`settings.personal`), how a field is declared and read
+(`settings.setting`), where a value came from (`pair.resolve`).
 
 A setting has the same name everywhere, unless its field gives another: `--agreement-bonus`,
 `agreement_bonus` in models.toml and in rows, `/set agreement-bonus`, `--sweep agreement-bonus=0,0.1`. Where
@@ -19,7 +18,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from blendin_local.errors import UsageError
 from blendin_local.settings.search import SearchSize
@@ -27,126 +26,15 @@ from blendin_local.settings.setting import Excluded, check_settings, setting
 from blendin_local.settings.texts import GRAMMAR, JSON_SCHEMA, REGEX
 
 Draft = Literal["auto", "off", "guide", "ngram", "both"]
-Bridge = Literal["bytes", "prefix"]
-CalibratedAlpha = Literal["calibrated"]
-AUTO_ALPHA = "auto"
-CALIBRATED_ALPHA: CalibratedAlpha = "calibrated"
-BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
-METHOD_NAMES = (
-    "blendin",
-    "nudging",
-    "nudging-words",
-    "capped",
-    "agreement",
-    "competition",
-    "agreement+competition",
-    "ensemble",
-    "proxy",
-    "base",
-    "guide",
-)
-"""The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
 
-_NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
-_FITTED = Excluded("blendin check fits it and writes it into models.toml")
-_GREEDY = Excluded("an evaluation answers greedily, so that it can be repeated")
+_COUNTED = Excluded("an evaluation counts the seeds of a sampled method itself: --seeds")
+_OTHER_TOP_K = Excluded("in an evaluation top-k is the old name of top-k-blend")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
 _PER_ANSWER = Excluded("a search is asked for with an answer: it needs a third model and many sequences")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _SAME_ANSWER = Excluded("drafts change how fast an answer comes, not which")
 _NO_FORM = Excluded("an evaluation compares methods by free answers, which its scorers read")
 _BY_OUTPUT = Excluded("it follows from the output that is asked for, such as --trace")
-
-
-@dataclass(frozen=True)
-class BlendSettings:
-    """How two distributions become one choice."""
-
-    method: str = setting(
-        "blendin",
-        f"Decoding method: {', '.join(METHOD_NAMES[:-1])} or {METHOD_NAMES[-1]}.",
-        known_names=METHOD_NAMES,
-        sweep=_NAMED_BY_METHODS,
-    )
-    threshold: float = setting(
-        0.4,
-        "Ask the guide where the base's top-1 probability is below this.",
-        low=0,
-        high=1,
-        env="BLENDIN_THRESHOLD",
-    )
-    """The paper's tau."""
-    alpha: float | CalibratedAlpha | None = setting(
-        None,
-        "The guide's weight in the blend: a number, auto (the paper's eq. 3), or calibrated (eq. 3 with the "
-        "temperatures that blendin check fitted).",
-        low=0,
-        high=1,
-        words={AUTO_ALPHA: None, CALIBRATED_ALPHA: CALIBRATED_ALPHA},
-        env="BLENDIN_ALPHA",
-    )
-    agreement_bonus: float = setting(
-        0.1,
-        "The paper's lambda: with --alpha auto, how much the base's probability of the guide's choice adds "
-        "to the guide's weight.",
-        low=0,
-        high=1,
-    )
-    top_k: int = setting(
-        100, "Candidates of each model that enter the blend.", low=1, high=100_000, name="top-k-blend"
-    )
-    cap: float = setting(
-        0.15, "Method capped: do not ask the guide above this share of the steps.", low=0, high=1
-    )
-    filter_top_k: int = setting(
-        5,
-        "Method agreement: the guide's choice must be among this many of the base's top candidates.",
-        low=1,
-        high=100_000,
-    )
-    """The paper leaves the number open; its code has 5."""
-    bridge: Bridge = setting("bytes", "How candidates of the two vocabularies are matched.")
-    base_temperature: float | None = setting(
-        None,
-        "The base's temperature for --alpha calibrated.",
-        low=0.05,
-        high=20,
-        of_pair=True,
-        cli=_FITTED,
-        chat=_FITTED,
-        row=_FITTED,
-        sweep=_FITTED,
-    )
-    guide_temperature: float | None = setting(
-        None,
-        "The guide's temperature for --alpha calibrated.",
-        low=0.05,
-        high=20,
-        of_pair=True,
-        cli=_FITTED,
-        chat=_FITTED,
-        row=_FITTED,
-        sweep=_FITTED,
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        if self.alpha == CALIBRATED_ALPHA and None in {self.base_temperature, self.guide_temperature}:
-            raise UsageError(
-                "alpha calibrated needs a fitted temperature for each model of the pair: "
-                "blendin check --write fits them and keeps them in models.toml",
-                "run it for this pair first, or choose --alpha auto",
-            )
-
-    @property
-    def temperatures(self) -> tuple[float, float]:
-        """Those of base and guide; 1 where none was fitted."""
-        return self.base_temperature or 1.0, self.guide_temperature or 1.0
-
-    @property
-    def alpha_name(self) -> float | str:
-        """Alpha as users write it: a number, `auto` or `calibrated`."""
-        return AUTO_ALPHA if self.alpha is None else self.alpha
 
 
 PENALTY_FIELDS = ("repeat_", "presence_", "frequency_", "dry_")
@@ -165,28 +53,25 @@ class SamplingSettings:
         name="temp",
         flags=("--temperature",),
         row="temperature",
-        sweep=_GREEDY,
     )
     top_k: int = setting(
         0,
         "Sample from this many of the most probable candidates; 0 for all.",
         low=0,
         high=math.inf,
-        sweep=_GREEDY,
+        sweep=_OTHER_TOP_K,
     )
     top_p: float = setting(
         1.0,
         "Sample from the smallest set of candidates whose probabilities add up to this; 1 for all.",
         low=0,
         high=1,
-        sweep=_GREEDY,
     )
     min_p: float = setting(
         0.0,
         "Drop candidates less probable than this share of the most probable one.",
         low=0,
         high=1,
-        sweep=_GREEDY,
     )
     seed: int | None = setting(
         None,
@@ -194,7 +79,7 @@ class SamplingSettings:
         low=0,
         high=2**63 - 1,
         words={"random": None, "-1": None},
-        sweep=_GREEDY,
+        sweep=_COUNTED,
     )
     search: str | None = setting(
         None,
@@ -203,7 +88,7 @@ class SamplingSettings:
         words={"off": None},
         toml=_PER_ANSWER,
         save=_PER_ANSWER,
-        sweep=_GREEDY,
+        sweep=_PER_ANSWER,
     )
     repeat_penalty: float = _penalty(
         1.0,

@@ -66,6 +66,7 @@ class Case:
     roles: tuple[Role, ...]
     gated: bool
     settings: BlendSettings
+    sure_from: Callable[[BlendSettings], float]
 
     def start(self, scripts: Sequence[Script], sampling: SamplingSettings, limit: int) -> _Started:
         """An answer of these models (base, guide, untuned) that is made step by step."""
@@ -92,6 +93,7 @@ def check_method(
     roles: Sequence[Role] = ("base", "guide"),
     gated: bool = True,
     settings: BlendSettings | None = None,
+    sure_from: Callable[[BlendSettings], float] = lambda settings: settings.threshold,
     cases: int = 10,
     seed: int = 0,
 ) -> None:
@@ -102,6 +104,8 @@ def check_method(
         roles: The models it may ask.
         gated: Whether it leaves the base alone where that is sure of its next token.
         settings: What the method is given; its defaults if None.
+        sure_from: The top-1 probability from which on a gated method leaves the base alone; the threshold,
+            unless the method has a test of its own.
         cases: How many triples of random models to try.
         seed: The first of these.
 
@@ -112,7 +116,7 @@ def check_method(
         >>> from blendin_local.core.methods import METHODS
         >>> check_method(METHODS["nudging"])
     """
-    case = Case(method, tuple(roles), gated, settings or BlendSettings())
+    case = Case(method, tuple(roles), gated, settings or BlendSettings(), sure_from)
     for number in range(seed, seed + cases):
         for temperature in (0.0, 0.7):
             _check_random(case, number, SamplingSettings(temperature=temperature, seed=number))
@@ -301,16 +305,18 @@ def the_end_ends(case: Case) -> None:
 def the_gate_holds(case: Case) -> None:
     """A gated method asks only the base where the base is sure, and asks the guide at a first step where not.
 
-    One without a gate asks at every step. A base that makes no suggestion is never sure.
+    One without a gate asks at every step. A base that makes no suggestion is never sure. The gate is tried
+    with the measure `top1`, and without first steps that ask in any case.
     """
     if "base" not in case.roles or len(case.roles) == 1:
         return
     for threshold in (0.3, 0.6, 0.9):
-        tried = replace(case, settings=replace(case.settings, threshold=threshold))
+        settings = replace(case.settings, threshold=threshold, gate="top1", always_first=0)
+        tried, from_here = replace(case, settings=settings), case.sure_from(settings)
         for name, base, sure in (
-            ("above", {b"a": threshold + 0.01}, True),
-            ("below", {b"a": threshold - 0.01}, False),
-            ("without a suggestion", {b"a": min(threshold + 0.01, 0.4), SILENT: 0.55}, False),
+            ("above", {b"a": min(from_here + 0.01, 1.0)}, True),
+            ("below", {b"a": max(from_here - 0.01, 0.0)}, False),
+            ("without a suggestion", {b"a": min(from_here + 0.01, 0.4), SILENT: 0.55}, False),
         ):
             run = tried.run([_everywhere(base), _everywhere(HELPER), _everywhere(HELPER)], limit=3)
             asked = [step.prediction_of("guide") is not None for step in run.watched]

@@ -2,8 +2,8 @@
 
 Here: `styled_step`, `shown_decisions`, `footer` with its warning, and `STOP_TEXTS`: pure functions from
 records to rich texts.
-Not here: writing an answer while it grows (`views.answer_printer`), tables (`views.answer_tables`), colours
-(`views.theme`), the HTML page (`reports.answer_html`).
+Not here: writing an answer while it grows (`views.answer_printer`), tables (`views.answer_tables`), what a
+form did (`views.form`), colours (`views.theme`), the HTML page (`reports.answer_html`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from blendin_local.core.percent import percent
 from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
+from blendin_local.views.form import form_items, incomplete_warning
 from blendin_local.views.theme import MarkKind
 from blendin_local.views.visible import escape_controls, message_line
 
@@ -43,6 +44,7 @@ STOP_TEXTS: Mapping[StoppedBy, StopText] = {
     "base_end": StopText("ended by the base", "the base's end", "base"),
     "guide_end": StopText("ended by the guide", "the guide's end", "guide"),
     "stop_string": StopText("ended at a stop string", "a stop string", "stop"),
+    "complete": StopText("complete", "the end of its form", "form"),
     "max_tokens": StopText("cut at --max-tokens", "the length limit", "length"),
     "context": StopText("cut: the context is full", "a full context", "full"),
     "repetition": StopText("ended because it repeated itself", "repetition", "loop"),
@@ -67,7 +69,7 @@ def top1_prob(step: Step) -> float | None:
 
 def style_of(step: Step, view: View = "source") -> str:
     """Name of the theme style in which a step is shown."""
-    if view == "source":
+    if view == "source" or (view == "prob" and step.source == "forced"):  # which no model gave a probability
         return f"source.{step.source}"
     p = top1_prob(step)
     if view == "plain" or p is None:
@@ -111,6 +113,7 @@ ASCII_MARKS: Mapping[str, tuple[str, str]] = {
     "source.kept": ("_", "_"),
     "source.changed": ("[", "]"),
     "source.chosen": ("<", ">"),
+    "source.forced": ("(", ")"),
     "prob.medium": ("_", "_"),
     "prob.low": ("[", "]"),
     "prob.lowest": ("[[", "]]"),
@@ -124,8 +127,9 @@ def counted(number: int, word: str) -> str:
 
 
 def steps_per_second(completion: Completion) -> float | None:
-    """Steps per second of generation; None if no time was measured."""
-    milliseconds, n_made = completion.timings.generation_ms, len(completion.steps) - completion.n_start
+    """Steps per second of generation, without those that a form wrote; None if no time was measured."""
+    n_made = sum(step.source != "forced" for step in completion.steps[completion.n_start :])
+    milliseconds = completion.timings.generation_ms
     return 1000 * n_made / milliseconds if milliseconds > 0 and n_made > 0 else None
 
 
@@ -140,6 +144,7 @@ def footer_items(completion: Completion) -> list[str]:
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
         *_drafts(completion),
         *_search(completion),
+        *_gate(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
 
@@ -158,27 +163,44 @@ def _search(completion: Completion) -> list[str]:
     return [f"search {found.size}: score {found.best.score:+.1f}, {found.best.score_per_byte:+.3f} per byte"]
 
 
+def _gate(completion: Completion) -> list[str]:
+    """What the gate of method `steer` said of the prompt, if it was asked."""
+    reading = completion.signature.get("steering")
+    if not isinstance(reading, dict):
+        return []
+    value = reading.get("value", 0.0)
+    shown = f"{value:+.1f}" if abs(value) >= 1 else f"{value:+.2g}"
+    return [f"gate {'open' if reading.get('open') else 'closed'} ({shown})"]
+
+
 def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:
-    """The line below an answer, with the paper's warning if the guide was asked too often.
+    """The lines below an answer: the facts, what a form did, and what to be warned of.
 
     Args:
         completion: The answer.
         width: Columns to wrap at, between items only; 0 leaves wrapping to the terminal.
-        warn: Whether to write the warning in full; the sign (!) behind the rate is always there.
+        warn: Whether to write the paper's warning in full; the sign (!) behind the rate is always there.
     """
-    shown = Text(_flow(footer_items(completion), width), style="footer")
-    warning = excess_warning(completion) if warn else ""
-    return Text("\n").join([shown, Text(warning, style="warning")]) if warning else shown
+    facts = (_flow(items, width) for items in (footer_items(completion), form_items(completion)) if items)
+    warnings = (incomplete_warning(completion), excess_warning(completion) if warn else "")
+    lines = [Text(fact, style="footer") for fact in facts]
+    lines += [Text(warning, style="warning") for warning in warnings if warning]
+    return Text("\n").join(lines)
 
 
 def is_excessive(completion: Completion) -> bool:
     """Whether the guide was asked too often (paper, section 3.2).
 
-    It concerns methods with a gate. One without a gate asks at every step, and no threshold changes that.
+    It concerns methods with a gate. One without a gate asks at every step, and one that asks wherever the
+    guide can matter asks often; no threshold changes that.
     """
-    from blendin_local.core.methods import UNGATED  # noqa: PLC0415 - it imports numpy, and the answer has ended
+    from blendin_local.core.methods import (  # noqa: PLC0415 - it imports numpy, and the answer has ended
+        ASKING_IF_IT_MATTERS,
+        UNGATED,
+    )
 
-    gated = completion.signature.get("blend", {}).get("method") not in UNGATED
+    method = completion.signature.get("blend", {}).get("method")
+    gated = method not in (*UNGATED, *ASKING_IF_IT_MATTERS)
     return gated and completion.blend.intervention_rate > EXCESSIVE_INTERVENTION_RATE
 
 

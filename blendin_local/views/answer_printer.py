@@ -40,15 +40,23 @@ class AnswerPrinter:
         view: What the marks show.
         markdown: Whether a terminal shows Markdown rather than the text as it was written. Not where styles
             cannot be shown, steps are marked by characters, or the locale lacks the characters.
+        is_data: Whether the answer is data, such as JSON: it is shown as it was written, and its lines are
+            not wrapped between words, so that they can be copied.
     """
 
-    def __init__(self, console: Console, view: View = "source", *, markdown: bool = False) -> None:
+    def __init__(
+        self, console: Console, view: View = "source", *, markdown: bool = False, is_data: bool = False
+    ) -> None:
         self._console = console
         self._view: View = view
         self._at_line_start = True
         self._is_terminal = console.is_terminal
         self._marks = mark_kind(console)
-        self._screen = _Screen(console, markdown=markdown) if self._is_terminal and _is_tty(console) else None
+        self._screen = (
+            _Screen(console, markdown=markdown and not is_data, wraps=not is_data)
+            if self._is_terminal and _is_tty(console)
+            else None
+        )
 
     def feed(self, step: Step, text: str) -> None:
         """Write what `step` added, as far as its layout is certain, and flush it."""
@@ -98,14 +106,16 @@ class AnswerPrinter:
 class _Screen:
     """An answer on a terminal: scanned, wrapped and written."""
 
-    def __init__(self, console: Console, *, markdown: bool) -> None:
+    def __init__(self, console: Console, *, markdown: bool, wraps: bool) -> None:
         can_style = not console.is_dumb_terminal
         self._console = console
         self._width = _width_of(console)
         self._wrapper = StreamWrapper(self._width(), HOLD_COLUMNS if can_style else None)
         can_render = can_style and mark_kind(console) != "ascii" and console.encoding.startswith("utf")
         keeps_code_marks = not _shows(console, "md.code")
-        self._scanner = scanner_for(markdown=markdown and can_render, keeps_code_marks=keeps_code_marks)
+        self._scanner = scanner_for(
+            markdown=markdown and can_render, keeps_code_marks=keeps_code_marks, wraps=wraps
+        )
         self._styles: dict[tuple[object, ...], Style | None] = {}
 
     @property

@@ -27,6 +27,7 @@ from blendin_local.core.records import (
 )
 from blendin_local.core.text import REPLACEMENT, is_whole, whole_characters
 from blendin_local.views.answer import STOP_TEXTS, steps_per_second
+from blendin_local.views.form import legal_text
 from blendin_local.views.visible import visible
 
 SOURCE_TEXTS: Mapping[Source, str] = {
@@ -36,7 +37,10 @@ SOURCE_TEXTS: Mapping[Source, str] = {
     "guide": "the guide answers alone",
     "chosen": "you chose this candidate",
     "given": "the answer was begun with this text",
+    "forced": "the form allowed nothing else, so no model was asked",
 }
+UNASKED: tuple[Source, ...] = ("given", "forced")
+"""Sources of text for which no model was asked."""
 _WHITE_SPACE_MARKS = "·⏎⇥␍"
 ROOMY_COLUMNS = 60
 
@@ -116,7 +120,7 @@ def why_headline(step: Step) -> Text:
 def why_table(step: Step, limit: int = 10) -> RenderableType:
     """Base, guide and blend candidates of one step side by side, the winner marked.
 
-    Below them stands what a part of a character is, if one is among them.
+    Below them stands what a part of a character is, if one is among them, and what a form left of them.
 
     Args:
         step: The step; if its candidates were not kept, the first choices are shown.
@@ -125,12 +129,15 @@ def why_table(step: Step, limit: int = 10) -> RenderableType:
     lists = lists_of(step)
     columns = {"base": lists.base, "guide": lists.guide, "blend": lists.blend}
     filled = {name: column[:limit] for name, column in columns.items() if column}
+    if step.source in UNASKED:
+        return why_headline(step)
     if not filled:
         return Group(why_headline(step), Text("No candidates were kept for this step.", style="hint"))
     won = winner(step, (candidate for column in columns.values() for candidate in column or ()))
     table = _FittedPercents(lambda digits: _candidates_table(step, filled, won, digits))
     parts = parts_of_characters(step, (each.bytes for column in filled.values() for each in column), won)
-    return Group(why_headline(step), table, *([Text(parts, style="hint")] if parts else []))
+    below = (Text(text, style="hint") for text in (legal_text(step), parts) if text)
+    return Group(why_headline(step), table, *below)
 
 
 def _candidates_table(
@@ -196,23 +203,33 @@ def candidate_cells(
 def tokens_table(steps: Sequence[Step]) -> Table:
     """Every step of an answer: its text, its source, and each model's first choice.
 
-    Where the base decided alone, its first choice is the step's text, and only its probability is shown.
+    Where the base decided alone, its first choice is the step's text, and only its probability is shown. If
+    the answer has a form, also how much the base gave to what was legal, or the guide where it answers alone.
     """
+    has_form = any(step.source == "forced" or _legal_mass(step) is not None for step in steps)
     table = _plain_table()
     table.add_column("#", justify="right", style="faint", no_wrap=True)
     table.add_column("text", overflow="ellipsis", min_width=6)
     table.add_column("source", no_wrap=True)
     table.add_column(Text("base", style="role.base"), overflow="ellipsis", min_width=8)
     table.add_column(Text("guide", style="role.guide"), overflow="ellipsis", min_width=8)
+    if has_form:
+        table.add_column("legal", justify="right", no_wrap=True)
     for step in steps:
+        mass = _legal_mass(step)
         table.add_row(
             str(step.i),
             _styled_text(step),
             Text(step.source, style=f"source.{step.source}"),
             _top(step.base_top, step),
             _top(step.guide_top, step),
+            *([Text("" if mass is None else percent(mass, 0), style="faint")] if has_form else []),
         )
     return table
+
+
+def _legal_mass(step: Step) -> float | None:
+    return step.legal_guide if step.legal_base is None else step.legal_base
 
 
 def _styled_text(step: Step) -> Text:
@@ -231,8 +248,14 @@ def _top(candidate: Candidate | None, step: Step) -> Text:
 
 
 def comparison_table(answers: Mapping[str, Completion]) -> RenderableType:
-    """Methods side by side: length, how often the guide was asked, speed, and why each stopped."""
-    return _FittedPercents(lambda digits: _answers_table("method", answers.items(), digits))
+    """Methods side by side: length, how often the guide was asked, speed, and why each stopped.
+
+    Where a form wrote steps, their number too, if the terminal has room for it.
+    """
+    has_form = any(answer.blend.forced for answer in answers.values())
+    return _FittedPercents(
+        lambda digits: _answers_table("method", answers.items(), digits, has_form=has_form and digits > 0)
+    )
 
 
 def stats_table(completions: Sequence[Completion]) -> RenderableType:
@@ -241,31 +264,37 @@ def stats_table(completions: Sequence[Completion]) -> RenderableType:
 
 
 def _stats_table(completions: Sequence[Completion], digits: int) -> Table:
-    table = _answers_table("answer", ((str(i), answer) for i, answer in enumerate(completions, 1)), digits)
+    numbered = ((str(i), answer) for i, answer in enumerate(completions, 1))
+    has_form = digits > 0 and any(answer.blend.forced for answer in completions)
+    table = _answers_table("answer", numbered, digits, has_form=has_form)
     if len(completions) < 2:
         return table
     summary = summarize([step for answer in completions for step in answer.steps])
     milliseconds = sum(answer.timings.generation_ms for answer in completions)
     rate = 1000 * summary.steps / milliseconds if milliseconds else None
     table.add_section()
-    table.add_row(*_answer_cells("all", summary, rate, "", digits))
+    table.add_row(*_answer_cells("all", summary, rate, "", digits, has_form=has_form))
     return table
 
 
-def _answers_table(name: str, answers: Iterable[tuple[str, Completion]], digits: int) -> Table:
+def _answers_table(
+    name: str, answers: Iterable[tuple[str, Completion]], digits: int, *, has_form: bool
+) -> Table:
     table = _plain_table()
     table.add_column(name, style="heading", no_wrap=True)
-    for heading in ("steps", "asked", "changed", "tok/s"):
+    for heading in ("steps", *(["form"] if has_form else []), "asked", "changed", "tok/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("end", no_wrap=True)
     for label, answer in answers:
         rate, end = steps_per_second(answer), STOP_TEXTS[answer.stopped_by].short
-        table.add_row(*_answer_cells(label, answer.blend, rate, end, digits))
+        table.add_row(*_answer_cells(label, answer.blend, rate, end, digits, has_form=has_form))
     return table
 
 
 def _answer_cells(
-    label: str, blend: BlendSummary, rate: float | None, end: str, digits: int
+    label: str, blend: BlendSummary, rate: float | None, end: str, digits: int, *, has_form: bool
 ) -> tuple[str, ...]:
+    """The cells of one row; with a form, the steps that it wrote stand beside the others."""
+    steps = (str(blend.steps), *([str(blend.forced)] if has_form else []))
     asked, changed = percent(blend.intervention_rate, digits), percent(blend.changed_rate, digits)
-    return label, str(blend.steps), asked, changed, "" if rate is None else f"{rate:.1f}", end
+    return label, *steps, asked, changed, "" if rate is None else f"{rate:.1f}", end

@@ -100,5 +100,6 @@ def print_turn(turn: Turn, out: Console, *, plain: bool = False) -> None:
         out.print(Text(f"> {turn.question}", style="prompt"), soft_wrap=True)
     else:
         write_utf8(out.file, f"> {turn.question}\n")
-    AnswerPrinter(out, markdown=not plain).print(turn.completion or turn.answer)
+    is_data = turn.completion is not None and turn.completion.complete is not None
+    AnswerPrinter(out, markdown=not plain, is_data=is_data).print(turn.completion or turn.answer)
     out.print() if out.is_terminal else write_utf8(out.file, "\n")

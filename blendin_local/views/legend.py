@@ -6,7 +6,7 @@ Not here: the marks themselves (`views.answer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
@@ -19,25 +19,41 @@ SOURCE_MEANINGS = {
     "source.kept": ("kept", " though the guide was asked"),
     "source.base": ("plain", ": not asked"),
 }
+FORM_MEANING = ("forced", " by the form")
 PROB_MEANING = "The base's top-1 probability (the guide's where it answers alone):"
 
 
-def legend(view: View, marks: MarkKind = "styles", width: int = 80) -> Text:
+def legend(view: View, marks: MarkKind = "styles", width: int = 80, *, has_form: bool = False) -> Text:
     """What the marks of a view mean, each shown as it looks in an answer.
 
     Args:
         view: The view.
         marks: How the console marks steps.
-        width: Columns; items are not broken where they fit into one line.
+        width: Columns; lines end between items.
+        has_form: Whether answers have a prescribed form, which writes text of its own.
     """
     if view == "plain":
         return Text("No marks.")
     if marks == "none":
         return Text("Marks are off here; /set marks on shows them as [changed] and _kept_.")
     items = list(_source(marks) if view == "source" else _prob(marks))
+    if has_form:
+        word, meaning = FORM_MEANING
+        items.append(_sample(word, "source.forced", marks).append(meaning))
     lead = [] if view == "source" else [Text(PROB_MEANING)]
-    one_line = Text(" · ").join(items)
-    return Text("\n").join([*lead, *([one_line] if one_line.cell_len <= width else items)])
+    return Text("\n").join([*lead, *_lines(items, width)])
+
+
+def _lines(items: Iterable[Text], width: int) -> list[Text]:
+    """Items joined by dots, in as few lines as they fit into."""
+    lines: list[Text] = []
+    for item in items:
+        longer = Text(" · ").join([lines[-1], item]) if lines else item
+        if lines and longer.cell_len <= width:
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return lines
 
 
 def _source(marks: MarkKind) -> Iterator[Text]:

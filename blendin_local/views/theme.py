@@ -39,6 +39,7 @@ STYLES: Mapping[str, tuple[str, str]] = {
     "source.guide": ("", ""),
     "source.chosen": ("bold", "prompt"),
     "source.given": ("", "quiet"),
+    "source.forced": ("italic", "quiet"),
     # the top-1 probability of the leading model, for the view `prob`
     "prob.high": ("", ""),
     "prob.medium": ("italic", "medium"),

@@ -155,6 +155,9 @@ def test_system_can_be_shown_set_and_removed(seen):
         ("/set stop 'a b' c", "answer", "stop", ("a b", "c")),
         ("/set stop none", "answer", "stop", ()),
         ("/set top-logprobs 4", "answer", "top_logprobs", 4),
+        ("/set regex a=b|c = d", "answer", "regex", "a=b|c = d"),
+        ('/set json-schema {"const": "a=b"}', "answer", "json_schema", '{"const": "a=b"}'),
+        ("/set schema_in_prompt off", "answer", "schema_in_prompt", False),
     ],
 )
 def test_set_changes_one_setting(seen, line, part, field, value):
@@ -178,6 +181,12 @@ def test_set_changes_one_setting(seen, line, part, field, value):
         ("/set loop-guard maybe", "give on or off"),
         ("/set stop 'a", "close the quotation mark"),
         ("/set cap 1.1", "must lie between 0 and 1"),
+        ("/set json-schema {", "the JSON Schema is not JSON at line 1"),
+        ('/set json-schema {"type": 5}', "the JSON Schema"),
+        ("/set json-schema /no/such/file", "json-schema names the file '/no/such/file'"),
+        ("/set json-schema", "/set json-schema FILE|JSON, or /set json-schema none"),
+        ("/set regex (a", "the regular expression"),
+        ("/set grammar root ::= x", "the grammar"),
         ("/view red", "no view 'red'"),
         ("/show me", "nothing to show"),
         ("/why 99", "steps 0 to 1"),
@@ -202,6 +211,28 @@ def test_commands_about_an_answer_need_one(seen, line):
     """Before the first answer they say so."""
     with pytest.raises(UsageError, match="there is no answer yet"):
         seen(line)
+
+
+def test_a_form_takes_the_place_of_another(seen, tmp_path):
+    """It may be in a file; a long one is named by its beginning, and `none` lets answers be free again."""
+    file = tmp_path / "a form.gbnf"
+    file.write_text('root ::= "yes" | "no"\n' + "# a comment\n" * 20)
+    assert seen("/set regex [a-z]+") == "regex is [a-z]+.\n"
+    said = seen(f"/set grammar {file}")
+    assert 'grammar is root ::= "yes" | "no" # a comment' in said
+    assert "... (262 characters) in place of regex." in " ".join(said.split())
+    answer = seen.chat.history.settings.answer
+    assert (answer.grammar, answer.regex) == (file.read_text(), None)
+    assert max(map(len, seen("/set").splitlines())) <= 100
+    assert seen("/set grammar none") == "grammar is none.\n"
+    assert seen.chat.history.settings.answer.grammar is None
+
+
+def test_the_marks_of_a_form_are_explained_where_there_is_one(seen):
+    """`/view` has one mark more once answers must have a form."""
+    marks = "/set marks ascii"
+    assert "forced" not in seen(marks, "/view source")
+    assert "(forced) by the form" in seen("/set regex a", "/view source")
 
 
 def test_set_alone_lists_all(seen):
@@ -273,7 +304,7 @@ def test_an_answer_cut_by_the_context_makes_room_for_a_retry(seen):
 def test_a_saved_chat_can_be_loaded(seen, tmp_path):
     """Messages and settings come back; one message is one line."""
     file = tmp_path / "a talk.jsonl"
-    seen("one\nmore", "/set threshold 0.25", "/set seed 5", f"/save {file}")
+    seen("one\nmore", "/set threshold 0.25", "/set seed 5", "/set json-schema {}", f"/save {file}")
     assert len(file.read_text().splitlines()) == 4
     other = Seen()
     other(f"/load '{file}'", "two")

@@ -50,8 +50,20 @@ def talk(lines, *arguments, **env):
         ["/set threshold 0.9", "/set temp 1", "/set seed 5", QUESTION, "/view prob"],
         ["/system a hell", QUESTION, "/show template", "/undo", "hell", "/ab"],
         [QUESTION, *["hello world " * 6] * 4],
+        [
+            '/set json-schema {"enum": ["hello", "world", 12]}',
+            QUESTION,
+            "/show template",
+            "/why 1",
+            "/fork 1 w",
+            "/set regex (he|or){2}",
+            QUESTION,
+            "/tokens",
+            "/set regex none",
+            QUESTION,
+        ],
     ],
-    ids=["turns", "why", "fork", "set", "system", "full"],
+    ids=["turns", "why", "fork", "set", "system", "full", "form"],
 )
 def test_a_conversation_is_that_of_a_local_chat(server, local, lines):
     """Answers and everything that commands print, except for speeds and the guide's tokens."""
@@ -62,6 +74,16 @@ def test_a_conversation_is_that_of_a_local_chat(server, local, lines):
         assert notes.splitlines() == [
             line for line in local_notes.splitlines() if "note: the base" not in line
         ]
+
+
+def test_a_form_that_is_given_replaces_the_server_s(toys):
+    """As it replaces that of a pair."""
+    spec = toy_spec(*toys, n_ctx=256, answer={"regex": "(he|or){2}"})
+    with running_server(spec) as serving:
+        stdout, _ = talk([QUESTION], "--server", serving.url, "--no-log", "--json-schema", '{"enum": [12]}')
+        assert "12" in stdout
+        stdout, _ = talk([QUESTION], "--server", serving.url, "--no-log")
+        assert stdout.strip() in {"hehe", "heor", "orhe", "oror"}
 
 
 def test_it_is_kept_in_the_history_and_goes_on(server, tmp_path):

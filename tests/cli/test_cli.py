@@ -60,6 +60,28 @@ def test_json_is_valid_and_its_bytes_are_the_text(run):
     assert all(len(step["candidates"]["base"]) <= 3 for step in record["steps"])
 
 
+def test_an_answer_of_a_form_is_valid_by_the_published_schema(run, tmp_path):
+    """Whole or cut: the record says which, stderr too, and the text is JSON where it is complete."""
+    file = tmp_path / "form.json"
+    schema = {"type": "object", "properties": {"old": {"type": "boolean"}}, "required": ["old"]}
+    file.write_text(json.dumps({**schema, "additionalProperties": False}))
+    for limit, complete in ((40, True), (1, False)):
+        code, out, _ = run("hello", "-n", limit, "--json", "--json-schema", file)
+        record = json.loads(out)
+        assert code == 0
+        jsonschema.validate(record, SCHEMA)
+        assert record["complete"] is complete
+        assert (record["stopped_by"] == "complete") is complete
+        assert record["blend"]["forced"] == sum(step["source"] == "forced" for step in record["steps"]) > 0
+        assert record["usage"]["completion_steps"] + record["blend"]["forced"] == len(record["steps"])
+        _, text, err = run("hello", "-n", limit, "--json-schema", file)
+        assert text == record["text"] + "\n"
+        assert "the form wrote" in err
+        assert ("cut by its length: the JSON is not complete" in err) is not complete
+        if complete:
+            assert isinstance(json.loads(text)["old"], bool)
+
+
 @pytest.mark.parametrize("method", ["nudging-words", "capped", "agreement+competition", "ensemble", "proxy"])
 def test_every_method_answers_in_the_same_form(run, toys, method):
     """Valid by the schema, the third model named only where it is asked."""
@@ -103,6 +125,21 @@ def test_lines_and_trace_are_the_same_records(run, tmp_path):
     assert [step["i"] for step in lines[1:-1]] == list(range(8))
     for step in lines[1:-1]:
         jsonschema.validate(step, {**SCHEMA["$defs"]["step"], "$defs": SCHEMA["$defs"]})
+
+
+def test_the_prompts_that_are_shown_are_those_that_were_read(run, tmp_path):
+    """With the JSON Schema at the end of the question, unless it is not to be told."""
+    trace, schema = tmp_path / "trace.jsonl", '{"enum": ["a hell", "the world"]}'
+    n_tokens = {}
+    for option, told in (("--schema-in-prompt", True), ("--no-schema-in-prompt", False)):
+        code, _, err = run("hello", "-n", 4, "-v", option, "--json-schema", schema, "--trace", trace)
+        first, *_, last = map(json.loads, trace.read_text().splitlines())
+        n_tokens[told] = last["usage"]["base_prompt_tokens"]
+        assert code == 0, err
+        for prompt in first["prompts"].values():
+            assert prompt in err
+            assert (f"hello\n\nAnswer with JSON that matches this JSON Schema:\n{schema}" in prompt) is told
+    assert n_tokens[True] > n_tokens[False]
 
 
 def test_prompts_are_joined_from_stdin_file_and_argument(run, tmp_path):

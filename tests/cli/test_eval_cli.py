@@ -110,6 +110,24 @@ def test_scored_again_without_models(finished, cache, tmp_path):
         assert (copy / f"report.{form}").read_bytes() == (out / f"report.{form}").read_bytes()
 
 
+def test_sampled_answers_join_a_finished_evaluation(finished, models, cache, tmp_path):
+    """`--temp` adds them to a greedy folder; the same command once more adds nothing."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0], copy)
+    sampled = arguments(models, copy, "--temp", "0.7", "--seeds", "2", "--min-p", "0.1", "--json")
+    first = blendin(*sampled, **cache)
+    report = json.loads(first[1])
+    cells = {(cell["benchmark"], cell["variant"]): cell for cell in report["cells"]}
+    greedy = {(cell["benchmark"], cell["variant"]): cell for cell in report_of(finished[0])["cells"]}
+
+    assert first[0] == 0, first[2]
+    assert {key: cell for key, cell in cells.items() if key in greedy} == greedy
+    assert cells["xstest", "base[temp=0.7,min-p=0.1]"]["seeds"] == 2
+    assert cells["xstest", "nudging[temp=0.7]"]["answered"] == 8
+    assert numbers_of(copy)["comparisons"] == report["comparisons"]
+    assert blendin(*sampled, **cache)[1] == first[1]
+
+
 def wait_for_lines(path, n):
     for _ in range(600):
         if path.exists() and path.read_bytes().count(b"\n") >= n:
@@ -160,6 +178,8 @@ def test_an_aligned_model_runs_alone(finished, models, cache):
         (["--max-tokens", "13"], "other settings"),
         (["--limit", "101"], "only 100 questions"),
         (["--full"], "contradicts --limit 4"),
+        (["--temp", "-1"], "temp is -1"),
+        (["--min-p", "0.1"], "needs a temperature"),
         (["--judge-model", "m"], "--judge"),
         (["--judge", "nowhere", "--judge-model", "m"], "--judge"),
         (["--data", "/nonexistent"], "cannot be read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -44,6 +45,9 @@ class Home:
         assert code == 0, err
         return out
 
+    def json_of_run(self, *arguments):
+        return json.loads(self.right("run", *arguments, "--json"))
+
     def json(self, *arguments):
         return json.loads(self.right("logs", *arguments, "--json"))
 
@@ -78,6 +82,26 @@ def test_what_run_and_chat_print_is_what_logs_shows(home, toys):
     for turn in turns:
         assert turn["answer"] in answers
         assert f"> {turn['question']}\n{turn['answer']}" in shown
+
+
+def test_a_form_is_kept_with_its_answer(home, toys, tmp_path):
+    """The record has forced text, legal mass and completeness; a chat goes on with the form, or another."""
+    asked = home.json_of_run("hello", *toys, *QUICK[:2], "-n", 40, "--regex", "I am [ab]{2}!")
+    [turn] = home.json(1)["turns"]
+    kept = turn["completion"]
+    for part in ("steps", "complete", "stopped_by"):
+        assert kept[part] == asked[part]
+    assert kept["complete"] is True
+    assert [step["source"] for step in kept["steps"]][:: len(kept["steps"]) - 1] == ["forced", "forced"]
+    assert kept["blend"]["legal_base"] == asked["blend"]["legal_base"] > 0
+
+    answer = chat(home, (), ["again"], "--continue")
+    assert re.fullmatch("I am [ab]{2}!\n", answer)
+    file = tmp_path / "talk.jsonl"
+    answer = chat(home, (), ["again", f"/save {file}"], "--continue", "--grammar", 'start: "yes"')
+    assert answer == "yes\n"
+    saved = json.loads(file.read_text().splitlines()[-1])["completion"]
+    assert (saved["complete"], saved["blend"]["forced"]) == (True, 1)
 
 
 def test_logs_on_an_empty_machine_says_how_to_begin(home):

@@ -62,6 +62,10 @@ INTERVALS = {
     "alpha": (0, 1),
     "agreement_bonus": (0, 1),
     "cap": (0, 1),
+    "always_first": (0, 100_000),
+    "dial": (0, 2),
+    "margin": (0, 1),
+    "proxy_weight": (0, 5),
     "filter_top_k": (1, 100_000),
     "top_k_blend": (1, 100_000),
     "temp": (0, 100),
@@ -142,6 +146,7 @@ def test_settings_check_themselves(value):
         *((SamplingSettings, each) for each in ("temperature", "top_k", "top_p", "min_p", "seed")),
         *((AnswerSettings, each) for each in ("max_tokens", "top_logprobs")),
         *((BlendSettings, each) for each in ("threshold", "agreement_bonus", "top_k", "cap", "filter_top_k")),
+        *((BlendSettings, each) for each in ("always_first", "dial", "margin", "proxy_weight")),
     ):
         if value is None and getattr(settings(), name) is not None:
             continue

@@ -211,3 +211,45 @@ def test_the_demo_pair_is_found_and_goes_on(demo_base_path, demo_guide_path, tmp
     code, out, err = blendin(*fork, last, "--candidate", '" However"', "-n", len(texts) + 6)
     assert code == 0, err
     assert json.loads(out)["text"].startswith("".join(texts[:last]) + " However")
+
+
+SCHEMA = json.dumps(
+    {"type": "array", "items": {"enum": ["hello", "world", 12]}, "minItems": 2, "maxItems": 3}
+)
+
+
+@pytest.fixture(scope="module")
+def constrained(folder):
+    """An answer of a form, as a trace."""
+    common = ("--models", folder / "models.toml", "--base", "small", "--guide", "chatty", *SETTINGS)
+    code, _, err = blendin("run", "hello", *common, "--trace", folder / "form.jsonl", "--json-schema", SCHEMA)
+    assert code == 0, err
+    return [json.loads(line) for line in (folder / "form.jsonl").read_text().splitlines()][1:-1]
+
+
+def test_a_constrained_answer_is_replayed_and_forked_within_its_form(folder, constrained):
+    """The form is that of the record; a candidate that it does not allow is one error that shows the text."""
+    code, out, err = blendin("replay", folder / "form.jsonl", "--json")
+    assert code == 0, err
+    assert json.loads(out)["totals"]["same"] == 1
+    assert constrained[0]["source"] == "forced"
+    at = next(step["i"] for step in constrained if step["source"] != "forced")
+
+    code, out, err = forked(folder, "--fork", at, "--candidate", "12", "--json", file="form.jsonl")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["complete"] is True
+    assert json.loads(record["text"])[0] == 12
+    refused = forked(folder, "--fork", at, "--candidate", "no", file="form.jsonl")
+    one_line_error(refused, 2, "matches the JSON Schema", "chosen candidate", "no")
+    refused = forked(folder, "--fork", 0, "--candidate", "{", file="form.jsonl")
+    one_line_error(refused, 2, "matches the JSON Schema", "chosen candidate", "{")
+
+
+def test_a_fork_may_have_another_form(folder, constrained):
+    """One that is given replaces the record's."""
+    at = next(step["i"] for step in constrained if step["source"] != "forced")
+    form = ("--regex", r"\[12 (he|or)\]")
+    code, out, err = forked(folder, "--fork", at, "--candidate", "12", "--json", *form, file="form.jsonl")
+    assert code == 0, err
+    assert json.loads(out)["text"] in {"[12 he]", "[12 or]"}

@@ -15,6 +15,9 @@ from tests.http_server import running_server, toy_spec
 from tests.toys import make_toy
 
 QUESTION = "the hello world"
+PERSON = json.dumps(
+    {"type": "object", "properties": {"name": {"enum": ["hello", "world"]}}, "required": ["name"]}
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,9 @@ def steady(text):
         ("--json", "--temp", "1.2", "--seed", "7", "--top-logprobs", "3"),
         ("--json", "--system", "a hell", "--stop", "d"),
         ("--json", "--repeat-penalty", "1.3", "--alpha", "auto"),
+        ("--json", "--json-schema", PERSON, "-n", "40", "--temp", "1", "--seed", "3"),
+        ("--json", "--regex", "(he|or|ll){3}", "--top-logprobs", "3"),
+        ("--json", "--grammar", 'start: "hell" ("o" | "e")'),
     ],
     ids=" ".join,
 )

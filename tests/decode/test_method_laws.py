@@ -138,6 +138,13 @@ def test_a_method_that_names_its_want_of_a_gate_is_left_in_peace():
         check_method(METHODS["blendin"], gated=False, cases=1)
 
 
+def test_a_method_with_a_test_of_its_own_says_from_where_the_base_is_sure():
+    """A bet does not ask from 1 - margin on, whatever the threshold; without saying so it breaks the law."""
+    check_method(METHODS["bet"], sure_from=lambda settings: 1 - settings.margin, cases=1)
+    with pytest.raises(AssertionError, match="the_gate_holds"):
+        check_method(METHODS["bet"], cases=1)
+
+
 def test_the_settings_reach_the_method():
     """A method that cannot run with what it is given says so itself."""
 

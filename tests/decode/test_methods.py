@@ -272,8 +272,16 @@ def test_blendin_bridges_by_beginnings_where_that_is_wanted():
     assert run("blendin", base, guide, n=1, bridge="prefix")[0][0].bytes == b"1"
 
 
+SURE_FROM = {
+    "bet": lambda settings: 1 - settings.margin,
+    "bet-blend": lambda settings: 1 - settings.margin,
+    "kad": lambda settings: max(settings.threshold, 0.5),
+}
+
+
 def hold(method, *, seed=0, cases=1, **blend):
     """The laws of `blendin_local.testing` for a method of this program."""
+    own_test = {"sure_from": SURE_FROM[method]} if method in SURE_FROM else {}
     check_method(
         METHODS[method],
         roles=roles_of(method),
@@ -281,6 +289,7 @@ def hold(method, *, seed=0, cases=1, **blend):
         settings=BlendSettings(base_temperature=1.5, guide_temperature=0.8, **blend),
         cases=cases,
         seed=seed,
+        **own_test,
     )
 
 
@@ -296,11 +305,21 @@ def test_every_method_keeps_the_laws(method):
     st.sampled_from(BRIDGES),
     st.integers(0, 10_000),
     st.sampled_from([None, 0.3, "calibrated"]),
+    st.fixed_dictionaries(
+        {
+            "gate": st.sampled_from(["top1", "margin", "entropy"]),
+            "combine": st.sampled_from(["mixture", "product"]),
+            "always_first": st.sampled_from([0, 0, 4]),
+            "dial": st.sampled_from([1.0, 1.0, 0.0, 0.5, 2.0]),
+            "margin": st.sampled_from([0.2, 0.5]),
+            "proxy_weight": st.sampled_from([1.0, 3.0]),
+        }
+    ),
 )
-@settings(max_examples=150, deadline=None)
-def test_every_method_keeps_the_laws_with_any_settings(method, bridge, seed, alpha):
-    """Other models, bridges and weights change nothing about that."""
-    hold(method, seed=seed, bridge=bridge, alpha=alpha)
+@settings(max_examples=300, deadline=None)
+def test_every_method_keeps_the_laws_with_any_settings(method, bridge, seed, alpha, others):
+    """Other models, bridges, weights, gates and dials change nothing about that."""
+    hold(method, seed=seed, bridge=bridge, alpha=alpha, **others)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.15, 0.5, 1.0]))

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from blendin_local.core.candidates import END, TokenTable
 from blendin_local.core.distribution import Prediction, silent_mass
-from blendin_local.core.methods import METHODS, UNGATED
+from blendin_local.core.methods import ASKING_IF_IT_MATTERS, METHODS, UNGATED
 from blendin_local.core.prompts import Message
 from blendin_local.core.record_json import completion_to_json, step_from_json, step_to_json
 from blendin_local.core.records import BlendSummary, no_suggestion_notices, summarize
@@ -28,7 +28,7 @@ from tests.prompts import TEMPLATE
 from tests.toys import make_toy
 
 NOBODY = always(x=1.0)
-GUIDED = [method for method in METHODS if method not in {"base", "guide"}]
+GUIDED = [method for method in METHODS if method not in {"base", "guide", "steer"}]
 
 
 def mute(_):
@@ -113,7 +113,7 @@ def test_a_silent_base_is_uncertain(method):
     sure = run(method, lambda _: speaking, always(a=0.9), n=1)
     quiet = run(method, lambda _: silent, always(a=0.9), n=1)
 
-    assert told(sure[0]) == [(b"a", "base", ())]
+    assert told(sure[0]) == [(b"a", "kept" if method in ASKING_IF_IT_MATTERS else "base", ())]
     [step] = quiet[0]
     assert (step.asked, step.silent) == (True, ("base",))
     assert quiet[2]["guide"].questions

@@ -56,6 +56,25 @@ def test_a_partial_answer_can_go_on(pair):
     assert stream.completion.stopped_by == whole.stopped_by
 
 
+def test_the_time_of_an_answer_that_broke_off_includes_the_evaluation_it_broke_off_in(pair):
+    """Else a prompt that was read for nothing would leave a negative time."""
+    before = pair.tokens_evaluated
+
+    def interrupt():
+        if pair.tokens_evaluated > before:
+            raise KeyboardInterrupt
+        return False
+
+    stream = pair.stream("the hello world " * 60, should_stop=interrupt, **HOW)
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    timings = stream.completion.timings
+
+    assert timings.llama_decode_ms > 0
+    assert timings.generation_ms >= 0
+    assert timings.prompt_ms + timings.generation_ms >= timings.llama_decode_ms
+
+
 def test_a_partial_answer_is_not_touched_by_the_next(pair):
     """Its counts stay as they were when another answer is made in the same contexts."""
     stream = pair.stream(QUESTION, **HOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from blendin_local.core.candidates import END
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import ASKING_IF_IT_MATTERS, METHODS
 from blendin_local.core.prompts import Message
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
@@ -38,10 +38,26 @@ def may_part(pair, prompt, steps, other, settings):
     margins = [abs(s.guide_top.p - s.base_top.p) for s in (step, other) if s.asked]
     if "competition" in settings.method and any(margin < 0.16 for margin in margins):
         return True
+    if settings.method in ASKING_IF_IT_MATTERS and own_test_is_near_tie((step, other), settings):
+        return True
     asked = [s.candidates for s in (step, other) if s.asked]
     lists = [kept for both in asked for kept in (both.base, both.guide)]  # a rejection falls back on the base
     return any(len(c) > 1 and c[0].p - c[1].p < 0.12 for c in lists) or (
         settings.method == "nudging-words" and draft_is_near_tie(pair, prompt, steps[:-1])
+    )
+
+
+def own_test_is_near_tie(both, settings):
+    """Whether the test of a bet or of deferral can have been turned."""
+    if settings.method == "kad":
+        listed = [c.p for step in both if step.candidates for c in step.candidates.base]
+        return any(is_near_tie(s, 0.5) for s in both) or any(
+            abs(p - settings.threshold) < 0.08 for p in listed
+        )
+    gaps = [s.guide_top.p - s.base_top.p for s in both if s.asked]
+    sure_from = 1 - settings.margin
+    return any(abs(s.base_top.p - sure_from) < 0.08 for s in both) or any(
+        abs(gap - settings.margin) < 0.16 for gap in gaps
     )
 
 
@@ -67,12 +83,13 @@ def draft_is_near_tie(pair, prompt, steps):
         *(
             BlendSettings(method=m)
             for m in METHODS
-            if m not in {"base", "guide", "nudging", "blendin", "proxy"}
+            if m not in {"base", "guide", "nudging", "blendin", "proxy", "steer"}
         ),
         BlendSettings(bridge="prefix"),
+        BlendSettings(combine="product", always_first=2),
         BlendSettings(method="ensemble", alpha="calibrated", base_temperature=1.3, guide_temperature=0.9),
     ],
-    ids=lambda s: f"{s.method}-{s.bridge}-{s.alpha_name}",
+    ids=lambda s: f"{s.method}-{s.bridge}-{s.combine}-{s.alpha_name}",
 )
 def test_every_method_equals_its_slow_twin(trio, settings):
     """Reading everything anew before each prediction gives the same answer, up to partings at near-ties."""

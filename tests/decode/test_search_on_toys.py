@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, STEERED
 from blendin_local.core.record_json import completion_from_json, completion_to_json
-from blendin_local.decode.search import ENDED_BY_ITSELF
+from blendin_local.decode.search import ENDED_BY_ITSELF, seed_of
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import PairError, UsageError
 from blendin_local.pair.pair import Pair, PairSetup
@@ -61,7 +61,7 @@ def whole_texts(record):
 @pytest.mark.parametrize("sampling", [ONE, SamplingSettings(search="1,1,3")], ids=["sampled", "greedy"])
 def test_one_sequence_is_the_plain_method(trio, sampling):
     """W = K = 1: every method makes the steps it makes without a search, wherever the chunks are cut."""
-    for method in METHODS:
+    for method in set(METHODS) - {STEERED}:
         blend = BlendSettings(method=method, threshold=0.3, cap=0.4)
         plain = trio.respond(QUESTION, blend=blend, sampling=replace(sampling, search=None), answer=LIMITS)
         found = trio.respond(QUESTION, blend=blend, sampling=sampling, answer=LIMITS)
@@ -75,6 +75,18 @@ def test_one_sequence_is_the_plain_method(trio, sampling):
                 assert ours.base_top.p == pytest.approx(theirs.base_top.p, abs=1e-4)
         assert plain.search is None
         assert [len(chunk) for chunk in found.search.chunks] == [1] * len(found.search.chunks)
+
+
+@pytest.mark.parametrize("method", ["base", "guide", "blendin", "kad"])
+def test_a_sequence_writes_what_the_method_writes_with_its_seed(trio, method):
+    """Until it is first copied over: in every sequence of the first chunk."""
+    found = trio.respond(QUESTION, method=method, sampling=MANY, answer=LIMITS).search
+
+    assert [beam.slot for beam in found.chunks[0]] == [0, 1, 2, 3]
+    for beam in found.chunks[0]:
+        alone = replace(SAMPLED, seed=seed_of(3, beam.slot))
+        plain = trio.respond(QUESTION, method=method, sampling=alone, answer=LIMITS)
+        assert beam.text == "".join(step.text for step in plain.steps[: beam.n_steps])
 
 
 def test_penalties_and_given_starts_go_through_a_search(trio):

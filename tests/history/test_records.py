@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from blendin_local.core.records import (
     Completion,
     SideQuery,
     Step,
+    StoppedBy,
     Timings,
     Usage,
     shown_steps,
@@ -39,7 +41,7 @@ steps = st.builds(
     Step,
     i=st.integers(0, 10**6),
     bytes=texts.map(str.encode),
-    source=st.sampled_from(["base", "kept", "changed", "guide"]),
+    source=st.sampled_from(["base", "kept", "changed", "guide", "forced"]),
     alpha=st.none() | p,
     base_top=st.none() | candidates,
     guide_top=st.none() | candidates,
@@ -47,6 +49,8 @@ steps = st.builds(
     further=st.lists(side_queries, max_size=2).map(tuple),
     untuned_top=st.none() | candidates,
     silent=st.sampled_from([(), ("base",), ("guide", "base")]),
+    legal_base=st.none() | p,
+    legal_guide=st.none() | p,
 )
 counts = st.integers(0, 10**9)
 milliseconds = st.integers(0, 10**9).map(lambda microseconds: microseconds / 1000)
@@ -54,7 +58,7 @@ completions = st.builds(
     Completion,
     text=texts,
     steps=st.lists(steps, max_size=5).map(tuple),
-    stopped_by=st.sampled_from(["base_end", "guide_end", "stop_string", "max_tokens", "repetition", "user"]),
+    stopped_by=st.sampled_from(get_args(StoppedBy)),
     end=st.none() | steps.map(lambda step: replace(step, bytes=b"")),
     usage=st.builds(Usage, counts, counts, counts, counts),
     timings=st.builds(
@@ -67,12 +71,13 @@ completions = st.builds(
     ),
     signature=st.fixed_dictionaries({"blend": st.fixed_dictionaries({"method": texts})}),
     notices=st.lists(texts, max_size=2).map(tuple),
+    complete=st.sampled_from([None, True, False]),
 )
 
 
 @given(completions)
 def test_an_answer_is_read_back_equal(made):
-    """Every step with its candidates, the end, counts, times to a microsecond, signature and notices."""
+    """Every step, the end, whether it has its form, counts, times to a microsecond, signature and notices."""
     assert unpacked(packed(made), made.text, made.signature) == made
 
 

@@ -13,16 +13,23 @@ import numpy as np
 
 from blendin_local.cli.run.outputs import JsonLines
 from blendin_local.core.candidates import END
+from blendin_local.core.constraint import UNCONSTRAINED
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion, Step, shortened
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.decode.trace import TracePolicy, with_trace
+from blendin_local.grammar.definition import definition_of
 from blendin_local.jobs.replay.answer_file import read_answers
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
+from blendin_local.pair.constraints import Constraints
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.testing.scripted import SILENT, Script, predict
 
 EMOJI = "😊".encode()
+PARTS = (b" ", b"b", b"c", b"d", b".", b"\n", EMOJI[1:])  # so that any text of a form can be said
+RARE = 1e-4
+FORMS = ("(a| bc){2,5}\\.\n", "(😊|d😊|a){1,9}( bc a( bc)?)?", "d😊(a|\\.\n)+ bc😊", "a{0,3}")
+"""Regular expressions of texts in `WORDS`, with choices, forced text, and ends that are open or forced."""
 PROMPT = (None, b"a", b" bc", b"a", b" bc", EMOJI)
 WORDS = (b"a", b" bc", b".\n", EMOJI, EMOJI[:2], EMOJI[2:], b"\xff", b"d" + EMOJI[:1], END)
 
@@ -57,8 +64,10 @@ def answered(
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
     prompt = PROMPT if sampling.penalizes else ()
+    constraint = Constraints(()).of(definition_of(answer))
     running = with_trace(
-        respond(blend, sampling, answer, prompt=prompt), TracePolicy.of(blend, sampling, answer)
+        respond(blend, sampling, answer, prompt=prompt, constraint=constraint),
+        TracePolicy.of(blend, sampling, answer),
     )
     scripts = {"base": base, "guide": guide, "untuned": chatter(77, 0.5)}
     steps: list[Step] = []
@@ -66,7 +75,11 @@ def answered(
     while True:
         try:
             if isinstance(exchange, Question):
-                exchange = running.send(predict(scripts[exchange.role](exchange.text), blend.top_k))
+                said = scripts[exchange.role](exchange.text)
+                if constraint is not UNCONSTRAINED:
+                    said = dict.fromkeys((*WORDS, *PARTS), RARE) | dict(said)
+                raw = predict(said, blend.top_k)
+                exchange = running.send(constraint.condition(raw, exchange.text))
             else:
                 steps.append(exchange)
                 exchange = running.send(None)
@@ -75,12 +88,19 @@ def answered(
             break
     signature = {
         "versions": {"blendin-local": "0.1.0"},
-        "blend": {**asdict(blend), "alpha": blend.alpha_name},
+        "blend": blend.to_json(),
         "sampling": sampling.to_json(),
         "answer": {**asdict(answer), "stop": list(answer.stop)},
         **({"prompt_tokens": [None if s is None else list(s) for s in prompt]} if prompt else {}),
     }
-    return Completion(ending.text.decode(), tuple(steps), ending.stopped_by, ending.end, signature=signature)
+    return Completion(
+        ending.text.decode(),
+        tuple(steps),
+        ending.stopped_by,
+        ending.end,
+        signature=signature,
+        complete=constraint.is_complete(ending.text),
+    )
 
 
 def trace_lines(completion: Completion, *, whole: bool = True) -> list[str]:

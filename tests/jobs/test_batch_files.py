@@ -18,6 +18,7 @@ from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile
 from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, FinishedRows
+from blendin_local.settings import BlendSettings
 from tests.jobs.batches import (
     DEFAULTS,
     ScriptedAnswers,
@@ -397,9 +398,9 @@ class Signed(ScriptedAnswers):
             yield request, outcome
 
 
-def adopting(source, out, adopt, size=5):
+def adopting(source, out, adopt, size=5, defaults=DEFAULTS):
     """Open a batch that takes answers over."""
-    found, _ = scan(source)
+    found, _ = scan(source, defaults=defaults)
     identity = Identity(
         {"sha256": found.sha256, "size": found.size},
         {"base": {"file": "b.gguf", "size": size, "sha256": "x"}},
@@ -479,6 +480,16 @@ def test_answers_of_other_settings_are_shown_before_they_are_taken_over(source, 
     with adopting(source, out, seen.append):
         pass
     assert (seen[1].without_settings, seen[1].differing) == (10, {})
+
+
+def test_a_setting_that_an_answer_does_not_mention_had_its_default(source, out):
+    """Answers of a version that had no dial are not taken for those of another dial."""
+    run(source, out, Signed(stop_after=3))
+    manifest_path(out).unlink()
+    seen = []
+    with adopting(source, out, seen.append, defaults=replace(DEFAULTS, blend=BlendSettings(dial=1.5))):
+        pass
+    assert seen[0].differing == dict.fromkeys(("id-0", "id-2"), "blend.dial was 1.0, now 1.5")
 
 
 def test_only_rows_of_this_input_are_taken_over(source, out):

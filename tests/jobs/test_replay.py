@@ -17,16 +17,21 @@ from blendin_local.jobs.replay.answer_file import read_answers
 from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.testing.scripted import spoken
-from tests.jobs.replays import EMOJI, answered, chatter, json_object, stored, trace_lines
+from tests.jobs.replays import EMOJI, FORMS, answered, chatter, json_object, stored, trace_lines
 
 blends = st.builds(
     BlendSettings,
-    method=st.sampled_from(sorted(set(METHODS) - {"proxy"})),
+    method=st.sampled_from(sorted(set(METHODS) - {"proxy", "gated-proxy"})),
     threshold=st.sampled_from([0.0, 0.3, 0.4, 0.5, 0.7, 1.0]),
     alpha=st.sampled_from([None, "calibrated", 0.0, 0.3, 0.5, 0.9, 1.0]),
     top_k=st.sampled_from([3, 100]),
     cap=st.sampled_from([0.0, 0.15, 0.5]),
     filter_top_k=st.sampled_from([1, 3]),
+    gate=st.sampled_from(["top1", "top1", "margin", "entropy"]),
+    always_first=st.sampled_from([0, 0, 2]),
+    combine=st.sampled_from(["mixture", "mixture", "product"]),
+    dial=st.sampled_from([1.0, 1.0, 0.0, 0.5, 2.0]),
+    margin=st.sampled_from([0.0, 0.2, 0.5]),
     base_temperature=st.just(1.4),
     guide_temperature=st.just(2.5),
 )
@@ -49,6 +54,7 @@ limits = st.builds(
     AnswerSettings,
     max_tokens=st.integers(1, 24),
     stop=st.sampled_from([(), (".\n",), ("a b",)]),
+    regex=st.sampled_from([None, None, *FORMS]),
     evidence=st.just(True),
 )
 
@@ -253,7 +259,9 @@ def test_an_answer_the_user_stopped_is_known_as_far_as_it_got(path):
 
 
 @pytest.mark.parametrize(
-    "blend", [BlendSettings(method="proxy"), BlendSettings(bridge="prefix")], ids=["proxy", "prefix"]
+    "blend",
+    [BlendSettings(method="proxy"), BlendSettings(method="gated-proxy"), BlendSettings(bridge="prefix")],
+    ids=["proxy", "gated-proxy", "prefix"],
 )
 def test_what_reads_whole_vocabularies_is_refused(path, blend):
     """Such settings cannot be decided out of any record, and the error says what can."""
@@ -272,6 +280,42 @@ def test_a_proxy_answer_can_be_replayed_with_another_method(path):
 
     assert again.outcome in {"same", "differs"}
     assert again.replayed_rates.intervention_rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gate", "threshold", "asked"),
+    [
+        ("top1", 0.45, [False, True]),
+        ("margin", 0.25, [True, False]),
+        ("entropy", 0.5, [True, True]),
+        ("entropy", 0.3, [False, True]),
+        ("entropy", 0.15, [False, False]),
+    ],
+)
+def test_another_gate_is_decided_from_a_trace(path, gate, threshold, asked):
+    """Recorded with a guide that is asked everywhere: 0.5 and 0.48, then 0.4 and 0.1 of much else."""
+    much = {b"%d" % i: 0.1 for i in range(6)}
+    base = lambda text: {b"x": 0.4, **much} if text else {b"x": 0.5, b"y": 0.48, b"z": 0.02}  # noqa: E731
+    limit = AnswerSettings(max_tokens=2, evidence=True)
+    completion = answered(base, lambda _: {b"x": 0.9}, BlendSettings(method="ensemble"), answer=limit)
+
+    again = replay_answer(
+        stored(path, completion), BlendSettings(method="blendin", gate=gate, threshold=threshold)
+    )
+
+    assert again.outcome == "same"
+    assert [step.asked for step in again.steps] == asked
+
+
+def test_a_gate_is_unknown_where_its_measure_was_not_kept(path):
+    """Without a trace there is no entropy, and a margin only where two candidates were kept."""
+    completion = answered(half_sure, eager, BlendSettings(), answer=AnswerSettings(max_tokens=2))
+    for gate, kept, reason in (("entropy", 100, "entropy"), ("margin", 0, "candidates were not kept")):
+        path.write_text(json_object(completion, kept))
+        [poorer] = read_answers(path).answers
+        again = replay_answer(poorer, BlendSettings(gate=gate))
+        assert (again.outcome, again.step) == ("unknown", 0)
+        assert reason in again.reason
 
 
 def test_calibrated_is_decided_where_temperatures_were_known(path):

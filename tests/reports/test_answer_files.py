@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -122,6 +123,52 @@ def test_every_colour_of_a_page_can_be_read(theme):
         assert contrast(rgb(of[name]), rgb(of[behind])) >= 4.5, (name, behind)
     for name, behind in (("kept", "card"), ("warn", "background")):
         assert contrast(rgb(of[name]), rgb(of[behind])) >= 3, (name, behind)
+
+
+FORCED = Step(0, b'{"name": "', "forced")
+OF_FORM = replace(
+    completion(FORCED, replace(asked_step(1), legal_base=0.5, legal_guide=0.25), stopped_by="max_tokens"),
+    complete=False,
+    signature={"answer": {"json_schema": '{"title": "<person>"}'}},
+)
+
+
+def test_the_page_explains_what_a_form_did():
+    """Forced text has its mark and its sentence, the lines below say the rest, and the schema can be read."""
+    html = render_html({}, OF_FORM)
+    assert '<span class="step forced" tabindex="-1"' in html
+    assert '<span class="step forced">forced</span> the form allowed nothing else' in html
+    first, second = data_of(html)
+    assert first["why"] == "The form allowed nothing else, so no model was asked."
+    assert second["why"].endswith(
+        "alpha 0.81. The base gave 50.0 %, the guide 25.0 % to what was legal here; the probabilities are "
+        "shares of that."
+    )
+    assert ">the form wrote 1 of 2 steps · the base gave 50.0 %, the guide 25.0 % to what was legal<" in html
+    assert '<p class="warning">cut by its length: the JSON is not complete</p>' in html
+    assert "<summary>JSON Schema</summary>" in html
+    assert "&lt;person&gt;" in html
+
+
+def test_the_page_of_an_answer_without_a_form_does_not_speak_of_forms():
+    """Neither its legend nor the lines below."""
+    html = page(base_step(0, b"Well"), asked_step(1)).split("<script")[0].split("</style>")[1]
+    assert "form" not in html
+
+
+def test_a_notebook_and_a_picture_mark_forced_text():
+    """In italics, with what the form did below; the tooltip says that no model was asked."""
+    shown = ElementTree.fromstring(OF_FORM._repr_html_())
+    span = shown.find("./div/span")
+    assert span.get("style").startswith("font-style: italic")
+    assert span.get("title") == '{"name":·": the form allowed nothing else, so no model was asked'
+    lines = ["".join(div.itertext()) for div in shown.findall("div")]
+    assert "the form wrote 1 of 2 steps" in lines[2]
+    assert lines[3] == "cut by its length: the JSON is not complete"
+
+    picture = render_svg("Who?", OF_FORM)
+    assert "font-style: italic" in picture
+    assert "the&#160;JSON&#160;is&#160;not&#160;complete" in picture
 
 
 CLICKS = """<script>

@@ -21,6 +21,7 @@ from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import counted, error_line, footer, is_excessive
 from blendin_local.views.answer_printer import AnswerPrinter
+from blendin_local.views.form import has_form
 
 COMPARED = frozenset({"base", "guide", "nudging", "blendin"})  # and the one that is set
 
@@ -116,10 +117,10 @@ class Chat:
                 break
         return answers
 
-    def printer(self, console: Console) -> AnswerPrinter:
+    def printer(self, console: Console, *, is_data: bool) -> AnswerPrinter:
         """What shows an answer as the settings want it, the first time and again."""
         settings = self.history.settings
-        return AnswerPrinter(console, settings.view, markdown=not settings.terminal.plain)
+        return AnswerPrinter(console, settings.view, markdown=not settings.terminal.plain, is_data=is_data)
 
     def dress(self) -> None:
         """Give the consoles the theme and the marks that are set."""
@@ -131,7 +132,7 @@ class Chat:
 
     def _answer(self, question: str, settings: ChatSettings, start: Sequence[Step] = ()) -> tuple[Turn, int]:
         """The turn, and how many of the oldest turns did not fit."""
-        printer = self.printer(self.out)
+        printer = self.printer(self.out, is_data=has_form(vars(settings.answer)))
         texts: list[str] = []
         with status_line(self.err) as status, stop_on_interrupt() as interrupt:
             stream, dropped = self._begin(question, settings, lambda: interrupt.requested, start)

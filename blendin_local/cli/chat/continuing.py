@@ -22,6 +22,7 @@ from blendin_local.errors import UsageError
 from blendin_local.history.place import history_file
 from blendin_local.history.queries import newest, read
 from blendin_local.history.records import Conversation
+from blendin_local.settings import of_one_form
 from blendin_local.views.history import print_turn, title
 from blendin_local.views.theme import Consoles
 
@@ -101,7 +102,7 @@ def continued_start(
 def _with_given(settings: ChatSettings, options: SessionOptions, given: Collection[str]) -> ChatSettings:
     groups = {"blend": options.blend, "sampling": options.sampling, "answer": options.answer}
     for part, group in groups.items():
-        values = group.only(given).settings()
+        values = of_one_form(group.only(given).settings())
         settings = replace(settings, **{part: replace(getattr(settings, part), **values)})
     if not settings.answer.top_logprobs and "top_logprobs" not in given:  # an answer of `run` keeps none
         settings = replace(settings, answer=replace(settings.answer, top_logprobs=SHOWN_CANDIDATES))

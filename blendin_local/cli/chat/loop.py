@@ -26,6 +26,7 @@ from blendin_local.cli.common.values import without_surrogates
 from blendin_local.errors import UnforeseenError
 from blendin_local.history.writer import HistoryWriter
 from blendin_local.views.answer import counted, error_line
+from blendin_local.views.form import has_form
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import MarkKind, mark_kind
 
@@ -117,7 +118,8 @@ def handle_line(chat: Chat, line: str) -> None:
 def _greet(chat: Chat, start: ChatStart, reader: Reader) -> Reader:
     """Say what is worth knowing at the beginning; the reader gives the first message first."""
     if reader.interactive:
-        chat.err.print(_welcome(mark_kind(chat.out), chat.err.width))
+        shows_form = has_form(vars(start.settings.answer))
+        chat.err.print(_welcome(mark_kind(chat.out), chat.err.width, shows_form=shows_form))
     if start.message:
         return AfterFirst(start.message, reader, chat.err)
     if start.files:
@@ -135,7 +137,7 @@ def _reader(chat: Chat, *, keep_lines: bool) -> Reader:
     return TerminalReader(ChatCompleter(chat, COMMANDS), color=not chat.out.no_color, keep_lines=keep_lines)
 
 
-def _welcome(marks: MarkKind, width: int) -> Text:
+def _welcome(marks: MarkKind, width: int, *, shows_form: bool) -> Text:
     """What the marks mean, and the three keys worth knowing."""
     keys = Text("/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves.", style="hint")
-    return Text("\n").join([legend("source", marks, width), keys])
+    return Text("\n").join([legend("source", marks, width, has_form=shows_form), keys])

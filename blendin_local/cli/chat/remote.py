@@ -23,7 +23,13 @@ from blendin_local.errors import ServiceError, UsageError
 from blendin_local.history.records import Opening
 from blendin_local.server.client import RemoteAnswer, Server
 from blendin_local.server.exact_settings import exact_from_json, exact_to_json
-from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings, TerminalSettings
+from blendin_local.settings import (
+    AnswerSettings,
+    BlendSettings,
+    SamplingSettings,
+    TerminalSettings,
+    of_one_form,
+)
 
 
 class RemotePair:
@@ -84,9 +90,10 @@ class RemotePair:
         begun.begin()
         return begun
 
-    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
-        """The rendered prompt of each role."""
-        body = {"messages": messages_to_json(conversation)}
+    def prompts(self, conversation: Sequence[Message], /, *, answer: AnswerSettings) -> Mapping[str, str]:
+        """The rendered prompt of each role for an answer with these settings."""
+        exact = exact_to_json(BlendSettings(), SamplingSettings(), answer)
+        body = {"messages": messages_to_json(conversation), "exact": exact}
         prompts: Mapping[str, str] = self._server.post_for("/v1/prompts", body)["prompts"]
         return prompts
 
@@ -127,7 +134,7 @@ def remote_start(start: ChatStart, pair: RemotePair, options: SessionOptions) ->
         settings,
         blend=replace(settings.blend, **options.blend.settings()),
         sampling=replace(settings.sampling, **options.sampling.settings()),
-        answer=replace(settings.answer, **options.answer.settings()),
+        answer=replace(settings.answer, **of_one_form(options.answer.settings())),
     )
     if settings.blend.method not in pair.methods:
         raise UsageError(

@@ -7,6 +7,8 @@ anew (`cli.chat.opening`).
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 
 from blendin_local.cli.chat.answer import Chat
@@ -14,6 +16,7 @@ from blendin_local.cli.chat.listing import listing
 from blendin_local.cli.chat.settings import (
     PAIR_NAMES,
     SETTABLE,
+    replaced_forms,
     setting_name,
     values_as_text,
     with_setting,
@@ -26,7 +29,7 @@ from blendin_local.views.visible import escape_controls
 
 def set_value(chat: Chat, text: str) -> None:
     """List the settings, or change one."""
-    name, _, value = text.replace("=", " ", 1).partition(" ")
+    name, value = _name_and_value(text)
     if not name:
         chat.err.print(listing(values_as_text(chat.history.settings)))
         if chat.opener is not None:
@@ -34,18 +37,31 @@ def set_value(chat: Chat, text: str) -> None:
             chat.err.print(listing(chat.opener.values()))
         return
     name = setting_name(name)
-    if not value.strip():
+    if not value:
         raise UsageError(f"/set {name} needs a value", _how(name))
     if name in PAIR_NAMES:
-        _set_of_pair(chat, name, without_surrogates(value.strip(), name))
+        _set_of_pair(chat, name, without_surrogates(value, name))
         return
-    chat.history.settings = with_setting(chat.history.settings, name, value.strip(), chat.methods)
+    before = chat.history.settings
+    settings = with_setting(before, name, value, chat.methods)
+    chat.history.settings = settings
     chat.dress()
-    chat.notice(f"{name} is {escape_controls(values_as_text(chat.history.settings)[name])}.")
+    replaced = [each for each in replaced_forms(before.answer, settings.answer) if each != name]
+    instead = f" in place of {replaced[0]}" if replaced else ""
+    chat.notice(f"{name} is {escape_controls(values_as_text(settings)[name])}{instead}.")
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    """`temp 0.5` or `temp = 0.5`; the value may have signs of equality of its own."""
+    name = re.split(r"[\s=]", text, maxsplit=1)[0]
+    return name, text[len(name) :].strip().removeprefix("=").strip()
 
 
 def _how(name: str) -> str:
-    if name in SETTABLE and SETTABLE[name][1].kind == "texts":
+    setting = SETTABLE[name][1] if name in SETTABLE else None
+    if setting is not None and setting.text is not None:
+        return f"/set {name} {setting.text.metavar}, or /set {name} none"
+    if setting is not None and setting.kind == "texts":
         return f'/set {name} "A" "B", or /set {name} none; \\n is a line break'
     return "/set NAME VALUE; /set alone lists them"
 
@@ -79,7 +95,7 @@ def show(chat: Chat, what: str) -> None:
     if what == "template":
         history = chat.history
         messages = history.messages()[:-1] if history.turns else history.messages("(your question)")
-        for role, prompt in chat.pair.prompts(messages).items():
+        for role, prompt in chat.pair.prompts(messages, answer=history.settings.answer).items():
             chat.err.print(Text(f"── prompt of the {role}", style="heading"))
             chat.err.print(Text(escape_controls(prompt)), soft_wrap=True)
     elif what in {"", "settings", "pair"}:

@@ -16,6 +16,7 @@ from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import written_text
 from blendin_local.models.schema import nearest
 from blendin_local.settings import (
+    FORMS,
     AnswerSettings,
     BlendSettings,
     ModelSettings,
@@ -76,6 +77,12 @@ def _shown(setting: Setting, value: object) -> str:
     return f"{beginning} ... ({len(text):,} characters)"
 
 
+def replaced_forms(before: AnswerSettings, after: AnswerSettings) -> list[str]:
+    """The names of forms that answers had to have and no longer must."""
+    gone = [name for name in FORMS if getattr(before, name) is not None and getattr(after, name) is None]
+    return [name.replace("_", "-") for name in gone]
+
+
 def setting_name(text: str) -> str:
     """The name of a setting, as it is typed: `Top_K` is `top-k`.
 
@@ -129,6 +136,9 @@ def _no_method(name: str, methods: Sequence[str]) -> UsageError:
     if missing:
         message = f"method {name} needs a model that is not open: the {missing[0]}"
         return UsageError(message, f"start the chat with --{missing[0]}")
+    if name in METHODS:
+        message = f"method {name} needs a control vector for the base"
+        return UsageError(message, "start the chat with --base-control-vector")
     return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
 
 

@@ -59,8 +59,8 @@ class ChatPair(Protocol):
     ) -> StreamedAnswer:
         """Begin the answer to the last message; raises ContextFullError if the prompt does not fit."""
 
-    def prompts(self, conversation: Sequence[Message], /) -> Mapping[str, str]:
-        """The rendered prompt of each role."""
+    def prompts(self, conversation: Sequence[Message], /, *, answer: AnswerSettings) -> Mapping[str, str]:
+        """The rendered prompt of each role for an answer with these settings."""
 
     def describe(self) -> Mapping[str, str]:
         """Lines about the pair: files, contexts, template."""

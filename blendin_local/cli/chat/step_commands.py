@@ -21,6 +21,7 @@ from blendin_local.errors import UsageError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import View, footer
 from blendin_local.views.answer_tables import stats_table, tokens_table, why_table
+from blendin_local.views.form import has_form
 from blendin_local.views.legend import legend
 from blendin_local.views.theme import mark_kind
 from blendin_local.views.visible import escape_controls
@@ -104,18 +105,25 @@ def tokens(chat: Chat, which: str) -> None:
 
 def view(chat: Chat, name: str) -> None:
     """Choose what the marks show, and show the last answer so; without a name, explain the marks."""
-    marks, width = mark_kind(chat.out), chat.err.width
+    explained = {each: _legend(chat, each) for each in VIEWS}
     if not name:
-        for each in VIEWS:
-            chat.err.print(Text(f"/view {each}", style="heading"), legend(each, marks, width), sep="\n")
+        for each, text in explained.items():
+            chat.err.print(Text(f"/view {each}", style="heading"), text, sep="\n")
         return
     chosen = next((each for each in VIEWS if each == name), None)
     if chosen is None:
         raise UsageError(f"there is no view {name!r}", f"one of {', '.join(VIEWS)}")
     chat.history.settings = replace(chat.history.settings, view=chosen)
-    chat.err.print(legend(chosen, marks, width))
+    chat.err.print(explained[chosen])
     if chat.err.is_terminal and chat.history.turns:
         print_answer(chat, chat.history.turns[-1])
+
+
+def _legend(chat: Chat, view: View) -> Text:
+    """What the marks mean, those of a form too where an answer has one or the next one must."""
+    answers, settings = chat.history.completions, chat.history.settings
+    shows_form = has_form(vars(settings.answer)) or any(each.complete is not None for each in answers)
+    return legend(view, mark_kind(chat.out), chat.err.width, has_form=shows_form)
 
 
 def print_answer(chat: Chat, turn: Turn) -> None:
@@ -123,7 +131,8 @@ def print_answer(chat: Chat, turn: Turn) -> None:
     if turn.completion is None:
         chat.err.print(Text(escape_controls(turn.answer)), soft_wrap=True)
         return
-    chat.printer(chat.err).print(turn.completion)
+    is_data = turn.completion.complete is not None
+    chat.printer(chat.err, is_data=is_data).print(turn.completion)
 
 
 def stats(chat: Chat, _: str) -> None:

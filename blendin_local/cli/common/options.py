@@ -154,7 +154,7 @@ def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
     kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
     words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
-    kind = setting.text.metavar if setting.text else kinds.get(setting.kind, "")
+    kind = setting.text.metavar if setting.text else setting.metavar or kinds.get(setting.kind, "")
     return "|".join([*([] if setting.choices else [kind]), *words])
 
 
@@ -172,7 +172,7 @@ class ModelOptions:
     ] = None
     untuned: Annotated[
         str | None,
-        _model("--untuned", "--anti", help="For --method proxy: the guide before it was tuned."),
+        _model("--untuned", "--anti", help="For proxy and gated-proxy: the guide before it was tuned."),
     ] = None
     pair: Annotated[
         str | None,

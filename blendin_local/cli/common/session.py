@@ -72,7 +72,7 @@ class Session:
 
     def prompts(self, question: str, should_stop: Callable[[], bool] = lambda: False) -> Mapping[str, str]:
         """The rendered prompt of each role."""
-        return self.pair.prompts(question, self.resolved.system, should_stop)
+        return self.pair.prompts(question, self.resolved.system, should_stop, answer=self.answer)
 
 
 def pair_spec(options: SessionOptions, *, every_model: bool = False) -> PairSpec:

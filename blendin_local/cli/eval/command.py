@@ -34,6 +34,10 @@ def register(app: typer.Typer) -> None:
             'blendin eval --pairs demo --methods "nudging[threshold=0.3],nudging" --limit 20 --out results',
         ),
         Example(
+            "Compare greedy answers and sampled ones, three for each question",
+            "blendin eval --pairs demo --benchmarks gsm8k --limit 20 --temp 0.7 --seeds 3 --out results",
+        ),
+        Example(
             "Score the answers again without running a model",
             "blendin eval --pairs demo --out results --score-only",
         ),

@@ -72,6 +72,34 @@ class WhatOptions:
             help="Also run blendin with each of these values, as in threshold=0.3,0.5 (repeatable).",
         ),
     ] = None
+    temp: Annotated[
+        float | None,
+        _what(
+            "--temp",
+            "--temperature",
+            metavar="T",
+            show_default="greedy only",
+            help="Also sample every method at this temperature.",
+        ),
+    ] = None
+    min_p: Annotated[
+        float | None,
+        _what(
+            "--min-p",
+            metavar="P",
+            show_default="off",
+            help="With --temp: also sample the base with this min-p, as a control.",
+        ),
+    ] = None
+    seeds: Annotated[
+        int,
+        _what(
+            "--seeds",
+            min=1,
+            metavar="N",
+            help="Answers of a sampled method to each question, each with its own seed.",
+        ),
+    ] = 3
     check: Annotated[
         list[Path] | None,
         _what(

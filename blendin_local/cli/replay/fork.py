@@ -183,7 +183,7 @@ def _answer(
         resolved = _resolved(stored, pair_spec(options), err, evidence=output.trace is not None)
         with open_resolved(resolved, status, lambda: interrupt.requested) as session:
             stream = _stream(session, messages, fork[1], lambda: interrupt.requested or outputs.closed)
-            prompts = session.pair.prompts(messages or "", "")
+            prompts = session.pair.prompts(messages or "", "", answer=session.answer)
             if output.verbose:
                 show_prompts(err, prompts)
             status.clear()

@@ -23,6 +23,7 @@ from blendin_local.core.record_json import completion_to_json, step_to_json
 from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
+from blendin_local.views.form import has_form
 from blendin_local.views.streams import close_stdout
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import label
@@ -69,6 +70,7 @@ class Screen:
 
     def __init__(self, consoles: Consoles) -> None:
         self._out, self._err = consoles.out, consoles.err
+        self._is_data = False
         self._begun: AnswerPrinter | None = None
 
     @property
@@ -76,13 +78,14 @@ class Screen:
         if self._begun is None:
             from blendin_local.views.answer_printer import AnswerPrinter  # noqa: PLC0415 - models load meanwhile
 
-            self._begun = AnswerPrinter(self._out)
+            self._begun = AnswerPrinter(self._out, is_data=self._is_data)
         return self._begun
 
     def begin(
         self, prompts: Mapping[str, str], signature: Mapping[str, Any], messages: Sequence[Message] = ()
     ) -> None:
-        """Nothing is shown before the answer."""
+        """Nothing is shown before the answer, which may be data."""
+        self._is_data = has_form(signature.get("answer", {}))
 
     def step(self, step: Step, shown: str) -> None:
         """Append the text."""

@@ -25,7 +25,9 @@ from blendin_local.jobs.batch.progress import ANSWERED, FAILED, FinishedRows
 from blendin_local.jobs.batch.rows import Row
 from blendin_local.jobs.batch.scan import Scan
 from blendin_local.pair.pair import Request
+from blendin_local.settings import LATER_FIELDS, BlendSettings
 
+_LATER = {name: getattr(BlendSettings, name) for name in LATER_FIELDS}
 MODEL_FACTS = ("size", "kv_type")
 SHOWN_BLEND = ("threshold", "alpha", "top_k")  # beside the method
 MAX_IDS = 5  # of differing answers that are shown
@@ -153,7 +155,7 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
     if isinstance(stop, list) and stop[: len(answer["stop"])] == answer["stop"]:
         answer.pop("stop")  # those of the template follow
     expected = {
-        "blend": {**asdict(request.blend), "alpha": request.blend.alpha_name},
+        "blend": _LATER | request.blend.to_json(),
         "sampling": sampling,
         "answer": answer,
         **{name: identity.to_json()["settings"].get(name) for name in ("thinking", "template", "date")},
@@ -161,6 +163,8 @@ def _differences(signature: Mapping[str, Any], request: Request, identity: Ident
     }
     if isinstance(models := signature.get("models"), Mapping):
         signature = {**signature, "models": by_current_role(models)}
+    if isinstance(blend := signature.get("blend"), Mapping):
+        signature = {**signature, "blend": {**_LATER, **blend}}  # what it leaves out was the default
     was = _common(signature, expected)
     return [difference.removeprefix(".") for difference in differences_of("", was, _common(expected, was))]
 

@@ -25,7 +25,7 @@ OBJECTS = {"chat": "chat.completion", "completion": "text_completion"}
 
 @dataclass
 class BlendCounts:
-    """Steps, asked and changed steps, and evaluated tokens over many answers."""
+    """Steps, asked and changed steps, and evaluated tokens over many answers; forced text apart."""
 
     steps: int = 0
     asked: int = 0
@@ -33,6 +33,7 @@ class BlendCounts:
     base_tokens: int = 0
     guide_tokens: int = 0
     guide_silent: int = 0
+    forced: int = 0
 
     def add(self, blend: Mapping[str, Any]) -> None:
         """Add the counts of one answer, its field `blend`."""
@@ -42,6 +43,7 @@ class BlendCounts:
         self.base_tokens += blend.get("base_tokens_evaluated", 0)
         self.guide_tokens += blend.get("guide_tokens_evaluated", 0)
         self.guide_silent += blend.get("guide_silent", 0)
+        self.forced += blend.get("forced", 0)
 
     def to_json(self) -> dict[str, Any]:
         """The counts with their rates."""
@@ -55,6 +57,7 @@ class BlendCounts:
             "base_tokens_evaluated": self.base_tokens,
             "guide_tokens_evaluated": self.guide_tokens,
             "guide_silent": self.guide_silent,
+            **({"forced": self.forced} if self.forced else {}),
         }
 
 

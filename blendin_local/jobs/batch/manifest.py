@@ -19,6 +19,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.record_json import by_current_role
+from blendin_local.engine.control_vector import control_vector_facts
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
@@ -26,7 +27,7 @@ from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.models.store import Store
 from blendin_local.pair.setup import PairSetup
-from blendin_local.settings import ModelSettings
+from blendin_local.settings import FORMS, AnswerSettings, ModelSettings
 
 VERSION = 1
 MAX_DIFFERENCES = 4  # shown
@@ -70,11 +71,10 @@ def model_facts(
 
 def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any setting
     """The settings that the answers depend on; `more` are those of the batch itself."""
-    blend = asdict(defaults.blend)
     return {
-        "blend": {**blend, "alpha": defaults.blend.alpha_name},
+        "blend": defaults.blend.to_json(),
         "sampling": defaults.sampling.to_json(),
-        "answer": asdict(defaults.answer),
+        "answer": _answer_facts(defaults.answer),
         "system": defaults.system,
         "template": asdict(setup.template),
         "guide_template": setup.guide_template and hashlib.sha256(setup.guide_template.encode()).hexdigest(),
@@ -86,10 +86,22 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
     }
 
 
+def _answer_facts(answer: AnswerSettings) -> dict[str, Any]:
+    """Those of a form only where they are not the defaults, as in manifests of earlier versions."""
+    facts, usual = asdict(answer), asdict(AnswerSettings())
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in (*FORMS, "schema_in_prompt") or value != usual[name]
+    }
+
+
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
     if not settings.swa_full:
         facts["swa_full"] = False  # tokens that are evaluated again are batched in other shapes
+    if settings.control_vector is not None:
+        facts["control_vector"] = control_vector_facts(settings.control_vector)
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}

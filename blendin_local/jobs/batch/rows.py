@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from blendin_local.core.prompts import Message, as_messages, quoted
 from blendin_local.errors import UsageError
+from blendin_local.grammar.compilation import require_form
 from blendin_local.jobs.batch.input_file import RawRow
 from blendin_local.jobs.request_values import (
     SETTINGS,
@@ -22,10 +23,11 @@ from blendin_local.jobs.request_values import (
     settings_in,
     text_of,
 )
+from blendin_local.jobs.response_format import OF_OTHERS, with_form
 from blendin_local.pair.pair import Request
 
 Form = Literal["own", "chat", "completion"]
-OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages"}) | SETTINGS
+OWN_FIELDS = frozenset({"custom_id", "id", "prompt", "messages", "response_format", *OF_OTHERS}) | SETTINGS
 OUTER_FIELDS = frozenset({"custom_id", "method", "url", "body"})
 BODY_FIELDS = (OWN_FIELDS - {"custom_id", "id"}) | {"max_completion_tokens", "blend"}
 BODY_IGNORED = frozenset({"model", "n", "stream", "user"})
@@ -134,7 +136,8 @@ def _request(key: str, values: Mapping[str, Any], defaults: RequestDefaults) -> 
     instructions = system if system is not None else defaults.system
     if instructions and not brings_system:
         messages = (Message("system", instructions), *messages)
-    settings = settings_in(values, defaults)
+    settings = settings_in(with_form(values), defaults)
+    require_form(settings.answer)
     return Request(key, messages, settings.blend, settings.sampling, settings.answer)
 
 

@@ -7,13 +7,15 @@ Not here: the questions (`decode.respond`), the decisions (`replayed_answer`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.core.records import Candidate, SideQuery, Step, StoppedBy
 from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
+from blendin_local.grammar.definition import definition_of
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
 
 STOPPED: Mapping[StoppedBy | None, str] = {
@@ -27,6 +29,21 @@ class NotRecordedError(Exception):
     """A prediction that is needed is not in the record; the message gives the reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Numbers about a prediction, each None if it was not recorded.
+
+    Attributes:
+        log_normalizer: log Z.
+        margin: The difference between the two likeliest candidates.
+        entropy: In nats.
+    """
+
+    log_normalizer: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
+
+
 class RecordedPrediction(Prediction):
     """A prediction as a record kept it.
 
@@ -35,8 +52,9 @@ class RecordedPrediction(Prediction):
         candidates: All of them, None if they were not kept.
         why_not: Why they were not kept; empty to use the likeliest alone, where nothing is decided by it.
         confidences: By temperature, if they were recorded.
-        log_normalizer: log Z, None if it was not recorded.
+        figures: What else was recorded.
         silent: Whether it made no suggestion.
+        legal_mass: As of any prediction, 1 where it was conditioned and the mass was not recorded.
     """
 
     def __init__(
@@ -45,16 +63,18 @@ class RecordedPrediction(Prediction):
         candidates: Distribution | None,
         why_not: str,
         confidences: Mapping[float | None, float | None],
-        log_normalizer: float | None,
+        figures: Figures,
         *,
         silent: bool,
+        legal_mass: float | None = None,
     ) -> None:
         self.top, self.top_p = top.bytes, top.p
         self._kept = candidates
         self._why_not = why_not
         self._confidences = confidences
-        self._log_normalizer = log_normalizer
+        self._figures = figures
         self.silent = silent
+        self.legal_mass = legal_mass
 
     @property
     def candidates(self) -> Distribution:
@@ -75,9 +95,26 @@ class RecordedPrediction(Prediction):
     @property
     def log_normalizer(self) -> float:
         """As of any prediction. NotRecordedError where it was not kept."""
-        if self._log_normalizer is None:
+        if self._figures.log_normalizer is None:
             raise NotRecordedError("the logits that a repeat penalty needs were not kept here")
-        return self._log_normalizer
+        return self._figures.log_normalizer
+
+    @property
+    def margin(self) -> float:
+        """As of any prediction. NotRecordedError where neither it nor two candidates were kept."""
+        if self._figures.margin is not None:
+            return self._figures.margin
+        listed = [*self.candidates.values()]
+        if len(listed) < 2:
+            raise NotRecordedError("the margin between its two likeliest candidates was not kept here")
+        return listed[0] - listed[1]
+
+    @property
+    def entropy(self) -> float:
+        """As of any prediction. NotRecordedError where it was not kept."""
+        if self._figures.entropy is None:
+            raise NotRecordedError("the entropy was not kept here")
+        return self._figures.entropy
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of `Prediction`
         if name.startswith("__"):
@@ -86,7 +123,7 @@ class RecordedPrediction(Prediction):
 
 
 class RecordedPredictions:
-    """Every prediction that was received while an answer was made.
+    """Every prediction that was received while an answer was made, conditioned as it was then.
 
     Args:
         stored: The answer.
@@ -94,11 +131,13 @@ class RecordedPredictions:
 
     def __init__(self, stored: StoredAnswer) -> None:
         self._stored = stored
+        self._is_conditioned = definition_of(stored.answer) is not None
         self._step_at: dict[bytes, Step] = {}
         self._kept_at: dict[tuple[str, bytes], tuple[Candidate, tuple[Candidate, ...] | None]] = {}
         self._silent: set[tuple[str, bytes]] = set()
         self._confidences: dict[tuple[str, bytes], float] = {}
-        self._log_normalizers: dict[tuple[str, bytes], float] = {}
+        self._figures: dict[tuple[str, bytes], Figures] = {}
+        self._legal_masses: dict[tuple[str, bytes], float | None] = {}
         text = b""
         for step in stored.decisions:
             self._step_at[text] = step
@@ -110,6 +149,7 @@ class RecordedPredictions:
         for role, top in (("base", step.base_top), ("guide", step.guide_top)):
             if top is not None:
                 self._kept_at[role, text] = top, getattr(lists, role, None)
+        self._legal_masses |= {("base", text): step.legal_base, ("guide", text): step.legal_guide}
         self._silent |= {(role, text) for role in step.silent}
         for other in step.further:
             key = other.role, text + other.after
@@ -118,8 +158,13 @@ class RecordedPredictions:
                 self._silent.add(key)
             if other.confidence is not None:
                 self._confidences[key] = other.confidence
-            if other.log_normalizer is not None:
-                self._log_normalizers[key] = other.log_normalizer
+            self._keep_figures(other, key)
+
+    def _keep_figures(self, query: SideQuery, key: tuple[str, bytes]) -> None:
+        """Add the figures of a query to those kept for the same prediction."""
+        kept = self._figures.get(key, Figures())
+        found = {each.name: getattr(query, each.name) for each in fields(kept)}
+        self._figures[key] = replace(kept, **{name: x for name, x in found.items() if x is not None})
 
     def answer(self, question: Question, top_k: int, *, lenient: bool) -> RecordedPrediction:
         """The recorded prediction for a question.
@@ -139,12 +184,17 @@ class RecordedPredictions:
         why_not = self._why_partial(question.role, listed, top_k)
         key = question.role, question.text
         confidences = {self._temperature(question.role): self._confidences.get(key)}
-        log_normalizer, silent = self._log_normalizers.get(key), key in self._silent
+        figures, silent = self._figures.get(key, Figures()), key in self._silent
         candidates: Distribution | None = None
         if listed is not None and not why_not:
             candidates = {each.bytes: each.p for each in listed[:top_k]}
         why_not = "" if lenient else why_not
-        return RecordedPrediction(top, candidates, why_not, confidences, log_normalizer, silent=silent)
+        mass = self._legal_masses.get(key)
+        if mass is None and self._is_conditioned:
+            mass = 1.0
+        return RecordedPrediction(
+            top, candidates, why_not, confidences, figures, silent=silent, legal_mass=mass
+        )
 
     def _temperature(self, role: str) -> float | None:
         blend = self._stored.blend

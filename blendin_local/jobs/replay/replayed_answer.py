@@ -8,7 +8,8 @@ What is known is exact: as long as the same bytes win, a run with the new settin
 questions and received the same predictions. At the first other winner the texts diverge, and the models'
 predictions after it are unknown; likewise where the new settings ask what was not asked then. A sampled
 answer (temperature above 0) is sampled again with the same random numbers, one for each step. The steps that
-an answer was begun with (a given text, a fork) stay as they were.
+an answer was begun with (a given text, a fork) stay as they were. Where an answer had to have a form, what
+that forces and when it is complete are decided again; the recorded predictions are conditioned on it already.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from blendin_local.core.methods import BRIDGED, roles_of
 from blendin_local.core.records import BlendSummary, Step, StoppedBy, summarize
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.errors import UsageError
+from blendin_local.grammar.definition import definition_of
 from blendin_local.jobs.replay.recorded_predictions import NotRecordedError, RecordedPredictions
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
+from blendin_local.pair.constraints import Constraints
 from blendin_local.settings import BlendSettings
 
 Outcome = Literal["same", "differs", "unknown"]
@@ -109,8 +113,9 @@ def _differing(stored: StoredAnswer, blend: BlendSettings, steps: Sequence[Step]
 
 def _require_decidable(blend: BlendSettings) -> None:
     """Raise `UsageError` where a rule reads whole vocabularies: a record keeps the likeliest candidates."""
-    if blend.method == "proxy" or (blend.bridge == "prefix" and blend.method in {"blendin", "ensemble"}):
-        rule = "method proxy" if blend.method == "proxy" else "bridge prefix"
+    steers = "untuned" in roles_of(blend.method)
+    if steers or (blend.bridge == "prefix" and blend.method in BRIDGED):
+        rule = f"method {blend.method}" if steers else "bridge prefix"
         raise UsageError(
             f"{rule} reads the whole vocabularies, which no record keeps",
             "run the models with it, or replay with another method and --bridge bytes",
@@ -171,7 +176,14 @@ def _decide(
     predictions, recorded = RecordedPredictions(stored), stored.decisions
     shown = max(blend.top_k, stored.blend.top_k) if lenient else 0
     limits = replace(stored.answer, top_logprobs=shown)
-    running = respond(blend, stored.sampling, limits, start=stored.start, prompt=stored.prompt)
+    running = respond(
+        blend,
+        stored.sampling,
+        limits,
+        start=stored.start,
+        prompt=stored.prompt,
+        constraint=Constraints(()).of(definition_of(stored.answer), stored.start),
+    )
     steps: list[Step] = []
     try:
         exchange = next(running)

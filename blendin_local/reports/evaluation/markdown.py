@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.reports.paper.paper_tables import paper_tables, report_table
 from blendin_local.reports.paper.published import paper_numbers
+from blendin_local.views.evaluation.evidence import evidence_tables
 from blendin_local.views.evaluation.signature import signature_table
 from blendin_local.views.evaluation.tables import (
     ReportTable,
@@ -29,6 +30,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"# {_plain(report.title)}"
     yield ""
     yield from _table_lines(summary_table(report), level=2)
+    for table in evidence_tables(report):
+        yield from _table_lines(table, level=2)
     for benchmark, pair in benchmark_pairs(report):
         scores, *more = benchmark_tables(report, benchmark, pair)
         yield from _table_lines(scores, level=2)

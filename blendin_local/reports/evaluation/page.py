@@ -12,6 +12,7 @@ from blendin_local.reports.evaluation.plots import paper_plots, score_plot
 from blendin_local.reports.page import Section, details, page, paragraph, table
 from blendin_local.reports.paper.paper_tables import paper_tables, report_table
 from blendin_local.reports.paper.published import paper_numbers
+from blendin_local.views.evaluation.evidence import evidence_tables
 from blendin_local.views.evaluation.signature import signature_table
 from blendin_local.views.evaluation.tables import (
     ReportTable,
@@ -30,7 +31,7 @@ from blendin_local.views.evaluation.tables import (
 
 def report_html(report: Report) -> str:
     """The whole report."""
-    sections = [_scores(report)]
+    sections = [_scores(report), *(Section("", "", _blocks(found)) for found in evidence_tables(report))]
     sections += [_benchmark(report, benchmark, pair) for benchmark, pair in benchmark_pairs(report)]
     return page(
         report.title, [*sections, *_beside_the_paper(report), _signature(report)], subtitle=_subtitle(report)

@@ -34,7 +34,7 @@ def score_plot(report: Report) -> str:
 
 def _shown(report: Report) -> list[str]:
     """The methods; those with settings of their own too where that makes few enough."""
-    variants = report.plan.variants
+    variants = report.plan.methods
     plain = [name for name, variant in variants.items() if not variant["settings"]]
     return list(variants) if len(variants) <= MAX_SERIES or not plain else plain
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from blendin_local.jobs.evaluation.score.cells import Cell
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan
+from blendin_local.jobs.evaluation.spec.variants import TEMPERATURE
 
 Row = tuple[str, ...]
 MISSING = "-"
@@ -41,10 +42,11 @@ class PaperTable:
 
 
 class CellGrid:
-    """Cells by pair, benchmark and variant."""
+    """Cells by pair, benchmark and variant; only those of greedy answers, as the paper's are."""
 
     def __init__(self, plan: EvalPlan, cells: Sequence[Cell]) -> None:
         self.plan = plan
+        cells = [cell for cell in cells if TEMPERATURE not in cell.settings]
         self._by_name = {(cell.pair, cell.benchmark, cell.variant): cell for cell in cells}
         self.variants = list(dict.fromkeys(cell.variant for cell in cells))
 

@@ -11,25 +11,65 @@ export const WHY = {
   guide: "the guide answers alone",
   chosen: "you chose this candidate",
   given: "the answer was begun with this text",
+  forced: "the form allowed nothing else, so no model was asked",
 };
 const BANDS = [["high", 0.8], ["medium", 0.4], ["low", 0.1], ["lowest", 0]]; // as PROB_BANDS of views/answer.py
 const EXCESSIVE = 0.2; // as settings say: more asked steps than this, and answers tend to be worse
 export const EXCESS_WARNING = `Warning (!): the guide was asked at over ${EXCESSIVE * 100}\u00a0% of the steps; such answers `
   + "tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed weight of the guide (0.3 to 0.7).";
-const UNGATED = ["base", "guide", "ensemble", "proxy"];
+const UNGATED = ["base", "guide", "ensemble", "proxy", "bet", "bet-blend", "kad"]; // or gated by a test of their own
 const ENDS = { stop: "ended", length: "at the limit", cancelled: "cut short", error: "failed" };
+const CUTS = { stop: "cut at a stop string", length: "cut by its length" };
+const ALL = 0.9995; // of a probability, as views/form.py has it
 
 export const isAsked = (token) => token.source === "kept" || token.source === "changed";
 export const textOf = (answer) => answer.tokens.map((token) => token.text).join("");
 
+export const isAsking = (token) => token.source !== "given" && token.source !== "forced"; // whether a model was asked
+
 export function countsOf(answer) {
-  const steps = answer.tokens.filter((token) => token.source !== "given");
+  const steps = answer.tokens.filter(isAsking);
   return {
     steps: steps.length,
     asked: steps.filter(isAsked).length,
     changed: steps.filter((token) => token.source === "changed").length,
+    forced: answer.tokens.filter((token) => token.source === "forced").length,
   };
 }
+
+// Whether an answer must have a form; its text is then data, and no Markdown.
+export const hasForm = (answer) =>
+  Boolean(answer.blend?.json_schema) || answer.complete !== undefined || countsOf(answer).forced > 0;
+
+// `the base gave 87.8 %, the guide 91.2 %`, of those that were asked.
+function gave(base, guide) {
+  const shares = [["base", base], ["guide", guide]].filter(([, p]) => typeof p === "number");
+  return shares.map(([role, p], i) => `the ${role} ${i ? "" : "gave "}${percent(p)}`).join(", ");
+}
+
+const mean = (values) => values.length ? values.reduce((sum, each) => sum + each) / values.length : null;
+
+// What a form did to an answer, as views/form.py says it.
+function formItems(answer) {
+  if (!hasForm(answer)) return [];
+  const { steps, forced } = countsOf(answer);
+  const [base, guide] = ["legal_base", "legal_guide"].map(
+    (name) => mean(answer.tokens.map((token) => token[name]).filter((p) => typeof p === "number")));
+  const shares = gave(base, guide);
+  return [`the form wrote ${forced} of ${counted(steps + forced, "step")}`, shares ? `${shares} to what was legal` : null];
+}
+
+// How much each model gave to what was legal at a token; empty where that was all.
+export function legalOf({ legal_base: base, legal_guide: guide }) {
+  const masses = [base, guide].filter((p) => typeof p === "number");
+  if (!masses.length || Math.min(...masses) >= ALL) return "";
+  const text = gave(base, guide);
+  return `${text[0].toUpperCase()}${text.slice(1)} to what was legal here; the probabilities are shares of that.`;
+}
+
+// Why an answer that must have a form has none.
+export const incompleteOf = (answer) => answer.complete === false
+  ? `${CUTS[answer.finish] ?? "ended too early"}: ${answer.blend?.json_schema ? "the JSON" : "the answer"} is not complete` : "";
 
 function band(token) {
   const top = token.base ?? token.guide;
@@ -44,13 +84,15 @@ export function isExcessive(answer) {
 
 // The line below an answer, as in the terminal.
 export function footerOf(answer) {
-  const { steps, asked, changed } = countsOf(answer);
-  if (!steps) return "";
+  const { steps, asked, changed, forced } = countsOf(answer);
+  if (!steps && !forced) return "";
   const speed = answer.timings?.predicted_per_second;
-  const end = answer.state === "stopped" ? "stopped by you" : ENDS[answer.finish];
+  const isComplete = answer.complete && answer.finish === "stop";
+  const end = answer.state === "stopped" ? "stopped by you" : isComplete ? "complete" : ENDS[answer.finish];
+  const rate = (n) => percent(steps ? n / steps : 0);
   return [
     speed ? `${speed.toFixed(1)} tok/s` : null, counted(steps, "step"),
-    `${percent(asked / steps)} asked${isExcessive(answer) ? " (!)" : ""}`, `${percent(changed / steps)} changed`, end,
+    `${rate(asked)} asked${isExcessive(answer) ? " (!)" : ""}`, `${rate(changed)} changed`, end, ...formItems(answer),
   ].filter(Boolean).join(" · ");
 }
 
@@ -60,7 +102,8 @@ const isInView = (element) => {
 };
 
 export class AnswerText {
-  // onOpen(step) is called where a token is chosen by Enter, space or a click; onMove(step) where the focus moves.
+  // onOpen(step) is called where a token is chosen by Enter, space or a click; onMove(step) where the focus moves;
+  // markdown() says whether the text is shown as Markdown.
   constructor(answer, { onOpen, onMove, markdown }) {
     this.answer = answer;
     this.onOpen = onOpen;
@@ -83,7 +126,7 @@ export class AnswerText {
     let source = "";
     for (const token of tokens) { this.starts.push(source.length); source += token.text; }
     const lines = linesOf(source);
-    const blocks = this.markdown ? blocksOf(lines) : lines.length ? [{ kind: "plain", lines }] : [];
+    const blocks = this.markdown() ? blocksOf(lines) : lines.length ? [{ kind: "plain", lines }] : [];
     const keys = blocks.map((block) => `${block.kind} ${block.lines[0]?.at} ${JSON.stringify(block.lines.at(-1))}`);
     const last = blocks.length - 1;
     const hadFocus = this.element.contains(document.activeElement);

@@ -2,7 +2,9 @@
 
 import { getJson, getText, hasKey, setKey, stream } from "./api.js";
 import { $, button, counted, download, icon, make, say } from "./elements.js";
-import { AnswerText, EXCESS_WARNING, countsOf, footerOf, isExcessive, textOf } from "./answer.js";
+import {
+  AnswerText, EXCESS_WARNING, countsOf, footerOf, hasForm, incompleteOf, isAsking, isExcessive, textOf,
+} from "./answer.js";
 import { Popover } from "./popover.js";
 import { WhatIf } from "./what_if.js";
 import { Conversations, loadSettings, newConversation, newId, saveSettings } from "./conversations.js";
@@ -19,11 +21,15 @@ const LEGENDS = {
     ["lowest", "below 10 %", ""]],
   plain: [],
 };
-const RARE_MARKS = [["chosen", "chosen", "by you"], ["given", "given", "what the answer was begun with"]];
+const FORCED = ["forced", "forced", "by the form"];
+const RARE_MARKS = {
+  source: [["chosen", "chosen", "by you"], ["given", "given", "what the answer was begun with"], FORCED],
+  prob: [FORCED], plain: [],
+};
 const THEMES = { system: "as the system's", light: "light", dark: "dark" };
 
 const settings = loadSettings({
-  method: "", threshold: null, alpha: null, temperature: null, max_tokens: null, seed: null, system: "",
+  method: "", threshold: null, alpha: null, temperature: null, max_tokens: null, seed: null, system: "", json_schema: "",
   theme: "system", view: "source", markdown: true, compare: false, compared: null,
 });
 const conversations = new Conversations();
@@ -89,7 +95,7 @@ function newAnswer(blend, label, more = {}) {
 
 const without = (values) => Object.fromEntries(Object.entries(values).filter(([, each]) => each !== null && each !== ""));
 const chosenBlend = (more = {}) =>
-  ({ method: settings.method, threshold: settings.threshold, alpha: settings.alpha, ...more });
+  ({ method: settings.method, threshold: settings.threshold, alpha: settings.alpha, json_schema: settings.json_schema.trim(), ...more });
 
 function requestFor(turn, answer, blend, fork) {
   const { method, ...values } = without(blend);
@@ -147,6 +153,7 @@ function take(answer, chunk) {
       answer.reading = "";
     }
     if (choice.finish_reason) answer.finish = choice.finish_reason;
+    if (choice.complete !== undefined) answer.complete = choice.complete;
   }
   if (chunk.usage) answer.usage = chunk.usage;
   if (chunk.timings) answer.timings = chunk.timings;
@@ -190,13 +197,15 @@ function retry(turn) {
 const quoted = (text) => `“${text.trim() || text}”`;
 
 function forkAt(turn, from, step, { text, bytes }) {
-  const blend = { method: from.blend.method, threshold: from.blend.threshold, alpha: from.blend.alpha };
+  const { method, threshold, alpha, json_schema } = from.blend;
+  const blend = { method, threshold, alpha, json_schema };
   const tokens = structuredClone(from.tokens.slice(0, step));
   const answer = newAnswer(blend, `${quoted(text)} at ${step + 1}`, { tokens, fork: { id: from.id, step } });
   branch(turn, answer, blend, { id: from.serverId, step, bytes });
 }
 
-function goOn(turn, from, step, blend) {
+function goOn(turn, from, step, chosen) {
+  const blend = { ...chosen, json_schema: from.blend.json_schema };
   const tokens = structuredClone(from.tokens.slice(0, step));
   const alpha = typeof blend.alpha === "number" ? `, weight ${blend.alpha}` : "";
   const answer = newAnswer(blend, `${blend.method}, ${blend.threshold}${alpha}`, { tokens, fork: { id: from.id, step } });
@@ -211,7 +220,7 @@ class AnswerCard {
     this.answer = answer;
     this.isLast = isLast;
     this.text = new AnswerText(answer, {
-      markdown: settings.markdown,
+      markdown: () => settings.markdown && !hasForm(answer),
       onOpen: (step) => this.#candidates(step),
       onMove: (step) => { if (popover.isOpen) this.#candidates(step); },
     });
@@ -219,8 +228,9 @@ class AnswerCard {
     this.problem = make("div");
     this.facts = make("span");
     this.actions = make("div.actions");
+    this.incomplete = make("p.warning");
     this.warning = make("p.warning");
-    this.below = make("footer", {}, this.facts, this.warning, this.actions);
+    this.below = make("footer", {}, this.facts, this.incomplete, this.warning, this.actions);
     this.element = make("article.card", { "aria-label": `Answer: ${answer.label}` },
       turn.columns && turn.branches.length > 1 ? this.#head() : null, this.text.element, this.working, this.problem, this.below);
     views.set(answer, this);
@@ -239,7 +249,7 @@ class AnswerCard {
 
   #candidates(step) {
     const { answer, turn } = this;
-    const canFork = answer.serverId && answer.tokens[step].source !== "given";
+    const canFork = answer.serverId && isAsking(answer.tokens[step]);
     const anchor = () => this.text.spanOf(step);
     popover.show(answer.tokens[step], step, anchor, canFork ? (candidate) => forkAt(turn, answer, step, candidate) : null);
   }
@@ -251,6 +261,7 @@ class AnswerCard {
     this.working.hidden = !isRunning;
     this.working.textContent = this.answer.reading || (this.answer.tokens.length ? "" : "Waiting for the first word");
     this.facts.textContent = footerOf(this.answer);
+    this.incomplete.textContent = incompleteOf(this.answer);
     this.below.hidden = !this.facts.textContent && isRunning;
     this.text.element.setAttribute("aria-busy", isRunning);
     if (isRunning && atEnd) scrollTo({ top: document.body.scrollHeight });
@@ -323,7 +334,7 @@ function showTurns() {
 function showLegend() {
   const shown = [...views.keys()];
   const occurs = ([source]) => shown.some((answer) => answer.tokens.some((token) => token.source === source));
-  const marks = [...LEGENDS[settings.view], ...(settings.view === "source" ? RARE_MARKS.filter(occurs) : [])];
+  const marks = [...LEGENDS[settings.view], ...RARE_MARKS[settings.view].filter(occurs)];
   $("legend").hidden = !conversation.turns.length;
   $("legend").replaceChildren(...marks.map(([name, word, meaning]) =>
     make("span", {}, make(`span.step.${name}`, {}, word), meaning ? ` ${meaning}` : "")));
@@ -491,6 +502,10 @@ function settingsForm() {
     pair.methods.map((name) => make("option", { value: name, selected: name === settings.method }, name)));
   const system = make("textarea", { rows: 3, onchange: () => { settings.system = system.value; changed(); } });
   system.value = settings.system;
+  const schema = make("textarea", {
+    rows: 3, spellcheck: "false", onchange: () => { settings.json_schema = schema.value; changed(); },
+  });
+  schema.value = settings.json_schema;
   const key = make("input", {
     type: "password", autocomplete: "off", placeholder: hasKey() ? "is set" : "none",
     onchange: () => { setKey(key.value); connect(); },
@@ -518,6 +533,7 @@ function settingsForm() {
     field("Most tokens", number("max_tokens", { min: 1, step: 1 })),
     field("Seed", number("seed", { min: 0, step: 1 })),
     field("System text", system),
+    field("JSON Schema", schema, "answers are JSON that matches it; {} for any object"),
     make("fieldset", {}, make("legend", {}, "Methods to compare"), methods),
     make("label.check", {}, markdown, "Show Markdown as formatted text"),
     field("API key", key, "kept until this tab is closed"));
@@ -534,7 +550,7 @@ function showNow() {
   const { threshold, alpha, temperature } = settings;
   $("now").textContent = [
     settings.method || pair.method, threshold === null ? "" : `threshold ${threshold}`, alpha === null ? "" : `weight ${alpha}`,
-    temperature === null ? "" : `temperature ${temperature}`,
+    temperature === null ? "" : `temperature ${temperature}`, settings.json_schema.trim() ? "JSON" : "",
   ].filter(Boolean).join(" · ");
 }
 

@@ -7,6 +7,7 @@ Not here: the record itself (`jobs.evaluation.spec.plan`), other grids (`views.e
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.jobs.evaluation.spec.variants import TEMPERATURE
 from blendin_local.views.evaluation.tables import ReportTable
 
 
@@ -31,6 +32,10 @@ def _protocol(report: Report) -> tuple[str, ...]:
     settings = ", ".join(f"{name} {value}" for name, value in plan.protocol.items())
     versions = ", ".join(f"{name} {value}" for name, value in plan.versions.items())
     lines = [f"protocol: {settings}", f"versions: {versions}"]
+    sampled = {cell.variant: cell.seeds for cell in report.cells if TEMPERATURE in cell.settings}
+    if sampled:
+        seeds = ", ".join(f"{name} with {n} seeds" for name, n in sampled.items())
+        lines.append(f"sampled: {seeds}; the score of a question is the mean over its answers")
     for pair, machine in report.machine.items():
         threads = ", ".join(f"{role} {n}" for role, n in machine.get("threads", {}).items())
         lines.append(f"{pair}: {machine.get('n_parallel', '?')} rows at once, threads {threads}")

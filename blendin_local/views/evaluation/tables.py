@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from blendin_local.core.percent import percent
-from blendin_local.jobs.evaluation.score.cells import JUDGED, Cell, LikelihoodCell
+from blendin_local.jobs.evaluation.score.cells import Cell, LikelihoodCell
 from blendin_local.jobs.evaluation.score.figures import Comparison
 from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.jobs.evaluation.score.scored import JUDGED
 from blendin_local.jobs.evaluation.score.statistics import Interval
 
 MISSING = "-"
@@ -254,7 +255,7 @@ def judge_table(report: Report, benchmark: str, pair: str) -> ReportTable | None
 
 def summary_table(report: Report) -> ReportTable:
     """The main figure of every cell: a row per benchmark and pair, a column per method."""
-    variants = list(report.plan.variants)
+    variants = list(report.plan.methods)
     many = len(report.plan.pairs) > 1
     rows = []
     for benchmark, pair in benchmark_pairs(report):

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.jobs.evaluation.score.report import Report
+from blendin_local.views.evaluation.evidence import evidence_tables
 from blendin_local.views.evaluation.tables import (
     ReportTable,
     benchmark_pairs,
@@ -29,10 +30,16 @@ WIDTH, GAP, MIN_NAME_WIDTH = 80, 2, 7
 
 
 def report_tables(report: Report) -> Iterator[RenderableType]:
-    """Title, a summary, then for each benchmark its scores, figures, log-likelihoods and faults."""
+    """Title, a summary, all methods of each pair together, then each benchmark.
+
+    Of a benchmark: its scores, figures, log-likelihoods and faults.
+    """
     yield Text(report.title, style="heading" if report.complete else "warning")
     yield ""
     yield from map(_drawn, _in_parts(summary_table(report)))
+    for table in evidence_tables(report, wide=False):
+        yield ""
+        yield from map(_drawn, _in_parts(table)) if table.rows else _in_words(table)
     for benchmark, pair in benchmark_pairs(report):
         yield ""
         yield _drawn(score_table(report, benchmark, pair, wide=False))
@@ -41,7 +48,9 @@ def report_tables(report: Report) -> Iterator[RenderableType]:
         faults = faults_table(report, benchmark, pair)
         if any(word != "0" for row in faults.rows for word in row[1:]):
             yield _drawn(faults)
-    yield Text("* significant at 5 %; asked and changed: shares of all tokens", style="footer")
+    yield Text(
+        "* of a benchmark: significant at 5 %, uncorrected; asked, changed: of all tokens", style="footer"
+    )
 
 
 def _in_parts(table: ReportTable) -> Iterator[ReportTable]:
@@ -52,6 +61,12 @@ def _in_parts(table: ReportTable) -> Iterator[ReportTable]:
         yield ReportTable(
             table.title if first == 1 else "", (table.head[0], *table.head[kept]), rows, table.notes
         )
+
+
+def _in_words(table: ReportTable) -> Iterator[RenderableType]:
+    """A table of which no row is shown."""
+    yield Text(table.title, style="heading")
+    yield from (Text(note, style="footer") for note in table.notes)
 
 
 def _drawn(table: ReportTable) -> RenderableType:
@@ -72,13 +87,21 @@ def _drawn(table: ReportTable) -> RenderableType:
     fits = left >= MIN_NAME_WIDTH  # if so, names are folded and numbers are not
     drawn.add_column(table.head[0], overflow="fold", max_width=left if fits else None)
     for name, width in zip(table.head[1:], min_widths, strict=True):
-        drawn.add_column(name, justify="right", overflow="fold", min_width=width if fits else None)
+        drawn.add_column(
+            _breakable(name), justify="right", overflow="fold", min_width=width if fits else None
+        )
+    longest = max((len(row[0]) for row in table.rows), default=0)
     for row in table.rows:
-        drawn.add_row(*row)
+        drawn.add_row(row[0] if longest <= left else _breakable(row[0]), *row[1:])
     return drawn
+
+
+def _breakable(name: str) -> str:
+    """A method's name on several lines: `base`, `[temp=0.7,`, `min-p=0.1]`."""
+    return name.replace("[", "\n[").replace(",", ",\n") if "[" in name and "=" in name else name
 
 
 def _min_width(table: ReportTable, column: int) -> int:
     """The width at which no cell of a column is folded, and no word of its name."""
-    words = [row[column] for row in table.rows] + table.head[column].split()
+    words = [row[column] for row in table.rows] + _breakable(table.head[column]).split()
     return max(map(len, words))

@@ -77,9 +77,14 @@ def _opened_fence(line: str) -> _Fence | None:
 
 
 class RawScanner:
-    """Text as it was written. Blocks of code are recognized, because they are not wrapped."""
+    """Text as it was written. Blocks of code are recognized, because they are not wrapped.
 
-    def __init__(self) -> None:
+    Args:
+        wraps: Whether the other lines are.
+    """
+
+    def __init__(self, *, wraps: bool = True) -> None:
+        self._wraps = wraps
         self._line = ""
         self._fence: _Fence | None = None
 
@@ -87,7 +92,7 @@ class RawScanner:
         """Take the next part of the text; nothing is held."""
         events: list[Event] = []
         for part in _LINES.findall(text):
-            if not self._line and self._fence is not None:
+            if not self._line and (self._fence is not None or not self._wraps):
                 events.append(LineStart(wraps=False))
             if part != "\n":
                 self._line += part
@@ -348,6 +353,6 @@ def _alignment(rule: str) -> str:
     return "left"
 
 
-def scanner_for(*, markdown: bool, keeps_code_marks: bool) -> Scanner:
-    """The scanner of an answer that is shown as Markdown, or as it was written."""
-    return MarkdownScanner(keeps_code_marks=keeps_code_marks) if markdown else RawScanner()
+def scanner_for(*, markdown: bool, keeps_code_marks: bool, wraps: bool = True) -> Scanner:
+    """The scanner of an answer that is shown as Markdown, or as it was written, wrapped or not."""
+    return MarkdownScanner(keeps_code_marks=keeps_code_marks) if markdown else RawScanner(wraps=wraps)

@@ -190,7 +190,7 @@ class Evaluation:
                 protocol={"seed": 609},
                 pairs={self.pair_name: {"models": weights, "blend": blend}},
                 benchmarks={"sums": benchmark_facts(SUMS, 8, len(task.items), digest(path), {"too hard": 2})},
-                variants={v.name: {"method": v.method, "settings": dict(v.settings)} for v in self.variants},
+                variants={v.name: v.to_json() for v in self.variants},
                 cells=tuple((self.pair_name, "sums", v.name) for v in self.variants),
                 likelihoods=tuple((self.pair_name, "sums", role) for role in self.likelihood_roles),
                 versions={"blendin-local": "0"},

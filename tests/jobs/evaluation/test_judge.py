@@ -13,11 +13,11 @@ from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer, read_answers
 from blendin_local.jobs.evaluation.run.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
-from blendin_local.jobs.evaluation.score.cells import JUDGED, make_cell, score_answers
+from blendin_local.jobs.evaluation.score.cells import make_cell
+from blendin_local.jobs.evaluation.score.scored import JUDGED, ScoredMethod, score_answers
 from tests.jobs.evaluation.evaluations import SUMS, Evaluation, sum_item
 from tests.jobs.evaluation.judge_endpoint import Endpoint, serving
 
-METHOD = {"method": "base", "settings": {}}
 RUBRIC = Rubric(lambda item, answer: f"{item.key}|{answer}", yes_or_no)
 
 
@@ -105,7 +105,8 @@ def test_failures_of_the_judge_are_no_wrong_answers(tmp_path):
     answers = {item.key: ANSWERS[item.key] for item in ITEMS}
     verdicts = {"sum-0": 1.0, "sum-1": 0.0, "sum-2": None, "sum-3": None, "sum-4": 1.0, "sum-5": 1.0}
     kept = score_answers(SUMS, ITEMS, answers, verdicts)
-    cell = make_cell(("p", "sums", "base"), SUMS, ITEMS, kept, baselines={}, seed=609, variant=METHOD)
+    scored = ScoredMethod("p", "sums", "base", "base", {}, (kept,))
+    cell = make_cell(scored, SUMS, ITEMS, baselines={}, seed=609)
 
     assert cell.figures[JUDGED].value == pytest.approx(3 / 4)
     assert cell.figures[JUDGED].n == 4
@@ -132,7 +133,8 @@ def test_safe_and_unsafe_are_judged_apart():
     )
     answers = {item.key: KeptAnswer("x", "base_end", 1) for item in items}
     kept = score_answers(halves, items, answers, {"s0": 1.0, "s1": 1.0, "s2": 1.0, "u": 0.0})
-    cell = make_cell(("p", "halves", "m"), halves, items, kept, baselines={}, seed=609, variant=METHOD)
+    scored = ScoredMethod("p", "halves", "base", "base", {}, (kept,))
+    cell = make_cell(scored, halves, items, baselines={}, seed=609)
 
     assert cell.figures[JUDGED].value == 0.5
 

@@ -1,5 +1,7 @@
 """Intervals, tests and correlation against scipy and closed forms, and the laws they obey."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -9,8 +11,10 @@ from scipy import stats
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.score.statistics import (
     Group,
+    clopper_pearson,
     group_difference,
     group_interval,
+    holm,
     mcnemar,
     mean_interval,
     pearson,
@@ -22,8 +26,8 @@ SCORES = st.lists(st.sampled_from([0.0, 1.0]), min_size=5, max_size=200)
 SHARES = st.lists(st.floats(0, 1), min_size=5, max_size=60)
 
 
-def paired_difference(a, b, binary=False):
-    return group_difference([Group.of(np.subtract(a, b))], binary=binary)
+def paired_difference(a, b, bounded=False):
+    return group_difference([Group.of(np.subtract(a, b))], bounded=bounded)
 
 
 @given(SCORES | SHARES)
@@ -84,6 +88,52 @@ def test_wilson_is_that_of_scipy(n, data):
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     mirrored = wilson(n - k, n)
     assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((ours.low, ours.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 20), (13, 20), (20, 20)])
+def test_clopper_and_pearsons_ends_are_where_the_tails_are_small(k, n):
+    """At the lower end k or more, at the upper end k or fewer have probability 0.025."""
+    exact = clopper_pearson(k, n)
+
+    if k > 0:
+        assert stats.binom.sf(k - 1, n, exact.low) == pytest.approx(0.025)
+    if k < n:
+        assert stats.binom.cdf(k, n, exact.high) == pytest.approx(0.025)
+    assert exact.low <= k / n <= exact.high
+    assert exact.high - exact.low > wilson(k, n).high - wilson(k, n).low
+
+
+def test_holm_gives_the_textbooks_values():
+    """The example that reference works use: .005, .01, .03, .04 become .02, .03, .06, .06."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=7)
+
+
+@given(P_VALUES)
+def test_holm_keeps_the_order_and_never_lowers_a_value(p_values):
+    """Law: adjusted values are at least the raw ones, at most 1, and in the same order."""
+    adjusted = holm(p_values)
+
+    assert all(p <= p_holm <= 1 for p, p_holm in zip(p_values, adjusted, strict=True))
+    in_order = [p_holm for _, p_holm in sorted(zip(p_values, adjusted, strict=True))]
+    assert in_order == sorted(in_order)
+
+
+@given(P_VALUES)
+def test_holm_is_bonferroni_for_every_set_of_tests(p_values):
+    """Slow twin: a test's adjusted value is the worst Bonferroni value of all sets of tests that have it."""
+    n = len(p_values)
+    sets = [each for size in range(1, n + 1) for each in combinations(range(n), size)]
+    worst = [
+        max(min(1.0, len(each) * min(p_values[i] for i in each)) for each in sets if test in each)
+        for test in range(n)
+    ]
+
+    assert holm(p_values) == pytest.approx(worst)
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
@@ -151,8 +201,8 @@ def test_a_paired_test_agrees_with_t_and_mcnemar():
 def test_answers_that_never_differ_leave_room_for_some_that_do(n):
     """Of n right-or-wrong pairs none differs: in each direction up to Wilson's share of 0 in n may differ."""
     share = wilson(0, n).high
-    same = paired_difference([1] * n, [1] * n, binary=True)
-    better, worse = (paired_difference([k] * n, [1 - k] * n, binary=True) for k in (1, 0))
+    same = paired_difference([1] * n, [1] * n, bounded=True)
+    better, worse = (paired_difference([k] * n, [1 - k] * n, bounded=True) for k in (1, 0))
 
     assert (same.value, same.low, same.high, same.p) == (0, -share, share, 1)
     assert (better.value, better.low, better.high) == (1, pytest.approx(1 - 2 * share), 1)
@@ -202,6 +252,6 @@ def test_two_certain_halves_still_have_a_width():
 
 def test_two_halves_that_never_differ_still_have_a_width():
     """Over two halves the arms are joined as those of a score are: sqrt(sum of squares) / 2."""
-    same = group_difference([Group.of([0.0] * 50), Group.of([0.0] * 30)], binary=True)
+    same = group_difference([Group.of([0.0] * 50), Group.of([0.0] * 30)], bounded=True)
 
     assert same.high == -same.low == pytest.approx(np.hypot(wilson(0, 50).high, wilson(0, 30).high) / 2)

@@ -23,13 +23,14 @@ from blendin_local.jobs.batch.scan import scan_rows
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.likelihood import OptionScorer, score_options
 from blendin_local.jobs.evaluation.run.progress import OnProgress, RowCounter, rows_kept
+from blendin_local.jobs.evaluation.run.seeded_rows import SeededRows
 from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant
 from blendin_local.jobs.preparation import choose_n_parallel
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import PairSetup
-from blendin_local.settings import AnswerSettings, SamplingSettings
+from blendin_local.settings import AnswerSettings
 
 
 class PairProtocol(BatchPair, OptionScorer, Protocol):
@@ -139,7 +140,7 @@ class _Run:
         out = self.folder.make(self.folder.answers(entrant.pair, benchmark.name, variant.name))
         defaults = RequestDefaults(
             variant.blend(entrant.resolved.blend),
-            SamplingSettings(),  # greedy
+            variant.sampling,
             AnswerSettings(task.max_tokens, entrant.stop),
             benchmark.system,
         )
@@ -151,7 +152,8 @@ class _Run:
         with Batch.open(scan, BatchPaths.of(source, out), options, identity, {"evaluation": names}) as batch:
             self.counter.count(batch.progress())
             if batch.progress().left:
-                batch.answer(self.load(), self.should_stop, self.counter.count)
+                pair = self.load() if variant.seed is None else SeededRows(self.load())
+                batch.answer(pair, self.should_stop, self.counter.count)
 
     def _score_options(self, task: Task) -> bool:
         """The log-likelihoods of a benchmark's options; False if it was stopped."""

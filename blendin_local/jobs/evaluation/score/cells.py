@@ -12,15 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.run.answers import KeptAnswer
+from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
 from blendin_local.jobs.evaluation.run.likelihood import FIGURES, option_verdict
 from blendin_local.jobs.evaluation.score.figures import Comparison, Verdicts, compare, figures, histogram
+from blendin_local.jobs.evaluation.score.scored import JUDGED, KeptCell, ScoredMethod
 from blendin_local.jobs.evaluation.score.statistics import Interval, mean_interval
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS
-
-BASELINES = ("base", "nudging")
-JUDGED = "judged"
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,9 @@ class Cell:
     """A method on a benchmark.
 
     Attributes:
-        wanted: Number of questions.
-        answered: Items with an answer.
-        failed: Items without one because their row failed.
+        wanted: Number of answers: questions times seeds.
+        answered: Those that are there.
+        failed: Those that are not because their row failed.
         main: The figure that represents the cell.
         figures: Name to value with interval.
         comparisons: Baseline to figure to comparison.
@@ -43,6 +40,8 @@ class Cell:
         letters: How often each letter was named, where options have letters; else empty.
         judge: Verdicts asked, had and failed; None without a judge.
         settings: How the method was set.
+        seeds: Answers to each question; more than 1 only where it is sampled. The score of a question is then
+            their mean.
     """
 
     pair: str
@@ -64,6 +63,7 @@ class Cell:
     letters: Mapping[str, int]
     judge: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 1
 
     @property
     def score(self) -> Interval | None:
@@ -100,92 +100,52 @@ class LikelihoodCell:
     gold: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class KeptCell:
-    """What a folder keeps of one cell.
-
-    Attributes:
-        answers: By item.
-        verdicts: Of the scorer, by item.
-        judged: Of a judge, by item; None if it failed to give one.
-    """
-
-    answers: Mapping[str, KeptAnswer]
-    verdicts: Verdicts
-    judged: Mapping[str, float | None] = field(default_factory=dict)
-
-
-def score_answers(
-    benchmark: Benchmark,
-    items: Sequence[Item],
-    answers: Mapping[str, KeptAnswer],
-    judged: Mapping[str, float | None],
-) -> KeptCell:
-    """Score what was answered."""
-    found = {item.key: answers[item.key] for item in items if item.key in answers}
-    verdicts = {item.key: benchmark.score(item, found[item.key].text) for item in items if item.key in found}
-    for item in items:
-        score = judged.get(item.key)
-        if score is not None and item.key in verdicts:
-            old = verdicts[item.key]
-            verdicts[item.key] = Verdict({**old.scores, _judged_metric(item): score}, old.parsed, old.weights)
-    return KeptCell(found, verdicts, {key: judged[key] for key in judged if key in found})
-
-
 def make_cell(
-    names: tuple[str, str, str],
+    scored: ScoredMethod,
     benchmark: Benchmark,
     items: Sequence[Item],
-    kept: KeptCell,
     *,
-    baselines: Mapping[str, KeptCell],
+    baselines: Mapping[str, ScoredMethod],
     seed: int,
-    variant: Mapping[str, Any],
 ) -> Cell:
     """Everything that is counted on one cell.
 
     Args:
-        names: Pair, benchmark, variant.
+        scored: The method with its answers and their verdicts.
         benchmark: How it is scored.
         items: What was asked.
-        kept: The answers and their verdicts.
-        baselines: Cells of the same pair and benchmark to compare with, by variant.
+        baselines: Methods to compare it with, by the names of `BASELINES`.
         seed: Seed of the bootstrap.
-        variant: Its method and settings.
     """
-    scored = _with_judge(benchmark, kept.verdicts)
-    answers = list(kept.answers.values())
+    judged = _with_judge(benchmark, scored.verdicts)
+    answers = [answer for kept in scored.seeds for answer in kept.answers.values()]
     had = [answer for answer in answers if not answer.failed]
     steps = sum(answer.steps for answer in had)
     return Cell(
-        *names,
-        method=variant["method"],
-        wanted=len(items),
+        scored.pair,
+        scored.benchmark,
+        scored.name,
+        method=scored.method,
+        wanted=len(items) * len(scored.seeds),
         answered=len(had),
         failed=len(answers) - len(had),
         main=benchmark.main_figure,
-        figures=figures(scored, kept.verdicts, seed) if kept.verdicts else {},
+        figures=figures(judged, scored.verdicts, seed) if scored.verdicts else {},
         comparisons={
-            name: _comparisons(scored, kept.verdicts, baselines[name].verdicts, seed)
-            for name in BASELINES
-            if name in baselines and name != names[2]
+            name: _comparisons(judged, scored.verdicts, baseline.verdicts, seed)
+            for name, baseline in baselines.items()
         },
         intervention_rate=sum(answer.asked for answer in had) / steps if steps else None,
         changed_rate=sum(answer.changed for answer in had) / steps if steps else None,
         mean_steps=steps / len(had) if had else 0.0,
         mean_characters=sum(len(answer.text) for answer in had) / len(had) if had else 0.0,
         ended_by=dict(sorted(Counter(answer.stopped_by for answer in answers).items())),
-        faults=_faults(kept),
-        letters=_letters(items, [kept.verdicts[key].parsed for key in kept.verdicts]),
-        judge=_judge(kept),
-        settings=variant["settings"],
+        faults=_faults(scored.seeds),
+        letters=_letters(items, scored.seeds),
+        judge=_judge(scored.seeds),
+        settings=scored.settings,
+        seeds=len(scored.seeds),
     )
-
-
-def _judged_metric(item: Item) -> str:
-    """Safe and unsafe prompts are judged apart, as they are scored apart."""
-    label = item.reference.get("label")
-    return f"{JUDGED}_{label}" if label else JUDGED
 
 
 def _with_judge(benchmark: Benchmark, verdicts: Verdicts) -> Benchmark:
@@ -203,11 +163,13 @@ def _comparisons(benchmark: Benchmark, a: Verdicts, b: Verdicts, seed: int) -> d
     return {figure: comparison for figure, comparison in found.items() if comparison is not None}
 
 
-def _faults(kept: KeptCell) -> dict[str, int]:
-    answers = kept.answers.values()
+def _faults(seeds: Sequence[KeptCell]) -> dict[str, int]:
+    answers = [answer for kept in seeds for answer in kept.answers.values()]
     return {
         "no parse": sum(
-            verdict.parsed is None and not kept.answers[key].failed for key, verdict in kept.verdicts.items()
+            verdict.parsed is None and not kept.answers[key].failed
+            for kept in seeds
+            for key, verdict in kept.verdicts.items()
         ),
         "cut": sum(answer.cut for answer in answers),
         "empty": sum(answer.empty for answer in answers),
@@ -217,15 +179,17 @@ def _faults(kept: KeptCell) -> dict[str, int]:
     }
 
 
-def _letters(items: Iterable[Item], parsed: Sequence[str | None]) -> dict[str, int]:
+def _letters(items: Iterable[Item], seeds: Sequence[KeptCell]) -> dict[str, int]:
+    parsed = (verdict.parsed for kept in seeds for verdict in kept.verdicts.values())
     return histogram(parsed) if any(item.options for item in items) else {}
 
 
-def _judge(kept: KeptCell) -> dict[str, Any] | None:
-    if not kept.judged:
+def _judge(seeds: Sequence[KeptCell]) -> dict[str, Any] | None:
+    judged = [score for kept in seeds for score in kept.judged.values()]
+    if not judged:
         return None
-    failures = sum(score is None for score in kept.judged.values())
-    return {"asked": len(kept.judged), "judged": len(kept.judged) - failures, "failures": failures}
+    failures = sum(score is None for score in judged)
+    return {"asked": len(judged), "judged": len(judged) - failures, "failures": failures}
 
 
 def make_likelihood_cell(

@@ -1,14 +1,16 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, and the histogram of the parsed answers.
+Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, `mean_verdicts` of several seeds, and the histogram
+of the parsed answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
 from blendin_local.jobs.evaluation.score.statistics import (
@@ -45,8 +47,25 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the difference is significant at 5 %."""
+        """Whether the difference is significant at 5 %, as one test among no others."""
         return self.p < 0.05
+
+
+def mean_verdicts(seeds: Sequence[Verdicts]) -> Verdicts:
+    """One verdict per item: its scores are means over the seeds that have it. One seed stays as it is."""
+    if len(seeds) == 1:
+        return seeds[0]
+    found: dict[str, list[Verdict]] = {}
+    for verdicts in seeds:
+        for key, verdict in verdicts.items():
+            found.setdefault(key, []).append(verdict)
+    return {key: _mean_verdict(same_item) for key, same_item in found.items()}
+
+
+def _mean_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    metrics = dict.fromkeys(metric for verdict in verdicts for metric in verdict.scores)
+    scores = {metric: [v.scores[metric] for v in verdicts if metric in v.scores] for metric in metrics}
+    return Verdict({metric: fmean(found) for metric, found in scores.items()}, None, verdicts[0].weights)
 
 
 def figures(benchmark: Benchmark, verdicts: Verdicts, seed: int = SEED) -> dict[str, Interval]:
@@ -72,7 +91,7 @@ def compare(
     if not found:
         return None
     test = mcnemar_of(benchmark, figure, a, b)
-    return Comparison(group_difference(found, seed, binary=test is not None), test.p if test else None)
+    return Comparison(group_difference(found, seed, bounded=True), test.p if test else None)
 
 
 def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:

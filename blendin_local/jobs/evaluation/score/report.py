@@ -8,7 +8,7 @@ Everything but `times` depends on nothing but the kept answers, so the same answ
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,18 +21,22 @@ from blendin_local.jobs.evaluation.run.answers import read_answers, read_signatu
 from blendin_local.jobs.evaluation.run.judge import read_judged
 from blendin_local.jobs.evaluation.run.likelihood import read_option_scores
 from blendin_local.jobs.evaluation.score.cells import (
-    BASELINES,
     Cell,
-    KeptCell,
     LikelihoodCell,
     make_cell,
     make_likelihood_cell,
-    score_answers,
 )
-from blendin_local.jobs.evaluation.spec.plan import EvalPlan, read_plan
+from blendin_local.jobs.evaluation.score.comparisons import MethodComparison, compare_methods
+from blendin_local.jobs.evaluation.score.scored import (
+    KeptCell,
+    ScoredMethod,
+    score_answers,
+    scored_methods,
+)
+from blendin_local.jobs.evaluation.score.selection import SelectionCeiling, selection_ceilings
+from blendin_local.jobs.evaluation.spec.plan import EvalPlan, Names, read_plan
 
 VERSION = 1
-Names = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Report:
         plan: What was compared: the signature of every number.
         cells: A cell for each pair, benchmark and method.
         likelihoods: Options scored by log-likelihood; `readings` in JSON.
+        comparisons: Every method against every other on each benchmark.
+        ceilings: What choosing between base and guide alone could reach; `selection` in JSON.
         machine: How the answers were computed: rows at once, threads, versions; by pair.
         times: Seconds and tokens per second of each cell, the only part that differs between equal runs.
     """
@@ -50,6 +56,8 @@ class Report:
     plan: EvalPlan
     cells: tuple[Cell, ...]
     likelihoods: tuple[LikelihoodCell, ...]
+    comparisons: tuple[MethodComparison, ...]
+    ceilings: tuple[SelectionCeiling, ...]
     machine: Mapping[str, Any]
     times: Mapping[str, Any]
 
@@ -85,6 +93,8 @@ class Report:
             "signature": {**plan, "machine": self.machine, "scored_with": __version__},
             "cells": [{**asdict(cell), "complete": cell.complete} for cell in self.cells],
             "readings": [asdict(likelihood) for likelihood in self.likelihoods],
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "selection": [ceiling.to_json() for ceiling in self.ceilings],
             "times": self.times,
         }
         value: dict[str, Any] = json.loads(json.dumps(record))
@@ -107,8 +117,7 @@ def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = No
     known = BENCHMARKS if benchmarks is None else benchmarks
     items = {name: _items(folder, name, plan, known) for name in plan.benchmarks}
     kept = {names: _kept(folder, names, known, items) for names in plan.cells}
-    cells = tuple(_cell(names, plan, known, items, kept) for names in plan.cells)
-    seed = int(plan.protocol["seed"])
+    seed, methods = int(plan.protocol["seed"]), scored_methods(plan, kept)
     likelihoods = tuple(
         make_likelihood_cell(
             names, known[names[1]], items[names[1]], read_option_scores(folder.likelihood(*names)), seed
@@ -117,10 +126,15 @@ def build_report(folder: Folder, benchmarks: Mapping[str, Benchmark] | None = No
     )
     return Report(
         plan=plan,
-        cells=cells,
+        cells=tuple(_cell(method, methods, known, items, seed) for method in methods),
         likelihoods=likelihoods,
+        comparisons=compare_methods(methods, known, seed),
+        ceilings=selection_ceilings(methods, known, seed),
         machine=_machine(folder, plan),
-        times={" ".join(names): _times(folder, names, kept[names]) for names in plan.cells},
+        times={
+            " ".join(names): _times(folder, {cell: kept[cell] for cell in cells})
+            for names, cells in plan.cells_by_method().items()
+        },
     )
 
 
@@ -145,23 +159,15 @@ def _kept(
 
 
 def _cell(
-    names: Names,
-    plan: EvalPlan,
+    method: ScoredMethod,
+    methods: Sequence[ScoredMethod],
     known: Mapping[str, Benchmark],
     items: Mapping[str, list[Item]],
-    kept: Mapping[Names, KeptCell],
+    seed: int,
 ) -> Cell:
-    pair, benchmark, variant = names
-    baselines = {name: kept[pair, benchmark, name] for name in BASELINES if (pair, benchmark, name) in kept}
-    return make_cell(
-        names,
-        known[benchmark],
-        items[benchmark],
-        kept[names],
-        baselines=baselines,
-        seed=int(plan.protocol["seed"]),
-        variant=plan.variants[variant],
-    )
+    beside = [each for each in methods if (each.pair, each.benchmark) == (method.pair, method.benchmark)]
+    name = method.benchmark
+    return make_cell(method, known[name], items[name], baselines=method.baselines(beside), seed=seed)
 
 
 def _machine(folder: Folder, plan: EvalPlan) -> dict[str, Any]:
@@ -177,8 +183,13 @@ def _machine(folder: Folder, plan: EvalPlan) -> dict[str, Any]:
     return found
 
 
-def _times(folder: Folder, names: Names, kept: KeptCell) -> dict[str, Any]:
-    times = read_times(folder.answers(*names))
-    steps = sum(answer.steps for answer in kept.answers.values())
-    seconds = times.get("seconds")
-    return {**times, "steps_per_second": round(steps / seconds, 2) if seconds else None}
+def _times(folder: Folder, seeds: Mapping[Names, KeptCell]) -> dict[str, Any]:
+    """Of all seeds together."""
+    runs = [read_times(folder.answers(*names)) for names in seeds]
+    steps = sum(answer.steps for kept in seeds.values() for answer in kept.answers.values())
+    if not all(runs):
+        return {"steps_per_second": None}
+    states, seconds = [run["state"] for run in runs], sum(run["seconds"] for run in runs)
+    state = next((state for state in states if state != "finished"), "finished")
+    speed = round(steps / seconds, 2) if seconds else None
+    return {"state": state, "seconds": seconds, "steps_per_second": speed}

@@ -1,10 +1,10 @@
 """What a score is worth: intervals, paired differences, tests, correlation.
 
-Here: functions from plain numbers to small frozen results. Wilson, McNemar and Pearson are scipy's. Every
-bootstrap is seeded (by default with 609, the paper's seed), so one input has one result.
+Here: functions from plain numbers to small frozen results. Wilson, Clopper-Pearson, McNemar and Pearson are
+scipy's. Every bootstrap is seeded (by default with 609, the paper's seed), so one input has one result.
 Not here: which numbers go in (`figures`), the bootstrap itself (`core.bootstrap`), how they are shown
 (`views`).
-Sources: Wilson 1927; McNemar 1947, exact form; Zou and Donner 2008.
+Sources: Wilson 1927; Clopper and Pearson 1934; McNemar 1947, exact form; Holm 1979; Zou and Donner 2008.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Interval:
     low: float
     high: float
     n: int
-    kind: Literal["bootstrap", "wilson"] = "bootstrap"
+    kind: Literal["bootstrap", "wilson", "exact"] = "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +161,25 @@ def wilson(k: int, n: int) -> Interval:
 
     `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with p = k/n; it never leaves [0, 1].
     """
+    return _proportion(k, n, "wilson")
+
+
+def clopper_pearson(k: int, n: int) -> Interval:
+    """The exact 95 % interval of a proportion of `k` in `n`: it covers the truth at least that often.
+
+    Its ends are the shares at which `k` or more, and `k` or fewer, of n have probability 0.025.
+    """
+    return _proportion(k, n, "exact")
+
+
+def _proportion(k: int, n: int, method: Literal["wilson", "exact"]) -> Interval:
     if not 0 <= k <= n or n == 0:
         raise UsageError(f"{k} of {n} is not a proportion", "count at least one item")
-    ends = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
-    return Interval(k / n, float(ends.low), float(ends.high), n, "wilson")
+    ends = stats.binomtest(k, n).proportion_ci(0.95, method=method)
+    return Interval(k / n, float(ends.low), float(ends.high), n, method)
 
 
-def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool = False) -> PairedDifference:
+def group_difference(groups: Sequence[Group], seed: int = SEED, *, bounded: bool = False) -> PairedDifference:
     """A difference of two figures, from groups of paired differences `a_i - b_i`.
 
     The interval is the percentile interval of the bootstrap. The p-value counts how often a replicate
@@ -176,14 +188,14 @@ def group_difference(groups: Sequence[Group], seed: int = SEED, *, binary: bool 
     Args:
         groups: The differences, each group resampled separately.
         seed: Seed of the bootstrap.
-        binary: Whether they come from scores that are right or wrong. If then all d in a group are the same,
-            where a bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still
-            be otherwise: the ends are `d - w (1 + d)` and `d + w (1 - d)`.
+        bounded: Whether they come from scores from 0 to 1. If then all d in a group are the same, where a
+            bootstrap has no width, a share w, the upper end of Wilson's interval of 0 in n, may still be
+            otherwise: the ends are `d - w (1 + d)` and `d + w (1 - d)`.
     """
     value = float(np.mean([group.mean for group in groups]))
     copies = resampled(groups, seed)
     low, high = (float(end) for end in np.quantile(copies, TAILS))
-    if binary and all(map(_constant, groups)):
+    if bounded and all(map(_constant, groups)):
         shares = [(wilson(0, group.values.size).high, group.mean) for group in groups]
         low, high = _joined(value, [(w * (1 + d), w * (1 - d)) for w, d in shares])
     far = np.abs(copies - value) >= abs(value) - 1e-12
@@ -198,6 +210,24 @@ def mcnemar(b: int, c: int) -> McNemarResult:
     """
     p = float(stats.binomtest(min(b, c), b + c, 0.5).pvalue) if b + c else 1.0
     return McNemarResult(b, c, p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several tests, adjusted so that any of them is wrongly below 0.05 in at most 5 % of cases.
+
+    With the m values sorted, the i-th becomes the largest of `(m - j + 1) p_j` for j = 1 to i, at most 1.
+
+    Args:
+        p_values: One per test, in any order.
+
+    Returns:
+        The adjusted values in the same order.
+    """
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for done, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.folder import Folder
@@ -24,6 +25,7 @@ from blendin_local.jobs.evaluation.spec.variants import (
     named_variants,
     old_name_notes,
     variants_of,
+    with_sampled,
 )
 from blendin_local.jobs.preparation import refuse_exact_prompts, settle
 from blendin_local.models.store import Store
@@ -67,7 +69,7 @@ def make_entrants(
     Raises:
         UsageError: A name or a setting is wrong.
         ModelNotFoundError: A file is not here.
-        PairError: A guide cannot be prompted.
+        PairError: A guide cannot be prompted, or a method lacks its control vector.
     """
     refuse_exact_prompts(spec.pair, "question")
     if "method" in spec.pair.blend:
@@ -97,7 +99,9 @@ class _Maker:
         named = named_variants(methods, self.spec.sweeps)
         roles = {role for variant in named for role in roles_of(variant.method)}
         resolved = self._settle(pair, _method_with(roles))
-        variants = variants_of(methods, self.spec.sweeps, resolved.blend)
+        variants = self._with_sampled(variants_of(methods, self.spec.sweeps, resolved.blend))
+        for variant in variants:
+            require_gate(variant.method, resolved.setup.base_settings.control_vector)
         paths = self._locate(resolved, roles)
         alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
         return Entrant(
@@ -119,9 +123,13 @@ class _Maker:
             resolved=resolved,
             paths=paths,
             models=model_facts(paths, Store.default()),
-            variants=(Variant(ALIGNED, "guide"),),
+            variants=self._with_sampled((Variant(ALIGNED, "guide"),)),
             likelihood_roles=(),
         )
+
+    def _with_sampled(self, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        spec = self.spec
+        return with_sampled(variants, temperature=spec.temperature, min_p=spec.min_p, seeds=spec.seeds)
 
     def _settle(self, pair: PairSpec, method: str) -> ResolvedPair:
         """The pair with every model that is named, with the date on which the evaluation was started."""

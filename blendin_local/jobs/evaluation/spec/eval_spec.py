@@ -27,6 +27,10 @@ class EvalSpec:
         methods: Names of methods, with settings as in `nudging[threshold=0.3]`.
         sweeps: Variants of blendin: a setting and its values, as in `threshold=0.3,0.4,0.5`.
         aligned: An aligned version of the base model, run alone with its own chat template.
+        temperature: Every method also answers at this temperature, beside its greedy answers. 0: greedily
+            only, but for methods with a `temp` in brackets.
+        min_p: If above 0, the base alone also answers at that temperature with this min-p, as a control.
+        seeds: Number of answers of a sampled method to each question, each with its own seed.
         likelihood: Whether the base alone and the guide alone also score options by log-likelihood.
         checks: Files from `blendin check --json`, for figure 4 and the calibration of the models.
         limit: Number of questions per benchmark; None takes the 100 that are shipped.
@@ -49,6 +53,9 @@ class EvalSpec:
     methods: tuple[str, ...] = METHODS
     sweeps: tuple[str, ...] = ()
     aligned: str | None = None
+    temperature: float = 0.0
+    min_p: float = 0.0
+    seeds: int = 3
     likelihood: bool = True
     checks: tuple[Path, ...] = ()
     limit: int | None = None

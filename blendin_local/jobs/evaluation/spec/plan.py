@@ -17,9 +17,10 @@ from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.folder import Folder, write_text
-from blendin_local.jobs.evaluation.spec.variants import ALIGNED, new_names
+from blendin_local.jobs.evaluation.spec.variants import ALIGNED, TEMPERATURE, new_names
 
 VERSION = 1
+Names = tuple[str, str, str]
 CHECK = "check"  # what `blendin check` found out about a pair
 FREE = frozenset({CHECK, "figures", "title", "about", "source", "licence", "in_paper"})
 """Facts that no answer depends on. They may change in a later run, and the later ones count."""
@@ -33,7 +34,8 @@ class EvalPlan:
         protocol: What holds for every answer: seed, subset, limits, sampling.
         pairs: Name of each pair to its models by role (file, size, sha256, weights, format) and prompts.
         benchmarks: Name of each benchmark to its facts and the hash of its questions.
-        variants: Name of each variant to its method and settings.
+        variants: Name of each variant to its method and settings; each seed of a sampled method is a variant,
+            and has the method's name as `seed_of`.
         cells: `PAIR, BENCHMARK, VARIANT` of every file of answers.
         likelihoods: `PAIR, BENCHMARK, ROLE` of every file of log-likelihoods; `readings` in JSON.
         versions: Of the program and of the packages its numbers depend on.
@@ -43,9 +45,22 @@ class EvalPlan:
     pairs: Mapping[str, Mapping[str, Any]]
     benchmarks: Mapping[str, Mapping[str, Any]]
     variants: Mapping[str, Mapping[str, Any]]
-    cells: tuple[tuple[str, str, str], ...]
-    likelihoods: tuple[tuple[str, str, str], ...] = ()
+    cells: tuple[Names, ...]
+    likelihoods: tuple[Names, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> dict[str, Mapping[str, Any]]:
+        """The methods as tables call them, with their facts: the seeds of a sampled method are one."""
+        return {facts.get("seed_of", name): facts for name, facts in self.variants.items()}
+
+    def cells_by_method(self) -> dict[Names, tuple[Names, ...]]:
+        """`PAIR, BENCHMARK, METHOD` to the cells of its seeds; a greedy method has one."""
+        found: dict[Names, tuple[Names, ...]] = {}
+        for pair, benchmark, variant in self.cells:
+            method = pair, benchmark, self.variants[variant].get("seed_of", variant)
+            found[method] = (*found.get(method, ()), (pair, benchmark, variant))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept."""
@@ -57,10 +72,10 @@ class EvalPlan:
         pairs, benchmarks = list(self.pairs), list(self.benchmarks)
         variants = sorted(self.variants, key=self._rank)
 
-        def by_variant(cell: tuple[str, str, str]) -> tuple[int, int, int]:
+        def by_variant(cell: Names) -> tuple[int, int, int]:
             return pairs.index(cell[0]), benchmarks.index(cell[1]), variants.index(cell[2])
 
-        def by_role(cell: tuple[str, str, str]) -> tuple[int, int, str]:
+        def by_role(cell: Names) -> tuple[int, int, str]:
             return pairs.index(cell[0]), benchmarks.index(cell[1]), cell[2]
 
         return EvalPlan(
@@ -73,13 +88,16 @@ class EvalPlan:
             versions=self.versions,
         )
 
-    def _rank(self, name: str) -> tuple[int, bool, list[str | float]]:
-        method = self.variants[name]["method"]
+    def _rank(self, name: str) -> tuple[float, int, int, list[str | float]]:
+        """Greedy ones first, then by temperature; in each by method, plain before others."""
+        method, settings = self.variants[name]["method"], self.variants[name]["settings"]
         known = list(METHODS)
         position = known.index(method) if method in known else len(known)
+        is_aligned = name.partition("[")[0] == ALIGNED
         return (
-            (2 * position + 1 if name == ALIGNED else 2 * position),
-            bool(self.variants[name]["settings"]),
+            settings.get(TEMPERATURE, 0.0),
+            2 * position + is_aligned,
+            len(settings),
             _by_numbers(name),
         )
 

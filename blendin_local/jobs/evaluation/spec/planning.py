@@ -35,11 +35,7 @@ def make_plan(spec: EvalSpec, tasks: Sequence[Task], entrants: Sequence[Entrant]
         protocol=_protocol(spec),
         pairs=_pairs(entrants),
         benchmarks={task.benchmark.name: _benchmark_facts(spec, task, folder) for task in tasks},
-        variants={
-            variant.name: {"method": variant.method, "settings": dict(variant.settings)}
-            for entrant in entrants
-            for variant in entrant.variants
-        },
+        variants={variant.name: variant.to_json() for entrant in entrants for variant in entrant.variants},
         cells=tuple(
             (entrant.pair, task.benchmark.name, variant.name)
             for entrant in entrants

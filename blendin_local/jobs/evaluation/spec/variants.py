@@ -1,6 +1,7 @@
 """What is compared: methods, each with the settings that set it apart.
 
-Here: `Variant`, and the words of `--methods` and `--sweep` turned into variants.
+Here: `Variant`, and the words of `--methods` and `--sweep` turned into variants; `with_sampled`: each of them
+sampled too, once per seed.
 Not here: what the methods do (`core.methods`), who runs them (`run`).
 """
 
@@ -13,13 +14,26 @@ from typing import Any
 
 from blendin_local.core.methods import METHODS, roles_of
 from blendin_local.errors import UsageError
-from blendin_local.settings import AUTO_ALPHA, CALIBRATED_ALPHA, BlendSettings, settings_on
+from blendin_local.settings import (
+    AUTO_ALPHA,
+    CALIBRATED_ALPHA,
+    BlendSettings,
+    SamplingSettings,
+    require_count,
+    settings_on,
+)
 
 ALIGNED = "aligned"  # a model of its own, alone, with its own chat template
 SWEPT = "blendin"
-SETTINGS = settings_on("sweep", BlendSettings)
-FIELDS: Mapping[str, str] = {name: setting.field for name, setting in SETTINGS.items()}
+TEMPERATURE = "temp"
+MAX_SEEDS = 1000
+SETTINGS = settings_on("sweep", BlendSettings, SamplingSettings)
+FIELDS: Mapping[str, str] = {name: each.field for name, each in settings_on("sweep", BlendSettings).items()}
 """The fields of `BlendSettings` that can be varied, by their names."""
+SAMPLING: Mapping[str, str] = {
+    name: each.field for name, each in settings_on("sweep", SamplingSettings).items()
+}
+"""The fields of `SamplingSettings` that can be varied, by their names; an answer is greedy without them."""
 RENAMED: Mapping[str, str] = {"lambda": "agreement-bonus", "top-k": "top-k-blend"}
 """Names of version 0.1, read like the new ones."""
 
@@ -29,14 +43,27 @@ class Variant:
     """A method with the settings that set it apart from the pair's own.
 
     Attributes:
-        name: What it is called in files and tables: `blendin`, `blendin[threshold=0.3]`, `aligned`.
+        method_name: What it is called in tables: `blendin`, `blendin[threshold=0.3]`, `aligned`.
         method: Its rule.
-        settings: Values by the names of `FIELDS`.
+        settings: Values by the names of `FIELDS` and `SAMPLING`.
+        seed: Number of the seed if it is sampled, from 1.
     """
 
-    name: str
+    method_name: str
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in files: each seed has a name, as in `blendin[temp=0.7,seed=1]`."""
+        return self.method_name if self.seed is None else _extended(self.method_name, f"seed={self.seed}")
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How a candidate is picked: greedily unless it has a temperature."""
+        chosen = {SAMPLING[name]: value for name, value in self.settings.items() if name in SAMPLING}
+        return SamplingSettings(**chosen, seed=self.seed)
 
     def blend(self, own: BlendSettings) -> BlendSettings:
         """The settings it runs with, where `own` are the pair's.
@@ -45,8 +72,26 @@ class Variant:
         """
         if len(roles_of(self.method)) == 1:
             return BlendSettings(method=self.method)
-        chosen = {FIELDS[name]: value for name, value in self.settings.items()}
+        chosen = {FIELDS[name]: value for name, value in self.settings.items() if name in FIELDS}
         return replace(own, method=self.method, **chosen)
+
+    def sampled(self, **sampling: float) -> Variant:
+        """The same at a temperature, with other settings of `SAMPLING` if any (hyphens as underscores)."""
+        given = {name.replace("_", "-"): value for name, value in sampling.items()}
+        words = ",".join(f"{name}={value:g}" for name, value in given.items())
+        return replace(
+            self, method_name=_extended(self.method_name, words), settings={**self.settings, **given}
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As the plan has it; what greedy variants have is as in earlier versions."""
+        facts: dict[str, Any] = {"method": self.method, "settings": dict(self.settings)}
+        return facts if self.seed is None else {**facts, "seed": self.seed, "seed_of": self.method_name}
+
+
+def _extended(name: str, words: str) -> str:
+    """A name with more settings in its brackets."""
+    return f"{name[:-1]},{words}]" if name.endswith("]") else f"{name}[{words}]"
 
 
 def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tuple[Variant, ...]:
@@ -62,7 +107,7 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
     """
     distinct: dict[str, Variant] = {}
     for variant in named_variants(methods, sweeps):
-        distinct.setdefault(repr(variant.blend(own)), variant)
+        distinct.setdefault(repr((variant.blend(own), variant.sampling)), variant)
     if not distinct:
         raise UsageError("no method was named", f"choose some of {', '.join(METHODS)}")
     return tuple(distinct.values())
@@ -72,6 +117,39 @@ def named_variants(methods: str, sweeps: Iterable[str]) -> list[Variant]:
     """The variants as they are named, before it is known which are the same for a pair; errors as above."""
     named = [_named(name) for name in split_methods(methods)]
     return named + [variant for sweep in sweeps for variant in _swept(sweep)]
+
+
+def with_sampled(
+    variants: Iterable[Variant], *, temperature: float, min_p: float, seeds: int
+) -> tuple[Variant, ...]:
+    """The variants, then those that are sampled, once per seed.
+
+    Args:
+        variants: As `variants_of` makes them.
+        temperature: Each greedy variant is sampled at this temperature too; 0: only those are sampled that
+            have a temperature of their own.
+        min_p: If above 0, the base is sampled with this min-p too: what it brings to drop unlikely candidates
+            without asking a guide.
+        seeds: How often each sampled variant answers a question.
+
+    Raises:
+        UsageError: A value lies outside its interval, or there is a min-p without a temperature.
+    """
+    require_count("seeds", seeds, 1, MAX_SEEDS)
+    SamplingSettings(temperature=temperature, min_p=min_p)
+    if min_p and not temperature:
+        raise UsageError(f"--min-p {min_p:g} needs a temperature", "give one with --temp")
+    greedy = [variant for variant in variants if variant.sampling.temperature == 0]
+    sampled = [variant for variant in variants if variant.sampling.temperature > 0]
+    if temperature:
+        sampled += [variant.sampled(temp=temperature) for variant in greedy]
+    if min_p:
+        sampled += [v.sampled(temp=temperature, min_p=min_p) for v in greedy if v.method == "base"]
+    distinct = {variant.method_name: variant for variant in sampled}
+    return (
+        *greedy,
+        *(replace(variant, seed=seed) for variant in distinct.values() for seed in range(1, seeds + 1)),
+    )
 
 
 def split_methods(methods: str) -> tuple[str, ...]:
@@ -104,6 +182,10 @@ def _variant(method: str, texts: Mapping[str, str]) -> Variant:
     settings = new_names({key: _value(key, text.strip()) for key, text in texts.items()})
     inside = ",".join(f"{key}={text.strip()}" for key, text in texts.items())
     variant = Variant(f"{method}[{inside}]" if inside else method, method, settings)
+    idle = [key for key in settings if key in SAMPLING and key != TEMPERATURE]
+    if idle and not variant.sampling.temperature:
+        hint = f"add one, as in {method}[temp=0.7,{idle[0]}=...]"
+        raise UsageError(f"{variant.name} is greedy, so {idle[0]} changes nothing", hint)
     if CALIBRATED_ALPHA not in settings.values():  # which needs the pair's own temperatures
         variant.blend(BlendSettings())  # raises UsageError for a value outside its interval
     return variant
