@@ -275,6 +275,21 @@ def test_a_stopped_search_gives_the_best_so_far(n_calls):
         assert record.best.score == max(beam.score for beam in record.chunks[-1])
 
 
+@pytest.mark.parametrize("size", ["1,1,30", "1,2,30", "2,2,4"])
+def test_a_stop_keeps_what_the_best_has_written_since(size):
+    """A chunk that is not finished is not scored, but what stands there of the answer is not lost."""
+    request, calls = asked(size, max_tokens=20), itertools.count()
+
+    steps, ending, record = find(request, slots_of(5, 4, end=-20), lambda: next(calls) >= 15)
+
+    n_scored = record.best.n_steps if record.best else 0
+    assert ending.stopped_by == "user"
+    assert n_scored < len(steps) < 20
+    assert b"".join(step.bytes for step in steps) == ending.text
+    if size == "1,1,30":
+        assert steps == find(request, slots_of(5, 4, end=-20))[0][: len(steps)]
+
+
 @pytest.mark.parametrize("role", ["base", "guide", "untuned"])
 def test_a_full_context_ends_the_search(role):
     """With the best so far; where there is no room for a first chunk, that is an error."""
