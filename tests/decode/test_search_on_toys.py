@@ -10,6 +10,7 @@ import pytest
 
 from blendin_local.core.methods import METHODS, STEERED
 from blendin_local.core.record_json import completion_from_json, completion_to_json
+from blendin_local.decode.request import GenerationSettings
 from blendin_local.decode.search import ENDED_BY_ITSELF, seed_of
 from blendin_local.engine.vocabulary import Span
 from blendin_local.errors import PairError, UsageError
@@ -143,7 +144,8 @@ def test_nothing_that_was_read_is_read_again(trio):
     assert n_prompt > 60
     n_needed = n_prompt - 1 + n_written + n_ends
     assert n_needed - 16 < n_read <= n_needed  # an earlier prompt begins with the same few tokens
-    assert found.usage.guide_tokens_evaluated > found.usage.guide_prompt_tokens
+    n_prompt, n_read = found.usage.guide_prompt_tokens, found.usage.guide_tokens_evaluated
+    assert n_prompt < n_read < 3 * n_prompt  # what is scored comes to 16 texts; each after the prompt, once
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,6 +175,18 @@ def test_a_stream_tells_what_becomes_of_it(trio):
     follow = trio.respond("a", sampling=SAMPLED, answer=LIMITS)
     assert follow.search is None
     assert "search" not in follow.signature["sampling"]
+
+
+def test_a_search_has_no_drafts(trio):
+    """Its sequences share batches anyway; what is found is the same whatever is asked for."""
+    drafted, plain = (
+        trio.respond(QUESTION, sampling=MANY, answer=replace(LIMITS, draft=draft))
+        for draft in ("ngram", "off")
+    )
+    prepared = [trio.prepare(QUESTION, GenerationSettings(sampling=each)) for each in (MANY, SAMPLED)]
+
+    assert drafted.text == plain.text
+    assert [request.acceptance is None for request in prepared] == [True, False]
 
 
 def test_an_answer_in_a_form_can_be_searched(trio):
