@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from blendin_local.core.beams import SearchRecord
 from blendin_local.core.records import (
     Candidate,
     CandidateLists,
@@ -131,6 +132,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
                 else {}
             ),
         },
+        **({} if completion.search is None else {"search": completion.search.to_json()}),
         "signature": dict(completion.signature),
         "notices": list(completion.notices),
         "end": None if completion.end is None else step_to_json(completion.end),
@@ -188,6 +190,7 @@ def completion_from_json(record: Mapping[str, Any]) -> Completion:
         signature=signature,
         notices=tuple(str(notice) for notice in record["notices"]),
         complete=None if record.get("complete") is None else bool(record["complete"]),
+        search=None if record.get("search") is None else SearchRecord.from_json(record["search"]),
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from blendin_local.core.beams import SearchRecord
+
 Source = Literal["base", "kept", "changed", "guide", "chosen", "given", "forced"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 StoppedBy = Literal[
@@ -259,6 +261,7 @@ class Completion:
         signature: Files, versions, thread counts and every setting that made this answer.
         notices: Sentences the user should know (how a model rewinds, a shortened context, ...).
         complete: Whether the text matches the constraint that it was asked for; None without a constraint.
+        search: How it was found, where a search over chunks found it.
     """
 
     text: str
@@ -270,6 +273,7 @@ class Completion:
     signature: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     complete: bool | None = None
+    search: SearchRecord | None = None
 
     @property
     def finish_reason(self) -> FinishReason:

@@ -82,7 +82,7 @@ def _given(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str,
 
 
 def _value(setting: Setting, name: str, value: object) -> Any:  # noqa: ANN401 - settings have many types
-    if isinstance(value, str) and setting.kind in {"number", "count"} and value in setting.words:
+    if isinstance(value, str) and setting.kind in {"number", "count", "name"} and value in setting.words:
         return setting.words[value]
     if setting.kind == "text":
         return whole_text_of(setting, name, value)

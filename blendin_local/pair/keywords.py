@@ -59,6 +59,7 @@ class SettingKeywords(TypedDict, total=False):
     top_p: float | None
     min_p: float | None
     seed: int | str | None
+    search: str | None
     repeat_penalty: float | None
     repeat_last_n: int | None
     presence_penalty: float | None

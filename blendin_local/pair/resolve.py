@@ -32,6 +32,7 @@ from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
 from blendin_local.pair.configured import configured, model_settings, settings_from
 from blendin_local.pair.keywords import checked_keywords
+from blendin_local.pair.needed_models import roles_to_open
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.pair.templates import base_template, jinja_template
 from blendin_local.settings import (
@@ -42,17 +43,6 @@ from blendin_local.settings import (
     of_one_form,
     to_settings,
 )
-
-WANTED: Mapping[Role, str] = {
-    "base": "a base",
-    "guide": "a guide",
-    "untuned": "a third model: the guide before it was tuned",
-}
-HINTS: Mapping[Role, str] = {
-    "base": "name one with --base, or choose --method guide",
-    "guide": "name one with --guide, or choose --method base",
-    "untuned": "name one with --untuned, or as `untuned` of the pair in models.toml",
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ class PairSpec:
         sampling: Fields of `SamplingSettings`.
         answer: Fields of `AnswerSettings`.
         every_model: Whether to open every model that is named, also where the method needs fewer.
-        n_parallel: How many answers may be made at once.
+        n_parallel: How many answers may be made at once; as many more as a search needs.
         models_file: A models.toml that comes before the others.
         pull: Whether to download missing files without asking.
         offline: Whether to stay off the network.
@@ -200,7 +190,8 @@ def resolve_pair(
     entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
-    references = _references(spec, entry, blend.method)
+    sampling = settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling)
+    references = _references(spec, entry, blend.method, sampling)
     base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
     require_gate(blend.method, base_settings.control_vector)
     guide_entry = registry.models.get(references.get("guide", ""))
@@ -218,11 +209,11 @@ def resolve_pair(
             guide_template=spec.guide_template or jinja_template(guide_entry),
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
-            n_parallel=spec.n_parallel,
+            n_parallel=max(spec.n_parallel, sampling.search_size.n_slots if sampling.search_size else 1),
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
+        sampling=sampling,
         answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
@@ -342,16 +333,15 @@ def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> 
     return answer
 
 
-def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
+def _references(
+    spec: PairSpec, entry: PairEntry | None, method: str, sampling: SamplingSettings
+) -> dict[Role, str]:
     named: dict[Role, str | None] = {
         "base": spec.base or (entry.base if entry else None),
         "guide": spec.guide or (entry.guide if entry else None),
         "untuned": spec.untuned or (entry.untuned if entry else None),
     }
-    needed = roles_of(method)
-    missing = [role for role in needed if not named[role]]
-    if missing:
-        raise UsageError(f"method {method} needs {WANTED[missing[0]]}", HINTS[missing[0]])
+    needed = roles_to_open(method, sampling, named)
     return {role: name for role, name in named.items() if name and (role in needed or spec.every_model)}
 
 

@@ -31,6 +31,7 @@ from blendin_local.settings.model import (
 )
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.scaled_file import ScaledFile, scaled_file
+from blendin_local.settings.search import SearchSize
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
@@ -84,6 +85,7 @@ __all__ = [
     "ModelSettings",
     "SamplingSettings",
     "ScaledFile",
+    "SearchSize",
     "Setting",
     "Surface",
     "TerminalSettings",

@@ -143,6 +143,7 @@ def footer_items(completion: Completion) -> list[str]:
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
         *_drafts(completion),
+        *_search(completion),
         *_gate(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
@@ -152,6 +153,14 @@ def _drafts(completion: Completion) -> list[str]:
     """How many drafted tokens came true, if any were drafted."""
     drafted, accepted = completion.timings.drafted, completion.timings.accepted
     return [f"{sum(accepted.values())} of {sum(drafted.values())} drafted tokens right"] if drafted else []
+
+
+def _search(completion: Completion) -> list[str]:
+    """How many sequences the answer was chosen from, and its score, where a search found it."""
+    found = completion.search
+    if found is None or found.best is None:
+        return []
+    return [f"search {found.size}: score {found.best.score:+.1f}, {found.best.score_per_byte:+.3f} per byte"]
 
 
 def _gate(completion: Completion) -> list[str]:

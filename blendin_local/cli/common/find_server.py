@@ -60,8 +60,8 @@ def choose_server(remote: RemoteOptions, options: SessionOptions) -> ChosenServe
         from blendin_local.server.client import Server  # noqa: PLC0415 - not for models that are loaded here
 
         return ChosenServer(Server(remote.server, key), found=False)
-    if os.environ.get(OFF_VARIABLE):
-        return None
+    if os.environ.get(OFF_VARIABLE) or options.sampling.settings().get("search"):
+        return None  # a server makes no search
     from blendin_local.server.announcement import running  # noqa: PLC0415 - not for a server that is named
 
     for announcement in running():

@@ -91,6 +91,7 @@ def replay_answer(stored: StoredAnswer, blend: BlendSettings) -> ReplayedAnswer:
         UsageError: The record does not follow from its own settings, or the new ones need more than it keeps.
     """
     _require_decidable(blend)
+    _require_one_sequence(stored)
     _require_prompt(stored)
     _require_consistent(stored)
     steps, ended = _decide(stored, blend)
@@ -118,6 +119,17 @@ def _require_decidable(blend: BlendSettings) -> None:
         raise UsageError(
             f"{rule} reads the whole vocabularies, which no record keeps",
             "run the models with it, or replay with another method and --bridge bytes",
+        )
+
+
+def _require_one_sequence(stored: StoredAnswer) -> None:
+    """Raise `UsageError` where a search put the answer together of sequences with seeds of their own."""
+    size = stored.sampling.search_size
+    if size is not None and size.n_sequences > 1:
+        raise UsageError(
+            f"{stored.name} was found by a search among {size.n_sequences} sequences (--search {size}), "
+            "and a replay repeats the decisions of one",
+            "its record lists the beams of the search; replay an answer that was made without one",
         )
 
 
