@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
+from blendin_local.core.roles import ROLES
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.role_context import RoleContext
@@ -34,7 +35,6 @@ Item = TypeVar("Item")
 Result = Completion | BlendinError
 
 MIN_HELD_CHARS = 32  # of a prompt; what every prompt begins with is no reason to take a conversation's slot
-ROLE_ORDER: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
 def answer_many(
@@ -281,7 +281,7 @@ class Scheduler(Generic[Item]):
 
     def _sequence_numbers(self, number: int) -> list[int]:
         slot = self._slots[number]
-        return [slot[role].sequence.seq_id for role in ROLE_ORDER if role in slot]
+        return [slot[role].sequence.seq_id for role in ROLES if role in slot]
 
     def _close_gaps(self) -> None:
         """Have all answers evaluated at once, where nothing that the free slots hold is needed."""
@@ -301,7 +301,7 @@ class Scheduler(Generic[Item]):
                 active.stop()
         self._close_gaps()
         self._draft(should_stop)
-        for role in ROLE_ORDER:
+        for role in ROLES:  # a step's later questions run in the same round
             role_contexts = {
                 active: role_context
                 for active in self.active

@@ -105,6 +105,15 @@ def texts_of(name: str, value: object) -> tuple[str, ...]:
     return tuple(characters_of(name, text) for text in texts)
 
 
+def numbers_of(name: str, value: object) -> tuple[float, ...]:
+    """A list of numbers, or the word for none."""
+    if value in ("equal", []):
+        return ()
+    if not isinstance(value, list):
+        raise UsageError(f"{name} is not a list of numbers")
+    return tuple(number_of(name, number) for number in value)
+
+
 def switch_of(name: str, value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -153,6 +162,7 @@ def characters_of(name: str, value: object) -> str:
 READERS: Mapping[str, Callable[[str, object], Any]] = {
     "number": number_of,
     "count": whole_number_of,
+    "numbers": numbers_of,
     "texts": texts_of,
     "switch": switch_of,
 }

@@ -68,6 +68,7 @@ REVISION = _text("a branch, tag or commit", grammar.is_revision)
 WHOLE: Kind = ("a whole number of at most 64 bits", lambda value: _whole(value, -(2**63), 2**63 - 1))
 SIZE: Kind = ("a number of bytes", lambda value: _whole(value, 0, MAX_FILE_BYTES))
 NUMBER: Kind = ("a number", _number)
+NUMBERS: Kind = ("a list of numbers", lambda value: _listed(value, _number))
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
 STOPS: Kind = (
     "a list of texts, none empty",
@@ -91,7 +92,15 @@ def _setting_kind(setting: Setting) -> Kind:
     """The kind of value that a setting has in models.toml."""
     if setting.kind == "choice":
         return _listing(setting.choices), lambda value: value in setting.choices
-    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": NAME, "texts": STOPS, "text": TEXT}
+    kinds: dict[str, Kind] = {
+        "number": NUMBER,
+        "numbers": NUMBERS,
+        "count": WHOLE,
+        "switch": SWITCH,
+        "name": NAME,
+        "texts": STOPS,
+        "text": TEXT,
+    }
     expected, fits = kinds[setting.kind]
     words = () if setting.kind == "texts" else setting.shown_words
     if not words:

@@ -318,7 +318,7 @@ class Pair:
         answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = required_roles(settings.blend.method, self._models)
+        roles = required_roles(settings.blend, self._models)
         messages, begun = begun_answer(messages)
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")

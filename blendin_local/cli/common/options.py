@@ -99,6 +99,8 @@ def option_name(setting: Setting, role: str = "") -> str:
 
 
 def _value(setting: Setting, value: Any, flag: str) -> Any:  # noqa: ANN401 - a value per option
+    if setting.kind == "numbers":
+        return tuple(value)
     if setting.kind == "texts":
         return tuple(without_surrogates(text, flag) for text in value)
     if setting.kind == "text":
@@ -135,8 +137,9 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
 
 
 def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str, env: str = "") -> Any:  # noqa: ANN401 - an annotation
-    kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool, "texts": list[str]}
-    kind = str if setting.words and setting.kind != "texts" else kinds.get(setting.kind, str)
+    kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool}
+    kind = str if setting.words else kinds.get(setting.kind, str)
+    kind = {"texts": list[str], "numbers": list[float]}.get(setting.kind, kind)
     if setting.kind == "switch":
         flags = (f"{flags[0]}/--no-{flags[0][2:]}", *flags[1:])
     option = typer.Option(
@@ -152,8 +155,8 @@ def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str
 
 def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
-    kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
-    words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
+    kinds = {"number": "N", "count": "N", "numbers": "N", "texts": "TEXT", "name": "NAME"}
+    words = setting.choices or (() if setting.kind in {"texts", "numbers"} else setting.shown_words)
     kind = setting.text.metavar if setting.text else kinds.get(setting.kind, "")
     return "|".join([*([] if setting.choices else [kind]), *words])
 
