@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, ONE_GUIDE
 from blendin_local.core.prompts import quoted
 from blendin_local.core.text import require_text
 from blendin_local.decode.request import GenerationSettings
@@ -68,6 +68,8 @@ def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSetting
     if not isinstance(method, str) or method not in METHODS:
         raise UsageError(f"there is no method {quoted(method)}: choose one of {', '.join(METHODS)}")
     if method not in defaults.methods:
+        if method in ONE_GUIDE and "blendin" in defaults.methods and "nudging-words" not in defaults.methods:
+            raise UsageError(f"method {method} works with one guide: {ONE_GUIDE[method]}")
         raise UsageError(f"method {method} needs a model that was not named")
     return replace(defaults.blend, **given)
 

@@ -55,6 +55,14 @@ def _listed(value: object, fits: Callable[[object], bool]) -> bool:
 TEXT = _text("a text without NUL", grammar.is_text)
 NAME = _text("a name", lambda value: not value or grammar.is_name(value))
 REFERENCE = _text("a name, path or repository", grammar.is_path)
+MAX_GUIDES = 3
+REFERENCES: Kind = (
+    f"a name, path or repository, or a list of at most {MAX_GUIDES}",
+    lambda value: (
+        REFERENCE[1](value)
+        or (isinstance(value, list) and 0 < len(value) <= MAX_GUIDES and all(map(REFERENCE[1], value)))
+    ),
+)
 PATH = _text("a path of printable characters", grammar.is_path)
 MODEL_FILE = _text("a plain file name that ends in .gguf", grammar.is_model_file)
 HUB_FILE = _text("a path inside the repository that ends in .gguf", grammar.is_model_path)
@@ -150,7 +158,7 @@ MODEL_KEYS: Mapping[str, Kind] = {
 PAIR_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
     "base": REFERENCE,
-    "guide": REFERENCE,
+    "guide": REFERENCES,
     "untuned": REFERENCE,
     "anti": REFERENCE,
     "base_template": NAME,

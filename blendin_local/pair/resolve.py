@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypedDict, Unpack
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import METHODS, ONE_GUIDE, require_guides, roles_of
 from blendin_local.core.prompts import BaseTemplate
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, ROLES, Role
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
 from blendin_local.grammar.compilation import require_form
@@ -27,8 +28,9 @@ from blendin_local.models.names import unknown_pair
 from blendin_local.models.overrides import Accept
 from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
-from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS, model_keys, nearest
+from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
+from blendin_local.pair.configured import configured, model_settings, settings_with
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.pair.templates import base_template, jinja_template
@@ -37,13 +39,9 @@ from blendin_local.settings import (
     BlendSettings,
     ModelSettings,
     SamplingSettings,
-    Setting,
     of_one_form,
-    settings_of,
     to_settings,
 )
-
-SettingsClass = TypeVar("SettingsClass")
 
 WANTED: Mapping[Role, str] = {
     "base": "a base",
@@ -69,6 +67,8 @@ class PairSpec:
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
         untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
+        guide2: Likewise the second guide; with `guide`, which replaces all guides of a pair.
+        guide3: Likewise the third.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -92,6 +92,8 @@ class PairSpec:
     base: str | None = None
     guide: str | None = None
     untuned: str | None = None
+    guide2: str | None = None
+    guide3: str | None = None
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
@@ -166,7 +168,9 @@ class ResolvedPair:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that these models allow."""
-        return tuple(name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        several = any(role in self.references for role in FURTHER_GUIDES)
+        usable = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        return tuple(name for name in usable if not (several and name in ONE_GUIDE))
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
@@ -178,7 +182,8 @@ class ResolvedPair:
         """The models in words: `A guided by B`."""
         names = dict(self.references)
         against = f" against {names.pop('untuned')}" if "untuned" in names else ""
-        return " guided by ".join(names.values()) + against
+        guides = [names.pop(role) for role in GUIDES if role in names]
+        return " guided by ".join([*names.values(), *filter(None, [" and ".join(guides)])]) + against
 
 
 def resolve_pair(
@@ -200,8 +205,9 @@ def resolve_pair(
     entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
-    references = _references(spec, entry, blend.method)
-    guide_entry = registry.models.get(references.get("guide", ""))
+    references = _references(spec, entry, blend)
+    guide_entry, *further = (registry.models.get(references.get(role, "")) for role in GUIDES)
+    templates = dict(zip(FURTHER_GUIDES, map(jinja_template, further), strict=True))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
         spec=spec,
@@ -211,16 +217,17 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=_model_settings(spec.base_settings, sections, "base"),
-            guide_settings=_model_settings(spec.guide_settings, sections, "guide"),
+            base_settings=model_settings(spec.base_settings, sections, "base"),
+            guide_settings=model_settings(spec.guide_settings, sections, "guide"),
             guide_template=spec.guide_template or jinja_template(guide_entry),
+            further_templates={role: text for role, text in templates.items() if text},
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
             n_parallel=spec.n_parallel,
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=_settings(SamplingSettings, _configured(SAMPLING_KEYS, sections), spec.sampling),
+        sampling=settings_with(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
         answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
@@ -264,6 +271,8 @@ class PairFields(TypedDict, total=False):
     base: str | None
     guide: str | None
     untuned: str | None
+    guide2: str | None
+    guide3: str | None
     base_template: str | None
     exact_prompts: Mapping[Role, str]
     guide_template: str | None
@@ -315,37 +324,6 @@ def _pair_entry(name: str | None, registry: Registry) -> PairEntry | None:
     return registry.pairs[name]
 
 
-def _configured(
-    keys: Mapping[str, Setting], sections: Sequence[PairEntry | Defaults | None]
-) -> dict[str, Any]:
-    """The fields among these keys that models.toml sets; an earlier section takes precedence."""
-    values: dict[str, Any] = {}
-    for section in reversed(sections):
-        values |= section.settings if section else {}
-    return to_settings(values, keys)
-
-
-def _settings(
-    table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
-) -> SettingsClass:
-    """Settings from models.toml and the request; the request takes precedence.
-
-    Raises:
-        UsageError: A field does not exist or has a wrong value.
-    """
-    if isinstance(given, table):
-        return given
-    fields = {each.field: each for each in settings_of(table)}
-    asked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
-    for name, value in asked.items():
-        if name not in fields:
-            close = nearest(name, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
-            raise UsageError(f"{table.__name__} has no field {name!r}", hint)
-        asked[name] = fields[name].from_file(value)
-    return table(**{**configured, **asked})
-
-
 def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> BlendSettings:
     others = {role for role, named in (("base", spec.base), ("guide", spec.guide)) if named}
     keys = {  # a fitted temperature belongs to the pair's own model
@@ -353,7 +331,7 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
         for key, each in BLEND_KEYS.items()
         if not (each.of_pair and key.partition("_")[0] in others)
     }
-    settings = _settings(BlendSettings, _configured(keys, sections), spec.blend)
+    settings = settings_with(BlendSettings, configured(keys, sections), spec.blend)
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
@@ -366,22 +344,32 @@ def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> 
         fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
         configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
     given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
-    answer = _settings(AnswerSettings, configured, given)
+    answer = settings_with(AnswerSettings, configured, given)
     require_form(answer)
     return answer
 
 
-def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
-    named: dict[Role, str | None] = {
-        "base": spec.base or (entry.base if entry else None),
-        "guide": spec.guide or (entry.guide if entry else None),
-        "untuned": spec.untuned or (entry.untuned if entry else None),
-    }
-    needed = roles_of(method)
+def _references(spec: PairSpec, entry: PairEntry | None, blend: BlendSettings) -> dict[Role, str]:
+    own = {role: None if spec.guide and role in GUIDES else getattr(entry, role, None) for role in ROLES}
+    named: dict[Role, str | None] = {role: getattr(spec, role) or own[role] for role in ROLES}
+    if named["guide2"] is None and named["guide3"]:
+        raise UsageError("there is a third guide and no second one", "name it as guide2")
+    there = [role for role, name in named.items() if name]
+    _require_guides(spec, there, blend)
+    method = blend.method
+    needed = roles_of(method, there)
     missing = [role for role in needed if not named[role]]
     if missing:
         raise UsageError(f"method {method} needs {WANTED[missing[0]]}", HINTS[missing[0]])
     return {role: name for role, name in named.items() if name and (role in needed or spec.every_model)}
+
+
+def _require_guides(spec: PairSpec, there: Collection[Role], blend: BlendSettings) -> None:
+    """Raise `UsageError` for several guides where one is needed."""
+    require_guides(there, blend)
+    if "guide2" in there and (spec.guide_template or "guide" in spec.exact_prompts):
+        given = "chat template" if spec.guide_template else "exact prompt"
+        raise UsageError(f"one {given} is given, but there are several guides", "name one with --guide")
 
 
 def _template(
@@ -391,10 +379,3 @@ def _template(
     named = (spec.base_template, entry and entry.base_template, base and base.template)
     name = next((each for each in named if each), registry.defaults.template)
     return base_template(name, base, registry, has_untuned="untuned" in references)
-
-
-def _model_settings(
-    given: ModelSettings | Mapping[str, Any], sections: Sequence[PairEntry | Defaults | None], role: Role
-) -> ModelSettings:
-    configured = _configured(model_keys(), sections) | _configured(model_keys(role), sections)
-    return _settings(ModelSettings, configured, given)

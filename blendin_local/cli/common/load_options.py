@@ -14,7 +14,7 @@ from blendin_local.cli.common.options import SessionOptions
 from blendin_local.paths import expand_user, is_file, working_directory
 
 OF_ONE_RUN = frozenset({"pull", "offline"})  # options that change nothing once the files are there
-MODEL_NAMES = ("base", "guide", "untuned")
+MODEL_NAMES = ("base", "guide", "guide2", "guide3", "untuned")
 
 
 def load_options(options: SessionOptions) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class _Job:
         if spec.overwrite:
             self.remove_earlier()
         resolved = resolved.dated(self.first_date())
-        roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
+        roles: set[Role] = {role for method in scan.methods for role in roles_of(method, resolved.references)}
         files = locate_files(resolved, roles, self.interaction)
         for notice in check_roles(resolved, files, roles):
             self.on_note(f"note: {notice}")

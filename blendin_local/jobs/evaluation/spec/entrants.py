@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import METHODS, Role, require_guides, roles_of
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.folder import Folder
@@ -99,7 +99,10 @@ class _Maker:
         roles = {role for variant in named for role in roles_of(variant.method)}
         resolved = self._settle(pair, _method_with(roles))
         variants = self._with_sampled(variants_of(methods, self.spec.sweeps, resolved.blend))
-        paths = self._locate(resolved, roles)
+        for variant in variants:
+            require_guides(resolved.references, variant.blend(resolved.blend))
+        further = {role for variant in named for role in roles_of(variant.method, resolved.references)}
+        paths = self._locate(resolved, roles | further)
         alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
         return Entrant(
             pair=resolved.pair_name or "+".join(path.stem for path in paths.values()),
