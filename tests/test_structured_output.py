@@ -187,6 +187,7 @@ def test_validity_asks_what_is_not_yet_answered(structured_output, tmp_path, cap
 
     assert summary["answers"] == 6
     assert set(summary["outcomes"]) <= {"valid", "length"}, summary
+    assert summary["other"] == []
     assert again["answers"] == 9
     assert len(asked) == 3
     records = [json.loads(line) for line in given.results.read_text().splitlines()]
@@ -216,6 +217,20 @@ def test_cost_takes_turns(structured_output, capsys):
     assert summary["trials"] == 4
     assert kinds["schema"]["forced"] > kinds["any text"]["forced"] == kinds["free"]["forced"] == 0
     assert "of 4 answers" in capsys.readouterr().out
+
+
+def test_each_kind_of_cost_has_its_form(structured_output, structured_rows):
+    """Without a form an answer is not said to be complete or not; with either form it is."""
+    row = structured_rows.read_rows(structured_rows.FOLDER / "schemas.jsonl")[0]
+    with structured_output.opened(None) as pair:
+        kinds = {kind: structured_output.trial(pair, row, kind, 4) for kind in structured_output.COST_KINDS}
+
+    assert {kind: record["complete"] is None for kind, record in kinds.items()} == {
+        "free": True,
+        "any text": False,
+        "schema": False,
+    }
+    assert kinds["schema"]["text"].startswith(("{", "[", '"', "-", *"0123456789tfn"))
 
 
 def test_what_a_kind_costs_is_said_beside_the_free_answers(scripts):

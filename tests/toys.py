@@ -57,6 +57,22 @@ def make_toy(
     return path
 
 
+def make_vector(
+    path: Path, directions: Mapping[int, np.ndarray], *, hint: str = "llama", kind: str = "controlvector"
+) -> Path:
+    """Write a control vector in llama.cpp's form."""
+    writer = gguf.GGUFWriter(path, kind)
+    writer.add_string("controlvector.model_hint", hint)
+    writer.add_uint32("controlvector.layer_count", len(directions))
+    for layer, direction in directions.items():
+        writer.add_tensor(f"direction.{layer}", direction)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 class _Tensors:
     def __init__(self, writer: gguf.GGUFWriter, rng: np.random.Generator) -> None:
         self._writer, self._rng = writer, rng

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "batch": ("batch",),
     "check": ("check", "diagnose"),
     "tune": ("tune",),
+    "steer": ("steer",),
     "logs": ("logs",),
     "replay": ("replay",),
     "eval": ("eval",),

@@ -129,8 +129,10 @@ def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution
     Returns:
         Probabilities that sum to 1, largest first; empty if no candidate has weight.
     """
-    pieces = {**base, **guide}  # a dict keeps its order from run to run, a set of bytes does not
-    return _normalised({s: alpha * guide.get(s, 0.0) + (1 - alpha) * base.get(s, 0.0) for s in pieces})
+    weights = {s: (1 - alpha) * p for s, p in base.items()}
+    for s, p in guide.items():
+        weights[s] = alpha * p + weights.get(s, 0.0)
+    return _normalised(weights)
 
 
 def product(base: Distribution, guide: Distribution, alpha: float) -> Distribution:

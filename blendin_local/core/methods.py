@@ -64,6 +64,15 @@ def guide(_: BlendSettings, __: AnswerState) -> MethodSteps:
     return Decision(prediction, guide=prediction)
 
 
+def steered(_: BlendSettings, __: AnswerState) -> MethodSteps:
+    """InferAligner (Wang et al. 2024): the base alone, its layers shifted where the prompt opens the gate.
+
+    The shift and the gate are the base's control vector's, and happen inside the model (`decode.steering`).
+    """
+    prediction = yield Ask("base")
+    return Decision(prediction, base=prediction)
+
+
 def nudging(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """NUDGING, section 3.1: where u = max P_b(w) < tau, the guide's top candidate is taken."""
     b = yield Ask("base")
@@ -245,6 +254,7 @@ def _probabilities(pieces: Mapping[bytes, float], model: Prediction, listed: Dis
 RULES: Mapping[str, Method] = {
     "base": base,
     "guide": guide,
+    "steer": steered,
     "nudging": nudging,
     "nudging-words": nudging_words,
     "capped": capped,
@@ -262,9 +272,13 @@ RULES: Mapping[str, Method] = {
 
 METHODS: Mapping[str, Method] = {name: with_dial(rule) for name, rule in RULES.items()}
 
+STEERED = "steer"
+"""The method that needs a control vector with a gate."""
+
 ROLES: Mapping[str, tuple[Role, ...]] = {
     "base": ("base",),
     "guide": ("guide",),
+    STEERED: ("base",),
     "proxy": ("base", "guide", "untuned"),
     "gated-proxy": ("base", "guide", "untuned"),
 }

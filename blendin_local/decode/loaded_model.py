@@ -7,23 +7,30 @@ Not here: conversations (`decode.role_context`), which role asks what (`decode.r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.roles import GUIDES, Role
 from blendin_local.decode.memory_plan import MemoryPlan, context_size, memory_estimate
 from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
+from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.chat_template.renderer import renderer
 from blendin_local.engine.chat_template.template import ChatTemplate
 from blendin_local.engine.context import Context
+from blendin_local.engine.control_vector import fitting_control_vector, set_control_vector
 from blendin_local.engine.gguf.header import Header, read_header
+from blendin_local.engine.layer_outputs import LayerReader
 from blendin_local.engine.machine import usable_threads
 from blendin_local.engine.memory import places
 from blendin_local.engine.model import Model
@@ -111,11 +118,18 @@ class LoadedModel:
         self.settings = settings
         self.threads = settings.threads or usable_threads()
         self.governor = None if settings.threads or settings.reproducible else governor
+        self.control_vector = fitting_control_vector(settings.control_vector, header)
+        self._n_parallel = n_parallel
+        self._unsteered: dict[int, RoleContext] = {}
+        self._extra_contexts: list[Context] = []
+        self._reading = Lock()
         entry = None if vocabularies is None else vocabularies.entry(header)
         self.model = Model(header.path, settings, should_stop, entry)
         try:
             size = context_size(header, settings)
             self.context = Context(self.model, size, self.threads, n_parallel, self.governor)
+            if self.control_vector is not None:
+                set_control_vector(self.context, self.control_vector)
         except BaseException:
             self.model.close()
             raise
@@ -145,9 +159,12 @@ class LoadedModel:
 
         Raises:
             LoadError: A file is not what it should be, or memory is too small; nothing stays loaded.
+            PairError: A control vector does not fit its model.
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         found = {role: (headers[role], settings) for role, (_, settings) in files.items()}
+        for header, settings in found.values():
+            fitting_control_vector(settings.control_vector, header)  # before anything slow
         MemoryPlan(found, places(), n_parallel).require()
         progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
         of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
@@ -205,22 +222,66 @@ class LoadedModel:
             )
         return tuple(filter(None, found))
 
+    def role_context(self, number: int) -> RoleContext:
+        """A new role context in one of the context's sequences."""
+        role_context = RoleContext(self.context, self.context.sequences[number], self.table)
+        if self.control_vector is not None:
+            role_context.unsteered = lambda: self._unsteered_context(number)
+        return role_context
+
+    def _unsteered_context(self, number: int) -> RoleContext:
+        if number not in self._unsteered:
+            context, table = self._plain_context, self.table
+            self._unsteered[number] = RoleContext(context, context.sequences[number], table)
+        return self._unsteered[number]
+
+    @cached_property
+    def _plain_context(self) -> Context:
+        """A second context, without the control vector; made when it is first needed."""
+        size = self.context.ctx_size
+        made = Context(self.model, size, self.threads, self._n_parallel, self.governor)
+        self._extra_contexts.append(made)
+        return made
+
+    @cached_property
+    def _layer_reader(self) -> LayerReader:
+        made = self.layer_reader(self.context.ctx_size)
+        self._extra_contexts.append(made)
+        return made
+
+    def layer_outputs(self, ids: Sequence[int], should_stop: Callable[[], bool]) -> NDArray[np.float32]:
+        """The outputs of all layers after a prompt, without the control vector; from any thread.
+
+        Arguments, result and errors: `LayerReader.last_token`.
+        """
+        with self._reading:
+            return self._layer_reader.last_token(ids, should_stop)
+
+    def layer_reader(self, ctx_size: int) -> LayerReader:
+        """A context of its own for the states of this model's layers; close it before the model."""
+        return LayerReader(self.model, ctx_size, self.threads)
+
     def describe(self) -> str:
         """One line for a reader."""
         kind = self.model.memory_kind.value
         threads = f"{self.threads} threads" if self.governor is None else f"up to {self.threads} threads"
         layers = self.model.n_offloaded
         on_gpu = f", {layers} of {self.model.n_layers + 1} layers on a GPU" if layers else ""
-        return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}"
+        vector = self.control_vector
+        steered = "" if vector is None else f", control vector {vector.path.name} at {vector.scale:g}"
+        return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}{steered}"
 
     def signature(self) -> dict[str, Any]:
         """What identifies this model in a record: the file, its most threads and its settings."""
         status = self.path.stat()
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "control_vector"}
+        if self.control_vector is not None:
+            settings["control_vector"] = self.control_vector.facts()
         return {
             "file": self.path.name,
             "size": status.st_size,
             "mtime": status.st_mtime,
-            **asdict(self.settings),
+            **settings,
             "ctx_size": self.context.ctx_size,
             "prefill_chunk": self.context.prefill_chunk,
             "offloaded": self.model.n_offloaded,
@@ -229,8 +290,9 @@ class LoadedModel:
         }
 
     def close(self) -> None:
-        """Free the context, then the weights."""
-        self.context.close()
+        """Free the contexts, then the weights."""
+        for context in (self.context, *self._extra_contexts):
+            context.close()
         self.model.close()
 
 

@@ -8,7 +8,7 @@ Not here: how prompts are rendered (`pair`), the steps of the answer (`decode.re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from blendin_local.core.constraint import UNCONSTRAINED, Constraint
@@ -59,6 +59,30 @@ class GenerationSettings:
     answer: AnswerSettings = field(default_factory=AnswerSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class GateReading:
+    """What the gate of a control vector says of a prompt.
+
+    Attributes:
+        layer: The layer it looks at.
+        threshold: The projection above which it opens.
+        value: How far the prompt is beyond the threshold; negative where the gate stays closed.
+    """
+
+    layer: int
+    threshold: float
+    value: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the base is steered."""
+        return self.value > 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As the signature of an answer has it."""
+        return {**asdict(self), "open": self.is_open}
+
+
 @dataclass(frozen=True)
 class PreparedRequest:
     """A request that is ready to run.
@@ -72,6 +96,7 @@ class PreparedRequest:
         answer_start: The steps that the answer begins with.
         acceptance: How often drafts of this pair came true; None for no drafts.
         constraint: What the answer may be.
+        gate: With method `steer`, whether the base is steered; None for any other method.
     """
 
     prompts: Mapping[Role, Sequence[Span]]
@@ -82,6 +107,14 @@ class PreparedRequest:
     answer_start: tuple[Step, ...] = ()
     acceptance: AcceptanceRates | None = None
     constraint: Constraint = UNCONSTRAINED
+    gate: GateReading | None = None
+
+    def role_contexts(self, slot: RoleContexts) -> dict[Role, RoleContext]:
+        """The role contexts that the answer is made in, out of those of one conversation."""
+        chosen = {role: slot[role] for role in self.prompts}
+        if self.gate is not None and not self.gate.is_open:
+            chosen["base"] = slot["base"].unsteered()
+        return chosen
 
     def start(self, role_contexts: RoleContexts) -> AnswerGenerator:
         """A new `respond` generator with its trace; it owns no model.
@@ -160,10 +193,10 @@ def start_request(
     """
     start, _ = split_characters(b"".join(step.bytes for step in request.answer_start))
     resume = any(step.source != "given" for step in request.answer_start)
-    for role, prompt in request.prompts.items():
-        role_context = role_contexts[role]
+    chosen = request.role_contexts(role_contexts)
+    for role, role_context in chosen.items():
         role_context.begin(
-            prompt,
+            request.prompts[role],
             request.settings.blend.top_k,
             start=start,
             resume=resume,
@@ -175,4 +208,4 @@ def start_request(
             raise ContextFullError(n_prompt=n_tokens, n_ctx=role_context.context.ctx_size, role=role)
         if not role_context.sequence.ids:
             raise UsageError(f"the {role}'s prompt is empty", "give it at least one character")
-    return {role: role_contexts[role] for role in request.prompts}
+    return chosen

@@ -8,9 +8,10 @@ Source: the design's rule "Contexts".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from blendin_local.decode.prompt_spans import after, common_length, control_posi
 from blendin_local.engine.context import Context
 from blendin_local.engine.sequence import EvalCounter, TokenSequence
 from blendin_local.engine.vocabulary import Span, joined
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class RoleContext:
     Attributes:
         table: The bytes of its tokens.
         is_reading: Whether it is evaluating tokens of the prompt now; another thread may look.
+        unsteered: The same without the model's control vector, in a context of its own.
     """
 
     def __init__(self, context: Context, sequence: TokenSequence, table: TokenTable) -> None:
@@ -58,6 +62,7 @@ class RoleContext:
         self.sequence = sequence
         self.is_reading = False
         self.table = table
+        self.unsteered: Callable[[], RoleContext] = lambda: self
         self._top_k = 1
         self._constraint = UNCONSTRAINED
         self._prompt: tuple[Span, ...] = ()
@@ -315,3 +320,11 @@ class RoleContext:
         token = latest.id_of(piece) if piece else None
         if token is not None:
             sequence.accept(token, piece)
+
+
+def by_context(role_contexts: Mapping[Key, RoleContext]) -> list[dict[Key, RoleContext]]:
+    """Role contexts in groups whose sequences are in one context, and so can share a batch."""
+    groups: dict[int, dict[Key, RoleContext]] = {}
+    for key, role_context in role_contexts.items():
+        groups.setdefault(id(role_context.context), {})[key] = role_context
+    return list(groups.values())

@@ -26,7 +26,7 @@ from blendin_local.core.records import Completion, Step
 from blendin_local.core.roles import ROLES
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
-from blendin_local.decode.role_context import RoleContext
+from blendin_local.decode.role_context import RoleContext, by_context
 from blendin_local.decode.stats import GenerationStats
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
@@ -307,8 +307,8 @@ class Scheduler(Generic[Item]):
                 for active in self.active
                 if (role_context := active.role_context_for(role))
             }
-            if role_contexts:
-                self._ask(role, role_contexts, should_stop)
+            for together in by_context(role_contexts):
+                self._ask(role, together, should_stop)
         for active in self.active:
             active.report_progress()
 
@@ -336,13 +336,14 @@ class Scheduler(Generic[Item]):
         role_contexts: Mapping[ActiveRequest[Item], RoleContext],
         should_stop: Callable[[], bool],
     ) -> None:
-        """Run the open questions of one role; an unread prompt keeps its question open.
+        """Run open questions of one role in one context; an unread prompt keeps its question open.
 
         The last token of a prompt is evaluated separately. For roles other than the base that happens at
         once: an answer that waits for the guide would be missing from the base's next batch.
         """
         context = next(iter(role_contexts.values())).context
-        spare = [self._slots[number][role].sequence for number in self.free]
+        free = (self._slots[number][role] for number in self.free)
+        spare = [each.sequence for each in free if each.context is context]
         waiting = dict(role_contexts)
         while waiting:
             readers = [role_context for role_context in waiting.values() if role_context.reads_prompt]

@@ -72,7 +72,7 @@ class AnswerStream:
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
-        self.signature = request.signed(slot)
+        self.signature = request.signed(request.role_contexts(slot))
 
     def _acquire(self) -> Lease:
         lease = self._lock.acquire()
@@ -90,7 +90,7 @@ class AnswerStream:
             self._lease = self._acquire()  # another answer was made since this one was asked for
         with self._lock.running(self._lease):
             if self._running is None or self._stats is None:
-                role_contexts = {role: self._slot[role] for role in self._request.prompts}
+                role_contexts = self._request.role_contexts(self._slot)
                 drafter = self._request.drafter(role_contexts)
                 self._stats = GenerationStats(self._request, role_contexts, drafter)
                 self._running = _run(self._request, role_contexts, self._stats, self._should_stop, drafter)
@@ -158,8 +158,7 @@ class AnswerStream:
         A base reads its prompt before the first step, a guide when it is asked for the first time. Another
         thread may look, to show it.
         """
-        for role in self._request.prompts:
-            context = self._slot[role]
+        for role, context in self._request.role_contexts(self._slot).items():
             n_prompt = context.sequence.n_prompt
             if context.is_reading:
                 return PromptReading(role, min(context.sequence.n_valid, n_prompt), n_prompt)

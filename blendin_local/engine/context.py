@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from blendin_local.engine.batch import MAX_OUTPUTS, BatchSlice, TokenBatch, limit_drafts, max_rows, n_outputs
 from blendin_local.engine.callbacks import StopCallback
+from blendin_local.engine.context_parameters import context_parameters
 from blendin_local.engine.eval_costs import EvalCosts
-from blendin_local.engine.library import as_address, library, set_fields
+from blendin_local.engine.library import as_address, library
 from blendin_local.engine.model import Model
 from blendin_local.engine.padding import BatchPadding
 from blendin_local.engine.places import close_gaps
@@ -32,12 +33,8 @@ from blendin_local.engine.rewind import rewinder_for
 from blendin_local.engine.sequence import MIN_SHARED_PREFIX, EvalCounter, TokenSequence
 from blendin_local.engine.thread_governor import ThreadGovernor
 from blendin_local.errors import ContextFullError, LoadError, PairError
-from blendin_local.settings import FlashAttention, KvType
 
 SLOW_DECODE_S = 0.1  # above this a single token is worth interrupting too
-
-GGML_TYPES: dict[KvType, int] = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8}
-FLASH_ATTENTION: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 
 class StoppedError(Exception):
@@ -100,22 +97,15 @@ class Context:
         )
 
     def _open(self, ctx_size: int, n_parallel: int) -> Any:
-        settings = self.model.settings
-        parameters = self._api.llama_context_default_params()
-        set_fields(
-            parameters,
-            n_ctx=ctx_size * n_parallel,
+        parameters = context_parameters(
+            self.model.settings,
             n_batch=batch_tokens(self.prefill_chunk, n_parallel),
-            n_ubatch=batch_tokens(self.prefill_chunk, n_parallel),
+            threads=self.threads,
+            n_ctx=ctx_size * n_parallel,
             n_seq_max=n_parallel,
             n_outputs_max=n_outputs(n_parallel),
             kv_unified=self._one_buffer,
-            n_threads=self.threads,
-            n_threads_batch=self.threads,
-            flash_attn_type=FLASH_ATTENTION[settings.flash_attention],
-            type_k=GGML_TYPES[settings.kv_type],
-            type_v=GGML_TYPES[settings.kv_type],
-            swa_full=settings.swa_full,
+            **self._more_parameters(),
         )
         library().clear_errors()
         handle = self._api.llama_init_from_model(self.model.handle, parameters)
@@ -126,6 +116,10 @@ class Context:
                 "try a smaller --ctx-size",
             )
         return handle
+
+    def _more_parameters(self) -> dict[str, Any]:
+        """Further fields of the struct that the context is made with, for a context that does more."""
+        return {}
 
     def use_threads(self, threads: int) -> None:
         """Set the number of threads for later evaluations of single tokens and batches."""

@@ -62,7 +62,7 @@ class Device:
 
 def devices() -> tuple[Device, ...]:
     """What llama.cpp found on this machine, with the memory that is free now."""
-    find = _finder(library().api)
+    find = c_functions(library().api)
     count = find("ggml_backend_dev_count", ctypes.c_size_t)()
     get = find("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
     properties = find("ggml_backend_dev_get_props", None, ctypes.c_void_p, ctypes.POINTER(_Properties))
@@ -102,7 +102,7 @@ def offload_devices(found: Iterable[Device]) -> tuple[Device, ...]:
 
 def backends() -> tuple[str, ...]:
     """What llama.cpp was built for, such as `CPU` and `Vulkan`, whether or not there is such a device."""
-    find = _finder(library().api)
+    find = c_functions(library().api)
     count = find("ggml_backend_reg_count", ctypes.c_size_t)()
     get = find("ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
     name = find("ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
@@ -113,8 +113,8 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
-def _finder(api: Any) -> Callable[..., Callable[..., Any]]:
-    """Looks a C function up in llama.cpp's libraries; Windows does not look into those they depend on."""
+def c_functions(api: Any) -> Callable[..., Callable[..., Any]]:
+    """Finds C functions in llama.cpp's libraries; Windows does not look into those they depend on."""
 
     def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         prototype = ctypes.CFUNCTYPE(result, *arguments)

@@ -16,6 +16,7 @@ from blendin_local.errors import UsageError
 from blendin_local.grammar.definition import Definition, read_schema
 from blendin_local.grammar.gbnf.lark import to_lark
 from blendin_local.grammar.messages import limit_error, require_no_tokens, schema_error, text_error
+from blendin_local.grammar.narrowed_schema import narrowed
 from blendin_local.grammar.schema_place import place_of
 from blendin_local.grammar.trial import problem_of
 
@@ -76,7 +77,7 @@ def _of_schema(definition: Definition) -> str:
 
 def _schema_grammar(schema: Mapping[str, Any]) -> str:
     layout = None if OWN_LAYOUT in schema else JSON_LAYOUT
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=layout)
+    return LLMatcher.grammar_from_json_schema(json.dumps(narrowed(schema)), defaults=layout)
 
 
 def _first_line(text: str) -> str:

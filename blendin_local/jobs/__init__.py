@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
     from blendin_local.jobs.replay.job import ReplayProgress, ReplaySpec, run_replay
     from blendin_local.jobs.replay.report import ReplayReport
+    from blendin_local.jobs.steer.job import SteerProgress, SteerSpec, run_steer
+    from blendin_local.jobs.steer.report import SteerReport
     from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
     from blendin_local.jobs.tune.report import TuneReport, keep_settings
 
@@ -32,6 +34,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "evaluation.spec.eval_spec": ("EvalSpec",),
     "replay.job": ("ReplayProgress", "ReplaySpec", "run_replay"),
     "replay.report": ("ReplayReport",),
+    "steer.job": ("SteerProgress", "SteerSpec", "run_steer"),
+    "steer.report": ("SteerReport",),
     "tune.job": ("TuneProgress", "TuneSpec", "run_tune"),
     "tune.report": ("TuneReport", "keep_settings"),
 }
@@ -50,6 +54,9 @@ __all__ = [
     "ReplayProgress",
     "ReplayReport",
     "ReplaySpec",
+    "SteerProgress",
+    "SteerReport",
+    "SteerSpec",
     "TuneProgress",
     "TuneReport",
     "TuneSpec",
@@ -61,6 +68,7 @@ __all__ = [
     "run_check",
     "run_eval",
     "run_replay",
+    "run_steer",
     "run_tune",
 ]
 

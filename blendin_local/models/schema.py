@@ -105,7 +105,7 @@ def _setting_kind(setting: Setting) -> Kind:
         "numbers": NUMBERS,
         "count": WHOLE,
         "switch": SWITCH,
-        "name": NAME,
+        "name": PATH if setting.metavar else NAME,
         "texts": STOPS,
         "text": TEXT,
     }

@@ -1,7 +1,7 @@
-"""The settings of a pair: what was asked for, then the pair's of models.toml, then its `[defaults]`.
+"""Settings out of models.toml, completed by what was asked for.
 
-Here: `configured`, `settings_with` and `model_settings`.
-Not here: which pair is meant (`pair.resolve`).
+Here: `configured`, `settings_from` and `model_settings`.
+Not here: which pair is meant (`pair.resolve`), the keys of models.toml (`models.schema`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from blendin_local.core.roles import Role
+from blendin_local.core.methods import Role
 from blendin_local.errors import UsageError
 from blendin_local.models.entries import Defaults, PairEntry
 from blendin_local.models.schema import model_keys, nearest
@@ -28,8 +28,8 @@ def configured(
     return to_settings(values, keys)
 
 
-def settings_with(
-    table: type[SettingsClass], configured: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
+def settings_from(
+    table: type[SettingsClass], found: Mapping[str, Any], given: SettingsClass | Mapping[str, Any]
 ) -> SettingsClass:
     """Settings from models.toml and the request; the request takes precedence.
 
@@ -46,12 +46,18 @@ def settings_with(
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(fields)}"
             raise UsageError(f"{table.__name__} has no field {name!r}", hint)
         asked[name] = fields[name].from_file(value)
-    return table(**{**configured, **asked})
+    return table(**{**found, **asked})
 
 
 def model_settings(
-    given: ModelSettings | Mapping[str, Any], sections: Sequence[PairEntry | Defaults | None], role: Role
+    given: ModelSettings | Mapping[str, Any],
+    sections: Sequence[PairEntry | Defaults | None],
+    role: Role,
+    named: str | None,
 ) -> ModelSettings:
-    """How llama.cpp runs one model."""
-    of_role = configured(model_keys(), sections) | configured(model_keys(role), sections)
-    return settings_with(ModelSettings, of_role, given)
+    """Those of a role; what the pair sets for its own model alone does not hold for another that is named."""
+    keys = [model_keys(), model_keys(role)]
+    if named:
+        keys = [{key: each for key, each in named_keys.items() if not each.of_pair} for named_keys in keys]
+    found = configured(keys[0], sections) | configured(keys[1], sections)
+    return settings_from(ModelSettings, found, given)

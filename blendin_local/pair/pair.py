@@ -31,6 +31,7 @@ from blendin_local.decode.role_context import RoleContext
 from blendin_local.decode.scheduler import answer_many
 from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
+from blendin_local.decode.steering import with_gate
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.engine.library import library
 from blendin_local.engine.vocabulary import Span, Vocabulary
@@ -84,10 +85,7 @@ class Pair:
         self._constraints = Constraints([model.table for model in self._models.values()])
         self._is_reproducible = any(model.settings.reproducible for model in self._models.values())
         self._slots: list[dict[Role, RoleContext]] = [
-            {
-                role: RoleContext(p.context, p.context.sequences[i], p.table)
-                for role, p in self._models.items()
-            }
+            {role: model.role_context(i) for role, model in self._models.items()}
             for i in range(setup.n_parallel)
         ]
 
@@ -195,7 +193,8 @@ class Pair:
 
     def prepare_forms(self) -> None:
         """Do now what the first answer with a form would wait for; from any thread."""
-        self._constraints.prepare()
+        with self._lock.using():
+            self._constraints.prepare()
 
     @checked_keywords
     def respond(
@@ -335,7 +334,7 @@ class Pair:
             settings.blend, sampling, self._with_template_stops(settings.answer, roles)
         )
         prompts = self._renderer.prompts(messages, roles, should_stop)
-        return PreparedRequest(
+        request = PreparedRequest(
             prompts,
             settings,
             signature=self._signature(prompts, settings, start),
@@ -345,6 +344,7 @@ class Pair:
             acceptance=None if self._is_reproducible else self._acceptance,
             constraint=self._constraints.of(definition_of(settings.answer), start),
         )
+        return with_gate(request, self._models, should_stop)
 
     def _with_template_stops(self, answer: AnswerSettings, roles: Sequence[Role]) -> AnswerSettings:
         template_stops = self.setup.template.stop if "base" in roles else ()

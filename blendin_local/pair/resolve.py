@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from blendin_local.core.methods import METHODS, ONE_GUIDE, require_guides, roles_of
+from blendin_local.core.methods import METHODS, ONE_GUIDE, STEERED, require_guides, roles_of
 from blendin_local.core.prompts import BaseTemplate
 from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, ROLES, Role
 from blendin_local.decode.request import GenerationSettings
+from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import with_texts
@@ -30,7 +31,7 @@ from blendin_local.models.references import Resolved
 from blendin_local.models.registry import Registry, load_registry
 from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
-from blendin_local.pair.configured import configured, model_settings, settings_with
+from blendin_local.pair.configured import configured, model_settings, settings_from
 from blendin_local.pair.keywords import checked_keywords
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.pair.templates import base_template, jinja_template
@@ -169,8 +170,12 @@ class ResolvedPair:
     def methods(self) -> tuple[str, ...]:
         """The methods that these models allow."""
         several = any(role in self.references for role in FURTHER_GUIDES)
-        usable = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
-        return tuple(name for name in usable if not (several and name in ONE_GUIDE))
+        unusable = {
+            *(ONE_GUIDE if several else ()),
+            *(() if self.setup.base_settings.control_vector else (STEERED,)),
+        }
+        allowed = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
+        return tuple(name for name in allowed if name not in unusable)
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
@@ -206,6 +211,8 @@ def resolve_pair(
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
     references = _references(spec, entry, blend)
+    base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
+    require_gate(blend.method, base_settings.control_vector)
     guide_entry, *further = (registry.models.get(references.get(role, "")) for role in GUIDES)
     templates = dict(zip(FURTHER_GUIDES, map(jinja_template, further), strict=True))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
@@ -217,8 +224,8 @@ def resolve_pair(
             base=None,
             guide=None,
             template=_template(spec, entry, references, registry),
-            base_settings=model_settings(spec.base_settings, sections, "base"),
-            guide_settings=model_settings(spec.guide_settings, sections, "guide"),
+            base_settings=base_settings,
+            guide_settings=model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
             further_templates={role: text for role, text in templates.items() if text},
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
@@ -227,7 +234,7 @@ def resolve_pair(
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=settings_with(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
+        sampling=settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
         answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
@@ -331,7 +338,7 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
         for key, each in BLEND_KEYS.items()
         if not (each.of_pair and key.partition("_")[0] in others)
     }
-    settings = settings_with(BlendSettings, configured(keys, sections), spec.blend)
+    settings = settings_from(BlendSettings, configured(keys, sections), spec.blend)
     if settings.method not in METHODS:
         raise UsageError(f"there is no method {settings.method!r}", f"choose one of {', '.join(METHODS)}")
     return settings
@@ -339,12 +346,12 @@ def _blend(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> B
 
 def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> AnswerSettings:
     """Limits and the form; a form replaces another one that was set farther away."""
-    configured: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for section in reversed(sections):
         fields = to_settings(section.settings if section else {}, ANSWER_KEYS)
-        configured |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
+        found |= of_one_form(with_texts(fields, ANSWER_KEYS, "in models.toml"))
     given = spec.answer if isinstance(spec.answer, AnswerSettings) else of_one_form(spec.answer)
-    answer = settings_with(AnswerSettings, configured, given)
+    answer = settings_from(AnswerSettings, found, given)
     require_form(answer)
     return answer
 

@@ -38,9 +38,10 @@ class PairSetup:
         date: The date for a guide's template that inserts one. A pair keeps the date it was opened with, so
             that the prompt of a conversation does not change at midnight.
         untuned: The file of the third model, which the methods `proxy` and `gated-proxy` need: the guide
-            before it was tuned. It is run like the guide and reads the base's prompt, having been trained on
-            no other.
-        guide2: The second guide's file, None if there is one guide; it is run like the guide.
+            before it was tuned. It is run like the guide, without its control vector, and reads the base's
+            prompt, having been trained on no other.
+        guide2: The second guide's file, None if there is one guide; it is run like the guide, without its
+            control vector.
         guide3: Likewise the third.
         further_templates: By role, a Jinja chat template instead of the one in a further guide's file.
         defaults: The settings of an answer that is asked for with none.
@@ -100,11 +101,10 @@ class PairSetup:
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
+        unsteered = replace(self.guide_settings, control_vector=None)
         all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
-            ("guide2", self.guide2, self.guide_settings),
-            ("guide3", self.guide3, self.guide_settings),
-            ("untuned", self.untuned, self.guide_settings),
+            *((role, getattr(self, role), unsteered) for role in (*FURTHER_GUIDES, "untuned")),
         ]
         return {role: (path, settings) for role, path, settings in all_roles if path is not None}

@@ -29,17 +29,17 @@ from blendin_local.settings.model import (
     KvType,
     ModelSettings,
 )
+from blendin_local.settings.named_values import require_types, to_settings
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
+from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
     Excluded,
     Setting,
     Surface,
-    require_types,
     settings_of,
     settings_on,
-    to_settings,
 )
 from blendin_local.settings.table import (
     EVALUATION_SEED,
@@ -80,6 +80,7 @@ __all__ = [
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
+    "ScaledFile",
     "Setting",
     "Surface",
     "TerminalSettings",
@@ -88,6 +89,7 @@ __all__ = [
     "require_between",
     "require_count",
     "require_types",
+    "scaled_file",
     "settings_of",
     "settings_on",
     "to_settings",

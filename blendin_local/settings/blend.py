@@ -37,6 +37,7 @@ METHOD_NAMES = (
     "ensemble",
     "proxy",
     "gated-proxy",
+    "steer",
     "base",
     "guide",
 )

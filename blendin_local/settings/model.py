@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from blendin_local.errors import UsageError
+from blendin_local.settings.scaled_file import scaled_file
 from blendin_local.settings.setting import Excluded, check_settings, setting
 
 KvType = Literal["f16", "q8_0", "q4_0", "f32"]
@@ -80,9 +81,19 @@ class ModelSettings:
         False,
         "Keep the number of threads fixed and make no drafts: answers are the same on a busy machine.",
     )
+    control_vector: str | None = _runtime(
+        None,
+        "Add a control vector to the model's layers: a GGUF file of llama.cpp or repeng, and a factor.",
+        words={"none": None},
+        role_flags=True,
+        of_pair=True,
+        metavar="FILE[:SCALE]",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.control_vector is not None:
+            scaled_file(self.control_vector)
         if self.kv_type in QUANTIZED and self.flash_attention == "off":
             raise UsageError(
                 f"kv-type {self.kv_type} needs flash attention, and --flash-attn is off",

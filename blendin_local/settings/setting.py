@@ -53,6 +53,7 @@ class _Declared:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
     text: WholeText | None
 
 
@@ -69,6 +70,7 @@ def setting(
     env: str = "",
     role_flags: bool = False,
     of_pair: bool = False,
+    metavar: str = "",
     text: WholeText | None = None,
     **names: str | Excluded,
 ) -> Value:
@@ -87,6 +89,7 @@ def setting(
         env: The environment variable that sets it.
         role_flags: Whether `--base-NAME` and `--guide-NAME` set it for one model.
         of_pair: Whether its value belongs to two particular models, so that `[defaults]` cannot have it.
+        metavar: For a file, what help shows in the place of its name; empty where it is no file.
         text: For a value that is a whole text, how it is told from the name of a file.
         names: For a `Surface` where it is called differently, its name there; `Excluded` where the surface
             does not offer it.
@@ -106,6 +109,7 @@ def setting(
         cast("Mapping[Surface, str | Excluded]", names),
         role_flags,
         of_pair,
+        metavar,
         text,
     )
     return field(default=default, metadata={_KEY: declared})
@@ -133,6 +137,7 @@ class Setting:
         names: Its name on each surface; `Excluded` where it is not offered.
         role_flags: Whether each of the two models can have its own.
         of_pair: Whether its value belongs to two particular models.
+        metavar: What help shows in the place of a file's name; empty where it is no file.
         text: For a whole text, how it is told from the name of a file.
     """
 
@@ -152,6 +157,7 @@ class Setting:
     names: Mapping[Surface, str | Excluded]
     role_flags: bool
     of_pair: bool
+    metavar: str
     text: WholeText | None = None
 
     def on(self, surface: Surface) -> str | None:
@@ -207,14 +213,14 @@ class Setting:
         name = name or self.name
         if (value is None and self.nullable) or (isinstance(value, str) and value in self.words.values()):
             return
-        if self.kind == "number" or (self.kind == "numbers" and _has_type(self.kind, value)):
+        if self.kind == "number" or (self.kind == "numbers" and has_type(self.kind, value)):
             for number in cast("tuple[float, ...]", value) if self.kind == "numbers" else (value,):
                 require_between(name, number, self.low, self.high)
         elif self.kind == "count":
             require_count(name, value, self.low, self.high)
         elif self.kind == "choice":
             self._require_choice(name, value)
-        elif not _has_type(self.kind, value):
+        elif not has_type(self.kind, value):
             raise UsageError(f"{name} is {quoted(value)}", f"give {_EXPECTED[self.kind]}")
 
     def _require_choice(self, name: str, value: object) -> None:
@@ -280,7 +286,8 @@ _EXPECTED: Mapping[Kind, str] = {
 }
 
 
-def _has_type(kind: Kind, value: object) -> bool:
+def has_type(kind: Kind, value: object) -> bool:
+    """Whether a value is of a kind that is no number."""
     parts: Mapping[Kind, set[type]] = {"texts": {str}, "numbers": {int, float}}
     if kind in parts:
         return isinstance(value, tuple | list) and all(type(part) in parts[kind] for part in value)
@@ -342,6 +349,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
         names=names,
         role_flags=declared.role_flags,
         of_pair=declared.of_pair,
+        metavar=declared.metavar,
         text=declared.text,
     )
 
@@ -362,35 +370,6 @@ def check_settings(settings: Any) -> None:  # noqa: ANN401 - any settings class
     """Raise `UsageError` unless every field of a settings object holds an allowed value."""
     for each in settings_of(type(settings)):
         each.check(getattr(settings, each.field))
-
-
-def to_settings(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
-    """Fields of settings from named values; None means not set."""
-    given = {name: value for name, value in values.items() if name in known and value is not None}
-    return {known[name].field: known[name].from_file(value) for name, value in given.items()}
-
-
-def require_types(table: type, values: Mapping[str, Any]) -> None:
-    """Raise TypeError unless values from a file have the types that a settings class has.
-
-    Args:
-        table: A settings class.
-        values: Some of its fields.
-    """
-    known = {each.field: each for each in settings_of(table)}
-    for name, value in values.items():
-        each = known[name]
-        if value is None:
-            right = each.nullable
-        elif each.kind in {"number", "count"}:
-            right = isinstance(value, int | float) and not isinstance(value, bool)
-            right = right or (isinstance(value, str) and value in each.words.values())
-        elif each.kind in {"texts", "numbers"}:
-            right = isinstance(value, tuple) and _has_type(each.kind, value)
-        else:
-            right = isinstance(value, bool if each.kind == "switch" else str)
-        if not right:
-            raise TypeError(f"{name} is {value!r:.40}")
 
 
 def _split(text: str, name: str) -> tuple[str, ...]:

@@ -143,6 +143,7 @@ def footer_items(completion: Completion) -> list[str]:
         f"{percent(blend.changed_rate)} changed",
         counted(completion.usage.guide_tokens_evaluated, "guide token"),
         *_drafts(completion),
+        *_gate(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
 
@@ -151,6 +152,16 @@ def _drafts(completion: Completion) -> list[str]:
     """How many drafted tokens came true, if any were drafted."""
     drafted, accepted = completion.timings.drafted, completion.timings.accepted
     return [f"{sum(accepted.values())} of {sum(drafted.values())} drafted tokens right"] if drafted else []
+
+
+def _gate(completion: Completion) -> list[str]:
+    """What the gate of method `steer` said of the prompt, if it was asked."""
+    reading = completion.signature.get("steering")
+    if not isinstance(reading, dict):
+        return []
+    value = reading.get("value", 0.0)
+    shown = f"{value:+.1f}" if abs(value) >= 1 else f"{value:+.2g}"
+    return [f"gate {'open' if reading.get('open') else 'closed'} ({shown})"]
 
 
 def footer(completion: Completion, width: int = 0, *, warn: bool = True) -> Text:

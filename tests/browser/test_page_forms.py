@@ -25,7 +25,7 @@ def set_schema(visiting, text):
 
 
 def test_an_answer_with_a_form_is_marked_and_counted(visit, server):
-    """Forced text is quiet, in the legend and in no rate; it has no candidates. So in a stored answer."""
+    """Forced text is quiet, in the legend, in no rate, and has no candidates; a stored answer's, too."""
     visiting = visit(server)
     set_schema(visiting, json.dumps(FORM))
     visiting.ask()

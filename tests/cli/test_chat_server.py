@@ -62,9 +62,8 @@ def talk(lines, *arguments, **env):
             "/set regex none",
             QUESTION,
         ],
-        ['/set json-schema {"const": 1}', QUESTION, "/show template", "/set regex hel+", "hell", "/tokens"],
     ],
-    ids=["turns", "why", "fork", "set", "system", "full", "form", "shown-form"],
+    ids=["turns", "why", "fork", "set", "system", "full", "form"],
 )
 def test_a_conversation_is_that_of_a_local_chat(server, local, lines):
     """Answers and everything that commands print, except for speeds and the guide's tokens."""

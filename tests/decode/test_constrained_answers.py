@@ -112,7 +112,7 @@ def assert_has_the_form(completion):
         assert completion.finish_reason == "length"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"steer"}))
 @pytest.mark.parametrize("sampling", [SamplingSettings(), SAMPLED], ids=["greedy", "sampled"])
 def test_drafts_change_no_constrained_answer(trio, method, sampling):
     """For every method, greedy and sampled, whoever makes the drafts; forced text may be part of them."""

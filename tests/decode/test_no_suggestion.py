@@ -28,7 +28,7 @@ from tests.prompts import TEMPLATE
 from tests.toys import make_toy
 
 NOBODY = always(x=1.0)
-GUIDED = [method for method in METHODS if method not in {"base", "guide"}]
+GUIDED = [method for method in METHODS if method not in {"base", "guide", "steer"}]
 
 
 def mute(_):

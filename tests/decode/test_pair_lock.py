@@ -297,6 +297,7 @@ uses = {
     "prompts_may_use_date": pair.prompts_may_use_date,
     "prepare": lambda: pair.prepare("the", GenerationSettings()),
     "inference_thread": pair.inference_thread,
+    "prepare_forms": pair.prepare_forms,
     "vocabulary": lambda: pair.vocabulary("base"),
     "ctx_size": lambda: pair.ctx_size("base"),
     "half": lambda: list(half),
@@ -313,7 +314,7 @@ except PairError as error:
 """
 USES = (
     *("stream", "respond", "read", "prompts", "prompt_spans", "option_logprobs", "answer_all", "describe"),
-    *("half", "opened", "all_", "unbegun", "context", "prepare", "inference_thread"),
+    *("half", "opened", "all_", "unbegun", "context", "prepare", "inference_thread", "prepare_forms"),
     *("vocabulary", "ctx_size", "kept_open", "prompts_may_use_date"),
 )
 

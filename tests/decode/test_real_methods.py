@@ -83,7 +83,7 @@ def draft_is_near_tie(pair, prompt, steps):
         *(
             BlendSettings(method=m)
             for m in METHODS
-            if m not in {"base", "guide", "nudging", "blendin", "proxy"}
+            if m not in {"base", "guide", "nudging", "blendin", "proxy", "steer"}
         ),
         BlendSettings(bridge="prefix"),
         BlendSettings(combine="product", always_first=2),

@@ -18,7 +18,7 @@ from blendin_local.cli.common.options import (
     SessionOptions,
 )
 from blendin_local.cli.common.session import pair_spec
-from blendin_local.core.methods import METHODS, ONE_GUIDE
+from blendin_local.core.methods import METHODS, ONE_GUIDE, STEERED
 from blendin_local.core.record_json import completion_from_json, completion_to_json
 from blendin_local.errors import PairError, UsageError
 from blendin_local.jobs.inventory import list_pairs
@@ -37,7 +37,9 @@ from tests.toys import make_toy
 
 EXACT = ModelSettings(ctx_size=512, threads=1, kv_type="f32", flash_attention="off")
 LIMITS = AnswerSettings(max_tokens=9, loop_guard=False, evidence=True)
-WAYS = tuple(BlendSettings(method=name, threshold=0.3) for name in METHODS if name not in ONE_GUIDE)
+WAYS = tuple(
+    BlendSettings(method=name, threshold=0.3) for name in METHODS if name not in {*ONE_GUIDE, STEERED}
+)
 TOML = """
 [pairs.two]
 base = "base.gguf"
@@ -86,7 +88,7 @@ def test_a_pair_of_models_toml_has_a_list_of_guides(registry, tmp_path):
     }
     assert resolved.blend.guide_weight == (1, 2.5)
     assert resolved.describe().endswith("one.gguf and " + str(tmp_path / "other.gguf"))
-    assert set(METHODS) - set(resolved.methods) == set(ONE_GUIDE)
+    assert set(METHODS) - set(resolved.methods) == {*ONE_GUIDE, STEERED}
     row = next(row for row in list_pairs(registry, Store(tmp_path)) if row.name == "two")
     assert row.to_json()["guides"] == [str(tmp_path / "one.gguf"), str(tmp_path / "other.gguf")]
 

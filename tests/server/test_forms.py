@@ -71,7 +71,7 @@ def test_an_answer_has_the_form_of_its_schema(server, model, sampling):
         ({"blend": {"grammar": 'start: "w" | "d"'}}, lambda text: text in {"w", "d"}),
         ({"response_format": {"type": "text"}, "regex": "(d|l)"}, lambda text: text in {"d", "l"}),
     ],
-    ids=str,
+    ids=lambda each: str(each) if isinstance(each, dict) else "",
 )
 def test_every_way_to_ask_for_a_form(server, fields, right):
     """OpenAI's, llama-server's, and the settings of this program."""
@@ -280,6 +280,19 @@ def test_a_wrong_form_is_refused_before_the_request_waits(start, fields, param, 
         assert words in reply.error["message"]
         assert reply.error["type"] == "invalid_request_error"
         assert reply.error["param"] == param
+
+
+def test_an_answer_with_its_record_has_the_form_too(server):
+    """As `blendin run --server` asks for it; a wrong form is refused before the reply begins."""
+    body = {"messages": QUESTION, "settings": {"json_schema": PERSON, **LONG}}
+    lines = [json.loads(line) for line in server.post("/v1/answers", body).data.splitlines()]
+    completion = lines[-1]["completion"]
+    assert is_person(completion["text"])
+    assert completion["complete"] is True
+    assert lines[0]["signature"]["answer"]["json_schema"] == json.dumps(PERSON)
+    refused = server.post("/v1/answers", {"messages": QUESTION, "settings": {"regex": "(a"}})
+    assert refused.status == 400
+    assert "regular expression" in refused.error["message"]
 
 
 def test_the_vocabulary_is_built_before_the_first_request_and_outside_the_inference_thread(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from blendin_local.core.records import Candidate, CandidateLists, Step
-from blendin_local.views.answer import footer, styled_step
+from blendin_local.views.answer import footer, footer_items, styled_step
 from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.answer_tables import comparison_table, stats_table, tokens_table, why_table
 from blendin_local.views.theme import make_console
@@ -272,3 +272,13 @@ def test_tables_fit(width):
         assert len(text.splitlines()) < 14
     assert "blendin" in rendered(comparison_table({"blendin": answer}), width)
     assert "changed" in rendered(tokens_table(answer.steps), width)
+
+
+def test_the_line_below_a_steered_answer_says_what_its_gate_did():
+    """Open or closed, and by how much; other methods have no gate to speak of."""
+    plain = completion(*STEPS)
+    for value, words in ((321.25, "gate open (+321.2)"), (-0.05, "gate closed (-0.05)")):
+        reading = {"value": value, "open": value > 0}
+        steered = replace(plain, signature={**plain.signature, "steering": reading})
+        assert words in footer_items(steered)
+    assert not any("gate" in item for item in footer_items(plain))

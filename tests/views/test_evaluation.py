@@ -71,6 +71,14 @@ def test_all_methods_of_a_pair_stand_against_each_other_in_every_form(evaluation
     assert record["selection"][0]["both_wrong"] == pytest.approx(5 / 12)
 
 
+def test_two_methods_are_one_comparison(evaluation):
+    """On one benchmark there is nothing to correct, and nothing is said of it."""
+    evaluation.variants = variants_of("base,guide", (), BlendSettings())
+    evaluation.run()
+
+    assert "p of one comparison; * below .05" in report_markdown(evaluation.report()).replace("\\", "")
+
+
 def test_with_many_methods_a_terminal_shows_clear_differences_only(evaluation):
     """Of 28 rows those with a star, and how many are left out; where none has one, two sentences."""
     methods = f"{METHODS},capped,agreement,competition,agreement+competition"
@@ -104,6 +112,7 @@ def test_names_of_sampled_methods_fit_80_columns(evaluation):
     assert max(map(len, shown.splitlines())) <= 80
     for part in ("[temp=0.7]", "[temp=0.7,", "min-p=0.1]", "Sums, greedy", "Sums, temp=0.7"):
         assert part in shown
+    assert re.search(r"^ nudging +0.50.*\n \[temp=0.7\] +$", shown, re.MULTILINE)
     assert "base[temp=0.7] with 2 seeds" in report_markdown(evaluation.report())
 
 

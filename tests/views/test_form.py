@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from typing import get_args
 
 import pytest
 
+from blendin_local.cli.chat.answer import Chat
+from blendin_local.cli.chat.state import ChatSettings, ChatStart
+from blendin_local.cli.chat.step_commands import print_answer
+from blendin_local.cli.run.outputs import Screen
 from blendin_local.core.records import Candidate, Source, Step, StoppedBy
-from blendin_local.settings import FORMS
+from blendin_local.history.records import Turn
+from blendin_local.settings import FORMS, AnswerSettings
 from blendin_local.views.answer import STOP_TEXTS, footer, style_of, styled_step
 from blendin_local.views.answer_printer import AnswerPrinter
 from blendin_local.views.answer_tables import (
@@ -20,8 +26,9 @@ from blendin_local.views.answer_tables import (
     why_table,
 )
 from blendin_local.views.form import FORM_NAMES, UNFINISHED, form_text, has_form
+from blendin_local.views.history import print_turn
 from blendin_local.views.legend import legend
-from blendin_local.views.theme import STYLES, make_console
+from blendin_local.views.theme import STYLES, Consoles, make_console
 from tests.answers import Terminal, asked_step, base_step, completion, rendered
 from tests.paths import ROOT
 
@@ -166,12 +173,13 @@ def test_the_list_of_steps_has_the_legal_mass():
 
 def test_tables_of_answers_count_forced_text_apart():
     """A column for it where there is any; the steps beside it are those of models."""
-    for table in (comparison_table({"base": ANSWER}), stats_table([ANSWER, ANSWER])):
+    made = of_form(*ANSWER.steps, forced(4, b"\n"))
+    for table in (comparison_table({"base": made}), stats_table([made, made])):
         head, _, *rows = rendered(table).splitlines()
         assert head.split()[1:4] == ["steps", "form", "asked"]
-        assert rows[0].split()[1:3] == ["2", "2"]
+        assert rows[0].split()[1:3] == ["2", "3"]
         assert rows[0].split()[-1] == "form"
-        assert len(rows) == 1 or rows[-1].split()[:3] == ["all", "4", "4"]
+        assert len(rows) == 1 or rows[-1].split()[:3] == ["all", "4", "6"]
     plain = completion(base_step(0, b"a"))
     assert "form" not in rendered(comparison_table({"base": plain}))
 
@@ -192,20 +200,82 @@ def test_tables_with_a_form_fit(width):
     assert "90 %" in rendered(tokens_table(ANSWER.steps), width)
 
 
-def test_data_is_shown_as_it_was_written(monkeypatch):
-    """A terminal gets every character of it, and no line break that could come into a string."""
+DATA = '{"note": "a long *line* of `text` with __many__ words that a row does not hold"}'
+STEPS = [base_step(i, part.encode()) for i, part in enumerate(re.findall(r" ?\S{1,5}|\s", DATA))]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A console of 40 columns, and the rows that were written to it."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("COLUMNS", raising=False)
-    text = '{"note": "a long *line* of `text` with __many__ words that a row does not hold"}'
-    rows = {}
-    for is_data in (True, False):
+
+    def make():
         console = make_console(Terminal(), "off")
         console.width = 40
+        return console, lambda: re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", console.file.getvalue()).splitlines()
+
+    return make
+
+
+def test_data_is_shown_as_it_was_written(terminal):
+    """A terminal gets every character of it, and no line break that could come into a string."""
+    rows = {}
+    for is_data in (True, False):
+        console, written = terminal()
         printer = AnswerPrinter(console, markdown=True, is_data=is_data)
-        for i, part in enumerate(re.findall(r" ?\S{1,5}|\s", text)):
-            printer.feed(base_step(i, part.encode()), part)
+        for step in STEPS:
+            printer.feed(step, step.text)
         printer.finish()
-        rows[is_data] = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", console.file.getvalue()).splitlines()
-    assert rows[True] == [text]
+        rows[is_data] = written()
+    assert rows[True] == [DATA]
     assert len(rows[False]) > 1
-    assert "".join(rows[False]) != text
+    assert "".join(rows[False]) != DATA
+
+
+@pytest.mark.parametrize("form", [{"json_schema": "{}"}, {"regex": ".*"}, {"json_schema": None}])
+def test_an_answer_with_a_form_is_data_wherever_it_is_shown(terminal, form):
+    """By `run`, in a chat when it is made and when it is shown again, and by `logs`."""
+    is_data = None not in form.values()
+    made = of_form(*STEPS, complete=True if is_data else None, **form)
+    consoles = [terminal() for _ in range(4)]
+    (of_run, _), (of_logs, _), (of_chat, _), (of_view, _) = consoles
+
+    screen = Screen(Consoles(of_run, make_console(io.StringIO())))
+    screen.begin({}, made.signature)
+    for step in STEPS:
+        screen.step(step, step.text)
+    screen.flush()
+    print_turn(Turn("Which?", DATA, made), of_logs)
+    start = ChatStart(settings=ChatSettings(answer=AnswerSettings(**form)))
+    talk = Chat(AnsweringPair(made), start, of_chat, make_console(io.StringIO()))
+    talk.ask("Which?")
+    talk.err = of_view
+    print_answer(talk, talk.history.turns[-1])
+
+    for _, written in consoles:
+        assert (DATA in written()) is is_data
+
+
+class AnsweringPair:
+    """Gives one answer, to anything."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def stream(self, conversation, /, **settings):
+        del conversation, settings
+        return self
+
+    reading = None
+
+    def shown(self):
+        return ((step, step.text) for step in self.made.steps)
+
+    @property
+    def completion(self):
+        return self.made
+
+    @property
+    def signature(self):
+        return self.made.signature

@@ -138,6 +138,9 @@ def _no_method(name: str, methods: Sequence[str]) -> UsageError:
         return UsageError(message, f"start the chat with --{missing[0]}")
     if name in ONE_GUIDE and name not in methods:
         return UsageError(f"method {name} works with one guide: {ONE_GUIDE[name]}", "start a chat with one")
+    if name in METHODS:
+        message = f"method {name} needs a control vector for the base"
+        return UsageError(message, "start the chat with --base-control-vector")
     return UsageError(f"there is no method {name!r}", f"choose one of {', '.join(methods)}")
 
 

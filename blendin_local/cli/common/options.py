@@ -162,7 +162,7 @@ def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
     kinds = {"number": "N", "count": "N", "numbers": "N", "texts": "TEXT", "name": "NAME"}
     words = setting.choices or (() if setting.kind in {"texts", "numbers"} else setting.shown_words)
-    kind = setting.text.metavar if setting.text else kinds.get(setting.kind, "")
+    kind = setting.text.metavar if setting.text else setting.metavar or kinds.get(setting.kind, "")
     return "|".join([*([] if setting.choices else [kind]), *words])
 
 

@@ -87,7 +87,7 @@ class WhatOptions:
         _what(
             "--min-p",
             metavar="P",
-            show_default="no control",
+            show_default="off",
             help="With --temp: also sample the base with this min-p, as a control.",
         ),
     ] = None

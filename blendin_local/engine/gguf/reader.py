@@ -55,12 +55,13 @@ class Entry(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """One tensor's description: its name, shape, number format and bytes."""
+    """One tensor's description: name, shape, number format, bytes, and their offset from the header's end."""
 
     name: str
     shape: tuple[int, ...]
     kind: int
     size: int
+    offset: int = 0
 
 
 class _DamagedError(Exception):
@@ -193,7 +194,7 @@ class GgufFile:
             position += 4 + 8 * n_dimensions + 12
             if offset != self._end:
                 raise _DamagedError(f"the tensor {shown(name)} lies at {offset:,} instead of {self._end:,}")
-            tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind))
+            tensor = Tensor(name, tuple(shape), kind, _size(name, shape, kind), offset)
             self.tensors.append(tensor)
             self._end = _padded(offset + tensor.size, alignment)
         if self.tensors:
@@ -221,10 +222,10 @@ class GgufFile:
         """The integers under `key`, a single one or a short array; None if there are none."""
         return None if (found := self.raw_numbers(key)) is None else tuple(map(int, found))
 
-    def raw_numbers(self, key: str) -> tuple[int | float, ...] | None:
-        """The numbers under `key` as they are; None if there are none, or more than layers can have."""
+    def raw_numbers(self, key: str, most: int = _MAX_NUMBERS) -> tuple[int | float, ...] | None:
+        """The numbers under `key` as they are; None if there are none, or more than `most`."""
         entry = self.entries.get(key)
-        if entry is None or entry.kind == _STRING or entry.n > _MAX_NUMBERS:
+        if entry is None or entry.kind == _STRING or entry.n > most:
             return None
         return self._unpack(_SCALARS[entry.kind] * entry.n, entry.position)
 

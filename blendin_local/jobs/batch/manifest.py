@@ -19,6 +19,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.core.record_json import by_current_role
+from blendin_local.engine.control_vector import control_vector_facts
 from blendin_local.engine.machine import usable_threads
 from blendin_local.errors import UsageError
 from blendin_local.files import open_private_fd
@@ -99,6 +100,8 @@ def _memory_settings(settings: ModelSettings) -> dict[str, Any]:
     facts: dict[str, Any] = {"ctx_size": settings.ctx_size, "kv_type": settings.kv_type}
     if not settings.swa_full:
         facts["swa_full"] = False  # tokens that are evaluated again are batched in other shapes
+    if settings.control_vector is not None:
+        facts["control_vector"] = control_vector_facts(settings.control_vector)
     if settings.reproducible:
         threads = settings.threads or usable_threads()
         facts |= {"reproducible": True, "threads": threads, "flash_attention": settings.flash_attention}

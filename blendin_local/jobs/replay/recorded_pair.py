@@ -94,8 +94,8 @@ def recorded_spec(stored: StoredAnswer, given: PairSpec) -> PairSpec:
             blend=asdict(stored.blend) | dict(given.blend),
             sampling=asdict(stored.sampling) | dict(given.sampling),
             answer=asdict(stored.answer) | of_one_form(given.answer),
-            base_settings=_run_as(models.get("base")) | _as_dict(given.base_settings),
-            guide_settings=_run_as(models.get("guide")) | _as_dict(given.guide_settings),
+            base_settings=_run_as("base", models, given.base_settings),
+            guide_settings=_run_as("guide", models, given.guide_settings),
             thinking=bool(signature.get("thinking")) if given.thinking is None else given.thinking,
             date=datetime.date.fromisoformat(date) if date and given.date is None else given.date,
             exact_prompts=_exact_prompts(stored) | dict(given.exact_prompts),
@@ -104,14 +104,23 @@ def recorded_spec(stored: StoredAnswer, given: PairSpec) -> PairSpec:
         raise _unreadable(stored, error) from error
 
 
-def _run_as(facts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How a model was run; the threads only if they were given."""
-    names = {each.name for each in fields(ModelSettings)}
-    values = {name: value for name, value in (facts or {}).items() if name in names}
-    if facts and facts.get("threads_auto"):
+def _run_as(
+    role: str, models: Mapping[str, Mapping[str, Any]], given: ModelSettings | Mapping[str, Any]
+) -> dict[str, Any]:
+    """How a model is run: as given, else as it was; the threads only if they were given then."""
+    facts, known = models.get(role, {}), _as_dict(given)
+    vector = facts.get("control_vector")
+    if vector and "control_vector" not in known:
+        raise UsageError(
+            f"the {role} was steered by the control vector {vector['file']!s:.100} x {vector['scale']:g}",
+            f"name the file with --{role}-control-vector FILE:{vector['scale']:g}, or none",
+        )
+    names = {each.name for each in fields(ModelSettings)} - {"control_vector"}
+    values = {name: value for name, value in facts.items() if name in names}
+    if facts.get("threads_auto"):
         del values["threads"]
     require_types(ModelSettings, values)
-    return values
+    return values | known
 
 
 def _as_dict(settings: ModelSettings | Mapping[str, Any]) -> dict[str, Any]:
@@ -185,6 +194,8 @@ def differences(stored: StoredAnswer, signature: Mapping[str, Any]) -> Iterator[
                 f"the {role} is {facts['file']} of {facts['size']} bytes; the stored answer was made with "
                 f"{old.get('file')!s:.100} of {old.get('size')!s:.20}"
             )
+        if old is not None and (before_it := _vector(old)) != (now := _vector(facts)):
+            yield f"the {role} is steered by {now}; the stored answer was made with {before_it}"
     prompts = by_current_role(stored.signature.get("prompts") or {})
     for role, digest in signature["prompts"].items():
         if role in prompts and prompts[role] != digest:
@@ -192,3 +203,11 @@ def differences(stored: StoredAnswer, signature: Mapping[str, Any]) -> Iterator[
                 f"the prompt of the {role} is not the one that the stored answer was made with; "
                 "what follows may differ by that too"
             )
+
+
+def _vector(facts: Mapping[str, Any]) -> str:
+    """A model's control vector in words."""
+    vector = facts.get("control_vector") or {}
+    if not vector:
+        return "no control vector"
+    return f"{vector.get('file')!s:.100} x {vector.get('scale')} (sha256 {vector.get('sha256')!s:.12})"

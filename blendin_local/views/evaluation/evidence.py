@@ -45,8 +45,9 @@ def comparison_table(report: Report, pair: str, *, wide: bool = True) -> ReportT
         rows.setdefault((each.a, each.b), {})[each.benchmark] = each
     shown = rows if wide or len(rows) <= MAX_ROWS else _clear(rows)
     benchmarks = list(dict.fromkeys(each.benchmark for each in found))
+    which = f"after Holm's correction for the {len(found)} comparisons of this table"
     notes = [
-        f"p after Holm's correction for the {len(found)} comparisons of this table; * below .05",
+        f"p {which if len(found) > 1 else 'of one comparison'}; * below .05",
         *([f"{len(rows) - len(shown)} rows without a * are in the report"] if len(shown) < len(rows) else []),
     ]
     return ReportTable(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from blendin_local.errors import UsageError
+from blendin_local.errors import PairError, UsageError
 from blendin_local.jobs import EvalSpec, run_eval
 from blendin_local.pair.resolve import PairSpec
 from blendin_local.reports.evaluation.files import report_json, write_reports
@@ -111,3 +112,10 @@ def test_mistakes_are_refused_before_a_model_is_loaded(tmp_path, changes, words)
 
     assert words in f"{refused.value.message}; {refused.value.hint}"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_method_that_lacks_its_control_vector_is_refused_before_anything_is_loaded(spec):
+    """Not as answers that failed, which would be scored."""
+    with pytest.raises(PairError, match="method steer needs a control vector"):
+        run_eval(replace(spec, methods=("base", "steer")))
+    assert not (Path(spec.out) / "plan.json").exists()

@@ -111,7 +111,7 @@ def test_a_temperature_of_0_is_greedy():
 def test_wrong_sampling_is_refused_before_anything_runs(tmp_path, values, words):
     """One line with the value; the folder is not begun."""
     with pytest.raises(UsageError) as refused:
-        run_eval(replace(EvalSpec(tmp_path / "out"), **values))
+        run_eval(replace(EvalSpec(tmp_path / "out"), **values), should_stop=lambda: True)
 
     assert words in refused.value.message
     assert not (tmp_path / "out").exists()
@@ -136,8 +136,11 @@ def test_each_seed_has_a_file_and_the_report_has_one_row(evaluation):
 def test_the_score_of_a_question_is_its_mean_over_seeds(evaluation):
     """Counted by hand from the files: the mean over questions of the mean over seeds, and n is questions."""
     evaluation.run(DrawingPair(usual))
-    score = evaluation.report().cell("toys", "sums", "base[temp=0.7]").score
-    answers = [read_answers(evaluation.folder.answers("toys", "sums", name)) for name in SEEDED]
+    score = evaluation.report().cell("toys", "sums", "guide[temp=0.7]").score
+    answers = [
+        read_answers(evaluation.folder.answers("toys", "sums", name))
+        for name in names(evaluation.variants)[5:]
+    ]
     right = [
         sum(seed[f"sum-{i}"].text.split()[-1:] == [str(i + 1)] for seed in answers) / 3
         for i in range(N_ITEMS)
@@ -203,6 +206,10 @@ def test_sampled_methods_are_held_against_the_sampled_base(evaluation):
     cells = {cell.variant: cell for cell in report.cells}
     against = {(each.a, each.b): each.comparison for each in report.comparisons}
 
+    assert list(cells)[3:5] == [
+        "base[temp=0.7]",
+        "base[temp=0.7,min-p=0.1]",
+    ]  # the control after its plain self
     for name, baselines in (
         ("blendin", {"base": "base", "nudging": "nudging"}),
         ("blendin[temp=0.7]", {"base": "base[temp=0.7]", "nudging": "nudging[temp=0.7]"}),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import METHODS, Role, require_guides, roles_of
+from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
 from blendin_local.jobs.evaluation.folder import Folder
@@ -68,7 +69,7 @@ def make_entrants(
     Raises:
         UsageError: A name or a setting is wrong.
         ModelNotFoundError: A file is not here.
-        PairError: A guide cannot be prompted.
+        PairError: A guide cannot be prompted, or a method lacks its control vector.
     """
     refuse_exact_prompts(spec.pair, "question")
     if "method" in spec.pair.blend:
@@ -100,6 +101,7 @@ class _Maker:
         resolved = self._settle(pair, _method_with(roles))
         variants = self._with_sampled(variants_of(methods, self.spec.sweeps, resolved.blend))
         for variant in variants:
+            require_gate(variant.method, resolved.setup.base_settings.control_vector)
             require_guides(resolved.references, variant.blend(resolved.blend))
         further = {role for variant in named for role in roles_of(variant.method, resolved.references)}
         paths = self._locate(resolved, roles | further)

@@ -107,8 +107,7 @@ def variants_of(methods: str, sweeps: Iterable[str], own: BlendSettings) -> tupl
     """
     distinct: dict[str, Variant] = {}
     for variant in named_variants(methods, sweeps):
-        sampling = variant.sampling if variant.sampling.temperature > 0 else SamplingSettings()
-        distinct.setdefault(repr((variant.blend(own), sampling)), variant)
+        distinct.setdefault(repr((variant.blend(own), variant.sampling)), variant)
     if not distinct:
         raise UsageError("no method was named", f"choose some of {', '.join(METHODS)}")
     return tuple(distinct.values())

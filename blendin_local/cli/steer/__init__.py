@@ -1,0 +1,1 @@
+"""`blendin steer`: steering vectors learned from contrasting prompts."""

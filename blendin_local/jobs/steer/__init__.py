@@ -1,0 +1,1 @@
+"""Steering vectors learned from contrasting prompts."""
