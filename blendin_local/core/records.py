@@ -268,6 +268,11 @@ class Usage:
     guide3_prompt_tokens: int = 0
     guide3_tokens_evaluated: int = 0
 
+    @property
+    def all_guide_tokens_evaluated(self) -> int:
+        """Of all guides together."""
+        return self.guide_tokens_evaluated + self.guide2_tokens_evaluated + self.guide3_tokens_evaluated
+
 
 DraftSource = Literal["guide", "ngram"]
 """Where a guess of the text to come is from: the guide, or text that repeats itself."""
