@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blendin_local.core.answer_start import forked_steps, proposer_of
 from blendin_local.core.candidates import END
 from blendin_local.core.methods import METHODS, ONE_GUIDE, ROLES, UNGATED, require_guides, roles_of
 from blendin_local.core.record_json import step_from_json, step_to_json
@@ -233,3 +234,28 @@ def test_an_answer_follows_from_its_record(tmp_path_factory, change, seed, sampl
     assert recorded.steps == before.steps
     assert replay_answer(recorded, change[0]).outcome == "same"
     assert [step.bytes for step in replayed.steps] == [step.bytes for step in after.steps[:n]]
+
+
+def test_a_forked_step_is_completed_by_the_guide_that_listed_it():
+    """Of a part of a character that no other model has: its rest is asked of that guide alone."""
+    emoji = "😊".encode()
+
+    def second(text):
+        return {emoji[2:]: 0.9} if text == emoji[:2] else {b"c": 0.5, emoji[:2]: 0.3}
+
+    guides, more = [everywhere(b=0.2), second], {"threshold": 0.5}
+    [first, *_], _, _ = say("blendin", everywhere(a=0.3), guides, SamplingSettings(), **more)
+    start = forked_steps([first], 0, emoji[:2])
+
+    assert proposer_of(start[0]) == "guide2"
+    steps, _, roles = converse(
+        everywhere(a=0.3),
+        guides[0],
+        blend=BlendSettings(**more),
+        answer=LIMIT,
+        start=start,
+        further_guides=guides[1:],
+    )
+    assert steps[0].text == "😊"
+    assert emoji[:2] in roles["guide2"].questions
+    assert emoji[:2] not in roles["base"].questions

@@ -20,6 +20,7 @@ from blendin_local.cli.common.options import (
 from blendin_local.cli.common.session import pair_spec
 from blendin_local.core.methods import METHODS, ONE_GUIDE, STEERED
 from blendin_local.core.record_json import completion_from_json, completion_to_json
+from blendin_local.decode import drafter
 from blendin_local.errors import PairError, UsageError
 from blendin_local.jobs.inventory import list_pairs
 from blendin_local.jobs.replay.replayed_answer import replay_answer
@@ -182,6 +183,23 @@ def test_many_answers_with_two_guides_are_those_made_alone(pair):
         alone = pair.respond(row.messages, blend=row.blend, answer=LIMITS)
         steps, others = whole(completion), whole(alone)
         assert [(step.bytes, step.proposer) for step in steps] == [(s.bytes, s.proposer) for s in others]
+
+
+def test_drafts_change_nothing_with_two_guides(pair, monkeypatch):
+    """The first guide drafts; the second is asked where it would have been asked anyway."""
+    monkeypatch.setattr(drafter, "MIN_EVALUATION_S", 0.0)
+    for blend in WAYS:
+        plain, drafted = (
+            pair.respond(
+                "hello hello the world", blend=blend, answer=replace(LIMITS, draft=mode, max_tokens=30)
+            )
+            for mode in ("off", "guide")
+        )
+        assert [(step.bytes, step.source) for step in whole(drafted)] == [
+            (step.bytes, step.source) for step in whole(plain)
+        ]
+        if blend.method not in {"base", "guide"}:
+            assert drafted.timings.drafted
 
 
 def test_the_same_guide_twice_is_the_guide_once(files):
