@@ -2,7 +2,7 @@
 
 Here: `Scheduler`, a second driver over the same `respond` and the same role contexts, and `answer_many`,
 which runs it over a known list of requests. Each round runs the open questions of all active answers to the
-base in one `llama_decode`, then those to the guide. An answer that ends frees its slot for the next request.
+base in one `llama_decode`, then those to each guide. An answer that ends frees its slot for the next request.
 Not here: requests that come and go while it runs (`decode.inference_thread`), how an answer is made
 (`decode.respond`), which tokens share a batch (`engine.context`).
 

@@ -189,7 +189,7 @@ def _search(
 ) -> TuneReport | None:
     """Run the trials that are left, on a pair with its files; None if not even the first was finished."""
     default = default_of(resolved.blend)
-    calibrated = _calibrated(default)
+    calibrated = [] if "guide2" in resolved.references else _calibrated(default)
     trials: dict[BlendSettings, Trial] = {}
     finished = False
     with suppress_stop(should_stop), ExitStack() as stack:
