@@ -108,9 +108,12 @@ def texts_of(name: str, value: object) -> tuple[str, ...]:
 
 
 def numbers_of(name: str, value: object) -> tuple[float, ...]:
-    """A list of numbers, or the word for none."""
-    if value in ("equal", []):
-        return ()
+    """A list of numbers, the same in a text, or the word for none."""
+    if isinstance(value, str):
+        try:
+            value = [] if value == "equal" else [float(part) for part in value.split()]
+        except ValueError:
+            raise UsageError(f"{name} is {quoted(value)}, not numbers") from None
     if not isinstance(value, list):
         raise UsageError(f"{name} is not a list of numbers")
     return tuple(number_of(name, number) for number in value)

@@ -25,6 +25,7 @@ from blendin_local.errors import PairError, UsageError
 from blendin_local.jobs.inventory import list_pairs
 from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.jobs.replay.stored_answer import answer_from_json
+from blendin_local.jobs.request_values import settings_in
 from blendin_local.models.registry import load_registry
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import Pair, PairSetup, Request
@@ -32,6 +33,7 @@ from blendin_local.pair.resolve import PairSpec, resolve_pair
 from blendin_local.pair.roles import check_roles
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
 from tests.cli_runner import SCHEMA
+from tests.jobs.batches import DEFAULTS
 from tests.near_ties import whole
 from tests.prompts import TEMPLATE
 from tests.toys import make_toy
@@ -215,3 +217,19 @@ def test_the_same_guide_twice_is_the_guide_once(files):
             (step.bytes, step.alpha, step.guide_top) for step in alone.steps
         ]
         assert "guides" not in json.dumps(completion_to_json(alone))
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [([1, 2.5], (1.0, 2.5)), ("1 2.5", (1.0, 2.5)), ("equal", ()), ([], ())],
+)
+def test_a_row_gives_weights_as_a_list_or_as_a_text(given, weights):
+    """As cells of a table are texts."""
+    assert settings_in({"guide_weight": given}, DEFAULTS).blend.guide_weight == weights
+
+
+@pytest.mark.parametrize("given", [["x"], [True], "1 x", 3, [0], [1e9], [float("nan")], [[1]]])
+def test_a_row_with_other_weights_is_refused(given):
+    """With the name of the setting."""
+    with pytest.raises(UsageError, match="guide.weight"):
+        settings_in({"guide_weight": given}, DEFAULTS)
