@@ -231,5 +231,5 @@ def test_a_row_gives_weights_as_a_list_or_as_a_text(given, weights):
 @pytest.mark.parametrize("given", [["x"], [True], "1 x", 3, [0], [1e9], [float("nan")], [[1]]])
 def test_a_row_with_other_weights_is_refused(given):
     """With the name of the setting."""
-    with pytest.raises(UsageError, match="guide.weight"):
+    with pytest.raises(UsageError, match=r"guide.weight"):
         settings_in({"guide_weight": given}, DEFAULTS)
