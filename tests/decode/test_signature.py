@@ -106,7 +106,7 @@ def changes_of_guides(paths):
 def test_every_further_guide_is_in_the_signature(paths):
     """Its file and its template; a second guide more is another pair, too."""
     one = setup_of(paths)
-    three = replace(one, guide2=one.guide, guide3=one.guide)
+    three = replace(one, guide2=one.guide, guide3=one.guide, further_templates={"guide3": SOURCE})
     found = [signature(one), signature(replace(one, guide2=one.guide)), signature(three)]
     found += [signature(replace(three, **{name: value})) for name, value in changes_of_guides(paths).items()]
 
