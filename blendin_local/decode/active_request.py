@@ -1,7 +1,7 @@
 """One answer among many that share batches, and one round of evaluations for all of them.
 
 Here: `ActiveRequest`, an answer in progress; `run_round`, which runs the open questions of many to the base
-in one `llama_decode`, then those to the guide, and so on.
+in one `llama_decode`, then those to each guide, and so on.
 Not here: which requests are active (`decode.scheduler`, `decode.search`).
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
+from blendin_local.core.roles import ROLES, Role
 from blendin_local.decode.driver import Generation
 from blendin_local.decode.request import PreparedRequest, RoleContexts
 from blendin_local.decode.respond import Ending, Question
@@ -26,8 +26,6 @@ from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
 
 Item = TypeVar("Item")
 Result = Completion | BlendinError
-
-ROLE_ORDER: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
 class ActiveRequest(Generic[Item]):
@@ -211,7 +209,7 @@ def run_round(
         StoppedError: `should_stop` became true; every answer is as far as it got.
     """
     _draft(requests, should_stop)
-    for role in ROLE_ORDER:
+    for role in ROLES:  # a step's later questions run in the same round
         role_contexts = {
             request: role_context for request in requests if (role_context := request.role_context_for(role))
         }

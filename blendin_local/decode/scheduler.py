@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from blendin_local.decode.active_request import ROLE_ORDER, ActiveRequest, RequestEvents, Result, run_round
+from blendin_local.core.roles import ROLES
+from blendin_local.decode.active_request import ActiveRequest, RequestEvents, Result, run_round
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, UnforeseenError
@@ -140,7 +141,7 @@ class Scheduler(Generic[Item]):
 
     def _sequence_numbers(self, number: int) -> list[int]:
         slot = self._slots[number]
-        return [slot[role].sequence.seq_id for role in ROLE_ORDER if role in slot]
+        return [slot[role].sequence.seq_id for role in ROLES if role in slot]
 
     def _close_gaps(self) -> None:
         """Have all answers evaluated at once, where nothing that the free slots hold is needed."""

@@ -54,6 +54,7 @@ class SettingKeywords(TypedDict, total=False):
     dial: float | None
     margin: float | None
     proxy_weight: float | None
+    guide_weight: Sequence[float] | str | None
     temperature: float | None
     top_k: int | None
     top_p: float | None

@@ -29,6 +29,7 @@ from blendin_local.settings.model import (
     KvType,
     ModelSettings,
 )
+from blendin_local.settings.named_values import require_types, to_settings
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.scaled_file import ScaledFile, scaled_file
 from blendin_local.settings.search import SearchSize
@@ -38,10 +39,8 @@ from blendin_local.settings.setting import (
     Excluded,
     Setting,
     Surface,
-    require_types,
     settings_of,
     settings_on,
-    to_settings,
 )
 from blendin_local.settings.table import (
     EVALUATION_SEED,

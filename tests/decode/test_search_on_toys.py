@@ -209,7 +209,7 @@ def test_what_a_search_needs(files, tmp_path):
             pair.stream("the", sampling=MANY)
         assert "n_parallel=5" in few.value.hint
         assert pair.respond("the", sampling=replace(MANY, search="1,3,2"), answer=LIMITS).search
-    with Pair(replace(setup, untuned=None)) as pair, pytest.raises(PairError, match="a third model"):
+    with Pair(replace(setup, untuned=None)) as pair, pytest.raises(UsageError, match="a third model"):
         pair.stream("the", sampling=ONE)
     with pytest.raises(UsageError, match="the same answer 4 times at temperature 0"):
         SamplingSettings(search="2,2,4")

@@ -136,6 +136,31 @@ def test_rows_of_a_batch_can_search(spec, tmp_path):
     assert "search" not in lines["off"]["signature"]["sampling"]
 
 
+def test_a_row_is_invalid_if_its_models_allow_no_search(spec, tmp_path):
+    """Seen before anything is loaded: the untuned guide is missing, or there are several guides."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"prompt": "the", "search": "2,2,3", "temperature": 0.8}\n{"prompt": "hello"}\n')
+    notes: list[str] = []
+    for models, message in (
+        ({"untuned": None}, "a search needs a third model"),
+        ({"guide2": spec.guide}, "a search works with one guide"),
+    ):
+        batch = BatchSpec(source, tmp_path / "out.jsonl", replace(spec, **models), dry_run=True)
+        with pytest.raises(UsageError, match="1 of 2 rows"):
+            run_batch(batch, on_note=notes.append)
+        assert message in notes[-1]
+        assert notes[-1].startswith(f"{source}:1: ")
+
+
+def test_an_open_pair_with_several_guides_makes_no_search(files):
+    """The score compares one guide with what it was before it was tuned."""
+    base, guide, untuned = files.values()
+    setup = PairSetup(base, guide, TEMPLATE, EXACT, EXACT, n_parallel=5, untuned=untuned, guide2=guide)
+    with Pair(setup) as pair, pytest.raises(UsageError, match="a search works with one guide") as refused:
+        pair.respond("the", sampling=SEARCH, answer=LIMITS)
+    assert "--guide" in refused.value.hint
+
+
 def test_a_server_refuses_a_search(pair, spec):
     """As a default when it starts, and in a request."""
     request = pair.prepare("the", GenerationSettings(sampling=SEARCH, answer=LIMITS))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "BLENDIN_API_KEY"
 OFF_VARIABLE = "BLENDIN_NO_SERVER"  # a server that is named answers all the same
 NO_MATTER = frozenset({"models_file"})  # what it leads to is compared instead
-NAMES = frozenset({"pair", "base", "guide", "untuned"})
+NAMES = frozenset({"pair", "base", "guide", "guide2", "guide3", "untuned"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 

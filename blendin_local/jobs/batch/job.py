@@ -205,7 +205,7 @@ class _Job:
         if spec.overwrite:
             self.remove_earlier()
         resolved = resolved.dated(self.first_date())
-        roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
+        roles: set[Role] = {role for method in scan.methods for role in roles_of(method, resolved.references)}
         roles.update(SCORING if scan.n_slots else ())
         files = locate_files(resolved, roles, self.interaction)
         for notice in check_roles(resolved, files, roles):
@@ -221,7 +221,12 @@ class _Job:
         """Read every row; all that is wrong is reported before anything is loaded."""
         source, skip = self.paths.source, self.spec.skip_invalid
         defaults = RequestDefaults(
-            resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
+            resolved.blend,
+            resolved.sampling,
+            resolved.answer,
+            resolved.system,
+            resolved.methods,
+            tuple(resolved.references),
         )
 
         def on_invalid(row: InvalidRow) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from blendin_local.core.methods import BRIDGED, roles_of
+from blendin_local.core.methods import BRIDGED, require_guides, roles_of
 from blendin_local.core.records import BlendSummary, Step, StoppedBy, summarize
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.errors import UsageError
@@ -88,10 +88,12 @@ def replay_answer(stored: StoredAnswer, blend: BlendSettings) -> ReplayedAnswer:
         blend: The settings to decide it with.
 
     Raises:
-        UsageError: The record does not follow from its own settings, or the new ones need more than it keeps.
+        UsageError: The record does not follow from its own settings, or the new ones need more than it keeps,
+            or do not go with several guides.
     """
     _require_decidable(blend)
     _require_one_sequence(stored)
+    require_guides(stored.guides, blend)
     _require_prompt(stored)
     _require_consistent(stored)
     steps, ended = _decide(stored, blend)
@@ -183,6 +185,7 @@ def _decide(
         start=stored.start,
         prompt=stored.prompt,
         constraint=Constraints(()).of(definition_of(stored.answer), stored.start),
+        guides=stored.guides,
     )
     steps: list[Step] = []
     try:
