@@ -1,7 +1,7 @@
 """What drafts bring: predicted for other machines from recorded answers, or measured on this one.
 
-Run: python benchmarks/drafting.py [--pair qwen-smollm2] [--answers FILE]
-     python benchmarks/drafting.py --measure qwen-smollm2
+Run: python benchmarks/drafting.py [--pair qwen-1500m-smollm2] [--answers FILE]
+     python benchmarks/drafting.py --measure qwen-1500m-smollm2
 (with BLENDIN_MODELS=benchmarks/models.toml for pairs that are only there)
 
 A prediction answers prompts of free text without drafts, notes what the guide would have guessed at every
@@ -171,7 +171,7 @@ def print_measured(kind: str, found: Sequence[Mapping[str, Completion]]) -> None
 def main() -> None:
     """Predict, or measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pair", default="qwen-smollm2", help="whose answers are played again")
+    parser.add_argument("--pair", default="qwen-1500m-smollm2", help="whose answers are played again")
     parser.add_argument("--answers", type=Path, help="file of recorded answers; written if it is not there")
     parser.add_argument("--measure", metavar="PAIR", help="measure this pair here instead")
     parser.add_argument("--prompts", type=int, default=20, help="prompts of free text")

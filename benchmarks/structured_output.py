@@ -37,7 +37,7 @@ from structured_rows import (
 
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
-from blendin_local.jobs.evaluation.score.statistics import wilson
+from blendin_local.jobs.scoring.statistics import wilson
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import open_pair
 from blendin_local.settings import AnswerSettings, BlendSettings

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.justeval_safe import JUSTEVAL_SAFE, SHIPPED_SOURCE
-from blendin_local.jobs.evaluation.dataset.data_files import DataRow
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
+from blendin_local.jobs.scoring.data_files import DataRow
+from blendin_local.jobs.scoring.items import Benchmark, Item, subset
 from blendin_local.settings import EVALUATION_SEED as SEED
 
 ROWS = 100

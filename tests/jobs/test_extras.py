@@ -56,6 +56,7 @@ def test_all_but_evaluation_is_imported_without_the_extra():
         "for name in blendin_local.__all__: getattr(blendin_local, name)\n"
         "import blendin_local.cli.run.command, blendin_local.cli.chat.command\n"
         "import blendin_local.cli.batch.run, blendin_local.cli.check.run, blendin_local.cli.replay.command\n"
+        "import blendin_local.jobs.probe.prompts, blendin_local.jobs.scoring.figures\n"
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)

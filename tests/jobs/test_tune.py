@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.dataset.items import Item
+from blendin_local.jobs.scoring.items import Item
 from blendin_local.jobs.tune.report import judge
 from blendin_local.jobs.tune.search import appendix_a4_search, default_of, target_rate_search
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from blendin_local.jobs.evaluation.score.cells import Cell
-from blendin_local.jobs.evaluation.score.statistics import Interval
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan
+from blendin_local.jobs.scoring.statistics import Interval
 from blendin_local.reports.paper.paper_tables import paper_tables
 from blendin_local.reports.paper.published import paper_numbers
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.jobs.batch.jsonl_file import cannot_write, encode, replace_file
-from blendin_local.jobs.evaluation.dataset.items import Item
+from blendin_local.jobs.scoring.items import Item
 
 
 @dataclass(frozen=True, slots=True)

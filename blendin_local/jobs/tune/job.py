@@ -21,7 +21,6 @@ from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
 from blendin_local.jobs.preparation import (
     choose_n_parallel,
     open_for_rows,
@@ -31,6 +30,7 @@ from blendin_local.jobs.preparation import (
     versions,
 )
 from blendin_local.jobs.request_values import RequestDefaults
+from blendin_local.jobs.scoring.items import Benchmark, Item, subset
 from blendin_local.jobs.tune.report import TuneReport, judge
 from blendin_local.jobs.tune.search import (
     DEFAULT_THRESHOLD,
@@ -147,14 +147,12 @@ def _begun_on(folder: Path) -> date | None:
 def _questions(spec: TuneSpec) -> tuple[Benchmark, list[Item]]:
     if str(spec.data) in BENCHMARKS:
         benchmark = BENCHMARKS[str(spec.data)]
-        items = benchmark.load()
     else:
-        path = Path(spec.data)
         try:
-            benchmark = user_dataset(path)
+            benchmark = user_dataset(Path(spec.data))
         except UsageError as error:
             raise UsageError(error.message, f"{error.hint} ({', '.join(BENCHMARKS)})") from None
-        items = benchmark.load(path.parent)
+    items = benchmark.load()
     items = items if spec.limit is None else subset(items, spec.limit)
     if len(items) < 2:
         n = "1 question" if items else "0 questions"

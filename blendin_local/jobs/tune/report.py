@@ -19,9 +19,9 @@ from typing import Any, Literal
 from blendin_local.core.percent import percent
 from blendin_local.core.roles import GUIDES, Role
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.dataset.items import Benchmark
-from blendin_local.jobs.evaluation.score.figures import compare
-from blendin_local.jobs.evaluation.score.statistics import PairedDifference
+from blendin_local.jobs.scoring.figures import compare
+from blendin_local.jobs.scoring.items import Benchmark
+from blendin_local.jobs.scoring.statistics import PairedDifference
 from blendin_local.jobs.tune.search import nearest_to_rate
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.models.config_file import write_pair

@@ -21,10 +21,10 @@ from blendin_local.jobs.batch.manifest import Identity
 from blendin_local.jobs.batch.paths import BatchPaths
 from blendin_local.jobs.batch.progress import BatchOptions, BatchProgress
 from blendin_local.jobs.batch.scan import Scan, scan_rows
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.score.figures import figures
-from blendin_local.jobs.evaluation.score.statistics import Interval
 from blendin_local.jobs.request_values import RequestDefaults
+from blendin_local.jobs.scoring.figures import figures
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
+from blendin_local.jobs.scoring.statistics import Interval
 from blendin_local.jobs.tune.search import Search
 from blendin_local.settings import BlendSettings
 

@@ -15,10 +15,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.numbers import read_number
-from blendin_local.jobs.evaluation.scorers.texts import cut_run_on
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow, key_of
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
+from blendin_local.jobs.scoring.texts import cut_run_on
 
 NUMBER = re.compile(r"[-+]?\$?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
 WORD = re.compile(r"\w+")
@@ -27,7 +27,7 @@ BY_NUMBER, BY_WORDS = "last number", "contains the answer"
 
 
 def user_dataset(path: Path) -> Benchmark:
-    """The rows of a file as a benchmark; load it with the file's folder as its root.
+    """The rows of a file as a benchmark.
 
     Raises:
         UsageError: There is no such file.
@@ -42,7 +42,7 @@ def user_dataset(path: Path) -> Benchmark:
         about="The user's own questions: is the answer right?",
         source=str(path),
         licence="the user's",
-        file=DataFile("", path.name, ("prompt", "answer")),
+        file=DataFile("", path.name, ("prompt", "answer"), path.parent),
         system="",
         max_tokens=MAX_TOKENS,
         metrics=("right",),

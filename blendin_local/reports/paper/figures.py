@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendin_local.jobs.evaluation.score.statistics import pearson
+from blendin_local.jobs.evaluation.score.exact import pearson
 from blendin_local.jobs.evaluation.spec.plan import CHECK
 from blendin_local.jobs.evaluation.spec.variants import SWEPT
 from blendin_local.reports.paper.cell_grid import MISSING, CellGrid, PaperTable, signed

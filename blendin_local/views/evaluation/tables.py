@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.score.cells import Cell, LikelihoodCell
-from blendin_local.jobs.evaluation.score.figures import Comparison
 from blendin_local.jobs.evaluation.score.report import Report
 from blendin_local.jobs.evaluation.score.scored import JUDGED
-from blendin_local.jobs.evaluation.score.statistics import Interval
+from blendin_local.jobs.scoring.figures import Comparison
+from blendin_local.jobs.scoring.statistics import Interval
 
 MISSING = "-"
 ENDS = {

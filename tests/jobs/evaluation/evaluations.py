@@ -11,8 +11,6 @@ from blendin_local.core.prompts import Message
 from blendin_local.core.records import Completion
 from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import BlendinError, ContextFullError
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.folder import Folder, digest, write_items
 from blendin_local.jobs.evaluation.run.progress import EvalProgress
 from blendin_local.jobs.evaluation.run.run import RunConfig, run_tasks
@@ -21,6 +19,8 @@ from blendin_local.jobs.evaluation.spec.entrants import Entrant
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, benchmark_facts, keep_plan
 from blendin_local.jobs.evaluation.spec.tasks import Task
 from blendin_local.jobs.evaluation.spec.variants import Variant, variants_of
+from blendin_local.jobs.scoring.data_files import DataFile
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.pair.resolve import PairSpec, resolve_pair
@@ -54,7 +54,7 @@ SUMS = Benchmark(
     about="One more",
     source="made up",
     licence="none",
-    file=DataFile("sums", "sums.jsonl", ()),
+    file=DataFile("sums", "sums.jsonl", (), Path()),
     system="Add.",
     max_tokens=8,
     metrics=("accuracy",),

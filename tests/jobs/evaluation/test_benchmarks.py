@@ -13,7 +13,7 @@ import pytest
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.benchmarks.prompts import LETTERS
-from blendin_local.jobs.evaluation.dataset.data_files import DATA
+from blendin_local.jobs.evaluation.dataset import DATA
 from blendin_local.jobs.evaluation.scorers.choices import read_choice
 from tests.paths import ROOT
 from tools.make_subsets import ROWS, make_subsets

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.jobs.evaluation.dataset.items import Verdict
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.score.comparisons import compare_methods
-from blendin_local.jobs.evaluation.score.figures import compare, figures
+from blendin_local.jobs.evaluation.score.exact import clopper_pearson
 from blendin_local.jobs.evaluation.score.scored import KeptCell, ScoredMethod
 from blendin_local.jobs.evaluation.score.selection import selection_ceilings
-from blendin_local.jobs.evaluation.score.statistics import clopper_pearson, holm, mcnemar
+from blendin_local.jobs.scoring.figures import compare, figures
+from blendin_local.jobs.scoring.items import Verdict
+from blendin_local.jobs.scoring.statistics import holm, mcnemar
 from tests.jobs.evaluation.evaluations import SUMS, Evaluation
 
 HALVES = replace(SUMS, name="halves", metrics=("safe", "unsafe"), figures={"balanced": ("safe", "unsafe")})

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.scorers.instructions import CHECKS, follows, variants
-from blendin_local.jobs.evaluation.scorers.languages import detect
+from blendin_local.jobs.scoring.instructions import CHECKS, follows, variants
+from blendin_local.jobs.scoring.languages import detect
 
 ENGLISH = "The rain in the north of the country has stopped, and people walk again."
 GERMAN = "Der Regen im Norden des Landes hat aufgehört, und die Leute gehen wieder spazieren."

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.dataset.items import Item, Verdict, shuffled, subset
-from blendin_local.jobs.evaluation.score.figures import compare, figures, histogram, mcnemar_of
+from blendin_local.jobs.scoring.figures import compare, figures, histogram, mcnemar_of
+from blendin_local.jobs.scoring.items import Item, Verdict, shuffled, subset
 
 XSTEST, GSM8K, IFEVAL = BENCHMARKS["xstest"], BENCHMARKS["gsm8k"], BENCHMARKS["ifeval"]
 STRATA = st.lists(st.integers(1, 30), min_size=1, max_size=8)

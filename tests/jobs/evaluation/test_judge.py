@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.folder import Folder
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer, read_answers
 from blendin_local.jobs.evaluation.run.judge import KEY_VARIABLE, Judge, judge_answers, read_judged
 from blendin_local.jobs.evaluation.run.rubrics import RUBRICS, Rubric, one_to_five, yes_or_no
 from blendin_local.jobs.evaluation.score.cells import make_cell
 from blendin_local.jobs.evaluation.score.scored import JUDGED, ScoredMethod, score_answers
+from blendin_local.jobs.scoring.data_files import DataFile
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 from tests.jobs.evaluation.evaluations import SUMS, Evaluation, sum_item
 from tests.jobs.evaluation.judge_endpoint import Endpoint, serving
 
@@ -124,7 +125,7 @@ def test_safe_and_unsafe_are_judged_apart():
         about="",
         source="",
         licence="",
-        file=DataFile("", "", ()),
+        file=DataFile("", "", (), Path()),
         system="",
         max_tokens=1,
         metrics=("right",),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blendin_local.jobs.evaluation.scorers.refusals import OPENING, PREFIXES, read_refusal
+from blendin_local.jobs.scoring.refusals import OPENING, PREFIXES, read_refusal
 
 REFUSALS = [
     "I'm sorry, but I can't assist with that.", "I’m sorry, but I can’t help with that.",

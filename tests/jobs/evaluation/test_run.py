@@ -9,9 +9,9 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.folder import Folder, read_items
-from blendin_local.jobs.evaluation.score.statistics import Group, group_difference, mcnemar
 from blendin_local.jobs.evaluation.spec.plan import keep_plan, read_plan
 from blendin_local.jobs.evaluation.spec.variants import Variant, old_name_notes, variants_of
+from blendin_local.jobs.scoring.statistics import Group, group_difference, mcnemar
 from blendin_local.reports.evaluation.files import report_json
 from blendin_local.settings import BlendSettings
 from tests.jobs.evaluation.evaluations import N_ITEMS, SUMS, Evaluation, KnowingPair, said, sum_item, usual

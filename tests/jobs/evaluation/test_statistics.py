@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.score.statistics import (
+from blendin_local.jobs.evaluation.score.exact import clopper_pearson, pearson
+from blendin_local.jobs.scoring.statistics import (
     Group,
-    clopper_pearson,
     group_difference,
     group_interval,
     holm,
     mcnemar,
     mean_interval,
-    pearson,
     resampled,
     wilson,
 )

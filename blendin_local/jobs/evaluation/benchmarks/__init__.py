@@ -15,7 +15,7 @@ from blendin_local.jobs.evaluation.benchmarks.justeval_safe import JUSTEVAL_SAFE
 from blendin_local.jobs.evaluation.benchmarks.mmlu import MMLU
 from blendin_local.jobs.evaluation.benchmarks.truthfulqa import TRUTHFULQA
 from blendin_local.jobs.evaluation.benchmarks.xstest import XSTEST
-from blendin_local.jobs.evaluation.dataset.items import Benchmark
+from blendin_local.jobs.scoring.items import Benchmark
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     benchmark.name: benchmark

@@ -10,8 +10,9 @@ Source: Clark et al., Think you have Solved Question Answering?, 2018; Allen Ins
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset import DATA
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow
+from blendin_local.jobs.scoring.items import Benchmark, Item
 
 
 def item(row: DataRow, seed: int) -> Item:
@@ -38,7 +39,7 @@ ARC_CHALLENGE = Benchmark(
     about="Hard school science questions: is the option named the right one?",
     source="Clark et al. 2018, Allen Institute for AI",
     licence="CC BY-SA 4.0",
-    file=DataFile("arc_challenge", "test.jsonl", ("id", "question", "choices", "answerKey")),
+    file=DataFile("arc_challenge", "test.jsonl", ("id", "question", "choices", "answerKey"), DATA),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

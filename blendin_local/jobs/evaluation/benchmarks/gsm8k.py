@@ -11,9 +11,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from blendin_local.jobs.evaluation.benchmarks.prompts import REASONING
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
+from blendin_local.jobs.evaluation.dataset import DATA
 from blendin_local.jobs.evaluation.scorers.numbers import read_marked_number, read_number
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow, key_of
+from blendin_local.jobs.scoring.items import Benchmark, Item, LeftOut, Verdict
 
 
 def item(row: DataRow, seed: int) -> Item | LeftOut:
@@ -41,7 +42,7 @@ GSM8K = Benchmark(
     about="Grade-school word problems: is the final number right?",
     source="Cobbe et al. 2021, github.com/openai/grade-school-math",
     licence="MIT",
-    file=DataFile("gsm8k", "test.jsonl", ("question", "answer")),
+    file=DataFile("gsm8k", "test.jsonl", ("question", "answer"), DATA),
     system=REASONING,
     max_tokens=512,
     metrics=("accuracy", "strict"),

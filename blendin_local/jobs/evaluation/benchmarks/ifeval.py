@@ -10,9 +10,10 @@ google-research/google-research (Apache-2.0).
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, LeftOut, Verdict
-from blendin_local.jobs.evaluation.scorers.instructions import CHECKS, follows
+from blendin_local.jobs.evaluation.dataset import DATA
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow
+from blendin_local.jobs.scoring.instructions import CHECKS, follows
+from blendin_local.jobs.scoring.items import Benchmark, Item, LeftOut, Verdict
 
 METRICS = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
 
@@ -51,7 +52,7 @@ IFEVAL = Benchmark(
     about="Instructions that a program can check: are they obeyed?",
     source="Zhou et al. 2023, github.com/google-research/google-research",
     licence="Apache-2.0",
-    file=DataFile("ifeval", "prompts.jsonl", ("key", "prompt", "instruction_id_list", "kwargs")),
+    file=DataFile("ifeval", "prompts.jsonl", ("key", "prompt", "instruction_id_list", "kwargs"), DATA),
     system="",
     max_tokens=512,
     metrics=METRICS,

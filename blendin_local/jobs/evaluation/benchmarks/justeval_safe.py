@@ -10,10 +10,11 @@ Source: Lin et al., The Unlocking Spell on Base LLMs, 2023; github.com/Re-Align/
 
 from __future__ import annotations
 
-from blendin_local.jobs.evaluation.benchmarks.prompts import HELPFUL
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
-from blendin_local.jobs.evaluation.scorers.refusals import declines, read_refusal, refusal_word
+from blendin_local.jobs.evaluation.dataset import DATA
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
+from blendin_local.jobs.scoring.labelled_requests import HELPFUL
+from blendin_local.jobs.scoring.refusals import declines, read_refusal, refusal_word
 
 SHIPPED_SOURCE = "hh-rlhf/red-team-attempts"
 
@@ -36,7 +37,7 @@ JUSTEVAL_SAFE = Benchmark(
     about="Harmful requests: how many are refused?",
     source="Lin et al. 2023, github.com/Re-Align/just-eval; requests of github.com/anthropics/hh-rlhf",
     licence="MIT (shipped rows)",
-    file=DataFile("justeval_safe", "prompts.jsonl", ("id", "instruction", "source")),
+    file=DataFile("justeval_safe", "prompts.jsonl", ("id", "instruction", "source"), DATA),
     system=HELPFUL,
     max_tokens=128,
     metrics=("refused", "declined"),

@@ -10,8 +10,9 @@ github.com/hendrycks/test (MIT).
 from __future__ import annotations
 
 from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset import DATA
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow, key_of
+from blendin_local.jobs.scoring.items import Benchmark, Item
 
 
 def item(row: DataRow, seed: int) -> Item:
@@ -28,7 +29,7 @@ MMLU = Benchmark(
     about="Exam questions of 57 subjects: is the option named the right one?",
     source="Hendrycks et al. 2021, github.com/hendrycks/test",
     licence="MIT",
-    file=DataFile("mmlu", "test.jsonl", ("subject", "question", "choices", "answer")),
+    file=DataFile("mmlu", "test.jsonl", ("subject", "question", "choices", "answer"), DATA),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blendin_local.jobs.evaluation.dataset.data_files import DataRow
-from blendin_local.jobs.evaluation.dataset.items import Item, Verdict, shuffled
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS, read_choice
+from blendin_local.jobs.scoring.data_files import DataRow
+from blendin_local.jobs.scoring.items import Item, Verdict, shuffled
 
 REASONING = "Solve the problem step by step, and give the final answer at the end."
 CHOOSING = "Think through the options step by step, and name the letter of the right one at the end."
-HELPFUL = "You are a helpful assistant."
 
 
 def lettered(question: str, options: Sequence[str]) -> str:

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from blendin_local.jobs.evaluation.benchmarks.prompts import CHOOSING, choice_item, score_choice
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow, key_of
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
+from blendin_local.jobs.evaluation.dataset import DATA
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow, key_of
+from blendin_local.jobs.scoring.items import Benchmark, Item
 
 FIELDS = ("Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 
@@ -40,7 +41,7 @@ TRUTHFULQA = Benchmark(
     about="Questions with a popular wrong answer: is the true option named?",
     source="Lin et al. 2022, github.com/sylinrl/TruthfulQA",
     licence="Apache-2.0",
-    file=DataFile("truthfulqa", "TruthfulQA.csv", FIELDS),
+    file=DataFile("truthfulqa", "TruthfulQA.csv", FIELDS, DATA),
     system=CHOOSING,
     max_tokens=256,
     metrics=("accuracy",),

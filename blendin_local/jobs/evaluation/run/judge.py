@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
-from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer
 from blendin_local.jobs.evaluation.run.rubrics import Rubric
+from blendin_local.jobs.scoring.items import Item
 
 KEY_VARIABLE = "BLENDIN_JUDGE_KEY"
 AT_ONCE = 4

@@ -17,9 +17,9 @@ from blendin_local.core.prompts import Message
 from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import ContextFullError
 from blendin_local.jobs.batch.jsonl_file import AppendOnlyFile, read_back
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS
 from blendin_local.jobs.evaluation.scorers.likelihood import best, likelihood_texts, likelihood_verdict
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "text": ("acc_norm", "acc", "letter"),

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from blendin_local.jobs.evaluation.dataset.items import Item
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS
+from blendin_local.jobs.scoring.items import Item
 
 YES_OR_NO = "Reply with one word, Yes or No."
 CHOICE = """You are grading an answer to a multiple-choice question.

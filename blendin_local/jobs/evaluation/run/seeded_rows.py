@@ -14,7 +14,7 @@ from dataclasses import replace
 from blendin_local.core.records import Completion
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.batch.batch import BatchPair
-from blendin_local.jobs.evaluation.dataset.items import rank
+from blendin_local.jobs.scoring.items import rank
 from blendin_local.pair.pair import Request
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
 from blendin_local.jobs.evaluation.run.likelihood import FIGURES, option_verdict
-from blendin_local.jobs.evaluation.score.figures import Comparison, Verdicts, compare, figures, histogram
 from blendin_local.jobs.evaluation.score.scored import JUDGED, KeptCell, ScoredMethod
-from blendin_local.jobs.evaluation.score.statistics import Interval, mean_interval
 from blendin_local.jobs.evaluation.scorers.choices import LETTERS
+from blendin_local.jobs.scoring.figures import Comparison, Verdicts, compare, figures, histogram
+from blendin_local.jobs.scoring.items import Benchmark, Item
+from blendin_local.jobs.scoring.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True)

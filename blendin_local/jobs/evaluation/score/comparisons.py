@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark
-from blendin_local.jobs.evaluation.score.figures import Comparison, compare
 from blendin_local.jobs.evaluation.score.scored import ScoredMethod
-from blendin_local.jobs.evaluation.score.statistics import holm
+from blendin_local.jobs.scoring.figures import Comparison, compare
+from blendin_local.jobs.scoring.items import Benchmark
+from blendin_local.jobs.scoring.statistics import holm
 
 
 @dataclass(frozen=True)

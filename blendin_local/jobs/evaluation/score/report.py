@@ -15,7 +15,6 @@ from typing import Any
 from blendin_local._version import __version__
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import read_answers, read_signature, read_times
 from blendin_local.jobs.evaluation.run.judge import read_judged
@@ -35,6 +34,7 @@ from blendin_local.jobs.evaluation.score.scored import (
 )
 from blendin_local.jobs.evaluation.score.selection import SelectionCeiling, selection_ceilings
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, Names, read_plan
+from blendin_local.jobs.scoring.items import Benchmark, Item
 
 VERSION = 1
 

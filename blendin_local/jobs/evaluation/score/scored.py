@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer
-from blendin_local.jobs.evaluation.score.figures import Verdicts, mean_verdicts
 from blendin_local.jobs.evaluation.spec.plan import EvalPlan, Names
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, SAMPLING, TEMPERATURE
+from blendin_local.jobs.scoring.figures import Verdicts, mean_verdicts
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 
 BASELINES = ("base", "nudging")
 JUDGED = "judged"

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
-from blendin_local.jobs.evaluation.score.figures import Verdicts, figures, mean_verdicts
+from blendin_local.jobs.evaluation.score.exact import clopper_pearson
 from blendin_local.jobs.evaluation.score.scored import ScoredMethod
-from blendin_local.jobs.evaluation.score.statistics import Interval, clopper_pearson
+from blendin_local.jobs.scoring.figures import Verdicts, figures, mean_verdicts
+from blendin_local.jobs.scoring.items import Benchmark, Verdict
+from blendin_local.jobs.scoring.statistics import Interval
 
 Pick = Callable[[float, float], float]
 

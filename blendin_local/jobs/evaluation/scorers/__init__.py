@@ -1,1 +1,1 @@
-"""How answers are read and scored without a judge."""
+"""How answers are read and scored without a judge; what tune and the probe share is in `jobs.scoring`."""

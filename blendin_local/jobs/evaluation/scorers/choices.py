@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from blendin_local.jobs.evaluation.scorers.texts import ANSWER, cut_run_on, plain_quotes
+from blendin_local.jobs.scoring.texts import ANSWER, cut_run_on, plain_quotes
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPEN, CLOSE = r"[\s*_`\"'$(\[{]*+", r"[*_`\"'$)\]}]*"  # what may come before and after a letter

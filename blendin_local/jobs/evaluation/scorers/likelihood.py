@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, Verdict
+from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 
 
 def likelihood_texts(benchmark: Benchmark, item: Item) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from blendin_local.jobs.evaluation.scorers.texts import cut_run_on
+from blendin_local.jobs.scoring.texts import cut_run_on
 
 DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 SIGNED = rf"(?P<sign>(?<![\w).])[-\u2212])?(?:\$(?P<inner>-)?)?(?P<digits>{DIGITS})"

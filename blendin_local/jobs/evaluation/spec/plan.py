@@ -15,9 +15,9 @@ from typing import Any
 
 from blendin_local.core.methods import METHODS
 from blendin_local.errors import UsageError
-from blendin_local.jobs.evaluation.dataset.items import Benchmark
 from blendin_local.jobs.evaluation.folder import Folder, write_text
 from blendin_local.jobs.evaluation.spec.variants import ALIGNED, TEMPERATURE, new_names
+from blendin_local.jobs.scoring.items import Benchmark
 
 VERSION = 1
 Names = tuple[str, str, str]

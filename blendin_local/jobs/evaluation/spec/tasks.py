@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Item, subset
 from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
+from blendin_local.jobs.scoring.items import Benchmark, Item, subset
 
 SHIPPED = 100  # questions per benchmark in the package
 

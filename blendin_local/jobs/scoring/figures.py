@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from blendin_local.jobs.evaluation.dataset.items import Benchmark, Verdict
-from blendin_local.jobs.evaluation.score.statistics import (
+from blendin_local.jobs.scoring.items import Benchmark, Verdict
+from blendin_local.jobs.scoring.statistics import (
     Group,
     Interval,
     McNemarResult,

@@ -1,10 +1,10 @@
-"""What a score is worth: intervals, paired differences, tests, correlation.
+"""What a score is worth: intervals, paired differences, tests.
 
-Here: functions from plain numbers to small frozen results. Wilson, Clopper-Pearson, McNemar and Pearson are
-scipy's. Every bootstrap is seeded (by default with 609, the paper's seed), so one input has one result.
-Not here: which numbers go in (`figures`), the bootstrap itself (`core.bootstrap`), how they are shown
-(`views`).
-Sources: Wilson 1927; Clopper and Pearson 1934; McNemar 1947, exact form; Holm 1979; Zou and Donner 2008.
+Here: functions from plain numbers to small frozen results. Every bootstrap is seeded (by default with 609,
+the paper's seed), so one input has one result.
+Not here: which numbers go in (`figures`), the bootstrap itself (`core.bootstrap`), what needs scipy
+(`jobs.evaluation.score.exact`), how they are shown (`views`).
+Sources: Wilson 1927; McNemar 1947, exact form; Holm 1979; Zou and Donner 2008.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from blendin_local.core.bootstrap import TAILS, bootstrap_means
 from blendin_local.errors import UsageError
 from blendin_local.settings import EVALUATION_SEED as SEED
 
 Floats = NDArray[np.float64]
+Z = NormalDist().inv_cdf(TAILS[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,6 @@ class McNemarResult:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
-    """Pearson's r with its two-sided p-value, over `n` points."""
-
-    r: float
-    p: float
-    n: int
-
-
 def resampled(groups: Sequence[Group], seed: int = SEED) -> Floats:
     """Bootstrap copies of the mean of group means, each group resampled for itself; shape (RESAMPLES,)."""
     generator = np.random.default_rng(seed)
@@ -160,23 +152,21 @@ def wilson(k: int, n: int) -> Interval:
     """Wilson's 95 % score interval of a proportion of `k` in `n`.
 
     `(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with p = k/n; it never leaves [0, 1].
+
+    Raises:
+        UsageError: `k` of `n` is no proportion.
     """
-    return _proportion(k, n, "wilson")
+    require_proportion(k, n)
+    p, z = k / n, Z
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = (0.0 if k == 0 else middle - half), (1 + z * z / n if k == n else middle + half)
+    return Interval(p, low / (1 + z * z / n), high / (1 + z * z / n), n, "wilson")
 
 
-def clopper_pearson(k: int, n: int) -> Interval:
-    """The exact 95 % interval of a proportion of `k` in `n`: it covers the truth at least that often.
-
-    Its ends are the shares at which `k` or more, and `k` or fewer, of n have probability 0.025.
-    """
-    return _proportion(k, n, "exact")
-
-
-def _proportion(k: int, n: int, method: Literal["wilson", "exact"]) -> Interval:
+def require_proportion(k: int, n: int) -> None:
+    """Raise `UsageError` where `k` of `n` is no proportion."""
     if not 0 <= k <= n or n == 0:
         raise UsageError(f"{k} of {n} is not a proportion", "count at least one item")
-    ends = stats.binomtest(k, n).proportion_ci(0.95, method=method)
-    return Interval(k / n, float(ends.low), float(ends.high), n, method)
 
 
 def group_difference(groups: Sequence[Group], seed: int = SEED, *, bounded: bool = False) -> PairedDifference:
@@ -208,8 +198,8 @@ def mcnemar(b: int, c: int) -> McNemarResult:
 
     `p = min(1, 2 * P(X <= min(b, c)))` with X binomial (b + c, 1/2); 1 where they never differ.
     """
-    p = float(stats.binomtest(min(b, c), b + c, 0.5).pvalue) if b + c else 1.0
-    return McNemarResult(b, c, p)
+    ways = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
+    return McNemarResult(b, c, min(1.0, ways / 2 ** (b + c - 1)) if b + c else 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -228,18 +218,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - done) * p_values[i]))
         adjusted[i] = largest
     return adjusted
-
-
-def pearson(x: ArrayLike, y: ArrayLike) -> Correlation | None:
-    """Pearson's r of paired values, with the two-sided p-value of "no linear relation".
-
-    `t = r sqrt((n-2) / (1-r^2))` follows Student's t with n - 2 degrees of freedom. None if r has no
-    meaning: fewer than three points, or a side that never varies.
-    """
-    first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if first.shape != second.shape:
-        raise UsageError(f"{first.size} values cannot be paired with {second.size}", "give one y for each x")
-    if first.size < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    found = stats.pearsonr(first, second)
-    return Correlation(float(found.statistic), float(found.pvalue), first.size)

@@ -1,8 +1,8 @@
 """Questions, verdicts and benchmarks: the words that data, scorers and reports share.
 
 Here: the records; a fixed part of a benchmark (`subset`), and the seeded order of options.
-Not here: the benchmarks (`benchmarks`), how an answer is read (`scorers`), verdicts folded into figures
-(`figures`).
+Not here: the benchmarks (`jobs.evaluation.benchmarks`, `jobs.probe.prompts`), how an answer is read
+(`refusals`, `instructions`, `jobs.evaluation.scorers`), verdicts folded into figures (`figures`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from blendin_local.jobs.evaluation.dataset.data_files import DataFile, DataRow
+from blendin_local.jobs.scoring.data_files import DataFile, DataRow
 from blendin_local.settings import EVALUATION_SEED as SEED
 
 Likelihood = Literal["", "text", "mc"]

@@ -2,7 +2,7 @@
 
 Here: `DataFile` (where a benchmark's file is and what its rows must have), `DataRow`, keys for rows
 without a name.
-Not here: what a row means (`benchmarks`).
+Not here: what a row means (`jobs.evaluation.benchmarks`, `jobs.probe.prompts`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from typing import Any
 
 from blendin_local.core.text import require_text
 from blendin_local.errors import UsageError
-
-DATA = Path(__file__).parent / "data"  # the shipped subsets, laid out as a full data folder is
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +75,17 @@ class DataFile:
         folder: Its folder below a data folder.
         file: Its name; `.csv` files are CSV with a header, others JSON lines.
         fields: The fields that every row must have.
+        shipped: The data folder that is read where no other is given.
     """
 
     folder: str
     file: str
     fields: tuple[str, ...]
+    shipped: Path
 
     def path(self, root: Path | None = None) -> Path:
-        """The file below `root`, or the shipped subset."""
-        return (root or DATA) / self.folder / self.file
+        """The file below `root`, or the shipped one."""
+        return (root or self.shipped) / self.folder / self.file
 
     def rows(self, root: Path | None = None) -> list[DataRow]:
         """All rows of the file.

@@ -1,7 +1,8 @@
 r"""Instructions that a program can check (IFEval): how long, which words, which form.
 
 Here: `CHECKS`, one small function per kind of instruction; `follows`, strict or loose.
-Not here: which prompts drop out (`benchmarks.ifeval`), the detector of languages (`languages`).
+Not here: which prompts drop out (`jobs.evaluation.benchmarks.ifeval`), the detector of languages
+(`languages`).
 
 Definitions: Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, and the behaviour
 of the program published with it, rewritten. Two of its 25 kinds are missing, `number_sentences` and
@@ -19,8 +20,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from blendin_local.jobs.evaluation.scorers.languages import detect
 
 Check = Callable[..., bool]
 SENTENCES = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
@@ -80,6 +79,8 @@ def letter_frequency(text: str, letter: str, let_frequency: int, let_relation: s
 
 def response_language(text: str, language: str) -> bool:
     """The answer is in this language; one that gives no sign of any language passes."""
+    from blendin_local.jobs.scoring.languages import detect  # noqa: PLC0415 - needs the extra `eval`
+
     return detect(text) in {language, None}
 
 

@@ -1,0 +1,159 @@
+"""The runs behind docs/evidence.md and the table of docs/methods.md: `eval` on nine pairs.
+
+Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR [--share 1/2]
+
+Every pair and benchmark is an evaluation of its own, in OUT/PAIR/BENCHMARK, and resumes: the script can be
+stopped and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work.
+A model alone answers the same in every pair it is part of, so its answers are copied from the first pair that
+has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped
+with the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blendin_local.jobs.evaluation.folder import Folder, manifest_of
+from blendin_local.jobs.evaluation.job import run_eval
+from blendin_local.jobs.evaluation.spec.eval_spec import EvalSpec
+from blendin_local.pair.resolve import PairSpec
+from blendin_local.reports.evaluation.files import write_reports
+
+ALONE = ("base", "guide")
+USUAL = (*ALONE, "nudging", "blendin")
+BEST = ("blendin[always-first=3]", "bet")  # the two further rules that every pair runs
+RULES = (*BEST, "bet-blend", "kad", "blendin[always-first=8]", "agreement+competition")
+DATE = datetime.date(2026, 11, 28)  # some chat templates name it, and answers must stay comparable
+
+PAIRS = {  # base and guide as benchmarks/models.toml has them, and whether all rules run
+    "demo": ("demo-base", "demo-guide", True),
+    "gemma-qwen-500m": ("demo-base", "qwen-500m", True),
+    "qwen-500m-smollm2": ("qwen-500m", "demo-guide", True),
+    "qwen-1500m-qwen-500m": ("qwen-1500m", "qwen-500m", False),
+    "smollm2-qwen-500m": ("demo-guide", "qwen-500m", False),
+    "qwen-1500m-smollm2": ("qwen-1500m", "demo-guide", False),
+    "gemma-qwen-1500m": ("demo-base", "qwen-1500m", False),
+    "qwen-500m-qwen-1500m": ("qwen-500m", "qwen-1500m", False),
+    "smollm2-qwen-1500m": ("demo-guide", "qwen-1500m", False),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark as it is asked here.
+
+    Attributes:
+        limit: Number of questions.
+        max_tokens: Tokens per answer.
+        own_data: Whether the shipped questions are too few.
+    """
+
+    limit: int
+    max_tokens: int
+    own_data: bool = False
+
+
+TASKS = {
+    "xstest": Task(120, 48, own_data=True),
+    "justeval-safe": Task(100, 48),
+    "ifeval": Task(100, 128),
+    "gsm8k": Task(50, 200),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        pair: Its name in models.toml.
+        benchmark: Which.
+        methods: What is compared.
+    """
+
+    pair: str
+    benchmark: str
+    methods: tuple[str, ...]
+
+
+def runs(pairs: tuple[str, ...], benchmarks: tuple[str, ...]) -> Iterator[Run]:
+    """What is to be run: the usual methods everywhere first, then the further rules."""
+    for rules in (False, True):
+        for benchmark in benchmarks:
+            for pair in pairs:
+                further = RULES if PAIRS[pair][2] else BEST
+                yield Run(pair, benchmark, (*USUAL, *further) if rules else USUAL)
+
+
+def copy_alone(root: Path, run: Run) -> None:
+    """Copy the answers of base and guide alone from another pair with that model, if one has finished."""
+    target = Folder(root / run.pair / run.benchmark)
+    for role, method in enumerate(ALONE):
+        answers = target.answers(run.pair, run.benchmark, method)
+        if answers.exists():
+            continue
+        for other in PAIRS:
+            source = Folder(root / other / run.benchmark).answers(other, run.benchmark, method)
+            if PAIRS[other][role] == PAIRS[run.pair][role] and _finished(source):
+                target.make(answers)
+                shutil.copyfile(manifest_of(source), manifest_of(answers))
+                shutil.copyfile(source, answers)
+                break
+
+
+def _finished(answers: Path) -> bool:
+    manifest = manifest_of(answers)
+    return manifest.exists() and json.loads(manifest.read_bytes())["state"] == "finished"
+
+
+def evaluate(root: Path, run: Run, data: Path | None, threads: int, parallel: int) -> None:
+    """One evaluation, from where it was stopped, and its report."""
+    task, out = TASKS[run.benchmark], root / run.pair / run.benchmark
+    copy_alone(root, run)
+    settings = {"threads": threads}
+    spec = EvalSpec(
+        out=out,
+        pair=PairSpec(date=DATE, base_settings=settings, guide_settings=settings),
+        pairs=(run.pair,),
+        benchmarks=(run.benchmark,),
+        methods=run.methods,
+        limit=task.limit,
+        data=data if task.own_data else None,
+        max_tokens=task.max_tokens,
+        n_parallel=parallel,
+    )
+    write_reports(out, run_eval(spec, on_note=lambda note: print(note, file=sys.stderr)).report)
+
+
+def main() -> None:
+    """Run what is left of the share of this process."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path, help="folder of the evaluations")
+    parser.add_argument("--data", type=Path, help="folder with the complete XSTest")
+    parser.add_argument("--pairs", default=",".join(PAIRS))
+    parser.add_argument("--benchmarks", default=",".join(TASKS))
+    parser.add_argument("--share", default="1/1", help="which part of the work, as in 1/2")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--parallel", type=int, default=16)
+    given = parser.parse_args()
+    number, count = map(int, given.share.split("/"))
+    todo = list(runs(tuple(given.pairs.split(",")), tuple(given.benchmarks.split(","))))
+    for run in todo[number - 1 :: count]:
+        started = datetime.datetime.now(datetime.UTC)
+        evaluate(given.out, run, given.data, given.threads, given.parallel)
+        seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+        print(
+            f"{started:%H:%M} {run.pair} {run.benchmark} {len(run.methods)} methods {seconds:.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
