@@ -20,8 +20,8 @@ STEP = replace(asked_step(1, b" The"), guides=PARTS, proposer="guide2", alpha=0.
 def test_why_names_the_guides_and_whose_word_it_is():
     """Each with its first choice and its weight; with one guide the sentence is as before."""
     assert source_text(STEP) == (
-        "the guides were asked and changed the outcome; guide2's word; guide ·To 54 %, alpha 0.41; "
-        "guide2 ·The 60 %, alpha 0.46"
+        "the guides were asked and changed the outcome; the word is guide2's; "
+        "guide says ·To (54 %, weight 0.41), guide2 says ·The (60 %, weight 0.46)"
     )
     assert why_headline(STEP).plain.endswith("; alpha 0.87")
     assert source_text(asked_step(1, b" The")) == "the guide was asked and changed the outcome"
@@ -33,7 +33,7 @@ def test_the_footer_counts_the_words_of_each_guide():
     usage = replace(several.usage, guide_tokens_evaluated=5, guide2_tokens_evaluated=7)
     items = footer_items(replace(several, usage=usage))
 
-    assert "50.0 % changed (guide 0, guide2 1)" in items
+    assert "50.0 % changed (0 by guide, 1 by guide2)" in items
     assert "12 guide tokens" in items
     assert "50.0 % changed" in footer_items(completion(base_step(0, b"A"), asked_step(1, b" b")))
 
