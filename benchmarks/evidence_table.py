@@ -22,8 +22,8 @@ from evidence_data import PairData, Run, collect, read, write
 from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.score.scored import ScoredMethod
-from blendin_local.jobs.scoring.figures import figures, paired_groups
-from blendin_local.jobs.scoring.statistics import Interval, PairedDifference, group_difference, holm
+from blendin_local.jobs.scoring.figures import Comparison, compare, figures
+from blendin_local.jobs.scoring.statistics import Interval, holm
 from blendin_local.reports.plots.charts import Estimate, intervals
 from blendin_local.views.evaluation.tables import MISSING, interval
 
@@ -33,31 +33,10 @@ PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
 ALONE = ("base", "guide")
 SHOWN = ("base", "guide", "blendin")  # in the picture
 CLEAR = 0.05
-MIN_DIFFERING = 6  # fewer cannot be told from chance, even if all of them speak for the same method
 RELATIONS = {1: "above", -1: "below"}
 WITH_PARTS = frozenset({"xstest"})  # whose further figures tell what the main one is made of
 ORDER = ("xstest", "justeval-safe", "ifeval", "gsm8k")
 MARKS = re.compile(r"(<!-- tables (?P<name>\w+) -->\n).*?(<!-- end of (?P=name) -->)", re.S)
-
-
-@dataclass(frozen=True)
-class Against:
-    """A method beside a model alone, on the same questions.
-
-    Attributes:
-        difference: Of the benchmark's main figure, with its interval.
-        n_differing: Questions on which the scores differ.
-    """
-
-    difference: PairedDifference
-    n_differing: int
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the interval excludes 0 and enough questions differ, else 0."""
-        if self.n_differing < MIN_DIFFERING:
-            return 0
-        return int(self.difference.low > 0) - int(self.difference.high < 0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +57,7 @@ class Row:
     figures: Mapping[str, Interval]
     asked: float | None
     cost: float | None
-    against: Mapping[str, Against]
+    against: Mapping[str, Comparison]
     p_holm: float | None = None
 
     @property
@@ -88,11 +67,11 @@ class Row:
 
     @property
     def p_both(self) -> float | None:
-        """P-value of being clearly above both models alone, the larger of the two; None without both."""
+        """P-value of being above both models alone, the larger of the two; None without both."""
         if set(self.against) != set(ALONE):
             return None
-        above = all(each.sign > 0 for each in self.against.values())
-        return max(each.difference.p for each in self.against.values()) if above else 1.0
+        above = all(each.difference.value > 0 for each in self.against.values())
+        return max(each.p for each in self.against.values()) if above else 1.0
 
 
 def table_rows(pairs: Iterable[PairData]) -> list[Row]:
@@ -151,26 +130,30 @@ def _seconds_per_step(runs: Sequence[Run]) -> float | None:
     return None if not steps or None in seconds else sum(filter(None, seconds)) / steps
 
 
-def _against(scored: ScoredMethod, alone: Mapping[str, ScoredMethod]) -> dict[str, Against]:
+def _against(scored: ScoredMethod, alone: Mapping[str, ScoredMethod]) -> dict[str, Comparison]:
     benchmark = BENCHMARKS[scored.benchmark]
-    found = {}
-    for name in (name for name in ALONE if name in alone):
-        groups = paired_groups(benchmark, benchmark.main_figure, scored.verdicts, alone[name].verdicts)
-        if groups:
-            n_differing = sum(int((group.values != 0).sum()) for group in groups)
-            found[name] = Against(group_difference(groups, bounded=True), n_differing)
-    return found
+    found = {
+        name: compare(benchmark, benchmark.main_figure, scored.verdicts, alone[name].verdicts)
+        for name in ALONE
+        if name in alone
+    }
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def beats(row: Row) -> str:
     """What a row's comparisons say, in a word or two."""
     if set(row.against) != set(ALONE):
         return MISSING
-    signs = {name: found.sign for name, found in row.against.items()}
+    signs = {name: _sign(found) for name, found in row.against.items()}
     if all(sign > 0 for sign in signs.values()):
         return "**both** †" if row.p_holm is not None and row.p_holm < CLEAR else "**both**"
     words = [f"{RELATIONS[sign]} the {name}" for name, sign in signs.items() if sign]
     return ", ".join(words) or "no clear difference"
+
+
+def _sign(found: Comparison) -> int:
+    """1 or -1 for a clear difference, else 0."""
+    return 0 if not found.clear else 1 if found.difference.value > 0 else -1
 
 
 def summary(rows: Sequence[Row], method: str) -> list[str]:
@@ -194,7 +177,7 @@ def counts(rows: Sequence[Row]) -> list[str]:
     lines = [_line(["method", "compared", "above both", *relations]), "| --- |" + " ---: |" * 6]
     for method in dict.fromkeys(row.method for row in rows if row.against):
         found = [row for row in rows if row.method == method and set(row.against) == set(ALONE)]
-        signs = [{name: row.against[name].sign for name in ALONE} for row in found]
+        signs = [{name: _sign(row.against[name]) for name in ALONE} for row in found]
         numbers = [
             len(found),
             sum(all(sign > 0 for sign in each.values()) for each in signs),
@@ -234,11 +217,11 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _difference(found: Against | None) -> str:
+def _difference(found: Comparison | None) -> str:
     """`+0.12 [+0.03, +0.21]`, with `*` where it is clear by itself."""
     if found is None:
         return ""
-    d, mark = found.difference, r" \*" if found.sign else ""
+    d, mark = found.difference, r" \*" if found.clear else ""
     return f"{d.value:+.2f} [{d.low:+.2f}, {d.high:+.2f}]{mark}"
 
 

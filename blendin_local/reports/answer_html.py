@@ -14,7 +14,8 @@ from typing import Any
 
 from blendin_local.core.percent import percent
 from blendin_local.core.prompts import Message
-from blendin_local.core.records import Candidate, Completion, Step, Stepwise
+from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.core.shown_steps import Stepwise
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings

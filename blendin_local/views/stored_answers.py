@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.core.percent import percent
-from blendin_local.core.records import shown_steps, summarize
+from blendin_local.core.records import summarize
+from blendin_local.core.shown_steps import shown_steps
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.views.answer import STOP_TEXTS, counted, styled_step
 from blendin_local.views.legend import legend

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from blendin_local.cli.common.failures import cannot_write
 from blendin_local.cli.common.options import SHOWN_CANDIDATES
-from blendin_local.core.records import shortened
+from blendin_local.core.shortened import shortened
 from blendin_local.errors import UsageError
 from blendin_local.files import write_private
 from blendin_local.jobs.replay.example import example_path

@@ -1,7 +1,7 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `paired_groups`, `mcnemar_of`, `mean_verdicts` of several seeds,
-and the histogram of the parsed answers.
+Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, `mean_verdicts` of several seeds, and the histogram
+of the parsed answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -20,6 +20,7 @@ from blendin_local.jobs.scoring.statistics import (
     PairedDifference,
     group_difference,
     group_interval,
+    grouped_mcnemar,
     mcnemar,
 )
 from blendin_local.settings import EVALUATION_SEED as SEED
@@ -87,27 +88,26 @@ def compare(
     benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts, seed: int = SEED
 ) -> Comparison | None:
     """How far `figure` of `a` lies above that of `b`, over the items both have; None if it has none."""
-    found = paired_groups(benchmark, figure, a, b)
+    found = _all([_differences(a, b, part) for part in benchmark.parts[figure]])
     if not found:
         return None
     test = mcnemar_of(benchmark, figure, a, b)
     return Comparison(group_difference(found, seed, bounded=True), test.p if test else None)
 
 
-def paired_groups(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> list[Group]:
-    """The differences `a - b` of the items both have, a group for each metric of a figure; empty without."""
-    return _all([_differences(a, b, part) for part in benchmark.parts[figure]])
-
-
 def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:
     """McNemar's test where every score of a figure is right or wrong, else None.
 
-    A figure of several metrics counts the items of all of them.
+    A figure of several metrics is tested as what it is, the mean of their shares.
     """
-    pairs = [pair for part in benchmark.parts[figure] for pair in _pairs(a, b, part)]
-    if not pairs or any(score not in {0.0, 1.0} for pair in pairs for score in pair[:2]):
+    parts = [_pairs(a, b, part) for part in benchmark.parts[figure]]
+    scores = {score for pairs in parts for *both, _ in pairs for score in both}
+    if not all(parts) or not scores <= {0.0, 1.0}:
         return None
-    return mcnemar(sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs))
+    counts = [
+        (sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs), len(pairs)) for pairs in parts
+    ]
+    return mcnemar(*counts[0][:2]) if len(counts) == 1 else grouped_mcnemar(counts)
 
 
 def histogram(parsed: Iterable[str | None]) -> dict[str, int]:

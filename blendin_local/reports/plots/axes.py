@@ -22,6 +22,7 @@ CHAR_WIDTH = 6.7  # mean, pixels
 N_COLOURS = 6
 LEGEND_LINE = 18.0  # pixels
 WIDTH, HEIGHT = 520.0, 340.0  # pixels
+SMALLEST = 1e-300  # of a range; a step within it is still a number
 TICKS = 6  # at most, except for ranges whose ends are ticks themselves
 Point = tuple[float, float]
 
@@ -95,7 +96,9 @@ def axis_range(values: Iterable[float], *, floor: float | None = None) -> tuple[
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     low = low if floor is None else floor
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # equal, or too near to have ticks between
+    if high - low <= max(
+        1e-9 * max(abs(low), abs(high)), SMALLEST
+    ):  # equal, or too near to have ticks between
         low, high = (low, low + 1) if floor is not None else (low - 0.5, high + 0.5)
     step = round_step((high - low) / TICKS)
     bottom = low if floor is not None else math.floor(low / step + 1e-9) * step
