@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blendin_local.jobs.batch.formats import BlendCounts, blend_of
+from blendin_local.jobs.batch.jsonl_file import read_back
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.folder import Folder, read_items
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer, read_answers, read_times
@@ -25,7 +27,7 @@ from blendin_local.jobs.evaluation.spec.plan import EvalPlan, Names, read_plan
 from blendin_local.jobs.scoring.items import Verdict
 
 COUNTS = ("steps", "asked", "changed")
-MODEL_FACTS = ("file", "sha256", "quantization")
+MODEL_FACTS = ("file", "sha256", "quantization", "weights")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Run:
         settings: Those that the name tells.
         max_tokens: Tokens per answer.
         seconds: How long all answers took, several at once on a machine that had other work too.
+        evaluated: By role, the tokens that its model evaluated for all answers, prompts among them.
         cell: Answers and verdicts by question.
     """
 
@@ -49,6 +52,7 @@ class Run:
     settings: Mapping[str, Any]
     max_tokens: int
     seconds: float | None
+    evaluated: Mapping[str, int]
     cell: KeptCell
 
     @property
@@ -64,7 +68,8 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Without the answers."""
         names = ("benchmark", "method", "variant", "rule", "max_tokens", "seconds")
-        return {**{name: getattr(self, name) for name in names}, "settings": dict(self.settings)}
+        facts = {name: getattr(self, name) for name in names}
+        return {**facts, "settings": dict(self.settings), "evaluated": dict(self.evaluated)}
 
 
 @dataclass(frozen=True)
@@ -149,8 +154,16 @@ def _run(folder: Folder, plan: EvalPlan, names: Names, method: str) -> Run:
         facts["settings"],
         plan.benchmarks[benchmark]["max_tokens"],
         read_times(answers).get("seconds"),
+        _evaluated(answers),
         cell,
     )
+
+
+def _evaluated(answers: Path) -> dict[str, int]:
+    """The tokens that each role's model evaluated for all answers of a file."""
+    counts = BlendCounts()
+    read_back(answers, lambda line: counts.add(blend_of(line)))
+    return {"base": counts.base_tokens, "guide": counts.guide_tokens}
 
 
 def write(folder: Path, data: PairData) -> Path:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evidence_data import PairData, Run, collect, read, write
 
@@ -46,7 +47,8 @@ class Row:
     Attributes:
         figures: Each with its interval, the benchmark's main figure first.
         asked: The share of steps at which the guide was consulted; None for a model alone.
-        cost: Seconds per token beside the base alone; None where a time is not known.
+        work: Weights read per token beside the base alone: those of each model times the tokens it evaluated.
+        time: Seconds per token beside the base alone; None where a time is not known.
         against: The comparison with the base and the guide alone, by their names.
         p_holm: `p_both` after Holm's correction over all rows that have it.
     """
@@ -56,7 +58,8 @@ class Row:
     method: str
     figures: Mapping[str, Interval]
     asked: float | None
-    cost: float | None
+    work: float | None
+    time: float | None
     against: Mapping[str, Comparison]
     p_holm: float | None = None
 
@@ -93,13 +96,15 @@ def _rows_of(data: PairData) -> Iterator[Row]:
             for name in ALONE
             if other.benchmark == scored.benchmark and other.rule == (name, {}) and _like(other, scored)
         }
+        of_base = runs[scored.benchmark, alone["base"].name] if "base" in alone else []
         yield Row(
             data.pair,
             scored.benchmark,
             scored.name,
             figures(BENCHMARKS[scored.benchmark], scored.verdicts),
             None if scored.rule[0] in ALONE else _share_asked(runs[key]),
-            _cost(runs[key], runs.get((scored.benchmark, alone["base"].name), ()) if "base" in alone else ()),
+            _beside(runs[key], of_base, lambda run: _work(run, data.facts["models"])),
+            _beside(runs[key], of_base, lambda run: run.seconds),
             {} if scored.rule[0] in ALONE else _against(scored, alone),
         )
 
@@ -118,16 +123,22 @@ def _share_asked(runs: Sequence[Run]) -> float | None:
     return sum(run.asked for run in runs) / steps if steps else None
 
 
-def _cost(runs: Sequence[Run], base: Sequence[Run]) -> float | None:
-    """Seconds per token beside those of the base alone."""
-    own, of_base = _seconds_per_step(runs), _seconds_per_step(base)
+def _beside(runs: Sequence[Run], base: Sequence[Run], of_run: Callable[[Run], float | None]) -> float | None:
+    """What a method takes per token beside the base alone; None where it is not known."""
+    own, of_base = _per_step(runs, of_run), _per_step(base, of_run)
     return own / of_base if own and of_base else None
 
 
-def _seconds_per_step(runs: Sequence[Run]) -> float | None:
-    seconds = [run.seconds for run in runs]
-    steps = sum(run.steps for run in runs)
-    return None if not steps or None in seconds else sum(filter(None, seconds)) / steps
+def _per_step(runs: Sequence[Run], of_run: Callable[[Run], float | None]) -> float | None:
+    taken, steps = [of_run(run) for run in runs], sum(run.steps for run in runs)
+    return None if not steps or None in taken else sum(filter(None, taken)) / steps
+
+
+def _work(run: Run, models: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Weights times tokens of all models; None where the weights are not known."""
+    if not all("weights" in models.get(role, {}) for role, n in run.evaluated.items() if n):
+        return None
+    return float(sum(models[role]["weights"] * n for role, n in run.evaluated.items() if n))
 
 
 def _against(scored: ScoredMethod, alone: Mapping[str, ScoredMethod]) -> dict[str, Comparison]:
@@ -146,7 +157,7 @@ def beats(row: Row) -> str:
         return MISSING
     signs = {name: _sign(found) for name, found in row.against.items()}
     if all(sign > 0 for sign in signs.values()):
-        return "**both** †" if row.p_holm is not None and row.p_holm < CLEAR else "**both**"
+        return f"**above both**{' †' if row.p_holm is not None and row.p_holm < CLEAR else ''}"
     words = [f"{RELATIONS[sign]} the {name}" for name, sign in signs.items() if sign]
     return ", ".join(words) or "no clear difference"
 
@@ -192,7 +203,16 @@ def details(rows: Sequence[Row], benchmark: str) -> list[str]:
     main, *further = BENCHMARKS[benchmark].parts
     further = further if benchmark in WITH_PARTS else []
     names = [each.replace("_", " ") for each in (main, *further)]
-    head = ["pair", "method", *names, "asked", "time", *(f"against the {name}" for name in ALONE), "clearly"]
+    head = [
+        "pair",
+        "method",
+        *names,
+        "asked",
+        "work",
+        "time",
+        *(f"against the {name}" for name in ALONE),
+        "clearly",
+    ]
     lines = [_line(head), "| --- | --- |" + " ---: |" * (len(head) - 3) + " --- |"]
     for row in rows:
         if row.benchmark == benchmark:
@@ -207,7 +227,7 @@ def _details(row: Row, further: Sequence[str]) -> list[str]:
         interval(row.main),
         *(f"{row.figures[name].value:.2f}" if name in row.figures else MISSING for name in further),
         MISSING if row.asked is None else percent(row.asked, 0),
-        MISSING if row.cost is None else f"{row.cost:.1f}",
+        *(MISSING if ratio is None else f"{ratio:.1f}" for ratio in (row.work, row.time)),
         *(_difference(row.against.get(name)) for name in ALONE),
         beats(row) if row.against else "",
     ]

@@ -13,6 +13,8 @@ from blendin_local.jobs.evaluation.score.scored import KeptCell
 from blendin_local.jobs.scoring.items import Verdict
 from tests.paths import ROOT
 
+MODELS = {"base": {"weights": 1000}, "guide": {"weights": 600}}
+
 
 @pytest.fixture
 def modules():
@@ -35,10 +37,10 @@ def made(data, right, pair="p", benchmark="gsm8k"):
         answers = {str(i): KeptAnswer(f"answer {i}", "base_end", 10, asked, 1) for i in range(40)}
         verdicts = {str(i): Verdict({"accuracy": float(i in numbers)}, None) for i in range(40)}
         seconds = 4.0 if method == "base" else 10.0
-        runs.append(
-            data.Run(benchmark, method, method, method, {}, 200, seconds, KeptCell(answers, verdicts, {}))
-        )
-    return data.PairData(pair, {"models": {}}, tuple(runs))
+        evaluated = {"base": 400 * (method != "guide"), "guide": 300 * (method != "base")}
+        cell = KeptCell(answers, verdicts, {})
+        runs.append(data.Run(benchmark, method, method, method, {}, 200, seconds, evaluated, cell))
+    return data.PairData(pair, {"models": MODELS}, tuple(runs))
 
 
 def rows_of(modules, **right):
@@ -54,9 +56,10 @@ def test_a_method_that_is_clearly_above_both(modules):
 
     assert {name: found.clear for name, found in row.against.items()} == {"base": True, "guide": True}
     assert row.against["base"].difference.value == pytest.approx(15 / 40)
-    assert table.beats(row) == "**both** †"
+    assert table.beats(row) == "**above both** †"
     assert row.asked == pytest.approx(0.2)
-    assert row.cost == pytest.approx(2.5)
+    assert row.work == pytest.approx(1 + 0.6 * 300 / 400)
+    assert row.time == pytest.approx(2.5)
 
 
 def test_many_comparisons_take_the_dagger_away(modules):
@@ -66,8 +69,8 @@ def test_many_comparisons_take_the_dagger_away(modules):
     alone = table.table_rows([made(data, right)])
     many = table.table_rows(made(data, right, pair=f"p{i}") for i in range(80))
 
-    assert table.beats(alone[-1]) == "**both** †"
-    assert {table.beats(row) for row in many if row.against} == {"**both**"}
+    assert table.beats(alone[-1]) == "**above both** †"
+    assert {table.beats(row) for row in many if row.against} == {"**above both**"}
 
 
 def test_five_differing_questions_are_not_clear(modules):
@@ -105,14 +108,14 @@ def test_written_data_give_the_same_tables(modules, tmp_path):
 
 
 def test_an_unknown_time_is_left_out(modules):
-    """Where seconds are missing there is no cost, and the table has a dash."""
+    """Where seconds are missing the table has a dash."""
     data, table = modules
     pair = made(data, {"base": range(10), "guide": range(12), "blendin": range(30)})
     runs = tuple(replace(run, seconds=None) if run.method == "blendin" else run for run in pair.runs)
     rows = table.table_rows([replace(pair, runs=runs)])
 
-    assert [row.cost for row in rows] == [1.0, pytest.approx(2.5), None]
-    assert table.details(rows, "gsm8k")[-1].split(" | ")[4] == "-"
+    assert [row.time for row in rows] == [1.0, pytest.approx(2.5), None]
+    assert table.details(rows, "gsm8k")[-1].split(" | ")[4:6] == ["1.4", "-"]
 
 
 def test_tables_are_written_between_their_marks(modules):
