@@ -100,6 +100,7 @@ def test_written_data_give_the_same_tables(modules, tmp_path):
 
     assert table.tables(table.table_rows([data.read(path)])) == table.tables(table.table_rows([pair]))
     assert data.write(tmp_path, data.read(path)).read_bytes() == first
+    assert first[4:8] == bytes(4)  # no time of packing
     assert [row.method for row in table.table_rows(table.stored_pairs(tmp_path))] == [
         "base",
         "guide",
@@ -107,15 +108,41 @@ def test_written_data_give_the_same_tables(modules, tmp_path):
     ]
 
 
-def test_an_unknown_time_is_left_out(modules):
-    """Where seconds are missing the table has a dash."""
+def test_weights_of_answers_are_kept(modules, tmp_path):
+    """IFEval counts an answer once for each instruction."""
+    data, _ = modules
+    pair = made(data, {"base": range(10)})
+    verdicts = {"0": Verdict({"accuracy": 1.0}, None, {"accuracy": 3.0})}
+    run = replace(
+        pair.runs[0], cell=replace(pair.runs[0].cell, verdicts={**pair.runs[0].cell.verdicts, **verdicts})
+    )
+    kept = data.read(data.write(tmp_path, replace(pair, runs=(run,)))).runs[0].cell.verdicts
+
+    assert kept["0"].weights == {"accuracy": 3.0}
+    assert kept["1"].weights == {}
+
+
+def test_above_one_model_alone_is_not_above_both(modules):
+    """The p-value of both is that of certainty, whatever the larger difference is."""
+    _, table = modules
+    row = rows_of(modules, blendin=range(5, 15))["blendin"]
+    better = rows_of(modules, guide=range(20), blendin=range(20))["blendin"]
+
+    assert row.p_both == better.p_both == 1.0
+    assert table.beats(better) == "above the base"
+
+
+def test_seeds_of_a_method_are_one_row(modules):
+    """Their steps and their work are added up; where the time of one is not known, that of all is not."""
     data, table = modules
     pair = made(data, {"base": range(10), "guide": range(12), "blendin": range(30)})
-    runs = tuple(replace(run, seconds=None) if run.method == "blendin" else run for run in pair.runs)
-    rows = table.table_rows([replace(pair, runs=runs)])
+    last = pair.runs[-1]
+    other = replace(last, variant="blendin[seed=2]", seconds=None)
+    rows = table.table_rows([replace(pair, runs=(*pair.runs, other))])
 
+    assert [row.method for row in rows] == ["base", "guide", "blendin"]
     assert [row.time for row in rows] == [1.0, pytest.approx(2.5), None]
-    assert table.details(rows, "gsm8k")[-1].split(" | ")[4:6] == ["1.4", "-"]
+    assert table.details(rows, "gsm8k")[-1].split(" | ")[3:6] == ["20 %", "1.4", "-"]
 
 
 def test_tables_are_written_between_their_marks(modules):

@@ -126,11 +126,15 @@ def test_the_answers_of_a_file_are_shown(folder):
 
 def test_what_cannot_be_decided_again_is_shown_too(folder):
     """An answer whose candidates were not kept is there, and it is said what is unknown."""
+    (folder / "runs.jsonl").write_text(2 * (folder / "run.json").read_text())
     code, out, _ = blendin("replay", folder / "run.json")
+    several = " ".join(blendin("replay", folder / "runs.jsonl")[1].split())
 
     assert code == 0
     assert "run.json · 20 steps" in out
     assert "candidates were not kept" in out
+    assert several.count("runs.jsonl: Known up to step") == 2
+    assert "2 answers: 0 the same, 0 differ, 2 unknown" in several
 
 
 def test_a_packed_file_is_read_as_the_file_itself(folder, tmp_path):

@@ -162,7 +162,7 @@ def intervals(
         marks += [text((x.start + x.end) / 2, 72, panel, "name", anchor="middle"), _panel_axis(x, foot)]
         for s, (series_name, row) in enumerate(series.items()):
             for r, each in enumerate(row):
-                if each is not None and isfinite(each.value):
+                if each is not None:
                     words = f"{panel}, {rows[r]}, {series_name}: {x.estimate(each)}"
                     description.append(words)
                     marks.append(_point(x, 80 + r * step + (s + 0.5) * POINT, s, each, words))
