@@ -46,7 +46,7 @@ def test_the_word_on_counts_made_by_hand(gained, lost, word):
 
 @given(COUNTS, COUNTS)
 def test_the_word_is_scipys_binomial_test(gained, lost):
-    """Law: a word other than `no difference seen` is there exactly where scipy's two-sided p is below 0.05."""
+    """Law: `no difference seen` stands exactly where scipy's two-sided p is 0.05 or more."""
     p = stats.binomtest(gained, gained + lost, 0.5).pvalue if gained + lost else 1.0
 
     assert (word_of(gained, lost) == "no difference seen") == (p >= 0.05)
