@@ -71,6 +71,7 @@ TEXTS = {
     "json_schema": '{"type": "array"}',
     "regex": "yes|no",
     "grammar": 'root ::= "yes" | "no"',
+    "search": "1,1,20",
 }
 EVERY = [
     pytest.param(part, each, id=f"{part}-{each.field}")
@@ -92,13 +93,15 @@ def allowed(each):
             return not each.default
         case "texts":
             return ("a b", "c")
-    return TEXTS.get(each.field, "nudging")
+    return {**TEXTS, "guide_weight": (0.25, 2.0)}.get(each.field, "nudging")
 
 
 def refused(each):
     """Values that no surface may take; `--seed -1` is a word of old for a random one."""
     if each.kind == "choice":
         return ["rope"]
+    if each.field == "search":
+        return ["nudging", "2,2", "0,1,5", "16,16,5", "2,2,30"]  # the last: not at temperature 0
     if each.kind not in {"number", "count"}:
         return []
     bounds = [each.low - 1, *([each.high + 1] if each.high < 2**62 else [])]
@@ -112,8 +115,8 @@ def typed(value):
 
 def by_option(part, each, value):
     group = OPTIONS[part]
-    texts = each.kind == "texts"
-    given = list(value) if texts else value if isinstance(value, bool) else typed(value)
+    several = each.kind in {"texts", "numbers"}
+    given = list(value) if several else value if isinstance(value, bool) else typed(value)
     option = group(**{each.name.replace("-", "_"): given})
     fields = option.settings_for("base") if group is RuntimeOptions else option.settings()
     return getattr(TABLES[part](**fields), each.field)
@@ -136,7 +139,8 @@ def by_file(part, each, value, folder):
 
 
 def by_chat(part, each, value):
-    text = "'a b' c" if each.kind == "texts" else typed(value)
+    several = {"texts": "'a b' c", "numbers": "0.25 2"}
+    text = several.get(each.kind) or typed(value)
     if part == "base_settings":
         options = SessionOptions(
             ModelOptions(), RuntimeOptions(), BlendOptions(), SamplingOptions(), AnswerOptions()
@@ -262,7 +266,9 @@ def test_later_settings_stand_in_records_only_where_they_are_not_the_default():
     for each in settings_of(BlendSettings):
         if each.field in LATER_FIELDS:
             record = BlendSettings(**{each.field: allowed(each)}).to_json()
-            assert record == {**BlendSettings().to_json(), each.field: allowed(each)}
+            value = allowed(each)
+            value = list(value) if isinstance(value, tuple) else value
+            assert record == {**BlendSettings().to_json(), each.field: value}
 
 
 def test_an_older_chat_sets_what_it_says(tmp_path):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from blendin_local.core.decisions import AnswerState, Role
+from blendin_local.core.decisions import AnswerState
 from blendin_local.core.records import Candidate, Completion, Step, replace_step
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.core.text import is_whole, require_text
 from blendin_local.errors import UsageError
 
@@ -84,9 +85,12 @@ def n_given(steps: Sequence[Step]) -> int:
 
 
 def proposer_of(step: Step) -> Role:
-    """The model that completes a chosen candidate: the base, unless the guide alone listed it."""
+    """The model that completes a chosen candidate: the base, unless guides alone listed it."""
     lists = step.candidates
-    return "guide" if lists and _lists(lists.guide, step) and not _lists(lists.base, step) else "base"
+    if lists is None or not _lists(lists.guide, step) or _lists(lists.base, step):
+        return "base"
+    listing = {part.role for part in step.guides if _lists(part.candidates, step)}
+    return next((role for role in GUIDES if role in listing), "guide")
 
 
 def _lists(candidates: Sequence[Candidate] | None, step: Step) -> bool:

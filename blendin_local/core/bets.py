@@ -12,11 +12,11 @@ Symbols as in `core.methods`; v is the base's candidate, m the margin, lambda th
 from __future__ import annotations
 
 from blendin_local.core.blending import defer, deferred_mass, kept_by_deferral
-from blendin_local.core.bridge import project
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps, Mixture, Redrawn
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.gates import must_ask
+from blendin_local.core.guides import ask_guides, projected
 from blendin_local.core.outcomes import accepted, combined, guide_weight, kept, own_choice
 from blendin_local.settings import BlendSettings
 
@@ -45,7 +45,7 @@ def bet(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     b = yield Ask("base")
     if _is_safe(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     if g.silent:
         return kept(b, g)
     if state.sampled:
@@ -58,10 +58,10 @@ def bet_blend(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     b = yield Ask("base")
     if _is_safe(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     if g.silent or not (state.sampled or _rejects_top(b, g, settings)):
         return kept(b, g)
-    guided = yield from project(g, "guide", b, settings)
+    guided = yield from projected(g, b, settings)
     alpha = guide_weight(b, g, guided, settings)
     spread = combined(b, guided, alpha, settings)
     if state.sampled:
@@ -105,10 +105,10 @@ def kad(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     is_kept = b.top_p >= settings.threshold and b.top_p > MAJORITY
     if is_kept and not must_ask(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     if g.silent:
         return kept(b, g)
-    guided = yield from project(g, "guide", b, settings)
+    guided = yield from projected(g, b, settings)
     own = {} if b.silent else kept_by_deferral(b.candidates, settings.threshold)
     mixture = Mixture(defer(own, guided), b.candidates)
     return Decision(mixture, base=b, guide=g, alpha=deferred_mass(own), of_base=own)

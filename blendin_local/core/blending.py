@@ -1,7 +1,7 @@
 """The paper's equations 3, 4 and 5, and those of other methods, each a function on candidate distributions.
 
-Here: alpha, the blend as a mean or a product, the greedy choice with its rule for ties, the steered base,
-deferral, the alignment dial.
+Here: alpha, the blend as a mean or a product, the greedy choice with its rule for ties, the shares of several
+guides, the steered base, deferral, the alignment dial.
 Not here: when to blend (`core.methods`), how sure a model is (`core.gates`), sampling (`core.sampling`).
 Sources: Gan et al., BlendIn, Findings of ACL 2026, section 4.1; Liu et al., Tuning Language Models by Proxy,
 2024; the knapsack approximation deferral of EACL 2026, arXiv 2510.27017; Liu et al., Decoding-time
@@ -11,7 +11,7 @@ Realignment of Language Models, ICML 2024.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
 from blendin_local.core.candidates import Distribution
@@ -63,6 +63,56 @@ def auto_alpha(
     agreement = base.get(likeliest(guide), 0.0) if guide else 0.0
     alpha = guide_peak / (base_peak + guide_peak) + agreement_bonus * agreement
     return min(max(alpha, 0.0), 1.0)
+
+
+def guide_shares(confidences: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The share of each of several guides in what they say together.
+
+    v_i = w_i * max g_i / (sum over j of w_j * max g_j)
+
+    Equation 3, without its bonus, divides the weight between two models in proportion to their confidences,
+    (1 - alpha) : alpha = max b : max g. The same division among the guides, with a weight for each, gives the
+    shares. The guides then stand in equations 3 and 4 as one, whose distribution is their mean (`pool`)
+
+    g(s) = sum over i of v_i * g_i(s), alpha_i = alpha * v_i, alpha = equation 3 of b and g,
+    blend(s) = ((1 - alpha) * b(s) + sum over i of alpha_i * g_i(s)) / Z
+
+    So one guide is equation 3, to the bit (v = 1, g = g_1). A guide named twice is the guide named once, to
+    the bit (v = 1/2 each, g = g_1), and one named k times among others is one of k times the weight, up to
+    rounding; if each guide were divided against the base by itself, max g_i / (max b + sum of max g_j),
+    copies of one guide would outvote the base. Guides that contradict each other have a smaller max g than
+    guides that agree, and so leave more of the weight to the base.
+
+    Args:
+        confidences: max g_i, the largest probability of each guide's candidates.
+        weights: w_i, above 0; only their ratios matter.
+
+    Returns:
+        Numbers in [0, 1] whose sum is 1; in proportion to the weights alone if no guide has a candidate.
+    """
+    parts = [w * c for w, c in zip(weights, confidences, strict=True)]
+    total = math.fsum(parts)
+    return [part / total for part in parts] if total else guide_shares([1.0] * len(parts), weights)
+
+
+def pool(distributions: Sequence[Distribution], shares: Sequence[float]) -> Distribution:
+    """The mean of several guides' distributions, over the union of their candidates; not normalised.
+
+    g(s) = sum over i of v_i * g_i(s), where a missing probability is 0
+
+    The sums do not depend on the order of the guides (`math.fsum`); that of equal candidates does.
+
+    Args:
+        distributions: g_i, probabilities by byte string.
+        shares: v_i in [0, 1], with the sum 1.
+
+    Returns:
+        Probabilities, largest first; their sum is the mean of the sums of the g_i.
+    """
+    pieces = {s: None for each in distributions for s in each}
+    parts = list(zip(distributions, shares, strict=True))
+    means = {s: math.fsum(v * each.get(s, 0.0) for each, v in parts) for s in pieces}
+    return dict(sorted(means.items(), key=itemgetter(1), reverse=True))
 
 
 def blend(base: Distribution, guide: Distribution, alpha: float) -> Distribution:

@@ -36,8 +36,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import Distribution, TokenTable
-from blendin_local.core.decisions import Ask, Role
+from blendin_local.core.decisions import Ask
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.roles import Role
 from blendin_local.settings import BlendSettings
 
 Projection = Generator[Ask, Prediction, Distribution]

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Set
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from blendin_local.core.blending import defer, greedy
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.guide_pool import GuidePool
 from blendin_local.core.records import Source
+from blendin_local.core.roles import Role
 from blendin_local.settings import BlendSettings
-
-Role = Literal["base", "guide", "untuned"]
-ROLES: tuple[Role, ...] = ("base", "guide", "untuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +140,8 @@ class Decision:
     Attributes:
         options: What to pick from.
         base: The base's prediction, None if it was not run.
-        guide: The guide's prediction, None if it was not asked.
-        alpha: The guide's weight, None if there was no blend.
+        guide: The guide's prediction, None if it was not asked; of several guides, what they say together.
+        alpha: The guide's weight, None if there was no blend; of several guides, that of all together.
         untuned: The third model's prediction, None if it was not asked.
         draft: The guide's draft of the text after this step, in pieces; see `AnswerState.draft`.
         of_base: What of each candidate's probability is from the base; None for (1 - alpha) * b.
@@ -162,10 +161,18 @@ class Decision:
         return self.base is not None and self.guide is not None
 
     @property
+    def predictions(self) -> dict[Role, Prediction]:
+        """The prediction of every model that was asked."""
+        guides: dict[Role, Prediction | None] = {"guide": self.guide}
+        if isinstance(self.guide, GuidePool):
+            guides = dict(self.guide.members)
+        every: dict[Role, Prediction | None] = {"base": self.base, **guides, "untuned": self.untuned}
+        return {role: prediction for role, prediction in every.items() if prediction is not None}
+
+    @property
     def silent(self) -> tuple[Role, ...]:
         """The models that were asked and made no suggestion."""
-        predictions = zip(ROLES, (self.base, self.guide, self.untuned), strict=True)
-        return tuple(role for role, prediction in predictions if prediction is not None and prediction.silent)
+        return tuple(role for role, prediction in self.predictions.items() if prediction.silent)
 
     @property
     def log_normalizer(self) -> float:
@@ -207,7 +214,9 @@ class Decision:
         by_base = (1 - alpha) * self.base.candidates.get(piece, 0.0)
         if self.of_base is not None:
             by_base = self.of_base.get(piece, 0.0)
-        return "guide" if (by_guide, alpha) > (by_base, 1 - alpha) else "base"
+        if (by_guide, alpha) <= (by_base, 1 - alpha):
+            return "base"
+        return self.guide.speaker(piece) if isinstance(self.guide, GuidePool) else "guide"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +228,14 @@ class AnswerState:
         asked: The number of these at which the guide was asked.
         draft: The rest of the guide's draft after the last step, in pieces; empty without a draft.
         sampled: Whether candidates are drawn at random (temperature above 0).
+        guides: The guides that there are to ask, in order.
     """
 
     steps: int = 0
     asked: int = 0
     draft: tuple[bytes, ...] = ()
     sampled: bool = False
+    guides: tuple[Role, ...] = ("guide",)
 
     def after(self, decision: Decision) -> AnswerState:
         """The state once this step is made."""

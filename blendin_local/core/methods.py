@@ -12,6 +12,7 @@ makes none, the base decides alone, even if it makes none either.
 Symbols: P_b(w) and P_g(w) are the probabilities that the base and the guide give token w, under the full
 softmax; u = max_w P_b(w); tau is the threshold; t_g is the guide's top candidate; b and g are the lists of
 candidates with their probabilities. All of these are plain probabilities in [0, 1], not logarithms.
+Several guides are one here: P_g and g are what they say together (`core.guide_pool`).
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ from blendin_local.core.decisions import (
     Method,
     MethodSteps,
     Mixture,
-    Role,
     TopOf,
     certain,
 )
 from blendin_local.core.dial import with_dial
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.gates import is_certain, must_ask
+from blendin_local.core.guides import ask_guides, projected
 from blendin_local.core.outcomes import accepted, auto_weight, blended, guide_weight, kept, own_choice
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, Role
 from blendin_local.errors import PairError, UsageError
-from blendin_local.settings import BlendSettings
+from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings
 
 __all__ = ["METHODS", "AnswerState", "Ask", "Decision", "Method", "MethodSteps", "Role", "roles_of"]
 
@@ -76,7 +78,7 @@ def nudging(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     b = yield Ask("base")
     if is_certain(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     return kept(b, g) if g.silent else accepted(b, g)
 
 
@@ -90,7 +92,7 @@ def capped(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     is_over = state.steps >= settings.always_first and state.asked > settings.cap * state.steps
     if is_over or is_certain(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     return kept(b, g) if g.silent else accepted(b, g)
 
 
@@ -114,7 +116,7 @@ def filtered(*filters: Filter) -> Method:
         b = yield Ask("base")
         if is_certain(b, settings, state):
             return own_choice(b)
-        g = yield Ask("guide")
+        g = yield from ask_guides(settings, state)
         all_pass = not g.silent and all(passes(b, g, settings) for passes in filters)
         return accepted(b, g) if all_pass else kept(b, g)
 
@@ -174,14 +176,14 @@ def blendin(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     b = yield Ask("base")
     if is_certain(b, settings, state):
         return own_choice(b)
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     if g.silent:
         return kept(b, g)
-    guided = yield from project(g, "guide", b, settings)
+    guided = yield from projected(g, b, settings)
     return blended(b, g, guided, guide_weight(b, g, guided, settings), settings)
 
 
-def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
+def ensemble(settings: BlendSettings, state: AnswerState) -> MethodSteps:
     """Confidence-based ensembling, the baseline of section 4.2: a blend at every step.
 
     P(s) = (w * g(s) + (1 - w) * b(s)) / Z, w = max g / (max b + max g): eq. 3 and 4 without gate and
@@ -190,10 +192,10 @@ def ensemble(settings: BlendSettings, _: AnswerState) -> MethodSteps:
     the paper's description. A number for alpha is ignored: the weight would no longer be a confidence.
     """
     b = yield Ask("base")
-    g = yield Ask("guide")
+    g = yield from ask_guides(settings, state)
     if g.silent:
         return Decision(b, base=b, guide=g, alpha=0.0)
-    guided = yield from project(g, "guide", b, settings)
+    guided = yield from projected(g, b, settings)
     return blended(b, g, guided, auto_weight(b, g, guided, settings, bonus=0.0), settings)
 
 
@@ -202,8 +204,7 @@ def proxy(settings: BlendSettings, _: AnswerState) -> MethodSteps:
 
     a is the untuned model: the guide before it was tuned, so log g - log a is what tuning changed; w is 1
     unless the settings give another weight. With a weight this is also the implicit value function of Liu et
-    al. 2024 (integrated value guidance) applied to single tokens; their search over chunks with a second,
-    trained value function is not implemented.
+    al. 2024 (integrated value guidance) applied to single tokens; their search is `decode.search`.
     Exact: each probability is from the full softmax, also outside a model's top-k. With one shared vocabulary
     the result is therefore the softmax of base + w * (guide - untuned) logits over the strings considered.
     Approximate: only the base's and the guide's top-k candidates are considered, if the base has a token for
@@ -292,25 +293,69 @@ ASKING_IF_IT_MATTERS = ("bet", "bet-blend", "kad")
 """The methods that ask the guide wherever it can matter. That they ask often is no sign of a bad pair."""
 
 
-def roles_of(method: str) -> tuple[Role, ...]:
-    """The roles that `method` may ask."""
-    return ROLES.get(method, ("base", "guide"))
+ONE_GUIDE: Mapping[str, str] = {
+    "nudging-words": "one guide writes its words",
+    "proxy": "the untuned model is the partner of one guide",
+    "gated-proxy": "the untuned model is the partner of one guide",
+}
+"""The methods that do not take several guides, and why. `base` asks none, and `guide` is the first alone."""
 
 
-def required_roles(method: str, opened: Collection[Role]) -> tuple[Role, ...]:
-    """The roles that a method may ask.
+def roles_of(method: str, opened: Collection[Role] = ()) -> tuple[Role, ...]:
+    """The roles that `method` may ask.
 
     Args:
         method: Its name.
+        opened: The roles that there are models for; with further guides, methods that blend ask those too.
+    """
+    roles = ROLES.get(method, ("base", "guide"))
+    further = tuple(role for role in FURTHER_GUIDES if role in opened)
+    return (*roles, *further) if {"base", "guide"} <= set(roles) and method not in ONE_GUIDE else roles
+
+
+def require_guides(opened: Collection[Role], settings: BlendSettings) -> None:
+    """Raise `UsageError` unless the settings go with the guides that there are.
+
+    Args:
+        opened: The roles that there are models for.
+        settings: What depends on several guides: their weights, and an alpha that is fitted for one.
+    """
+    method = settings.method
+    n_guides = sum(role in opened for role in GUIDES)
+    weights = settings.guide_weight
+    if weights and len(weights) != n_guides and n_guides > 1:
+        given = ", ".join(f"{weight:g}" for weight in weights)
+        raise UsageError(
+            f"guide-weight is {given}, but there are {n_guides} guides", "give a weight for each"
+        )
+    if n_guides < 2:
+        return
+    if method in ONE_GUIDE:
+        raise UsageError(
+            f"method {method} works with one guide: {ONE_GUIDE[method]}", "name one with --guide"
+        )
+    if settings.alpha == CALIBRATED_ALPHA:
+        raise UsageError(
+            "alpha calibrated works with one guide, for which it is fitted", "choose --alpha auto"
+        )
+
+
+def required_roles(settings: BlendSettings, opened: Collection[Role]) -> tuple[Role, ...]:
+    """The roles that a method may ask.
+
+    Args:
+        settings: Its name, and what depends on several guides.
         opened: The roles of the models that are loaded.
 
     Raises:
-        UsageError: There is no such method.
+        UsageError: There is no such method, or the settings do not go with several guides.
         PairError: A model that it needs is not loaded.
     """
+    method = settings.method
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}", f"choose one of {', '.join(METHODS)}")
-    roles = roles_of(method)
+    require_guides(opened, settings)
+    roles = roles_of(method, opened)
     missing = [role for role in roles if role not in opened]
     if missing:
         needed = "a third model, the untuned guide" if missing[0] == "untuned" else f"a {missing[0]}"

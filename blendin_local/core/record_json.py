@@ -8,12 +8,16 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, get_args
 
+from blendin_local.core.beams import SearchRecord
 from blendin_local.core.records import (
+    BlendSummary,
     Candidate,
     CandidateLists,
     Completion,
+    GuidePart,
     SideQuery,
     Source,
     Step,
@@ -25,6 +29,7 @@ from blendin_local.core.records import (
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
 CHAT_FILE = "blendin-chat"  # the `type` of the first line of a saved conversation
 LEGAL_MASSES = ("legal_base", "legal_guide")  # of a step, as its fields are named
+FURTHER_MODELS = ("guide2", "guide3", "untuned")
 RENAMED_ROLES = {"anti": "untuned"}  # names in records of version 0.1
 
 
@@ -60,15 +65,21 @@ def step_to_json(step: Step) -> dict[str, Any]:
     if step.untuned_top is not None:
         record["untuned_top"] = candidate_to_json(step.untuned_top)
     if step.candidates is not None:
-        lists = step.candidates
-        record["candidates"] = {
-            "base": _list_to_json(lists.base),
-            "guide": _list_to_json(lists.guide),
-            "blend": _list_to_json(lists.blend),
-        }
+        names = ("base", "guide", "blend")
+        record["candidates"] = {name: _list_to_json(getattr(step.candidates, name)) for name in names}
+    if step.guides:
+        record["guides"] = [_guide_part_to_json(part) for part in step.guides]
+    if step.proposer:
+        record["proposer"] = step.proposer
     if step.further:
         record["further"] = [_side_query_to_json(query) for query in step.further]
     return record
+
+
+def _guide_part_to_json(part: GuidePart) -> dict[str, Any]:
+    candidates = {} if part.candidates is None else {"candidates": _list_to_json(part.candidates)}
+    top = candidate_to_json(part.top)
+    return {"role": part.role, "alpha": part.alpha, "top": top, **candidates}
 
 
 def _side_query_to_json(query: SideQuery) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_prompt_tokens": usage.base_prompt_tokens,
             "guide_prompt_tokens": usage.guide_prompt_tokens,
             "completion_steps": summary.steps,
-            **({"untuned_prompt_tokens": usage.untuned_prompt_tokens} if usage.untuned_prompt_tokens else {}),
+            **_of_further_models(usage, "prompt_tokens"),
         },
         "timings": completion.timings.to_json(),
         "blend": {
@@ -125,12 +136,10 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
             "base_tokens_evaluated": usage.base_tokens_evaluated,
             **_drafts(completion),
             **_constrained(completion),
-            **(
-                {"untuned_tokens_evaluated": usage.untuned_tokens_evaluated}
-                if usage.untuned_prompt_tokens
-                else {}
-            ),
+            **_of_further_models(usage, "tokens_evaluated"),
+            **_guide_counts(summary),
         },
+        **({} if completion.search is None else {"search": completion.search.to_json()}),
         "signature": dict(completion.signature),
         "notices": list(completion.notices),
         "end": None if completion.end is None else step_to_json(completion.end),
@@ -138,6 +147,19 @@ def completion_to_json(completion: Completion, *, with_steps: bool = True) -> di
     if with_steps:
         record["steps"] = [step_to_json(step) for step in completion.steps]
     return record
+
+
+def _of_further_models(usage: Usage, name: str) -> dict[str, int]:
+    """A count of the models beside base and guide that were asked."""
+    asked = [role for role in FURTHER_MODELS if getattr(usage, f"{role}_prompt_tokens")]
+    return {f"{role}_{name}": getattr(usage, f"{role}_{name}") for role in asked}
+
+
+def _guide_counts(summary: BlendSummary) -> dict[str, Any]:
+    """Whose word how many changed steps are; empty with one guide."""
+    if not summary.guides:
+        return {}
+    return {"guides": {role: asdict(counts) for role, counts in summary.guides.items()}}
 
 
 def _drafts(completion: Completion) -> dict[str, Any]:
@@ -188,11 +210,12 @@ def completion_from_json(record: Mapping[str, Any]) -> Completion:
         signature=signature,
         notices=tuple(str(notice) for notice in record["notices"]),
         complete=None if record.get("complete") is None else bool(record["complete"]),
+        search=None if record.get("search") is None else SearchRecord.from_json(record["search"]),
     )
 
 
 def _usage(usage: Mapping[str, Any], evaluated: Mapping[str, Any]) -> Usage:
-    roles = ("base", "guide", "untuned")
+    roles = ("base", "guide", *FURTHER_MODELS)
     prompts = {f"{role}_prompt_tokens": int(usage.get(f"{role}_prompt_tokens", 0)) for role in roles}
     others = {f"{role}_tokens_evaluated": int(evaluated.get(f"{role}_tokens_evaluated", 0)) for role in roles}
     return Usage(**prompts, **others)
@@ -235,6 +258,8 @@ def step_from_json(record: Mapping[str, Any]) -> Step:
         further=tuple(_side_query(query) for query in record.get("further", ())),
         silent=tuple(current_role(str(role)) for role in record.get("silent", ())),
         instead_of=_candidate(record.get("instead_of")),
+        guides=tuple(_guide_part(part) for part in record.get("guides", ())),
+        proposer=current_role(str(record.get("proposer", ""))),
         **{name: float(record[name]) for name in LEGAL_MASSES if record.get(name) is not None},
     )
 
@@ -251,6 +276,14 @@ def by_current_role(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lists_by_role(lists: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return lists["base"], lists["guide"], lists["blend"]
+
+
+def _guide_part(record: Mapping[str, Any]) -> GuidePart:
+    top = _candidate(record["top"])
+    if top is None:
+        raise ValueError("a guide lacks its likeliest candidate")
+    candidates = _list(record.get("candidates"))
+    return GuidePart(str(record["role"]), _number(record["alpha"]), top, candidates)
 
 
 def _side_query(record: Mapping[str, Any]) -> SideQuery:

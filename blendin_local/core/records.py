@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from blendin_local.core.beams import SearchRecord
+
 Source = Literal["base", "kept", "changed", "guide", "chosen", "given", "forced"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 StoppedBy = Literal[
@@ -81,6 +83,23 @@ class SideQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class GuidePart:
+    """What one of several guides contributed to a step.
+
+    Attributes:
+        role: Which guide.
+        alpha: Its weight; those of all guides sum to the step's alpha. None where that is None.
+        top: Its likeliest candidate.
+        candidates: Its most probable candidates; None unless requested.
+    """
+
+    role: str
+    alpha: float | None
+    top: Candidate
+    candidates: tuple[Candidate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One emitted candidate and why.
 
@@ -91,7 +110,8 @@ class Step:
             `changed` (asked, another candidate won), `guide` (there is no base), `chosen` (by the user),
             `given` (text that the answer was begun with), `forced` (the constraint allowed nothing else, and
             no model was asked).
-        alpha: The guide's weight at an asked step, None elsewhere.
+        alpha: The guide's weight at an asked step, None elsewhere. With several guides this, `guide_top`, the
+            guide's list of candidates and `legal_guide` are of what they say together.
         base_top: The base's likeliest candidate, None if the base was not run.
         guide_top: The guide's likeliest candidate, None if the guide was not asked.
         candidates: The most probable candidates of each model; None unless requested.
@@ -104,6 +124,9 @@ class Step:
         legal_base: Under a constraint, the probability that the base gave to what was legal; its other
             probabilities are conditioned on that. None without a constraint, or if the base was not run.
         legal_guide: The same for the guide.
+        guides: With several guides, the part of each that was asked; empty with one.
+        proposer: With several guides, the role whose word this is: the model with the largest weighted
+            probability of it. Empty with one, or if none was asked.
     """
 
     i: int
@@ -119,6 +142,8 @@ class Step:
     instead_of: Candidate | None = None
     legal_base: float | None = None
     legal_guide: float | None = None
+    guides: tuple[GuidePart, ...] = ()
+    proposer: str = ""
 
     @property
     def text(self) -> str:
@@ -132,13 +157,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class GuideCounts:
+    """Of one of several guides: how many changed steps are its word, and how often it made no suggestion."""
+
+    changed: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlendSummary:
     """How often the guide was consulted over one answer (design words: asked, changed).
 
     `base_silent` and `guide_silent` count the steps at which that model was asked and made no suggestion.
     `forced` counts the steps that a constraint left no choice for; they are in none of the other counts.
     `legal_base` and `legal_guide` are the mean probability that a model gave to what was legal, over the
-    steps at which it was asked under a constraint; None where there was none.
+    steps at which it was asked under a constraint; None where there was none. With several guides,
+    `guide_silent` counts the steps at which none of them made a suggestion, and `guides` has the counts of
+    each.
     """
 
     steps: int
@@ -150,6 +185,7 @@ class BlendSummary:
     forced: int = 0
     legal_base: float | None = None
     legal_guide: float | None = None
+    guides: Mapping[str, GuideCounts] = field(default_factory=dict)
 
     @property
     def intervention_rate(self) -> float:
@@ -175,11 +211,28 @@ def summarize(steps: Sequence[Step]) -> BlendSummary:
         changed=sum(step.source == "changed" for step in steps),
         mean_alpha=_mean(step.alpha for step in steps),
         base_silent=sum("base" in step.silent for step in steps),
-        guide_silent=sum("guide" in step.silent for step in steps),
+        guide_silent=sum(_is_guide_silent(step) for step in steps),
         forced=n_forced,
         legal_base=_mean(step.legal_base for step in steps),
         legal_guide=_mean(step.legal_guide for step in steps),
+        guides=_guide_counts(steps),
     )
+
+
+def _is_guide_silent(step: Step) -> bool:
+    """Whether the guide, or every one of several, was asked and made no suggestion."""
+    return all(part.role in step.silent for part in step.guides) if step.guides else "guide" in step.silent
+
+
+def _guide_counts(steps: Sequence[Step]) -> dict[str, GuideCounts]:
+    roles = dict.fromkeys(part.role for step in steps for part in step.guides)
+    return {
+        role: GuideCounts(
+            changed=sum(step.source == "changed" and step.proposer == role for step in steps),
+            silent=sum(bool(step.guides) and role in step.silent for step in steps),
+        )
+        for role in roles
+    }
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -191,7 +244,10 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def no_suggestion_notices(summary: BlendSummary) -> tuple[str, ...]:
     """What the user should know of models that made no suggestion; mostly nothing."""
     asked = f"{summary.asked} asked steps" if summary.asked else f"{summary.steps} steps"
-    counts = (("guide", summary.guide_silent, asked), ("base", summary.base_silent, f"{summary.steps} steps"))
+    guides = {role: counts.silent for role, counts in summary.guides.items()}
+    guides = guides or {"guide": summary.guide_silent}
+    counts = [(role, n, asked) for role, n in guides.items()]
+    counts.append(("base", summary.base_silent, f"{summary.steps} steps"))
     return tuple(
         f"the {role} made no suggestion at {n} of {of}: its weight was on control tokens"
         for role, n, of in counts
@@ -209,6 +265,15 @@ class Usage:
     guide_tokens_evaluated: int = 0
     untuned_prompt_tokens: int = 0
     untuned_tokens_evaluated: int = 0
+    guide2_prompt_tokens: int = 0
+    guide2_tokens_evaluated: int = 0
+    guide3_prompt_tokens: int = 0
+    guide3_tokens_evaluated: int = 0
+
+    @property
+    def all_guide_tokens_evaluated(self) -> int:
+        """Of all guides together."""
+        return self.guide_tokens_evaluated + self.guide2_tokens_evaluated + self.guide3_tokens_evaluated
 
 
 DraftSource = Literal["guide", "ngram"]
@@ -259,6 +324,7 @@ class Completion:
         signature: Files, versions, thread counts and every setting that made this answer.
         notices: Sentences the user should know (how a model rewinds, a shortened context, ...).
         complete: Whether the text matches the constraint that it was asked for; None without a constraint.
+        search: How it was found, where a search over chunks found it.
     """
 
     text: str
@@ -270,6 +336,7 @@ class Completion:
     signature: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     complete: bool | None = None
+    search: SearchRecord | None = None
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -314,23 +381,7 @@ def _answer_html() -> Any:  # noqa: ANN401 - a module
 
 def replace_step(step: Step, piece: bytes) -> Step:
     """The step with another candidate that the user chose, and what the models proposed there."""
-    return replace(step, bytes=piece, source="chosen", further=())
-
-
-def shortened(step: Step, n: int) -> Step:
-    """The step with the first `n` candidates of each list, none for 0."""
-    lists = step.candidates
-    further = tuple(replace(query, candidates=None) for query in step.further)
-    if lists is None or not n:
-        return replace(step, candidates=None, further=further)
-    heads = (None if each is None else each[:n] for each in (lists.base, lists.guide, lists.blend))
-    return replace(step, candidates=CandidateLists(*heads), further=further)
-
-
-def with_shortened_steps(completion: Completion, n: int) -> Completion:
-    """The completion with the first `n` candidates of each list of each step, none for 0."""
-    steps = tuple(shortened(step, n) for step in completion.steps)
-    return replace(completion, steps=steps, end=completion.end and shortened(completion.end, n))
+    return replace(step, bytes=piece, source="chosen", further=(), proposer="")
 
 
 def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:

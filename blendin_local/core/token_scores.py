@@ -9,6 +9,8 @@ Calibration of Modern Neural Networks".
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +123,11 @@ def log_sum_exp(logits: NDArray[np.float32]) -> float:
 def logprob_of(logits: NDArray[np.float32], token: int) -> float:
     """Log p(token) under the softmax of `logits`, shape (n_vocab,)."""
     return float(logits[token]) - log_sum_exp(logits)
+
+
+def logprob_of_any(logits: NDArray[np.float32], tokens: Sequence[int]) -> float:
+    """Log sum_t p(t) under the softmax of `logits`, shape (n_vocab,); minus infinity for no tokens."""
+    return log_sum_exp(logits[list(tokens)]) - log_sum_exp(logits) if tokens else -math.inf
 
 
 def token_score(

@@ -19,9 +19,11 @@ from typing import Protocol
 
 from blendin_local.core.methods import Role
 from blendin_local.core.records import Completion, Step
+from blendin_local.decode.active_request import RequestEvents
 from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts
-from blendin_local.decode.scheduler import RequestEvents, Scheduler
+from blendin_local.decode.scheduler import Scheduler
+from blendin_local.decode.search import refuse_search
 from blendin_local.engine.context import StoppedError
 from blendin_local.errors import BlendinError, QueueFullError, ServiceStoppedError, UnforeseenError
 
@@ -137,7 +139,14 @@ class InferenceThread:
         return self.submit_all([(job, listener)])[0]
 
     def submit_all(self, jobs: Sequence[tuple[PreparedRequest | Work, Listener]]) -> list[Submission]:
-        """Queue several requests, or none of them; arguments and errors as for `submit`."""
+        """Queue several requests, or none of them; arguments and errors as for `submit`.
+
+        Raises:
+            UsageError: One asks for a search.
+        """
+        for job, _ in jobs:
+            if isinstance(job, PreparedRequest):
+                refuse_search(job.settings.sampling)
         submissions = [Submission(job, listener) for job, listener in jobs]
         with self._change:
             if self._closing:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
-from blendin_local.core.methods import Role
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.decode.memory_plan import MemoryPlan, context_size, memory_estimate
 from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
 from blendin_local.decode.role_context import RoleContext
@@ -58,7 +58,7 @@ def chat_template_text(
         PairError: There is neither.
     """
     text = override or embedded
-    if text is None and role == "guide":
+    if text is None and role in GUIDES:
         raise PairError(
             f"{name} has no chat template, so it cannot be the guide",
             hint or "use an instruct model, or give a template with --guide-chat-template-file",

@@ -17,6 +17,7 @@ from blendin_local.core.methods import Role
 from blendin_local.core.penalties import History, last
 from blendin_local.core.prompts import Conversation
 from blendin_local.core.records import Step
+from blendin_local.core.roles import GUIDES
 from blendin_local.core.text import split_characters
 from blendin_local.decode.drafter import Drafter
 from blendin_local.decode.prompt_spans import text_of
@@ -129,6 +130,7 @@ class PreparedRequest:
             start=self.answer_start,
             prompt=self._penalized_prompt(role_contexts),
             constraint=self.constraint,
+            guides=tuple(role for role in GUIDES if role in self.prompts) or ("guide",),
         )
         return with_trace(running, TracePolicy.of(blend, sampling, answer))
 

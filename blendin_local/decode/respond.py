@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 
 from blendin_local.core.answer_start import n_given, proposer_of, state_after
 from blendin_local.core.candidates import END, Distribution
 from blendin_local.core.constraint import UNCONSTRAINED, Constraint
-from blendin_local.core.decisions import Decision, MethodSteps, Role
+from blendin_local.core.decisions import Decision, MethodSteps
 from blendin_local.core.distribution import Prediction
+from blendin_local.core.guide_pool import GuidePool
 from blendin_local.core.loops import loops
 from blendin_local.core.methods import METHODS, Method
 from blendin_local.core.penalties import History
-from blendin_local.core.records import Candidate, CandidateLists, Step, StoppedBy
+from blendin_local.core.records import Candidate, CandidateLists, GuidePart, Step, StoppedBy
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.core.sampling import Picked, pick
 from blendin_local.core.text import continues, find_stop, split_characters, whole_characters
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
@@ -64,6 +67,7 @@ def respond(
     start: Sequence[Step] = (),
     prompt: History = (),
     constraint: Constraint = UNCONSTRAINED,
+    guides: Sequence[Role] = ("guide",),
 ) -> AnswerGenerator:
     """Make one answer.
 
@@ -75,6 +79,7 @@ def respond(
         start: The steps that the answer begins with (`core.answer_start`); they are yielded first.
         prompt: The bytes of the tokens of the prompt and of a given start, for penalties on repetition.
         constraint: What the answer may be. The predictions are expected to be conditioned on it.
+        guides: The guides that there are; a method that has no use for several asks the first.
 
     Yields:
         A `Question`, to be answered with a `Prediction`, or a `Step`, to be answered with None.
@@ -85,7 +90,7 @@ def respond(
     rng.random(len(start))  # what the steps of the start have drawn
     history = [*prompt, *(step.bytes for step in start if step.source != "given")]
     text = yield from repeat(start)
-    state = replace(state_after(start), sampled=sampling.temperature > 0)
+    state = replace(state_after(start), sampled=sampling.temperature > 0, guides=tuple(guides))
     limit = None if limits.max_tokens is None else limits.max_tokens + n_given(start)
     for i in count(len(start)) if limit is None else range(len(start), limit):
         if constraint.must_end(text):
@@ -102,7 +107,7 @@ def respond(
         picked = pick(decision, sampling, rng, history)
         if picked.piece == END:
             end = describe(i, END, picked, decision, limits.top_logprobs)
-            return Ending(text, "guide_end" if decision.proposer(END) == "guide" else "base_end", end)
+            return Ending(text, "guide_end" if decision.proposer(END) in GUIDES else "base_end", end)
         pieces = yield from finish_characters(decision.proposer(picked.piece), text, picked.piece)
         whole = whole_characters(b"".join(pieces))
         searched, text, state = len(text), text + whole, state.after(decision)
@@ -184,7 +189,25 @@ def describe(i: int, whole: bytes, picked: Picked, decision: Decision, top_logpr
         instead_of=picked.instead_of,
         legal_base=decision.base.legal_mass if decision.base else None,
         legal_guide=decision.guide.legal_mass if decision.guide else None,
+        **_of_several(picked.piece, decision, top_logprobs),
     )
+
+
+def _of_several(piece: bytes, decision: Decision, top_logprobs: int) -> dict[str, Any]:
+    """The part of each of several guides, and whose word it is; nothing with one guide."""
+    pool, alpha = decision.guide, decision.alpha
+    if not isinstance(pool, GuidePool):
+        return {}
+    parts = (
+        GuidePart(
+            role,
+            None if alpha is None else alpha * pool.shares[role],
+            Candidate(each.top, each.top_p),
+            _head(each.candidates, top_logprobs) if top_logprobs else None,
+        )
+        for role, each in pool.members.items()
+    )
+    return {"guides": tuple(parts), "proposer": decision.proposer(piece)}
 
 
 def _top(prediction: Prediction | None) -> Candidate | None:

@@ -8,7 +8,8 @@ Source: the design's rule "Contexts".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
@@ -182,6 +183,14 @@ class RoleContext:
         self.sequence.counter = EvalCounter()
         return self.sequence
 
+    def follow(self, other: RoleContext) -> None:
+        """Go on where another conversation of the same model is, as if everything had been read here."""
+        other.keep_ahead()
+        self.context.copy(other.sequence, self.sequence)
+        self._top_k, self._prompt, self._constraint = other._top_k, other._prompt, other._constraint
+        self._answer, self._ahead = other._answer, dict(other._ahead)
+        self._latest, self._latest_text = other._latest, other._latest_text
+
     def finish(self, answer: bytes) -> None:
         """Note the final text of the answer, which a longer conversation will repeat."""
         self._answer = answer
@@ -224,17 +233,29 @@ class RoleContext:
 
     def read(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Evaluate what is not read yet."""
+        with self._timed():
+            while not (ready := self.context.advance([self.sequence], should_stop)):
+                pass
+        self.receive(ready[self.sequence])
+
+    def read_prompt(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Evaluate the prompt but for its last token, which is read with the answer."""
+        with self._timed():
+            while self.sequence.in_prompt:
+                self.context.advance([self.sequence], should_stop)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Within the block tokens of the prompt may be read; how long that takes is counted."""
         reads_prompt = self.reads_prompt
         started = perf_counter()
         self.is_reading = reads_prompt
         try:
-            while not (ready := self.context.advance([self.sequence], should_stop)):
-                pass
+            yield
         finally:
             self.is_reading = False
         if reads_prompt:
             self.sequence.counter.prompt_s += perf_counter() - started
-        self.receive(ready[self.sequence])
 
     def receive(self, rows: Sequence[NDArray[np.float32]]) -> None:
         """Note the logits of an evaluation, those after each of the last tokens that it read."""

@@ -1,10 +1,10 @@
 """Continuous batching: many answers at once, in shared batches.
 
 Here: `Scheduler`, a second driver over the same `respond` and the same role contexts, and `answer_many`,
-which runs it over a known list of requests. Each round runs the open questions of all active answers to the
-base in one `llama_decode`, then those to the guide. An answer that ends frees its slot for the next request.
-Not here: requests that come and go while it runs (`decode.inference_thread`), how an answer is made
-(`decode.respond`), which tokens share a batch (`engine.context`).
+which runs it over a known list of requests. An answer that ends frees its slot for the next request.
+Not here: one round of evaluations (`decode.active_request`), requests that come and go while it runs
+(`decode.inference_thread`), how an answer is made (`decode.respond`), which tokens share a batch
+(`engine.context`).
 
 A prompt is read one prefill chunk per round, in the batches in which other answers decode. A long prompt
 delays the others by at most the prefill chunks that fit into one batch, and no call is spent on
@@ -13,28 +13,18 @@ prompts alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import Role
-from blendin_local.core.records import Completion, Step
-from blendin_local.decode.driver import Generation
+from blendin_local.core.roles import ROLES
+from blendin_local.decode.active_request import ActiveRequest, RequestEvents, Result, run_round
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
-from blendin_local.decode.role_context import RoleContext, by_context
-from blendin_local.decode.stats import GenerationStats
 from blendin_local.engine.context import StoppedError
-from blendin_local.errors import BlendinError, ContextFullError, UnforeseenError
+from blendin_local.errors import BlendinError, UnforeseenError
 
 Item = TypeVar("Item")
-Result = Completion | BlendinError
 
 MIN_HELD_CHARS = 32  # of a prompt; what every prompt begins with is no reason to take a conversation's slot
-ROLE_ORDER: tuple[Role, ...] = ("base", "guide", "untuned")  # a step's later questions run in the same round
 
 
 def answer_many(
@@ -84,134 +74,6 @@ def answer_many(
         yield from scheduler.finished()
 
 
-class ActiveRequest(Generic[Item]):
-    """One answer in progress."""
-
-    def __init__(
-        self,
-        item: Item,
-        request: PreparedRequest,
-        number: int,
-        slot: RoleContexts,
-        events: RequestEvents[Item],
-        *,
-        fresh: bool,
-    ) -> None:
-        self.item = item
-        self.number = number
-        self.role_contexts = start_request(request, slot, fresh=fresh)
-        self.error: BlendinError | None = None
-        self._events = events
-        self._drafter = request.drafter(self.role_contexts)
-        self._draft: list[int] = []
-        self._stats = GenerationStats(request, self.role_contexts, self._drafter)
-        self._generation = Generation(request.start(self.role_contexts), self.role_contexts)
-        for step in self._generation.start:
-            self._stats.note(step)
-            events.step(item, step)
-
-    def role_context_for(self, role: Role) -> RoleContext | None:
-        """The context of `role`, synced to the open question's text; None if the question is not for it."""
-        question = self._generation.question
-        if question is None or question.role != role or self.error:
-            return None
-        role_context = self.role_contexts[role]
-        try:
-            role_context.prepare(question.text, self._draft)
-        except ContextFullError as full:
-            self._end_full(full)
-            return None
-        self._draft = []
-        return role_context
-
-    @property
-    def may_draft(self) -> bool:
-        """Whether its open question is one that a draft can be evaluated with."""
-        question = self._generation.question
-        return (
-            self._drafter is not None
-            and question is not None
-            and self.role_contexts[question.role] is self._drafter.checked
-            and not self.error
-        )
-
-    @property
-    def max_rows(self) -> int:
-        """How many tokens the model that checks its drafts can evaluate at once."""
-        assert self._drafter is not None, "it may draft"
-        return self._drafter.checked.context.max_rows
-
-    def draft(self, n_together: int, room: int) -> Generator[RoleContext, None, None]:
-        """Decide on the draft of the next evaluation; arguments and what is yielded: `Drafter.propose`."""
-        drafter, question = self._drafter, self._generation.question
-        if drafter is not None and question is not None:
-            self._draft = yield from drafter.propose(question.text, n_together, room)
-
-    def _end_full(self, full: ContextFullError) -> None:
-        try:
-            self._generation.stop_full(full)
-        except ContextFullError as error:
-            self.error = error
-
-    def receive(self, role_context: RoleContext, rows: Sequence[NDArray[np.float32]]) -> None:
-        """Continue with the logits that answer the open question, as far as what was read ahead goes."""
-        role_context.receive(rows)
-        prediction: Prediction | None = role_context.latest()
-        try:
-            while prediction is not None:
-                for step in self._generation.feed(prediction):
-                    self._stats.note(step)
-                    self._events.step(self.item, step)
-                prediction = self._known()
-        except BlendinError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001 - one row's bug must not end the whole run
-            self.error = UnforeseenError(error)
-        else:
-            role_context.keep_ahead()  # the next evaluation of other answers takes the place of these logits
-
-    def _known(self) -> Prediction | None:
-        """The answer to the open question, if it was read ahead."""
-        question = self._generation.question
-        return None if question is None else self.role_contexts[question.role].known(question.text)
-
-    def stop(self) -> None:
-        """End because the user stopped."""
-        if not self.ended:
-            self._generation.stop("user")
-
-    def report_progress(self) -> None:
-        """Tell how much of the prompts is read, while that is going on."""
-        question = self._generation.question
-        if question is not None and self.role_contexts[question.role].reads_prompt:
-            sequence = self.role_contexts[question.role].sequence
-            self._events.progress(self.item, question.role, sequence.n_valid, sequence.n_prompt)
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is a result."""
-        return self.error is not None or self._generation.question is None
-
-    def result(self) -> Result:
-        """The completion or the error."""
-        if self.error is not None:
-            return self.error
-        ending = self._generation.ending
-        for role_context in self.role_contexts.values():
-            role_context.finish(ending.text)
-        return self._stats.close(ending)
-
-
-class RequestEvents(Generic[Item]):
-    """What a scheduler tells of its requests while they are answered; this one keeps it to itself."""
-
-    def step(self, item: Item, step: Step) -> None:
-        """A step of the request's answer was decided."""
-
-    def progress(self, item: Item, role: Role, n_read: int, n_prompt: int) -> None:
-        """So many tokens of a role's prompt are read."""
-
-
 class Scheduler(Generic[Item]):
     """The active answers and the slots they use.
 
@@ -249,10 +111,8 @@ class Scheduler(Generic[Item]):
         try:
             request = self._prepare(item)
             number = self._choose_slot(request)
-            active = ActiveRequest(
-                item, request, number, self._slots[number], self._events, fresh=self._fresh
-            )
-            self.active.append(active)
+            role_contexts = start_request(request, self._slots[number], fresh=self._fresh)
+            self.active.append(ActiveRequest(item, request, number, role_contexts, self._events))
         except BlendinError as error:
             self._results.append((item, error))
         except Exception as error:  # noqa: BLE001 - as in `ActiveRequest.receive`
@@ -281,7 +141,7 @@ class Scheduler(Generic[Item]):
 
     def _sequence_numbers(self, number: int) -> list[int]:
         slot = self._slots[number]
-        return [slot[role].sequence.seq_id for role in ROLE_ORDER if role in slot]
+        return [slot[role].sequence.seq_id for role in ROLES if role in slot]
 
     def _close_gaps(self) -> None:
         """Have all answers evaluated at once, where nothing that the free slots hold is needed."""
@@ -300,71 +160,7 @@ class Scheduler(Generic[Item]):
             if self._is_cancelled(active.item):
                 active.stop()
         self._close_gaps()
-        self._draft(should_stop)
-        for role in ROLE_ORDER:
-            role_contexts = {
-                active: role_context
-                for active in self.active
-                if (role_context := active.role_context_for(role))
-            }
-            for together in by_context(role_contexts):
-                self._ask(role, together, should_stop)
-        for active in self.active:
-            active.report_progress()
-
-    def _draft(self, should_stop: Callable[[], bool]) -> None:
-        """Let all answers decide on their drafts; what the guide is to read for them is read in batches."""
-        drafting = [active for active in self.active if active.may_draft]
-        if not drafting:
-            return
-        n_together = len(self.active)
-        room = (drafting[0].max_rows - n_together) // len(drafting)
-        proposals = {active: active.draft(n_together, room) for active in drafting}
-        while waiting := {active: guide for active in proposals if (guide := next(proposals[active], None))}:
-            proposals = {active: proposals[active] for active in waiting}
-            unread = {guide.sequence: guide for guide in waiting.values()}
-            while unread:
-                context = next(iter(unread.values())).context
-                for sequence, rows in context.advance(list(unread), should_stop).items():
-                    guide = unread.pop(sequence)
-                    guide.receive(rows)
-                    guide.keep_ahead()  # others may still have to read their prompts
-
-    def _ask(
-        self,
-        role: Role,
-        role_contexts: Mapping[ActiveRequest[Item], RoleContext],
-        should_stop: Callable[[], bool],
-    ) -> None:
-        """Run open questions of one role in one context; an unread prompt keeps its question open.
-
-        The last token of a prompt is evaluated separately. For roles other than the base that happens at
-        once: an answer that waits for the guide would be missing from the base's next batch.
-        """
-        context = next(iter(role_contexts.values())).context
-        free = (self._slots[number][role] for number in self.free)
-        spare = [each.sequence for each in free if each.context is context]
-        waiting = dict(role_contexts)
-        while waiting:
-            readers = [role_context for role_context in waiting.values() if role_context.reads_prompt]
-            started = perf_counter()
-            unread = [role_context.sequence for role_context in waiting.values()]
-            ready = context.advance(unread, should_stop, spare)
-            elapsed = perf_counter() - started
-            for role_context in readers:
-                role_context.sequence.counter.prompt_s += elapsed
-            answered = {
-                active: role_context
-                for active, role_context in waiting.items()
-                if role_context.sequence in ready
-            }
-            for active, role_context in answered.items():
-                active.receive(role_context, ready[role_context.sequence])
-            waiting = {
-                active: role_context
-                for active, role_context in waiting.items()
-                if active not in answered and role != "base" and not role_context.sequence.in_prompt
-            }
+        run_round(self.active, [self._slots[number] for number in self.free], should_stop)
 
     def reserve(self) -> int:
         """Take a free slot for something that is no answer, until `release`: the one used longest ago."""

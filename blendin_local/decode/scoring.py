@@ -19,6 +19,7 @@ from blendin_local.core.token_scores import (
     token_score,
 )
 from blendin_local.decode.role_context import RoleContext
+from blendin_local.engine.text_logits import logits_after_prompt
 from blendin_local.engine.vocabulary import Span, Vocabulary
 from blendin_local.errors import UsageError
 
@@ -52,7 +53,7 @@ def score_text(
     sequence.begin(ids[:1])
     sequence.ids += ids[1:]
     start = len(vocabulary.pieces[ids[0]])
-    rows = role_context.context.logits_after_prompt(sequence, should_stop)
+    rows = logits_after_prompt(role_context.context, sequence, should_stop)
     for token, logits in zip(ids[1:], rows, strict=False):
         piece = vocabulary.pieces[token]
         yield token_score(logits, token, start, piece, temperature_profile=temperature_profile)
@@ -94,7 +95,7 @@ def score_ids(
     sequence.ids += ids[1:]
     yield TokenLogprob(ids[0])
     following = chain(ids[1:], [None])
-    rows = role_context.context.logits_after_prompt(sequence, should_stop)
+    rows = logits_after_prompt(role_context.context, sequence, should_stop)
     for token, logits in zip(following, rows, strict=False):
         yield token_logprob(logits, token, n_top)
 
@@ -130,7 +131,7 @@ def score_options(
         raise UsageError("a prompt or an option is empty", "give each at least one character")
     sequence.begin(head_ids)
     [after_prompt] = [
-        logits.copy() for logits in role_context.context.logits_after_prompt(sequence, should_stop)
+        logits.copy() for logits in logits_after_prompt(role_context.context, sequence, should_stop)
     ]
     scores = []
     for option, tail in zip(options, tails, strict=True):
@@ -139,7 +140,7 @@ def score_options(
         if len(ids) > 1:
             sequence.restart()
             sequence.ids += ids[:-1]
-            rows = islice(role_context.context.logits_after_prompt(sequence, should_stop), 1, None)
+            rows = islice(logits_after_prompt(role_context.context, sequence, should_stop), 1, None)
             logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
         scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
     return scores

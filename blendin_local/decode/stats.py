@@ -6,8 +6,11 @@ Not here: the rule of an answer (`decode.respond`), who makes it (`decode.stream
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 
+from blendin_local.core.beams import SearchRecord
 from blendin_local.core.records import Completion, Step, Timings, Usage, no_suggestion_notices, summarize
 from blendin_local.decode.drafter import Drafter
 from blendin_local.decode.request import PreparedRequest, RoleContexts
@@ -35,6 +38,11 @@ class GenerationStats:
         self._started = perf_counter()
         self._first_step_s = self._total_s = 0.0
 
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps noted so far."""
+        return self._steps
+
     def note(self, step: Step) -> None:
         """A step was decided, or repeated from the start of the answer."""
         self.stop_clock()
@@ -46,12 +54,12 @@ class GenerationStats:
         """The answer's time ends here, unless it goes on."""
         self._total_s = perf_counter() - self._started
 
-    def close(self, ending: Ending) -> Completion:
-        """The answer is finished."""
+    def close(self, ending: Ending, search: SearchRecord | None = None) -> Completion:
+        """The answer is finished; `search` says how it was found, if by a search."""
         if self._drafter is not None:
             self._drafter.finish()
         self.stop_clock()
-        return self._completion(ending)
+        return replace(self._completion(ending), search=search)
 
     def so_far(self) -> Completion:
         """The answer up to the latest step, as if the user had stopped it there.

@@ -8,10 +8,11 @@ leases (`decode.pair_lock`), prompts and signatures (`pair`).
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from blendin_local.core.beams import SearchRecord
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.drafter import Drafter
@@ -20,6 +21,7 @@ from blendin_local.decode.pair_lock import Lease, PairLock
 from blendin_local.decode.request import PreparedRequest, RoleContexts, start_request
 from blendin_local.decode.respond import Ending
 from blendin_local.decode.role_context import PromptReading
+from blendin_local.decode.search import search
 from blendin_local.decode.stats import GenerationStats
 
 Item = TypeVar("Item")
@@ -36,7 +38,7 @@ class AnswerStream:
 
     Args:
         request: What is to be answered.
-        slot: The role contexts of one conversation.
+        slots: The role contexts of one conversation each; only a search needs more than the first.
         should_stop: Polled between steps and during long evaluations.
         lock: The lock of the role contexts' pair.
         executor: Runs the steps of `async for`; None for the event loop's own.
@@ -55,7 +57,7 @@ class AnswerStream:
     def __init__(
         self,
         request: PreparedRequest,
-        slot: RoleContexts,
+        slots: Sequence[RoleContexts],
         should_stop: Callable[[], bool],
         lock: PairLock,
         executor: Executor | None = None,
@@ -63,7 +65,8 @@ class AnswerStream:
         self.settings = request.settings
         self.n_start = len(request.answer_start)
         self._request = request
-        self._slot = slot
+        self._slot = slots[0]
+        self._slots = slots
         self._cancelled = threading.Event()
         self._should_stop = _either(self._cancelled.is_set, lock.stop_when_closing(should_stop))
         self._lock = lock
@@ -72,7 +75,7 @@ class AnswerStream:
         self._completion: Completion | None = None
         self._running: Generator[Step, None, Completion] | None = None
         self._lease: Lease | None = self._acquire()
-        self.signature = request.signed(request.role_contexts(slot))
+        self.signature = request.signed(request.role_contexts(self._slot))
 
     def _acquire(self) -> Lease:
         lease = self._lock.acquire()
@@ -93,7 +96,11 @@ class AnswerStream:
                 role_contexts = self._request.role_contexts(self._slot)
                 drafter = self._request.drafter(role_contexts)
                 self._stats = GenerationStats(self._request, role_contexts, drafter)
-                self._running = _run(self._request, role_contexts, self._stats, self._should_stop, drafter)
+                if self._request.settings.sampling.search:
+                    steps: Steps = search(self._request, self._slots, self._should_stop)
+                else:
+                    steps = _plain(self._request, role_contexts, self._should_stop, drafter)
+                self._running = _run(steps, role_contexts, self._stats)
             try:
                 return next(self._running)
             except BaseException as ending:
@@ -209,23 +216,32 @@ def _either(first: Callable[[], bool], second: Callable[[], bool]) -> Callable[[
     return lambda: first() or second()
 
 
-def _run(
+Steps = Generator[Step, None, tuple[Ending, SearchRecord | None]]
+
+
+def _plain(
     request: PreparedRequest,
     role_contexts: RoleContexts,
-    stats: GenerationStats,
     should_stop: Callable[[], bool],
     drafter: Drafter | None,
+) -> Steps:
+    """The steps of a started answer that is written in one sequence."""
+    ending = yield from drive(request.start(role_contexts), role_contexts, should_stop, drafter)
+    return ending, None
+
+
+def _run(
+    running: Steps, role_contexts: RoleContexts, stats: GenerationStats
 ) -> Generator[Step, None, Completion]:
-    """The steps of a started answer; a function, so that a stream does not refer to itself."""
-    running = drive(request.start(role_contexts), role_contexts, should_stop, drafter)
+    """The steps of an answer, noted; a function, so that a stream does not refer to itself."""
     while True:
         try:
             step = next(running)
         except StopIteration as finished:
-            ending: Ending = finished.value
+            ending, found = finished.value
             break
         stats.note(step)
         yield step
     for role_context in role_contexts.values():
         role_context.finish(ending.text)
-    return stats.close(ending)
+    return stats.close(ending, found)

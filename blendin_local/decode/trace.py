@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from blendin_local.core.distribution import Prediction
-from blendin_local.core.methods import Role
+from blendin_local.core.guide_pool import join_guides
 from blendin_local.core.records import Candidate, CandidateLists, SideQuery, Step
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.decode.respond import AnswerGenerator, Ending, Question
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -29,12 +30,14 @@ class TracePolicy:
         temperatures: By role, the temperature at which its confidence is kept beside the lists.
         normalizers: Whether each model's log Z is kept beside the lists.
         certainty: Whether the base's margin and entropy are kept at every step.
+        guide_weight: The weights of several guides.
     """
 
     lists: Lists = "no"
     temperatures: Mapping[Role, float] = field(default_factory=dict)
     normalizers: bool = False
     certainty: bool = False
+    guide_weight: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, blend: BlendSettings, sampling: SamplingSettings, answer: AnswerSettings) -> TracePolicy:
@@ -45,7 +48,9 @@ class TracePolicy:
         temperatures = {role: value for role, value in fitted.items() if value is not None}
         every = sampling.temperature > 0 or sampling.penalizes
         normalizers = sampling.penalizes_tokens and sampling.repeat_penalty != 1
-        return cls("every" if every else "asked", temperatures, normalizers, certainty=True)
+        lists: Lists = "every" if every else "asked"
+        weights = blend.guide_weight
+        return cls(lists, temperatures, normalizers, certainty=True, guide_weight=weights)
 
 
 def with_trace(answer: AnswerGenerator, policy: TracePolicy) -> AnswerGenerator:
@@ -105,8 +110,16 @@ def _with_record(step: Step, text: bytes, asked: Sequence[Exchanged], policy: Tr
             for role, prediction in at_start.items()
         ]
     blended = step.candidates.blend if step.candidates else None
-    lists = CandidateLists(_all(at_start.get("base")), _all(at_start.get("guide")), blended)
-    return replace(step, candidates=lists, further=tuple(further))
+    members = {role: at_start[role] for role in GUIDES if role in at_start}
+    guide = join_guides(members, policy.guide_weight) if members else None
+    lists = CandidateLists(_all(at_start.get("base")), _all(guide), blended)
+    parts = tuple(
+        replace(part, candidates=_all(members[role]))
+        for part in step.guides
+        for role in members
+        if part.role == role
+    )
+    return replace(step, candidates=lists, further=tuple(further), guides=parts)
 
 
 def _side_query(role: Role, after: bytes, prediction: Prediction) -> SideQuery:

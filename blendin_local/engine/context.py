@@ -264,48 +264,29 @@ class Context:
             return last
         return sequence.chunk_end
 
-    def _next_logits(
-        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
+    def next_logits(
+        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False, n: int = MAX_OUTPUTS
     ) -> Iterator[NDArray[np.float32]]:
-        """The logits after each of the next `MAX_OUTPUTS` tokens of a sequence; views as in `predict`."""
+        """The logits after each of the next `n` tokens of a sequence, `MAX_OUTPUTS` at most; as in `predict`.
+
+        One call may ask for so many rows at most: with more than the context has room for, llama.cpp ends the
+        process.
+        """
         self._require_open()
         self.require_room(sequence)
         self._checkpoint(sequence)
-        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + MAX_OUTPUTS]
+        tokens = sequence.ids[sequence.n_valid : sequence.n_valid + min(n, MAX_OUTPUTS)]
         complete = sequence.n_valid + len(tokens) == len(sequence.ids)
         self._batch.clear()
         rows = self._batch.add(sequence.seq_id, sequence.n_valid, tokens, n_rows=len(tokens))
         self._decode([BatchSlice(sequence, len(tokens), rows, complete)], should_stop)
         return (self._logits(row) for row in rows)
 
-    def logits_after_prompt(
-        self, sequence: TokenSequence, should_stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[NDArray[np.float32]]:
-        """The logits after the last prompt token and after each token that follows the prompt.
-
-        One call may ask for `MAX_OUTPUTS` rows of logits at most: with more than the context has room for,
-        llama.cpp ends the process.
-
-        Args:
-            sequence: A sequence of this context with a prompt; tokens may follow it in `ids`.
-            should_stop: Polled during evaluations.
-
-        Yields:
-            Shape (n_vocab,), `len(sequence.ids) - sequence.n_prompt + 1` times; each is a view, valid until
-            the next one is read.
-
-        Raises:
-            ContextFullError: The sequence has more tokens than its context.
-            StoppedError: `should_stop` became true.
-        """
-        first = sequence.n_prompt - 1
-        self.require_room(sequence)
-        self.rewind(sequence, first)
-        while sequence.in_prompt:
-            self.advance([sequence], should_stop)
-            self.rewind(sequence, first)  # a prefix copied from another sequence may include the last token
-        while sequence.n_valid < len(sequence.ids):
-            yield from self._next_logits(sequence, should_stop)
+    def copy(self, source: TokenSequence, target: TokenSequence) -> None:
+        """Have `target` go on where `source` is; both stay sequences of their own."""
+        self._require_open()
+        self.rewinder.copy_whole(source.seq_id, target.seq_id)
+        target.take_over(source)
 
     def rewind(self, sequence: TokenSequence, keep: int) -> None:
         """Keep at most the first `keep` valid tokens; fewer, where the memory cannot go there."""
@@ -351,6 +332,10 @@ class Context:
             sequence.seq_id, sequence.n_valid
         ):
             self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
+
+    def keep_place(self, sequence: TokenSequence) -> None:
+        """Have the sequence be able to come back to where it is now, whatever its memory."""
+        self.rewinder.checkpoint(sequence.seq_id, sequence.n_valid)
 
     def _set_abort_polling(self, enabled: bool) -> None:
         """Have llama.cpp poll `should_stop` or not; the callback costs 2 % of a fast token."""

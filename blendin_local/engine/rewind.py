@@ -50,6 +50,10 @@ class Rewinder(Protocol):
         """Have `target` hold the first n tokens of `source` and nothing else."""
         ...
 
+    def copy_whole(self, source: int, target: int) -> None:
+        """Have `target` hold all that `source` holds, checkpoints too, and nothing else; every kind can."""
+        ...
+
     def wants_checkpoint(self, seq_id: int, n: int) -> bool:
         """Whether a checkpoint should be saved when the sequence holds exactly n tokens."""
         ...
@@ -72,9 +76,13 @@ class TailRewinder:
 
     def copy(self, source: int, target: int, n: int) -> None:
         """Copy all and drop the tail: sequences with buffers of their own cannot be copied in part."""
+        self.copy_whole(source, target)
+        self._api.llama_memory_seq_rm(self._memory, target, n, -1)
+
+    def copy_whole(self, source: int, target: int) -> None:
+        """In a shared buffer cells only get another number; other buffers are copied."""
         self._api.llama_memory_seq_rm(self._memory, target, -1, -1)
         self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-        self._api.llama_memory_seq_rm(self._memory, target, n, -1)
 
     def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Drop the tail."""
@@ -131,6 +139,12 @@ class CheckpointRewinder:
     def copy(self, source: int, target: int, n: int) -> None:
         """Never asked for."""
         raise NotImplementedError
+
+    def copy_whole(self, source: int, target: int) -> None:
+        """The state after the last token, and the checkpoints, which are never changed."""
+        self._api.llama_memory_seq_rm(self._memory, target, -1, -1)
+        self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._checkpoints[target] = dict(self._checkpoints.get(source, {}))
 
     def rewind(self, seq_id: int, keep: int, cached: int) -> int:
         """Restore the last checkpoint at or before `keep`, or clear the sequence."""

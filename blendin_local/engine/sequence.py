@@ -117,6 +117,13 @@ class TokenSequence:
         self.n_valid = min(self.n_valid, self.n_prompt)
         self.text, self._ends = b"", []
 
+    def take_over(self, other: TokenSequence) -> None:
+        """Have the tokens of another sequence, whose memory was copied; what it evaluates counts there."""
+        self.ids, self.draft, self.n_prompt = list(other.ids), list(other.draft), other.n_prompt
+        self.text, self._ends = other.text, list(other._ends)
+        self.n_cached, self.n_valid, self._n_chunked = other.n_cached, other.n_valid, other._n_chunked
+        self.counter = other.counter
+
     def restart(self) -> None:
         """Start a new answer after the same prompt."""
         self.begin(self.ids[: self.n_prompt])

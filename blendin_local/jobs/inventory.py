@@ -65,6 +65,7 @@ class PairRow:
         name: What to type after `--pair`.
         base: Reference of the base.
         guide: Reference of the guide.
+        guides: References of all guides.
         untuned: Reference of the third model; None if the pair has none.
         about: One line for people.
         missing: The roles whose file is not on this machine.
@@ -75,6 +76,7 @@ class PairRow:
     name: str
     base: str
     guide: str
+    guides: tuple[str, ...]
     untuned: str | None
     about: str
     missing: tuple[str, ...]
@@ -92,6 +94,7 @@ class PairRow:
             "name": self.name,
             "base": self.base,
             "guide": self.guide,
+            **({"guides": list(self.guides)} if len(self.guides) > 1 else {}),
             "untuned": self.untuned,
             "about": self.about,
             "here": self.here,
@@ -172,7 +175,15 @@ def list_pairs(registry: Registry, store: Store) -> list[PairRow]:
         own = any(path != shipped for path in registry.origins_of("pairs", name).values())
         rows.append(
             PairRow(
-                name, pair.base, pair.guide, pair.untuned, pair.about, tuple(missing), pair.values, own=own
+                name,
+                pair.base,
+                pair.guide,
+                pair.guides,
+                pair.untuned,
+                pair.about,
+                tuple(missing),
+                pair.values,
+                own=own,
             )
         )
     return rows

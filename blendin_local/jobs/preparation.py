@@ -47,6 +47,12 @@ def default_pair_note(resolved: ResolvedPair) -> str:
     return f"no model named: using the pair {resolved.pair_name} ({resolved.describe()})"
 
 
+def refuse_several_guides(resolved: ResolvedPair, what: str) -> None:
+    """Raise `UsageError` where a job measures one guide, and there are several."""
+    if "guide2" in resolved.references:
+        raise UsageError(f"{what} measures one guide, and there are several", "name one with --guide")
+
+
 def refuse_exact_prompts(spec: PairSpec, each: str = "row") -> None:
     """Raise `UsageError` where the spec has exact prompts, which every row would share."""
     if spec.exact_prompts:

@@ -6,15 +6,17 @@ Not here: the form of a row (`jobs.batch.rows`), the form of a request over HTTP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from blendin_local.core.methods import METHODS
+from blendin_local.core.methods import METHODS, ONE_GUIDE, require_guides
 from blendin_local.core.prompts import quoted
+from blendin_local.core.roles import Role
 from blendin_local.core.text import require_text
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.errors import UsageError
+from blendin_local.pair.needed_models import require_search
 from blendin_local.settings import (
     AnswerSettings,
     BlendSettings,
@@ -40,6 +42,7 @@ class RequestDefaults:
         answer: Limits and stop strings.
         system: System prompt of requests that have none.
         methods: The methods that the named models allow.
+        roles: The roles whose models were named; None where this is not known yet.
     """
 
     blend: BlendSettings
@@ -47,6 +50,7 @@ class RequestDefaults:
     answer: AnswerSettings
     system: str = ""
     methods: tuple[str, ...] = tuple(METHODS)
+    roles: Collection[Role] | None = None
 
 
 def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> GenerationSettings:
@@ -55,11 +59,15 @@ def settings_in(values: Mapping[str, Any], defaults: RequestDefaults) -> Generat
     Whether a form can be checked is left to `grammar.compilation.require_form`, which takes time.
 
     Raises:
-        UsageError: A value is wrong, or the method needs a model that was not named.
+        UsageError: A value is wrong, or the settings do not go with the models that were named.
     """
     answer = replace(defaults.answer, **of_one_form(_given(values, ANSWER)))
     sampling = replace(defaults.sampling, **_given(values, SAMPLING))
-    return GenerationSettings(_blend(values, defaults), sampling, answer)
+    blend = _blend(values, defaults)
+    if defaults.roles is not None:
+        require_guides(defaults.roles, blend)
+        require_search(sampling, defaults.roles)
+    return GenerationSettings(blend, sampling, answer)
 
 
 def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSettings:
@@ -68,6 +76,8 @@ def _blend(values: Mapping[str, Any], defaults: RequestDefaults) -> BlendSetting
     if not isinstance(method, str) or method not in METHODS:
         raise UsageError(f"there is no method {quoted(method)}: choose one of {', '.join(METHODS)}")
     if method not in defaults.methods:
+        if method in ONE_GUIDE and "blendin" in defaults.methods and "nudging-words" not in defaults.methods:
+            raise UsageError(f"method {method} works with one guide: {ONE_GUIDE[method]}")
         raise UsageError(f"method {method} needs a model that was not named")
     return replace(defaults.blend, **given)
 
@@ -82,7 +92,7 @@ def _given(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str,
 
 
 def _value(setting: Setting, name: str, value: object) -> Any:  # noqa: ANN401 - settings have many types
-    if isinstance(value, str) and setting.kind in {"number", "count"} and value in setting.words:
+    if isinstance(value, str) and setting.kind in {"number", "count", "name"} and value in setting.words:
         return setting.words[value]
     if setting.kind == "text":
         return whole_text_of(setting, name, value)
@@ -103,6 +113,18 @@ def texts_of(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(texts, list):
         raise UsageError(f"{name} is neither a text nor a list of texts")
     return tuple(characters_of(name, text) for text in texts)
+
+
+def numbers_of(name: str, value: object) -> tuple[float, ...]:
+    """A list of numbers, the same in a text, or the word for none."""
+    if isinstance(value, str):
+        try:
+            value = [] if value == "equal" else [float(part) for part in value.split()]
+        except ValueError:
+            raise UsageError(f"{name} is {quoted(value)}, not numbers") from None
+    if not isinstance(value, list):
+        raise UsageError(f"{name} is not a list of numbers")
+    return tuple(number_of(name, number) for number in value)
 
 
 def switch_of(name: str, value: object) -> bool:
@@ -153,6 +175,7 @@ def characters_of(name: str, value: object) -> str:
 READERS: Mapping[str, Callable[[str, object], Any]] = {
     "number": number_of,
     "count": whole_number_of,
+    "numbers": numbers_of,
     "texts": texts_of,
     "switch": switch_of,
 }

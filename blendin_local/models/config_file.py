@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -53,8 +54,20 @@ def read_file(path: Path) -> Table:
 
 def _make_paths_absolute(table: dict[str, Any], file: Path) -> None:
     for key, value in table.items():
-        if key in PATH_KEYS or (key in REFERENCE_KEYS and looks_like_path(value)) or _names_text(key, value):
+        if key in REFERENCE_KEYS:
+            table[key] = _each(value, partial(_absolute, what=f"{file}: {key}", folder=file.parent))
+        elif key in PATH_KEYS or _names_text(key, value):
             table[key] = str(resolve_path(Path(value), f"{file}: {key}", file.parent))
+
+
+def _each(value: object, change: Callable[[str], str]) -> Any:  # noqa: ANN401 - a text or a list of texts
+    """A reference, or each of a list of references, changed."""
+    return [change(name) for name in value] if isinstance(value, list) else change(cast("str", value))
+
+
+def _absolute(reference: str, what: str, folder: Path | None = None) -> str:
+    """A reference, made absolute if it is a path."""
+    return str(resolve_path(Path(reference), what, folder)) if looks_like_path(reference) else reference
 
 
 def _names_text(key: str, value: object) -> bool:
@@ -142,9 +155,7 @@ def _table(parent: Any, key: str, path: Path) -> Any:  # noqa: ANN401 - tomlkit'
 
 
 def _portable(key: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value
-    if key in REFERENCE_KEYS and isinstance(value, str) and looks_like_path(value):
-        return str(resolve_path(Path(value), key))
-    return value
+    return _each(value, partial(_absolute, what=key)) if key in REFERENCE_KEYS else value
 
 
 def _require_valid(text: str, name: str, values: Mapping[str, Any], path: Path) -> None:

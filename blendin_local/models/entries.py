@@ -113,6 +113,8 @@ class PairEntry:
         about: One line for people.
         base_template: Name of the base's plain-text template, or `chat`.
         untuned: Reference of the third model, which `proxy` and `gated-proxy` need.
+        guide2: Reference of the second guide, where `guide` is a list.
+        guide3: Likewise the third.
         system: Instructions before every question; None if not given.
         settings: The values it gives to settings, by their keys in models.toml.
         trusted: False if a models.toml of the working directory names the models.
@@ -124,6 +126,8 @@ class PairEntry:
     about: str = ""
     base_template: str | None = None
     untuned: str | None = None
+    guide2: str | None = None
+    guide3: str | None = None
     system: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: bool = True
@@ -136,8 +140,13 @@ class PairEntry:
     @property
     def models(self) -> dict[str, str]:
         """The references of its models, by role."""
-        models = {"base": self.base, "guide": self.guide}
-        return {**models, "untuned": self.untuned} if self.untuned else models
+        roles = ("base", "guide", "guide2", "guide3", "untuned")
+        return {role: reference for role in roles if (reference := getattr(self, role))}
+
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """The references of its guides, mostly one."""
+        return tuple(name for name in (self.guide, self.guide2, self.guide3) if name)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -149,6 +158,8 @@ class PairEntry:
         """Its keys as in models.toml, and whether its models are trusted."""
         names = ("name", "base", "guide", "about", "base_template", "untuned", "system", "trusted")
         facts = {name: getattr(self, name) for name in names}
+        if self.guide2:
+            facts["guide"] = list(self.guides)
         return {name: value for name, value in facts.items() if value is not None} | dict(self.settings)
 
 

@@ -283,6 +283,9 @@ class _Merged:
 
     def _pair(self, name: str, table: Table) -> PairEntry:
         facts = _settings_apart({key: value for key, value in table.items() if key != "tuned"})
+        guides = facts.get("guide")
+        if isinstance(guides, list):
+            facts |= dict(zip(("guide", "guide2", "guide3"), guides, strict=False))
         for role in ("base", "guide"):
             if not facts.get(role):
                 self._missing("pairs", name, role)

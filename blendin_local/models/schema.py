@@ -55,6 +55,14 @@ def _listed(value: object, fits: Callable[[object], bool]) -> bool:
 TEXT = _text("a text without NUL", grammar.is_text)
 NAME = _text("a name", lambda value: not value or grammar.is_name(value))
 REFERENCE = _text("a name, path or repository", grammar.is_path)
+MAX_GUIDES = 3
+REFERENCES: Kind = (
+    f"a name, path or repository, or a list of at most {MAX_GUIDES}",
+    lambda value: (
+        REFERENCE[1](value)
+        or (isinstance(value, list) and 0 < len(value) <= MAX_GUIDES and all(map(REFERENCE[1], value)))
+    ),
+)
 PATH = _text("a path of printable characters", grammar.is_path)
 MODEL_FILE = _text("a plain file name that ends in .gguf", grammar.is_model_file)
 HUB_FILE = _text("a path inside the repository that ends in .gguf", grammar.is_model_path)
@@ -68,6 +76,7 @@ REVISION = _text("a branch, tag or commit", grammar.is_revision)
 WHOLE: Kind = ("a whole number of at most 64 bits", lambda value: _whole(value, -(2**63), 2**63 - 1))
 SIZE: Kind = ("a number of bytes", lambda value: _whole(value, 0, MAX_FILE_BYTES))
 NUMBER: Kind = ("a number", _number)
+NUMBERS: Kind = ("a list of numbers", lambda value: _listed(value, _number))
 SWITCH: Kind = ("true or false", lambda value: isinstance(value, bool))
 STOPS: Kind = (
     "a list of texts, none empty",
@@ -91,8 +100,15 @@ def _setting_kind(setting: Setting) -> Kind:
     """The kind of value that a setting has in models.toml."""
     if setting.kind == "choice":
         return _listing(setting.choices), lambda value: value in setting.choices
-    name = PATH if setting.metavar else NAME
-    kinds = {"number": NUMBER, "count": WHOLE, "switch": SWITCH, "name": name, "texts": STOPS, "text": TEXT}
+    kinds: dict[str, Kind] = {
+        "number": NUMBER,
+        "numbers": NUMBERS,
+        "count": WHOLE,
+        "switch": SWITCH,
+        "name": PATH if setting.metavar else NAME,
+        "texts": STOPS,
+        "text": TEXT,
+    }
     expected, fits = kinds[setting.kind]
     words = () if setting.kind == "texts" else setting.shown_words
     if not words:
@@ -142,7 +158,7 @@ MODEL_KEYS: Mapping[str, Kind] = {
 PAIR_KEYS: Mapping[str, Kind] = {
     "about": TEXT,
     "base": REFERENCE,
-    "guide": REFERENCE,
+    "guide": REFERENCES,
     "untuned": REFERENCE,
     "anti": REFERENCE,
     "base_template": NAME,

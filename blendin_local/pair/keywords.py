@@ -54,11 +54,13 @@ class SettingKeywords(TypedDict, total=False):
     dial: float | None
     margin: float | None
     proxy_weight: float | None
+    guide_weight: Sequence[float] | str | None
     temperature: float | None
     top_k: int | None
     top_p: float | None
     min_p: float | None
     seed: int | str | None
+    search: str | None
     repeat_penalty: float | None
     repeat_last_n: int | None
     presence_penalty: float | None

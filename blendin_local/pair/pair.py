@@ -17,7 +17,7 @@ from typing import Any, Unpack
 
 from blendin_local.core.answer_start import AnswerStart, start_steps
 from blendin_local.core.drafting import AcceptanceRates
-from blendin_local.core.methods import Role, required_roles
+from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Conversation, Message, as_messages, begun_answer, require_question
 from blendin_local.core.records import Completion, Step
 from blendin_local.core.text import require_text
@@ -28,7 +28,6 @@ from blendin_local.decode.pair_lock import PairLock
 from blendin_local.decode.prompt_spans import text_of
 from blendin_local.decode.request import GenerationSettings, PreparedRequest, Request
 from blendin_local.decode.role_context import RoleContext
-from blendin_local.decode.scheduler import answer_many
 from blendin_local.decode.scoring import score_options, score_text
 from blendin_local.decode.signature import signature
 from blendin_local.decode.steering import with_gate
@@ -41,6 +40,8 @@ from blendin_local.grammar.prompt import as_told
 from blendin_local.models.store import Store
 from blendin_local.pair.constraints import Constraints
 from blendin_local.pair.keywords import SettingKeywords, checked_keywords, with_keywords
+from blendin_local.pair.many import answer_requests
+from blendin_local.pair.needed_models import roles_of_answer
 from blendin_local.pair.prompts import PromptRenderer
 from blendin_local.pair.setup import MAX_PARALLEL, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
@@ -167,7 +168,7 @@ class Pair:
         )
         given = with_keywords(given, settings)
         request = self.prepare(conversation, given, system, answer_start, should_stop)
-        return AnswerStream(request, self._slots[0], should_stop, self._lock, self._executor)
+        return AnswerStream(request, self._slots, should_stop, self._lock, self._executor)
 
     def prepare(
         self,
@@ -231,7 +232,7 @@ class Pair:
         should_stop: Callable[[], bool] = lambda: False,
         watch: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
-        """Answer many requests, `PairSetup.n_parallel` at a time in shared batches.
+        """Answer many requests, `PairSetup.n_parallel` at a time in shared batches; a search alone.
 
         With one sequence each answer is that of `respond` on a fresh pair, regardless of earlier answers.
 
@@ -249,7 +250,7 @@ class Pair:
         def prepare(request: Request) -> PreparedRequest:
             return self._task_of(request, stop)
 
-        return self._lock.iterate(lambda: answer_many(requests, prepare, self._slots, stop, watch))
+        return self._lock.iterate(lambda: answer_requests(requests, prepare, self._slots, stop, watch))
 
     @property
     def tokens_evaluated(self) -> int:
@@ -317,7 +318,7 @@ class Pair:
         answer_start: AnswerStart = "",
     ) -> PreparedRequest:
         """Check the settings and fill in what they leave open."""
-        roles = required_roles(settings.blend.method, self._models)
+        roles = roles_of_answer(settings.blend, settings.sampling, self._models, len(self._slots))
         messages, begun = begun_answer(messages)
         if begun and answer_start:
             raise UsageError("the answer has two beginnings", "leave out answer_start, or the last message")
@@ -341,7 +342,7 @@ class Pair:
             notices=self._notices(roles),
             load_ms=self.load_ms,
             answer_start=start,
-            acceptance=None if self._is_reproducible else self._acceptance,
+            acceptance=None if self._is_reproducible or sampling.search else self._acceptance,
             constraint=self._constraints.of(definition_of(settings.answer), start),
         )
         return with_gate(request, self._models, should_stop)

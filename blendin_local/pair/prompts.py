@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from blendin_local.core.methods import Role
 from blendin_local.core.prompts import Message
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, Role
 from blendin_local.core.text import require_text
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine.chat_template.template import ChatTemplate
@@ -54,8 +54,8 @@ class PromptRenderer:
             PairError: A chat template is missing or cannot be used.
             KeyboardInterrupt: `should_stop` became true.
         """
-        is_base = role != "guide"  # the untuned model reads what the base reads
-        exact = self._setup.exact_prompts.get("base" if is_base else "guide")
+        is_base = role not in GUIDES  # the untuned model reads what the base reads
+        exact = self._setup.exact_prompts.get("base" if is_base else role)
         for message in messages:
             require_text(message.text, f"the text of the {message.speaker}")
         if exact is not None:
@@ -67,7 +67,7 @@ class PromptRenderer:
 
     def may_use_date(self) -> bool:
         """Whether a prompt of this pair could have the date in it."""
-        templates = {"guide"} if self._setup.plain_template else {"base", "guide"}
+        templates = GUIDES if self._setup.plain_template else ("base", *GUIDES)
         return any(self._chat_template(role).may_use_date for role in self._models if role in templates)
 
     def facts(self, roles: Sequence[Role]) -> dict[str, Any]:
@@ -78,6 +78,11 @@ class PromptRenderer:
             **self._setup.prompt_facts(),
             "guide_template": self._chat_template("guide").digest if "guide" in rendered else None,
             **({"base_template": self._chat_template("base").digest} if own else {}),
+            **{
+                f"{role}_template": self._chat_template(role).digest
+                for role in FURTHER_GUIDES
+                if role in rendered
+            },
         }
 
     def _chat_template(self, role: Role) -> ChatTemplate:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from blendin_local.core.methods import METHODS, STEERED, Role, roles_of
+from blendin_local.core.methods import METHODS, ONE_GUIDE, STEERED, require_guides, roles_of
 from blendin_local.core.prompts import BaseTemplate
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, ROLES, Role
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
@@ -32,6 +33,7 @@ from blendin_local.models.schema import ANSWER_KEYS, BLEND_KEYS, SAMPLING_KEYS
 from blendin_local.models.store import Progress
 from blendin_local.pair.configured import configured, model_settings, settings_from
 from blendin_local.pair.keywords import checked_keywords
+from blendin_local.pair.needed_models import roles_to_open
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.pair.templates import base_template, jinja_template
 from blendin_local.settings import (
@@ -42,17 +44,6 @@ from blendin_local.settings import (
     of_one_form,
     to_settings,
 )
-
-WANTED: Mapping[Role, str] = {
-    "base": "a base",
-    "guide": "a guide",
-    "untuned": "a third model: the guide before it was tuned",
-}
-HINTS: Mapping[Role, str] = {
-    "base": "name one with --base, or choose --method guide",
-    "guide": "name one with --guide, or choose --method base",
-    "untuned": "name one with --untuned, or as `untuned` of the pair in models.toml",
-}
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,8 @@ class PairSpec:
         base: A path, a name of models.toml, `user/repo[:QUANT]` or `hf://user/repo/file.gguf`.
         guide: Likewise.
         untuned: Likewise the third model, which `proxy` and `gated-proxy` need.
+        guide2: Likewise the second guide; with `guide`, which replaces all guides of a pair.
+        guide3: Likewise the third.
         base_template: A plain-text template of models.toml; `chat` for the base's own chat template.
         exact_prompts: Prompts that replace rendered ones, by role.
         guide_template: A Jinja chat template instead of the one in the guide's file.
@@ -80,7 +73,7 @@ class PairSpec:
         sampling: Fields of `SamplingSettings`.
         answer: Fields of `AnswerSettings`.
         every_model: Whether to open every model that is named, also where the method needs fewer.
-        n_parallel: How many answers may be made at once.
+        n_parallel: How many answers may be made at once; as many more as a search needs.
         models_file: A models.toml that comes before the others.
         pull: Whether to download missing files without asking.
         offline: Whether to stay off the network.
@@ -90,6 +83,8 @@ class PairSpec:
     base: str | None = None
     guide: str | None = None
     untuned: str | None = None
+    guide2: str | None = None
+    guide3: str | None = None
     base_template: str | None = None
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     guide_template: str | None = None
@@ -164,9 +159,13 @@ class ResolvedPair:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that these models allow."""
-        known = set(METHODS) if self.setup.base_settings.control_vector else set(METHODS) - {STEERED}
+        several = any(role in self.references for role in FURTHER_GUIDES)
+        unusable = {
+            *(ONE_GUIDE if several else ()),
+            *(() if self.setup.base_settings.control_vector else (STEERED,)),
+        }
         allowed = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
-        return tuple(name for name in allowed if name in known)
+        return tuple(name for name in allowed if name not in unusable)
 
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
@@ -178,7 +177,8 @@ class ResolvedPair:
         """The models in words: `A guided by B`."""
         names = dict(self.references)
         against = f" against {names.pop('untuned')}" if "untuned" in names else ""
-        return " guided by ".join(names.values()) + against
+        guides = [names.pop(role) for role in GUIDES if role in names]
+        return " guided by ".join([*names.values(), *filter(None, [" and ".join(guides)])]) + against
 
 
 def resolve_pair(
@@ -200,10 +200,12 @@ def resolve_pair(
     entry = _pair_entry(spec.pair or (registry.defaults.pair if unnamed else None), registry)
     sections = (entry, registry.defaults)
     blend = _blend(spec, sections)
-    references = _references(spec, entry, blend.method)
+    sampling = settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling)
+    references = _references(spec, entry, blend, sampling)
     base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
     require_gate(blend.method, base_settings.control_vector)
-    guide_entry = registry.models.get(references.get("guide", ""))
+    guide_entry, *further = (registry.models.get(references.get(role, "")) for role in GUIDES)
+    templates = dict(zip(FURTHER_GUIDES, map(jinja_template, further), strict=True))
     systems = (spec.system, entry.system if entry else None, registry.defaults.system)
     return ResolvedPair(
         spec=spec,
@@ -216,13 +218,14 @@ def resolve_pair(
             base_settings=base_settings,
             guide_settings=model_settings(spec.guide_settings, sections, "guide", spec.guide),
             guide_template=spec.guide_template or jinja_template(guide_entry),
+            further_templates={role: text for role, text in templates.items() if text},
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
-            n_parallel=spec.n_parallel,
+            n_parallel=max(spec.n_parallel, sampling.search_size.n_slots if sampling.search_size else 1),
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,
-        sampling=settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling),
+        sampling=sampling,
         answer=_answer(spec, sections),
         system=next((text for text in systems if text is not None), ""),
         pair_name=entry.name if entry else "",
@@ -266,6 +269,8 @@ class PairFields(TypedDict, total=False):
     base: str | None
     guide: str | None
     untuned: str | None
+    guide2: str | None
+    guide3: str | None
     base_template: str | None
     exact_prompts: Mapping[Role, str]
     guide_template: str | None
@@ -342,17 +347,25 @@ def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> 
     return answer
 
 
-def _references(spec: PairSpec, entry: PairEntry | None, method: str) -> dict[Role, str]:
-    named: dict[Role, str | None] = {
-        "base": spec.base or (entry.base if entry else None),
-        "guide": spec.guide or (entry.guide if entry else None),
-        "untuned": spec.untuned or (entry.untuned if entry else None),
-    }
-    needed = roles_of(method)
-    missing = [role for role in needed if not named[role]]
-    if missing:
-        raise UsageError(f"method {method} needs {WANTED[missing[0]]}", HINTS[missing[0]])
+def _references(
+    spec: PairSpec, entry: PairEntry | None, blend: BlendSettings, sampling: SamplingSettings
+) -> dict[Role, str]:
+    own = {role: None if spec.guide and role in GUIDES else getattr(entry, role, None) for role in ROLES}
+    named: dict[Role, str | None] = {role: getattr(spec, role) or own[role] for role in ROLES}
+    if named["guide2"] is None and named["guide3"]:
+        raise UsageError("there is a third guide and no second one", "name it as guide2")
+    there = [role for role, name in named.items() if name]
+    _require_guides(spec, there, blend)
+    needed = roles_to_open(blend.method, sampling, there)
     return {role: name for role, name in named.items() if name and (role in needed or spec.every_model)}
+
+
+def _require_guides(spec: PairSpec, there: Collection[Role], blend: BlendSettings) -> None:
+    """Raise `UsageError` for several guides where one is needed."""
+    require_guides(there, blend)
+    if "guide2" in there and (spec.guide_template or "guide" in spec.exact_prompts):
+        given = "chat template" if spec.guide_template else "exact prompt"
+        raise UsageError(f"one {given} is given, but there are several guides", "name one with --guide")
 
 
 def _template(

@@ -12,8 +12,9 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from blendin_local.core.methods import Role, roles_of
+from blendin_local.core.methods import roles_of
 from blendin_local.core.prompts import OwnChatTemplate
+from blendin_local.core.roles import FURTHER_GUIDES, Role
 from blendin_local.decode.loaded_model import chat_template_text
 from blendin_local.engine.gguf.header import Header, read_header
 from blendin_local.pair.resolve import ResolvedPair
@@ -41,7 +42,7 @@ def check_roles(
             message has the options that swap them.
         LoadError: A file is damaged or no model.
     """
-    asked = [role for role in (roles or roles_of(resolved.blend.method)) if role in paths]
+    asked = [role for role in (roles or roles_of(resolved.blend.method, paths)) if role in paths]
     headers = {role: read_header(paths[role]) for role in asked if role not in resolved.spec.exact_prompts}
     base, guide = headers.get("base"), headers.get("guide")
     setup = resolved.setup
@@ -52,6 +53,10 @@ def check_roles(
         chat_template_text(
             resolved.references["guide"], guide.chat_template, setup.guide_template, "guide", swap
         )
+    for role in FURTHER_GUIDES:
+        if role in headers:
+            template = setup.further_templates.get(role)
+            chat_template_text(resolved.references[role], headers[role].chat_template, template, role)
     if base is None:
         return ()
     return _notices(resolved, base, guide)

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from blendin_local.core.methods import Role
 from blendin_local.core.prompts import BaseTemplate, OwnChatTemplate, PlainTemplate
+from blendin_local.core.roles import FURTHER_GUIDES, ROLES, Role
 from blendin_local.decode.request import GenerationSettings
 from blendin_local.settings import ModelSettings, require_between
 
@@ -40,6 +40,10 @@ class PairSetup:
         untuned: The file of the third model, which the methods `proxy` and `gated-proxy` need: the guide
             before it was tuned. It is run like the guide, without its control vector, and reads the base's
             prompt, having been trained on no other.
+        guide2: The second guide's file, None if there is one guide; it is run like the guide, without its
+            control vector.
+        guide3: Likewise the third.
+        further_templates: By role, a Jinja chat template instead of the one in a further guide's file.
         defaults: The settings of an answer that is asked for with none.
         system: Instructions before a question that comes with none.
     """
@@ -54,6 +58,9 @@ class PairSetup:
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_parallel: int = 1
     untuned: Path | None = None
+    guide2: Path | None = None
+    guide3: Path | None = None
+    further_templates: Mapping[Role, str] = field(default_factory=dict)
     date: datetime.date = field(default_factory=datetime.date.today)
     defaults: GenerationSettings = field(default_factory=GenerationSettings)
     system: str = ""
@@ -70,13 +77,15 @@ class PairSetup:
         """The chat template given instead of the one in a model's file; None for that one."""
         if role == "guide":
             return self.guide_template
+        if role in FURTHER_GUIDES:
+            return self.further_templates.get(role)
         return self.template.source if isinstance(self.template, OwnChatTemplate) else None
 
     def with_files(self, paths: Mapping[Role, Path], n_parallel: int | None = None) -> PairSetup:
         """The same with these files, and as many answers at once as are named."""
         n_parallel = self.n_parallel if n_parallel is None else n_parallel
-        base, guide, untuned = (paths.get(role) for role in ("base", "guide", "untuned"))
-        return replace(self, base=base, guide=guide, untuned=untuned, n_parallel=n_parallel)
+        files: dict[str, Any] = {role: paths.get(role) for role in ROLES}
+        return replace(self, **files, n_parallel=n_parallel)
 
     def prompt_facts(self) -> dict[str, Any]:
         """What decides the prompts of a conversation, except the guide's template; exact ones as sha256."""
@@ -92,9 +101,10 @@ class PairSetup:
 
     def files(self) -> dict[Role, tuple[Path, ModelSettings]]:
         """The models to load."""
+        unsteered = replace(self.guide_settings, control_vector=None)
         all_roles: list[tuple[Role, Path | None, ModelSettings]] = [
             ("base", self.base, self.base_settings),
             ("guide", self.guide, self.guide_settings),
-            ("untuned", self.untuned, replace(self.guide_settings, control_vector=None)),
+            *((role, getattr(self, role), unsteered) for role in (*FURTHER_GUIDES, "untuned")),
         ]
         return {role: (path, settings) for role, path, settings in all_roles if path is not None}

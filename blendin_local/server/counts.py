@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from blendin_local.core.records import Completion
+from blendin_local.core.roles import FURTHER_GUIDES
 from blendin_local.decode.inference_thread import Load
 from blendin_local.errors import BlendinError
 
@@ -42,8 +43,13 @@ class Counts:
         self.answers[completion.finish_reason] += 1
         self.steps.update(step.source for step in completion.steps)
         usage = completion.usage
-        self.prompt_tokens.update(base=usage.base_prompt_tokens, guide=usage.guide_prompt_tokens)
-        self.evaluated_tokens.update(base=usage.base_tokens_evaluated, guide=usage.guide_tokens_evaluated)
+        roles = [
+            "base",
+            "guide",
+            *(role for role in FURTHER_GUIDES if getattr(usage, f"{role}_prompt_tokens")),
+        ]
+        self.prompt_tokens.update({role: getattr(usage, f"{role}_prompt_tokens") for role in roles})
+        self.evaluated_tokens.update({role: getattr(usage, f"{role}_tokens_evaluated") for role in roles})
         self.drafted_tokens.update(completion.timings.drafted)
         self.accepted_tokens.update(completion.timings.accepted)
         self.prompt_s += completion.timings.prompt_ms / 1000

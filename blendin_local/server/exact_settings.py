@@ -12,7 +12,7 @@ from typing import Any
 
 from blendin_local.errors import UsageError
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
-from blendin_local.settings.setting import require_types
+from blendin_local.settings.named_values import require_types
 
 TABLES: Mapping[str, type] = {"blend": BlendSettings, "sampling": SamplingSettings, "answer": AnswerSettings}
 

@@ -97,4 +97,5 @@ def _n_candidates(step: Step) -> int:
     lists = step.candidates
     of_models = () if lists is None else (lists.base, lists.guide, lists.blend)
     further = (query.candidates for query in step.further)
-    return sum(len(candidates) for candidates in (*of_models, *further) if candidates is not None)
+    guides = (part.candidates for part in step.guides)
+    return sum(len(candidates) for candidates in (*of_models, *further, *guides) if candidates is not None)

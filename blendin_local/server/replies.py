@@ -242,8 +242,17 @@ def blend_of_step(step: Step) -> dict[str, Any]:
         "alpha": step.alpha,
         "base": _top(step.base_top),
         "guide": _top(step.guide_top),
+        **of_several_guides(step),
         **legal_masses(step),
     }
+
+
+def of_several_guides(step: Step) -> dict[str, Any]:
+    """Each guide's weight and likeliest candidate, and whose word it is; empty with one guide."""
+    if not step.guides:
+        return {}
+    parts = [{"role": part.role, "alpha": part.alpha, "top": _top(part.top)} for part in step.guides]
+    return {"guides": parts, "proposer": step.proposer}
 
 
 def legal_masses(step: Step) -> dict[str, float]:
@@ -281,7 +290,7 @@ def _sums(choices: Sequence[Choice]) -> dict[str, Any]:
     n_prompt = max((_n_prompt(each) for each in ended), default=0)
     steps = [each.step for choice in choices for each in choice.shown]
     n_steps, summary = len(steps), summarize(steps)
-    guide_tokens = sum(each.usage.guide_tokens_evaluated for each in ended)
+    guide_tokens = sum(each.usage.all_guide_tokens_evaluated for each in ended)
     usage = {
         "prompt_tokens": n_prompt,
         "completion_tokens": n_steps,

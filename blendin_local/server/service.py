@@ -24,6 +24,7 @@ from blendin_local.core.text import StopStringBuffer
 from blendin_local.decode.inference_thread import InferenceThread, Submission, Work
 from blendin_local.decode.loaded_model import LoadProgress
 from blendin_local.decode.request import PreparedRequest
+from blendin_local.decode.search import refuse_search
 from blendin_local.errors import BlendinError, UsageError
 from blendin_local.grammar.compilation import require_form
 from blendin_local.jobs.preparation import choose_n_parallel, open_for_rows, refuse_exact_prompts, settle
@@ -292,6 +293,7 @@ def open_service(
     """
     refuse_exact_prompts(spec.pair, "request")
     resolved = settle(replace(spec.pair, every_model=True), interaction, on_note)
+    refuse_search(resolved.sampling)
     paths = locate_files(resolved, None, interaction)
     for notice in check_roles(resolved, paths):
         on_note(f"note: {notice}")

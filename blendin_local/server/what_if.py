@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from blendin_local.core.record_json import completion_to_json
-from blendin_local.core.records import Step, with_shortened_steps
+from blendin_local.core.records import Step
+from blendin_local.core.shortened import with_shortened_steps
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer, replay_answer
 from blendin_local.jobs.replay.stored_answer import answer_from_json

@@ -29,18 +29,18 @@ from blendin_local.settings.model import (
     KvType,
     ModelSettings,
 )
+from blendin_local.settings.named_values import require_types, to_settings
 from blendin_local.settings.personal import HistorySettings, MarkChoice, TerminalSettings, ThemeChoice
 from blendin_local.settings.scaled_file import ScaledFile, scaled_file
+from blendin_local.settings.search import SearchSize
 from blendin_local.settings.setting import (
     SURFACES,
     SWITCH_WORDS,
     Excluded,
     Setting,
     Surface,
-    require_types,
     settings_of,
     settings_on,
-    to_settings,
 )
 from blendin_local.settings.table import (
     EVALUATION_SEED,
@@ -84,6 +84,7 @@ __all__ = [
     "ModelSettings",
     "SamplingSettings",
     "ScaledFile",
+    "SearchSize",
     "Setting",
     "Surface",
     "TerminalSettings",

@@ -42,7 +42,7 @@ METHOD_NAMES = (
     "guide",
 )
 """The methods that `core.methods` has, most useful first; here, because help must not wait for numpy."""
-LATER_FIELDS = ("gate", "always_first", "combine", "dial", "margin", "proxy_weight")
+LATER_FIELDS = ("gate", "always_first", "combine", "dial", "margin", "proxy_weight", "guide_weight")
 """Fields that records have only where they are not the default: those of earlier versions lack them."""
 
 _NAMED_BY_METHODS = Excluded("an evaluation names its methods with --methods")
@@ -149,6 +149,15 @@ class BlendSettings:
         low=0,
         high=5,
     )
+    guide_weight: tuple[float, ...] = setting(
+        (),
+        "With several guides, the weight of each among them, in their order; their ratios matter.",
+        low=0.01,
+        high=100,
+        words={"equal": ()},
+        of_pair=True,
+        sweep=Excluded("a sweep tries one value at a time"),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -172,5 +181,7 @@ class BlendSettings:
     def to_json(self) -> dict[str, Any]:
         """As records hold it; later settings only where they are not the default, as in earlier records."""
         values = {**asdict(self), "alpha": self.alpha_name}
+        if self.guide_weight:
+            values["guide_weight"] = list(self.guide_weight)
         usual = {field.name: field.default for field in fields(self) if field.name in LATER_FIELDS}
         return {name: value for name, value in values.items() if usual.get(name, ...) != value}

@@ -21,7 +21,7 @@ from blendin_local.errors import UsageError
 from blendin_local.settings.interval import HUGE, plain, quoted, require_between, require_count
 from blendin_local.settings.texts import WholeText
 
-Kind = Literal["number", "count", "switch", "choice", "name", "texts", "text"]
+Kind = Literal["number", "count", "switch", "choice", "name", "texts", "text", "numbers"]
 Surface = Literal["cli", "toml", "chat", "save", "row", "sweep"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
 Value = TypeVar("Value")
@@ -123,7 +123,7 @@ class Setting:
         field: Name of the field in its settings class.
         name: What users call it, with hyphens.
         kind: What its values are: a number, a whole number, on or off, one of a few words, a name, texts,
-            a whole text.
+            a whole text, numbers.
         default: Its default.
         nullable: Whether None is a value.
         choices: The words of a choice.
@@ -172,6 +172,8 @@ class Setting:
                 return word
         if isinstance(value, bool):
             return "on" if value else "off"
+        if self.kind == "numbers":
+            return " ".join(f"{number:g}" for number in cast("tuple[float, ...]", value))
         if isinstance(value, tuple):
             return " ".join(shlex.quote(text) if text.isprintable() else repr(text) for text in value)
         return f"{value:g}" if isinstance(value, float) else str(value)
@@ -192,7 +194,7 @@ class Setting:
         """The interval or the choices in words: `0 to 1`, `at least 1`, `bytes or prefix`."""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
-        if self.kind not in {"number", "count"}:
+        if self.kind not in {"number", "count", "numbers"}:
             return ""
         interval = f"at least {plain(self.low)}"
         if self.high < HUGE:
@@ -202,7 +204,8 @@ class Setting:
     @property
     def help_text(self) -> str:
         """The sentence with interval or choices and the default."""
-        facts = [self.range_text, f"default {self.word_of(self.default)}" if self.default != () else ""]
+        shown = self.word_of(self.default)
+        facts = [self.range_text, f"default {shown}" if shown else ""]
         return f"{self.help} ({'; '.join(filter(None, facts))})" if any(facts) else self.help
 
     def check(self, value: object, name: str = "") -> None:
@@ -210,13 +213,14 @@ class Setting:
         name = name or self.name
         if (value is None and self.nullable) or (isinstance(value, str) and value in self.words.values()):
             return
-        if self.kind == "number":
-            require_between(name, value, self.low, self.high)
+        if self.kind == "number" or (self.kind == "numbers" and has_type(self.kind, value)):
+            for number in cast("tuple[float, ...]", value) if self.kind == "numbers" else (value,):
+                require_between(name, number, self.low, self.high)
         elif self.kind == "count":
             require_count(name, value, self.low, self.high)
         elif self.kind == "choice":
             self._require_choice(name, value)
-        elif not _has_type(self.kind, value):
+        elif not has_type(self.kind, value):
             raise UsageError(f"{name} is {quoted(value)}", f"give {_EXPECTED[self.kind]}")
 
     def _require_choice(self, name: str, value: object) -> None:
@@ -240,8 +244,9 @@ class Setting:
             self._require_choice(name, text)
         elif self.kind == "switch":
             return self._switch(text, name)
-        elif self.kind == "texts":
-            return _split(text, name)
+        elif self.kind in {"texts", "numbers"}:
+            parts = _split(text, name)
+            return parts if self.kind == "texts" else tuple(self._number(part, name) for part in parts)
         elif self.kind in {"number", "count"}:
             return self._number(text, name)
         return text
@@ -277,12 +282,15 @@ _EXPECTED: Mapping[Kind, str] = {
     "name": "a name",
     "text": "a text",
     "texts": "a tuple of texts",
+    "numbers": "a tuple of numbers",
 }
 
 
-def _has_type(kind: Kind, value: object) -> bool:
-    if kind == "texts":
-        return isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)
+def has_type(kind: Kind, value: object) -> bool:
+    """Whether a value is of a kind that is no number."""
+    parts: Mapping[Kind, set[type]] = {"texts": {str}, "numbers": {int, float}}
+    if kind in parts:
+        return isinstance(value, tuple | list) and all(type(part) in parts[kind] for part in value)
     return isinstance(value, bool if kind == "switch" else str)
 
 
@@ -322,8 +330,7 @@ def _setting(name: str, hint: Any, default: Any, declared: _Declared) -> Setting
     }
     names = own | dict(declared.names)
     kind, nullable, choices = _kind_of(hint)
-    if declared.text is not None:
-        kind = "text"
+    kind = kind if declared.text is None else "text"
     cli = names["cli"]
     return Setting(
         field=name,
@@ -355,42 +362,14 @@ def _kind_of(hint: Any) -> tuple[Kind, bool, tuple[str, ...]]:  # noqa: ANN401 -
     if not plain:
         return "choice", nullable, tuple(word for member in members for word in get_args(member))
     kinds: dict[Any, Kind] = {bool: "switch", float: "number", int: "count", str: "name", tuple: "texts"}
-    return kinds[get_origin(plain[0]) or plain[0]], nullable, ()
+    is_numbers = plain[0] == tuple[float, ...]
+    return "numbers" if is_numbers else kinds[get_origin(plain[0]) or plain[0]], nullable, ()
 
 
 def check_settings(settings: Any) -> None:  # noqa: ANN401 - any settings class
     """Raise `UsageError` unless every field of a settings object holds an allowed value."""
     for each in settings_of(type(settings)):
         each.check(getattr(settings, each.field))
-
-
-def to_settings(values: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
-    """Fields of settings from named values; None means not set."""
-    given = {name: value for name, value in values.items() if name in known and value is not None}
-    return {known[name].field: known[name].from_file(value) for name, value in given.items()}
-
-
-def require_types(table: type, values: Mapping[str, Any]) -> None:
-    """Raise TypeError unless values from a file have the types that a settings class has.
-
-    Args:
-        table: A settings class.
-        values: Some of its fields.
-    """
-    known = {each.field: each for each in settings_of(table)}
-    for name, value in values.items():
-        each = known[name]
-        if value is None:
-            right = each.nullable
-        elif each.kind in {"number", "count"}:
-            right = isinstance(value, int | float) and not isinstance(value, bool)
-            right = right or (isinstance(value, str) and value in each.words.values())
-        elif each.kind == "texts":
-            right = isinstance(value, tuple) and _has_type("texts", value)
-        else:
-            right = isinstance(value, bool if each.kind == "switch" else str)
-        if not right:
-            raise TypeError(f"{name} is {value!r:.40}")
 
 
 def _split(text: str, name: str) -> tuple[str, ...]:

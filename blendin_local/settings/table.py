@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, Literal
 
 from blendin_local.errors import UsageError
+from blendin_local.settings.search import SearchSize
 from blendin_local.settings.setting import Excluded, check_settings, setting
 from blendin_local.settings.texts import GRAMMAR, JSON_SCHEMA, REGEX
 
@@ -29,6 +30,7 @@ Draft = Literal["auto", "off", "guide", "ngram", "both"]
 _COUNTED = Excluded("an evaluation counts the seeds of a sampled method itself: --seeds")
 _OTHER_TOP_K = Excluded("in an evaluation top-k is the old name of top-k-blend")
 _NO_PENALTY = Excluded("an evaluation compares methods without penalties on repetition")
+_PER_ANSWER = Excluded("a search is asked for with an answer: it needs a third model and many sequences")
 _TASK_LIMITS = Excluded("the benchmark sets the limits of its answers")
 _SAME_ANSWER = Excluded("drafts change how fast an answer comes, not which")
 _NO_FORM = Excluded("an evaluation compares methods by free answers, which its scorers read")
@@ -79,6 +81,15 @@ class SamplingSettings:
         words={"random": None, "-1": None},
         sweep=_COUNTED,
     )
+    search: str | None = setting(
+        None,
+        "Search over chunks: W,K,L (such as 2,2,30) writes W*K sequences, L steps at a time, and keeps the W "
+        "that the guide holds likeliest compared with the untuned guide.",
+        words={"off": None},
+        toml=_PER_ANSWER,
+        save=_PER_ANSWER,
+        sweep=_PER_ANSWER,
+    )
     repeat_penalty: float = _penalty(
         1.0,
         "Divide the logit of what was said lately by this, or multiply if negative; 1 is off.",
@@ -113,8 +124,25 @@ class SamplingSettings:
         typed = self.dry_sequence_breaker  # with escapes, as on llama.cpp's command line
         breakers = tuple(text.replace(r"\n", "\n").replace(r"\t", "\t") for text in typed)
         object.__setattr__(self, "dry_sequence_breaker", breakers)
+        self.require_search()
         if "" in breakers:
             raise UsageError("a sequence breaker of DRY is empty", "give it a text, or none")
+
+    def require_search(self) -> None:
+        """Raise `UsageError` where a search could find only one answer."""
+        if self.search is None:
+            return
+        size = SearchSize.of(self.search)
+        if size.n_sequences > 1 and self.temperature == 0:
+            raise UsageError(
+                f"search {self.search} would write the same answer {size.n_sequences} times at temperature 0",
+                "give a temperature, such as --temp 0.7",
+            )
+
+    @property
+    def search_size(self) -> SearchSize | None:
+        """How much a search tries; None without one."""
+        return None if self.search is None else SearchSize.of(self.search)
 
     @property
     def penalizes_tokens(self) -> bool:
@@ -140,8 +168,10 @@ class SamplingSettings:
         return -1 if -1 in {tokens, sequences} else max(tokens, sequences)
 
     def to_json(self) -> dict[str, Any]:
-        """As records hold it; the penalties only where one is on, as in records of earlier versions."""
+        """As records hold it; penalties and a search only where they are on, as in records of before."""
         values = {**asdict(self), "dry_sequence_breaker": list(self.dry_sequence_breaker)}
+        if self.search is None:
+            del values["search"]
         return {k: v for k, v in values.items() if self.penalizes or not k.startswith(PENALTY_FIELDS)}
 
 

@@ -13,10 +13,11 @@ from itertools import zip_longest
 from typing import ParamSpec
 
 from blendin_local.core.candidates import END
-from blendin_local.core.decisions import ROLES, AnswerState, Ask, Decision, MethodSteps, Role
+from blendin_local.core.decisions import AnswerState, Ask, Decision, MethodSteps
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Method
 from blendin_local.core.records import Step
+from blendin_local.core.roles import GUIDES, ROLES, Role
 from blendin_local.decode.respond import Ending, respond
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 from blendin_local.testing.scripted import SILENT, Script, ScriptedRole, play, random_script, spoken
@@ -56,6 +57,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     watched: list[WatchedStep] = field(default_factory=list)
     ending: Ending | None = None
+    guides: tuple[Role, ...] = ("guide",)
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,15 @@ class Case:
     sure_from: Callable[[BlendSettings], float]
 
     def start(self, scripts: Sequence[Script], sampling: SamplingSettings, limit: int) -> _Started:
-        """An answer of these models (base, guide, untuned) that is made step by step."""
+        """An answer of these models (one for each of `ROLES`) that is made step by step."""
         models = dict(zip(ROLES, map(ScriptedRole, scripts), strict=True))
-        run = Run(self.settings, sampling, limit, models)
+        run = Run(self.settings, sampling, limit, models, guides=self.guides)
         return run, _made(self.method, run)
+
+    @property
+    def guides(self) -> tuple[Role, ...]:
+        """The guides among its models."""
+        return tuple(role for role in GUIDES if role in self.roles) or ("guide",)
 
     def run(
         self, scripts: Sequence[Script], sampling: SamplingSettings | None = None, limit: int = STEPS
@@ -101,7 +108,7 @@ def check_method(
 
     Args:
         method: The rule; it need not be in `METHODS`.
-        roles: The models it may ask.
+        roles: The models it may ask; several guides among them for a method that asks all that there are.
         gated: Whether it leaves the base alone where that is sure of its next token.
         settings: What the method is given; its defaults if None.
         sure_from: The top-1 probability from which on a gated method leaves the base alone; the threshold,
@@ -178,7 +185,9 @@ def _watching(method: Method, watched: list[WatchedStep]) -> Method:
 
 def _made(method: Method, run: Run) -> Generator[Step, None, None]:
     answer = AnswerSettings(max_tokens=run.limit, loop_guard=False)
-    running = respond(run.settings, run.sampling, answer, method=_watching(method, run.watched))
+    running = respond(
+        run.settings, run.sampling, answer, method=_watching(method, run.watched), guides=run.guides
+    )
     playing = play(running, run.roles)
     while True:
         try:
@@ -245,9 +254,8 @@ def the_greedy_choice_is_the_likeliest(step: WatchedStep) -> None:
 def the_decision_says_who_was_asked(step: WatchedStep) -> None:
     """It holds the predictions it was made with, for the records and the rates."""
     for role in ROLES:
-        held = getattr(step.decision, role)
         require(
-            held is step.prediction_of(role),
+            step.decision.predictions.get(role) is step.prediction_of(role),
             f"the decision's {role} is not the prediction that was asked for",
         )
     alpha = step.decision.alpha
@@ -255,7 +263,10 @@ def the_decision_says_who_was_asked(step: WatchedStep) -> None:
 
 
 def a_silent_helper_changes_nothing(step: WatchedStep) -> None:
-    """Where a model that was asked beside the base makes no suggestion, the base's own choice stays."""
+    """Where a model that was asked beside the base makes no suggestion, the base's own choice stays.
+
+    Of several guides all have to be silent for that.
+    """
     base = step.decision.base
     helpers = (step.decision.guide, step.decision.untuned)
     if base is not None and any(helper is not None and helper.silent for helper in helpers):
@@ -286,7 +297,7 @@ def answers_are_independent(case: Case, run: Run, others: Sequence[Script]) -> N
 def unanimous_models_are_obeyed(case: Case) -> None:
     """If all models predict the same text, it is the answer, whether they are sure or not."""
     for p in (0.3, 0.9):
-        run = case.run([spoken([b"One", b" day", b"."], p)] * 3)
+        run = case.run([spoken([b"One", b" day", b"."], p)] * len(ROLES))
         answer = b"".join(step.bytes for step in run.steps)
         require(
             answer == b"One day.",
@@ -297,7 +308,7 @@ def unanimous_models_are_obeyed(case: Case) -> None:
 def the_end_ends(case: Case) -> None:
     """Where all models want to end, the answer ends, with nothing added."""
     for p in (0.3, 0.9):
-        run = case.run([spoken([], p)] * 3)
+        run = case.run([spoken([], p)] * len(ROLES))
         ended = run.ending is not None and run.ending.end is not None and run.ending.end.bytes == END
         require(ended and not run.steps, f"all models end with {p}, the answer goes on")
 
@@ -318,8 +329,13 @@ def the_gate_holds(case: Case) -> None:
             ("below", {b"a": max(from_here - 0.01, 0.0)}, False),
             ("without a suggestion", {b"a": min(from_here + 0.01, 0.4), SILENT: 0.55}, False),
         ):
-            run = tried.run([_everywhere(base), _everywhere(HELPER), _everywhere(HELPER)], limit=3)
-            asked = [step.prediction_of("guide") is not None for step in run.watched]
+            helpers = [_everywhere(HELPER)] * (len(ROLES) - 1)
+            run = tried.run([_everywhere(base), *helpers], limit=3)
+            asked = [any(step.prediction_of(role) for role in case.guides) for step in run.watched]
+            all_or_none = (
+                {role in step.decision.predictions for role in case.guides} for step in run.watched
+            )
+            require(all(len(each) == 1 for each in all_or_none), "some of the guides were asked, not all")
             as_required = all(asked) if not case.gated else (not any(asked) if sure else asked[0])
             require(
                 as_required,

@@ -15,10 +15,10 @@ import numpy as np
 
 from blendin_local.core.candidates import END, TokenTable
 from blendin_local.core.constraint import UNCONSTRAINED, Constraint
-from blendin_local.core.decisions import Role
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.methods import Method
 from blendin_local.core.records import Step
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, Role
 from blendin_local.decode.respond import AnswerGenerator, Ending, Question, respond
 from blendin_local.settings import AnswerSettings, BlendSettings, SamplingSettings
 
@@ -33,8 +33,10 @@ WORDS: Mapping[Role, tuple[bytes, ...]] = {
     "base": (b"a", b" a", b"ab", b" abc", b"\n", b"\xf0\x9f", b"\x98", b"\x8a", b"1", END),
     "guide": (b"a", b" ab", b"abc", b" abcd", b"\xf0\x9f\x98\x8a", b"\xf0", b"12", b"\n\n", END),
     "untuned": (b"b", b" a", b"c", b"\xf0\x9f\x98", b"\x8a", b"1", b"2", END),
+    "guide2": (b"a", b" a", b"bc", b" abc", b"\xf0\x9f", b"\x98\x8a", b"2", b"\n", END),
+    "guide3": (b"ab", b" ab", b"c", b"\xf0\x9f\x98\x8a", b"12", b"\n", END),
 }
-"""Three vocabularies that share some tokens and cut an emoji in different places."""
+"""Vocabularies that share some tokens and cut an emoji in different places."""
 
 
 def predict(probabilities: Mapping[bytes, float], top_k: int = 100) -> Prediction:
@@ -103,7 +105,7 @@ def spoken(pieces: Sequence[bytes], p: float) -> Script:
 
 
 def random_script(seed: int, role: Role = "base", silence: float = 0.0) -> Script:
-    """A model of one of three vocabularies, whose probabilities after a text are random but reproducible.
+    """A model of one of these vocabularies, whose probabilities after a text are random but reproducible.
 
     Args:
         seed: Another seed is another model.
@@ -163,6 +165,7 @@ def converse(
     method: Method | None = None,
     start: Sequence[Step] = (),
     constraint: Constraint = UNCONSTRAINED,
+    further_guides: Sequence[Script] = (),
 ) -> tuple[list[Step], Ending, dict[Role, ScriptedRole]]:
     """Run one answer on scripted models.
 
@@ -176,6 +179,7 @@ def converse(
         method: A rule that need not be in `METHODS`, instead of the one that `blend` names.
         start: The steps that the answer begins with.
         constraint: What the answer may be.
+        further_guides: The second guide, and the third.
 
     Returns:
         The steps, the ending, and the models with the questions they were asked.
@@ -189,6 +193,7 @@ def converse(
         "base": ScriptedRole(base),
         "guide": ScriptedRole(guide),
         "untuned": ScriptedRole(untuned),
+        **{role: ScriptedRole(each) for role, each in zip(FURTHER_GUIDES, further_guides, strict=False)},
     }
     running = respond(
         blend or BlendSettings(),
@@ -197,6 +202,7 @@ def converse(
         method=method,
         start=start,
         constraint=constraint,
+        guides=tuple(role for role in GUIDES if role in roles),
     )
     steps: list[Step] = []
     playing = play(running, roles, constraint)

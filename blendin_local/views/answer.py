@@ -19,6 +19,7 @@ from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.views.form import form_items, incomplete_warning
+from blendin_local.views.guides import changed_by
 from blendin_local.views.theme import MarkKind
 from blendin_local.views.visible import escape_controls, message_line
 
@@ -140,9 +141,10 @@ def footer_items(completion: Completion) -> list[str]:
         *([] if rate is None else [f"{rate:.1f} tok/s"]),
         counted(blend.steps, "step"),
         f"{percent(blend.intervention_rate)} asked{' (!)' if is_excessive(completion) else ''}",
-        f"{percent(blend.changed_rate)} changed",
-        counted(completion.usage.guide_tokens_evaluated, "guide token"),
+        f"{percent(blend.changed_rate)} changed{changed_by(completion)}",
+        counted(completion.usage.all_guide_tokens_evaluated, "guide token"),
         *_drafts(completion),
+        *_search(completion),
         *_gate(completion),
         STOP_TEXTS[completion.stopped_by].clause,
     ]
@@ -152,6 +154,14 @@ def _drafts(completion: Completion) -> list[str]:
     """How many drafted tokens came true, if any were drafted."""
     drafted, accepted = completion.timings.drafted, completion.timings.accepted
     return [f"{sum(accepted.values())} of {sum(drafted.values())} drafted tokens right"] if drafted else []
+
+
+def _search(completion: Completion) -> list[str]:
+    """How many sequences the answer was chosen from, and its score, where a search found it."""
+    found = completion.search
+    if found is None or found.best is None:
+        return []
+    return [f"search {found.size}: score {found.best.score:+.1f}, {found.best.score_per_byte:+.3f} per byte"]
 
 
 def _gate(completion: Completion) -> list[str]:

@@ -28,6 +28,7 @@ from blendin_local.core.records import (
 from blendin_local.core.text import REPLACEMENT, is_whole, whole_characters
 from blendin_local.views.answer import STOP_TEXTS, steps_per_second
 from blendin_local.views.form import legal_text
+from blendin_local.views.guides import guides_text
 from blendin_local.views.visible import visible
 
 SOURCE_TEXTS: Mapping[Source, str] = {
@@ -91,7 +92,12 @@ def winner(step: Step, candidates: Iterable[Candidate]) -> bytes | None:
 
 def source_text(step: Step) -> str:
     """Where a step came from, in words."""
-    parts = [SOURCE_TEXTS[step.source], *(f"the {role} made no suggestion" for role in step.silent)]
+    source = SOURCE_TEXTS[step.source]
+    if step.guides:
+        source = source.replace("the guide was", "the guides were")
+    parts = [source, *(f"the {role} made no suggestion" for role in step.silent)]
+    if several := guides_text(step):
+        parts.append(several)
     if step.instead_of is not None:
         parts.append(f"a penalty on repetition put it in place of {visible(step.instead_of.bytes)}")
     return "; ".join(parts)

@@ -95,9 +95,8 @@ class PairsView:
             table.add_column("settings", overflow="fold")
         for row in self.rows:
             style = "heading" if row.here else "faint"
-            models = [
-                Text(label(name), style="none" if row.here else "faint") for name in (row.base, row.guide)
-            ]
+            names = (label(row.base), "\n".join(map(label, row.guides)))
+            models = [Text(name, style="none" if row.here else "faint") for name in names]
             shown = models if wide else [Text("\n").join(models)]
             settings = "\n".join(label(f"{key}={value}") for key, value in row.values.items())
             table.add_row(Text(label(row.name), style=style), *shown, _files(row), settings)
@@ -157,7 +156,7 @@ def _window(header: Header) -> str:
 
 def pair_view(pair: PairEntry, origins: Mapping[str, Path]) -> RenderableType:
     """What `show` prints about a pair, above its two models."""
-    rows = [("about", pair.about), ("base", pair.base), ("guide", pair.guide)]
+    rows = [("about", pair.about), ("base", pair.base), ("guide", " and ".join(pair.guides))]
     rows += [("untuned", pair.untuned)] if pair.untuned else []
     rows += [(key, str(value)) for key, value in pair.values.items()]
     view = fields(rows, title=f"pair {pair.name}")

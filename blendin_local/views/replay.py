@@ -18,7 +18,8 @@ from rich.text import Text
 from blendin_local.core.percent import percent
 from blendin_local.core.records import BlendSummary, Candidate, Step
 from blendin_local.jobs.replay.replayed_answer import ReplayedAnswer
-from blendin_local.jobs.replay.report import ReplayReport, blend_to_json
+from blendin_local.jobs.replay.report import ReplayReport
+from blendin_local.settings import BlendSettings, settings_of
 from blendin_local.views.answer import STOP_TEXTS, counted
 from blendin_local.views.answer_tables import candidate_cells, lists_of, source_text, styled_bytes, winner
 from blendin_local.views.visible import escape_controls
@@ -74,14 +75,19 @@ def replays_view(report: ReplayReport) -> RenderableType:
     return Group(_headline(report.answers[0]), table, Text(), counts, rates)
 
 
-def changed_settings(one: ReplayedAnswer) -> Mapping[str, tuple[object, object]]:
-    """The settings that differ: name to (recorded, replayed)."""
-    then, now = blend_to_json(one.stored.blend), blend_to_json(one.blend)
-    return {name: (then[name], now[name]) for name in asdict(one.blend) if then[name] != now[name]}
+def changed_settings(one: ReplayedAnswer) -> Mapping[str, tuple[str, str]]:
+    """The settings that differ, as users write them: name to (recorded, replayed)."""
+    then, now = asdict(one.stored.blend), asdict(one.blend)
+    known = {each.field: each for each in settings_of(BlendSettings)}
+    return {
+        known[name].name: (known[name].word_of(then[name]), known[name].word_of(now[name]))
+        for name in now
+        if then[name] != now[name]
+    }
 
 
 def _headline(one: ReplayedAnswer) -> Text:
-    changes = [f"{name.replace('_', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
+    changes = [f"{name.replace('-', ' ')} {a} → {b}" for name, (a, b) in changed_settings(one).items()]
     return Text(
         "replayed with " + (", ".join(changes) or "the settings it was recorded with"), style="heading"
     )

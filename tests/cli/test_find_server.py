@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.cli_runner import blendin, start
+from tests.cli_runner import blendin, one_line_error, start
 from tests.http_server import MODELS
 from tests.toys import make_toy
 
@@ -81,6 +81,15 @@ def test_the_same_pair_is_not_loaded_twice(pair, serve, ask):
         assert "(--no-server loads the models here)" in stderr
         assert "server" not in quiet
         assert answer_of(there) == answer_of(here)
+
+
+def test_a_search_is_made_here(pair, serve, env):
+    """No server makes one, so the models are loaded, and what is missing here is said."""
+    serve(*pair)
+
+    one_line_error(
+        blendin("run", QUESTION, *pair, "--search", "1,1,4", **env), 2, "a search needs a third model"
+    )
 
 
 @pytest.mark.parametrize(

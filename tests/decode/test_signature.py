@@ -84,14 +84,33 @@ def test_every_field_of_a_setup_is_in_the_signature(paths):
 
     The settings and the system text of an answer that is asked for with none are those of that answer.
     """
-    of_an_answer = {"defaults", "system"}
-    assert {field.name for field in fields(PairSetup)} - of_an_answer == set(changes(paths))
+    elsewhere = {"defaults", "system", *changes_of_guides(paths)}
+    assert {field.name for field in fields(PairSetup)} - elsewhere == set(changes(paths))
     request = replace(REQUEST, blend=replace(REQUEST.blend, method="proxy"))
     found = {"": signature(setup_of(paths), request)}
     for name, value in changes(paths).items():
         found[name] = signature(replace(setup_of(paths), **{name: value}), request)
         assert found[name] not in [other for key, other in found.items() if key != name], name
     assert signature(setup_of(paths), request) == found[""]
+
+
+def changes_of_guides(paths):
+    """Likewise of the fields that only a pair with several guides has."""
+    return {
+        "guide2": paths["other guide"],
+        "guide3": paths["other guide"],
+        "further_templates": {"guide3": SOURCE + "{# the same prompt #}"},
+    }
+
+
+def test_every_further_guide_is_in_the_signature(paths):
+    """Its file and its template; a second guide more is another pair, too."""
+    one = setup_of(paths)
+    three = replace(one, guide2=one.guide, guide3=one.guide, further_templates={"guide3": SOURCE})
+    found = [signature(one), signature(replace(one, guide2=one.guide)), signature(three)]
+    found += [signature(replace(three, **{name: value})) for name, value in changes_of_guides(paths).items()]
+
+    assert all(each not in found[:i] for i, each in enumerate(found))
 
 
 @pytest.mark.parametrize("part", [field.name for field in fields(TEMPLATE)])

@@ -10,13 +10,14 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.steering import Gate
+from blendin_local.decode.search import seed_of
 from blendin_local.decode.steering import require_gate
 from blendin_local.engine.control_vector import control_vector_bytes, read_control_vector
 from blendin_local.errors import PairError, UsageError
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.pair.resolve import PairSpec, resolve_pair
-from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings
+from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from tests.near_ties import whole
 from tests.prompts import TEMPLATE
 from tests.toys import KINDS, LAYERS, WIDTH, make_toy, make_vector
@@ -219,3 +220,19 @@ def test_a_chat_says_what_the_method_needs():
 
     with pytest.raises(UsageError, match="method steer needs a control vector"):
         with_setting(ChatSettings(), "method", "steer", ("base", "guide", "blendin"))
+
+
+def test_a_search_writes_where_the_gate_says(steered):
+    """Every sequence of a first chunk is what the method writes with that seed, gate open or closed."""
+    path, vector, values = steered
+    setup = replace(setup_of(path, vector, n_parallel=5), guide=path, untuned=path, guide_settings=EXACT)
+    sampled = SamplingSettings(temperature=0.9, seed=3)
+    with Pair(setup) as pair:
+        for text in values:
+            found = pair.respond(
+                text, blend=STEER, sampling=replace(sampled, search="2,2,3"), answer=ANSWER
+            ).search
+            for beam in found.chunks[0]:
+                alone = replace(sampled, seed=seed_of(3, beam.slot))
+                plain = pair.respond(text, blend=STEER, sampling=alone, answer=ANSWER)
+                assert beam.text == "".join(step.text for step in plain.steps[: beam.n_steps])

@@ -20,8 +20,8 @@ from blendin_local.core.records import (
     Timings,
     Usage,
     shown_steps,
-    with_shortened_steps,
 )
+from blendin_local.core.shortened import with_shortened_steps
 from blendin_local.history.records import packed, unpacked
 from tests.answers import LISTS, asked_step, base_step, completion
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from blendin_local.cli.run.outputs import JsonLines
 from blendin_local.core.candidates import END
 from blendin_local.core.constraint import UNCONSTRAINED
 from blendin_local.core.record_json import completion_to_json
-from blendin_local.core.records import Completion, Step, shortened
+from blendin_local.core.records import Completion, Step
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES
+from blendin_local.core.shortened import shortened
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.decode.trace import TracePolicy, with_trace
 from blendin_local.grammar.definition import definition_of
@@ -59,17 +61,21 @@ def answered(
     blend: BlendSettings,
     sampling: SamplingSettings | None = None,
     answer: AnswerSettings | None = None,
+    *,
+    further_guides: Sequence[Script] = (),
 ) -> Completion:
     """What scripted models say, with all evidence."""
     sampling = sampling or SamplingSettings()
     answer = answer or AnswerSettings(max_tokens=24, evidence=True)
     prompt = PROMPT if sampling.penalizes else ()
     constraint = Constraints(()).of(definition_of(answer))
+    scripts = {"base": base, "guide": guide, **dict(zip(FURTHER_GUIDES, further_guides, strict=False))}
+    guides = tuple(role for role in GUIDES if role in scripts)
     running = with_trace(
-        respond(blend, sampling, answer, prompt=prompt, constraint=constraint),
+        respond(blend, sampling, answer, prompt=prompt, constraint=constraint, guides=guides),
         TracePolicy.of(blend, sampling, answer),
     )
-    scripts = {"base": base, "guide": guide, "untuned": chatter(77, 0.5)}
+    scripts["untuned"] = chatter(77, 0.5)
     steps: list[Step] = []
     exchange = next(running)
     while True:
@@ -91,6 +97,7 @@ def answered(
         "blend": blend.to_json(),
         "sampling": sampling.to_json(),
         "answer": {**asdict(answer), "stop": list(answer.stop)},
+        **({"models": {role: {} for role in ("base", *guides)}} if further_guides else {}),
         **({"prompt_tokens": [None if s is None else list(s) for s in prompt]} if prompt else {}),
     }
     return Completion(

@@ -10,6 +10,7 @@ import pytest
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs import TuneSpec, keep_settings, run_tune
+from blendin_local.models.registry import load_registry
 from blendin_local.pair.resolve import PairSpec
 from tests.toys import make_toy
 
@@ -75,6 +76,18 @@ def test_the_chosen_settings_are_kept_under_a_name(spec, tmp_path):
     }
     assert "3 questions, 8 settings tried" in file.read_text()
     assert report.summary in file.read_text()
+
+
+def test_several_guides_are_kept_as_a_list(spec, tmp_path):
+    """With their weights, and in a form that models.toml may have."""
+    weights = {**spec.pair.blend, "guide_weight": (1.0, 2.0)}
+    pair = replace(spec.pair, guide2=spec.pair.guide, blend=weights)
+    report, file = run_tune(replace(spec, pair=pair, out=tmp_path / "o")), tmp_path / "models.toml"
+
+    assert keep_settings(report, "mine", file) == file
+    kept = load_registry(file, env={}, cwd=tmp_path).pairs["mine"]
+    assert kept.guides == (spec.pair.guide, spec.pair.guide)
+    assert kept.settings["guide_weight"] == [1.0, 2.0]
 
 
 def test_exact_prompts_and_too_few_questions_are_refused(spec, tmp_path):

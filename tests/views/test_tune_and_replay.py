@@ -103,6 +103,15 @@ def test_a_replayed_answer_fits_80_columns(tmp_path):
     assert "Step 0 is the first that differs" in shown
 
 
+def test_changed_settings_are_shown_as_users_write_them(tmp_path):
+    """Words for values that have one, and no more digits than a number needs."""
+    [recording] = recordings(tmp_path, 1)
+    other = BlendSettings(threshold=0.35, dial=0.0, guide_weight=(1.0, 3.0))
+    shown = rendered(replay_view(replay_answer(recording, other)), 200)
+
+    assert "replayed with threshold 0.4 → 0.35, dial 1 → 0, guide weight equal → 1 3" in shown
+
+
 def test_many_replayed_answers_are_a_table_with_a_sum(tmp_path):
     """Every answer has its line, and the sum counts the outcomes."""
     replays = [

@@ -26,7 +26,7 @@ from blendin_local.settings import of_one_form
 from blendin_local.views.history import print_turn, title
 from blendin_local.views.theme import Consoles
 
-NAMES = frozenset({"pair", "base", "guide", "untuned"})  # one of them given means other models
+NAMES = frozenset({"pair", "base", "guide", "guide2", "guide3", "untuned"})  # one given means other models
 EXACT_PROMPTS = frozenset({"base_prompt_file", "guide_prompt_file"})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blendin_local.cli.chat.state import ChatSettings
-from blendin_local.core.methods import METHODS, roles_of
+from blendin_local.core.methods import METHODS, ONE_GUIDE, roles_of
 from blendin_local.errors import UsageError
 from blendin_local.grammar.compilation import require_form
 from blendin_local.grammar.source import written_text
@@ -136,6 +136,8 @@ def _no_method(name: str, methods: Sequence[str]) -> UsageError:
     if missing:
         message = f"method {name} needs a model that is not open: the {missing[0]}"
         return UsageError(message, f"start the chat with --{missing[0]}")
+    if name in ONE_GUIDE and name not in methods:
+        return UsageError(f"method {name} works with one guide: {ONE_GUIDE[name]}", "start a chat with one")
     if name in METHODS:
         message = f"method {name} needs a control vector for the base"
         return UsageError(message, "start the chat with --base-control-vector")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "BLENDIN_API_KEY"
 OFF_VARIABLE = "BLENDIN_NO_SERVER"  # a server that is named answers all the same
 NO_MATTER = frozenset({"models_file"})  # what it leads to is compared instead
-NAMES = frozenset({"pair", "base", "guide", "untuned"})
+NAMES = frozenset({"pair", "base", "guide", "guide2", "guide3", "untuned"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
@@ -60,8 +60,8 @@ def choose_server(remote: RemoteOptions, options: SessionOptions) -> ChosenServe
         from blendin_local.server.client import Server  # noqa: PLC0415 - not for models that are loaded here
 
         return ChosenServer(Server(remote.server, key), found=False)
-    if os.environ.get(OFF_VARIABLE):
-        return None
+    if os.environ.get(OFF_VARIABLE) or options.sampling.settings().get("search"):
+        return None  # a server makes no search
     from blendin_local.server.announcement import running  # noqa: PLC0415 - not for a server that is named
 
     for announcement in running():

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+NO_OPTION = "a field that no option sets"
+
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Spread parameters annotated with a dataclass into one parameter per field.
@@ -32,7 +34,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def spread(**values: Any) -> None:  # noqa: ANN401 - options of any type
         built = {
-            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            name: group(**{each: values.pop(each) for each in _options(group)})
             for name, group in groups.items()
         }
         command(**values, **built)
@@ -45,9 +47,17 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameters_of(group: type) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
+    defaults = {field.name: field.default for field in fields(group)}
     return [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hints[name]
         )
-        for field in fields(group)
+        for name in _options(group)
     ]
+
+
+def _options(group: type) -> list[str]:
+    """The fields of a group that options set: those without `NO_OPTION`."""
+    hints = get_type_hints(group, include_extras=True)
+    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return [field.name for field in fields(group) if NO_OPTION not in marks[field.name]]

@@ -15,7 +15,7 @@ from blendin_local.paths import expand_user, is_file, working_directory
 from blendin_local.settings import scaled_file
 
 OF_ONE_RUN = frozenset({"pull", "offline"})  # options that change nothing once the files are there
-MODEL_NAMES = ("base", "guide", "untuned")
+MODEL_NAMES = ("base", "guide", "guide2", "guide3", "untuned")
 VECTOR_NAMES = ("control_vector", *(f"{role}_control_vector" for role in ROLES))
 
 

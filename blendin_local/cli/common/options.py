@@ -9,15 +9,18 @@ An option left out is None, so that the pair's own value, then the default, can 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 import typer
 
 from blendin_local.cli.common import completion
+from blendin_local.cli.common.grouped import NO_OPTION
 from blendin_local.cli.common.values import read_text, without_surrogates
 from blendin_local.errors import UsageError
 from blendin_local.grammar.source import written_text
@@ -40,6 +43,8 @@ _server = partial(typer.Option, rich_help_panel="Server")
 SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single steps
 ROLES = ("base", "guide")  # which have options of their own for some settings of models
 
+GUIDE_VARIABLE = "BLENDIN_GUIDE"
+GUIDES = ("guide", "guide2", "guide3")  # as in `core.roles`
 ColorChoice = Literal["auto", "on", "off"]
 Group = TypeVar("Group", bound="SettingOptions")
 
@@ -99,6 +104,8 @@ def option_name(setting: Setting, role: str = "") -> str:
 
 
 def _value(setting: Setting, value: Any, flag: str) -> Any:  # noqa: ANN401 - a value per option
+    if setting.kind == "numbers":
+        return tuple(value)
     if setting.kind == "texts":
         return tuple(without_surrogates(text, flag) for text in value)
     if setting.kind == "text":
@@ -135,8 +142,9 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
 
 
 def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str, env: str = "") -> Any:  # noqa: ANN401 - an annotation
-    kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool, "texts": list[str]}
-    kind = str if setting.words and setting.kind != "texts" else kinds.get(setting.kind, str)
+    kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool}
+    kind = str if setting.words else kinds.get(setting.kind, str)
+    kind = {"texts": list[str], "numbers": list[float]}.get(setting.kind, kind)
     if setting.kind == "switch":
         flags = (f"{flags[0]}/--no-{flags[0][2:]}", *flags[1:])
     option = typer.Option(
@@ -152,8 +160,8 @@ def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str
 
 def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
-    kinds = {"number": "N", "count": "N", "texts": "TEXT", "name": "NAME"}
-    words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
+    kinds = {"number": "N", "count": "N", "numbers": "N", "texts": "TEXT", "name": "NAME"}
+    words = setting.choices or (() if setting.kind in {"texts", "numbers"} else setting.shown_words)
     kind = setting.text.metavar if setting.text else setting.metavar or kinds.get(setting.kind, "")
     return "|".join([*([] if setting.choices else [kind]), *words])
 
@@ -167,9 +175,17 @@ class ModelOptions:
         _model("--base", envvar="BLENDIN_BASE", help="Base model: a file, a name or user/repo[:QUANT]."),
     ] = None
     guide: Annotated[
-        str | None,
-        _model("--guide", envvar="BLENDIN_GUIDE", help="Guide model: a file, a name or user/repo[:QUANT]."),
+        list[str] | None,
+        _model(
+            "--guide",
+            envvar=GUIDE_VARIABLE,
+            help="Guide model: a file, a name or user/repo[:QUANT]. Several guides, at most "
+            f"{len(GUIDES)}, speak as one.",
+        ),
     ] = None
+    """As typer reads it a list; then the first of them, and the others are in the next two fields."""
+    guide2: Annotated[str | None, NO_OPTION] = None
+    guide3: Annotated[str | None, NO_OPTION] = None
     untuned: Annotated[
         str | None,
         _model("--untuned", "--anti", help="For proxy and gated-proxy: the guide before it was tuned."),
@@ -220,6 +236,16 @@ class ModelOptions:
             "--date", metavar="YYYY-MM-DD", show_default="today", help="The date that chat templates see."
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.guide, list):
+            return
+        variable = os.environ.get(GUIDE_VARIABLE, "")  # one reference, which typer cuts at its spaces
+        guides = [variable] if self.guide and self.guide == variable.split() else self.guide
+        if len(guides) > len(GUIDES):
+            raise UsageError(f"{len(guides)} guides are named", f"name at most {len(GUIDES)}")
+        for name, reference in zip_longest(GUIDES, guides):
+            object.__setattr__(self, name, reference)
 
 
 @options_of(ModelSettings, "Runtime")

@@ -184,8 +184,7 @@ def _show_pair(pair: PairEntry, registry: Registry, store: Store, options: ShowO
     origins = registry.origins_of("pairs", pair.name)
     if options.as_json:
         settings = pair.to_json()
-        roles = ("base", "guide", "untuned")
-        settings |= {role: inventory.to_json(facts) for role, facts in zip(roles, models, strict=False)}
+        settings |= {role: inventory.to_json(facts) for role, facts in zip(pair.models, models, strict=True)}
         _print_json({**settings, "origins": {key: str(path) for key, path in origins.items()}})
         return
     out.print(pair_view(pair, origins if options.origin else {}))

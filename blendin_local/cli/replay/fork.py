@@ -27,6 +27,7 @@ from blendin_local.core.answer_start import forked_steps
 from blendin_local.core.prompts import Message, begun_answer
 from blendin_local.core.record_json import step_to_json
 from blendin_local.core.records import Step
+from blendin_local.core.roles import GUIDES
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.answer_file import answers_named, first_names, read_answers
@@ -44,7 +45,7 @@ from blendin_local.views.answer_tables import why_table
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import visible
 
-MODEL_ROLES = ("base", "guide", "untuned")
+MODEL_ROLES = ("base", "guide", "guide2", "guide3", "untuned")
 CANDIDATES = "the same command without --candidate shows the candidates of the step"
 
 
@@ -139,7 +140,8 @@ def _on_command_line(options: SessionOptions, given: Collection[str]) -> Session
         raise UsageError(
             "--system would change the question of the stored answer", "ask it anew with blendin run --system"
         )
-    unnamed: dict[str, Any] = dict.fromkeys({"pair", *MODEL_ROLES} - set(given))
+    named = {*given, *(("guide2", "guide3") if "guide" in given else ())}
+    unnamed: dict[str, Any] = dict.fromkeys({"pair", *MODEL_ROLES} - named)
     return SessionOptions(
         replace(options.models, **unnamed),
         options.runtime.only(given),
@@ -156,6 +158,8 @@ def _resolved(stored: StoredAnswer, given: PairSpec, err: Console, *, evidence: 
     spec = recorded_spec(stored, given)
     if given.pair is None:
         unnamed = [role for role in MODEL_ROLES if getattr(given, role) is None]
+        if given.guide is not None:
+            unnamed = [role for role in unnamed if role not in GUIDES]
         found: dict[str, Any] = dict(find_models(stored, unnamed, registry, Store.default()))
         spec = replace(spec, **found)
     spec = replace(spec, system="", answer={**spec.answer, "evidence": evidence})

@@ -15,7 +15,8 @@ from blendin_local.cli.chat.files import settings_to_json
 from blendin_local.cli.chat.state import ChatSettings
 from blendin_local.cli.common.history import open_writer, opening_of
 from blendin_local.cli.common.options import SessionOptions
-from blendin_local.core.records import Completion, with_shortened_steps
+from blendin_local.core.records import Completion
+from blendin_local.core.shortened import with_shortened_steps
 from blendin_local.history.records import Context, Opening, Turn
 from blendin_local.server.client import RemoteAnswer
 from blendin_local.server.exact_settings import exact_from_json

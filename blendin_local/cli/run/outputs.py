@@ -20,7 +20,8 @@ from blendin_local.cli.common.printing import print_json
 from blendin_local.cli.common.status import Reading, StatusLine
 from blendin_local.core.prompts import Message, messages_to_json
 from blendin_local.core.record_json import completion_to_json, step_to_json
-from blendin_local.core.records import Completion, Step, shortened, with_shortened_steps
+from blendin_local.core.records import Completion, Step
+from blendin_local.core.shortened import shortened, with_shortened_steps
 from blendin_local.errors import UsageError, WriteError
 from blendin_local.files import open_private, write_private
 from blendin_local.views.form import has_form

@@ -53,7 +53,7 @@ class SteerModelOptions:
         """The aligned model as the guide of the base."""
         return ModelOptions(
             base=base,
-            guide=aligned,
+            guide=[aligned],
             models_file=self.models_file,
             pull=self.pull,
             offline=self.offline,

@@ -16,6 +16,7 @@ from typing import Any
 from blendin_local.core.prompts import as_messages, messages_to_json
 from blendin_local.core.record_json import completion_to_json
 from blendin_local.core.records import Completion
+from blendin_local.core.roles import GUIDES
 from blendin_local.errors import BlendinError
 from blendin_local.jobs.batch.rows import InvalidRow, Row
 
@@ -41,7 +42,7 @@ class BlendCounts:
         self.asked += blend.get("asked", 0)
         self.changed += blend.get("changed", 0)
         self.base_tokens += blend.get("base_tokens_evaluated", 0)
-        self.guide_tokens += blend.get("guide_tokens_evaluated", 0)
+        self.guide_tokens += sum(blend.get(f"{role}_tokens_evaluated", 0) for role in GUIDES)
         self.guide_silent += blend.get("guide_silent", 0)
         self.forced += blend.get("forced", 0)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.core.methods import Role, roles_of
+from blendin_local.decode.search import SCORING
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.adoption import AdoptableAnswers, first_answer_date
 from blendin_local.jobs.batch.batch import Batch
@@ -204,7 +205,8 @@ class _Job:
         if spec.overwrite:
             self.remove_earlier()
         resolved = resolved.dated(self.first_date())
-        roles: set[Role] = {role for method in scan.methods for role in roles_of(method)}
+        roles: set[Role] = {role for method in scan.methods for role in roles_of(method, resolved.references)}
+        roles.update(SCORING if scan.n_slots else ())
         files = locate_files(resolved, roles, self.interaction)
         for notice in check_roles(resolved, files, roles):
             self.on_note(f"note: {notice}")
@@ -212,14 +214,19 @@ class _Job:
         adopt = self.require_adoption if spec.adopt else None
         with Batch.open(scan, self.paths, options, identity, self.facts(scan), adopt=adopt) as batch:
             with suppress_stop(self.should_stop):
-                self.answer(resolved, files, batch)
+                self.answer(resolved, files, batch, scan.n_slots)
             return self.result(scan, batch.progress())
 
     def scan(self, resolved: ResolvedPair) -> Scan:
         """Read every row; all that is wrong is reported before anything is loaded."""
         source, skip = self.paths.source, self.spec.skip_invalid
         defaults = RequestDefaults(
-            resolved.blend, resolved.sampling, resolved.answer, resolved.system, resolved.methods
+            resolved.blend,
+            resolved.sampling,
+            resolved.answer,
+            resolved.system,
+            resolved.methods,
+            tuple(resolved.references),
         )
 
         def on_invalid(row: InvalidRow) -> None:
@@ -281,15 +288,22 @@ class _Job:
         files = {"input": str(paths.source), "answers": paths.answers.name, "errors": paths.errors.name}
         return {"files": files, "rows": {"all": scan.rows, "bad": scan.invalid}, "versions": versions()}
 
-    def answer(self, resolved: ResolvedPair, files: Mapping[Role, Path], batch: Batch) -> None:
-        """Load the pair and answer what is left; nothing is loaded if nothing is."""
+    def answer(self, resolved: ResolvedPair, files: Mapping[Role, Path], batch: Batch, n_slots: int) -> None:
+        """Load the pair and answer what is left; nothing is loaded if nothing is.
+
+        Args:
+            resolved: The pair.
+            files: Its models.
+            batch: The rows.
+            n_slots: How many sequences of each model there must be at least.
+        """
         progress = batch.progress()
         for note in batch.notes:
             self.on_note(f"note: {note}")
         if not progress.left or self.should_stop():
             return
         setup = resolved.setup.with_files(files)
-        n_parallel = choose_n_parallel(setup, self.spec.n_parallel, progress.left)
+        n_parallel = max(n_slots, choose_n_parallel(setup, self.spec.n_parallel, progress.left))
         finished = progress.answered + progress.failed
         before = f", {finished} of them finished before" if finished else ""
         self.on_note(

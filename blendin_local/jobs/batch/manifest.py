@@ -77,13 +77,18 @@ def settings_facts(setup: PairSetup, defaults: RequestDefaults, **more: Any) -> 
         "answer": defaults.answer.to_json(),
         "system": defaults.system,
         "template": asdict(setup.template),
-        "guide_template": setup.guide_template and hashlib.sha256(setup.guide_template.encode()).hexdigest(),
+        "guide_template": setup.guide_template and _digest(setup.guide_template),
+        **{f"{role}_template": _digest(text) for role, text in setup.further_templates.items()},
         "thinking": setup.thinking,
         "date": setup.date.isoformat(),
         "base": _memory_settings(setup.base_settings),
         "guide": _memory_settings(setup.guide_settings),
         **more,
     }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _memory_settings(settings: ModelSettings) -> dict[str, Any]:

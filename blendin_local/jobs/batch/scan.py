@@ -71,6 +71,7 @@ class Scan:
         rows: Number of rows, invalid ones included.
         invalid: Number of rows that cannot be answered.
         methods: The methods that the rows use.
+        n_slots: How many sequences of each model the largest search of a row needs; 0 without a search.
         unused: Names of fields that have no meaning.
         index: The row of every id.
         duplicates: By line, rows whose id an earlier row has, and why they are refused.
@@ -85,6 +86,7 @@ class Scan:
     rows: int
     invalid: int
     methods: frozenset[str]
+    n_slots: int
     unused: tuple[str, ...]
     index: IdIndex
     duplicates: dict[int, str] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class _Collector:
     def __init__(self, on_invalid: Callable[[InvalidRow], None]) -> None:
         self.on_invalid = on_invalid
         self.hashes, self.numbers = array("Q"), array("I")
-        self.rows = self.invalid = 0
+        self.rows = self.invalid = self.n_slots = 0
         self.methods: set[str] = set()
         self.unused: dict[str, None] = {}
 
@@ -158,6 +160,8 @@ class _Collector:
         self.hashes.append(hash_id(found.request.key))
         self.numbers.append(self.rows - 1)
         self.methods.add(found.request.blend.method)
+        if size := found.request.sampling.search_size:
+            self.n_slots = max(self.n_slots, size.n_slots)
         if len(self.unused) < MAX_UNUSED:
             self.unused |= dict.fromkeys(sorted(found.unused))
 
@@ -209,6 +213,7 @@ def scan_rows(
         rows=seen.rows,
         invalid=seen.invalid,
         methods=frozenset(seen.methods) & frozenset(METHODS),
+        n_slots=seen.n_slots,
         unused=tuple(map(plain_name, seen.unused)),
         index=index,
         duplicates=duplicates,

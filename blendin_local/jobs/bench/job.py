@@ -33,7 +33,7 @@ from blendin_local.jobs.bench.report import (
     Workload,
 )
 from blendin_local.jobs.bench.verdict import verdict
-from blendin_local.jobs.preparation import settle, versions
+from blendin_local.jobs.preparation import refuse_several_guides, settle, versions
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, locate_files
 from blendin_local.pair.setup import PairSetup
@@ -121,6 +121,7 @@ def run_bench(
         LoadError: A model cannot be loaded.
     """
     resolved = settle(spec.pair, interaction, on_note)
+    refuse_several_guides(resolved, "a benchmark")
     paths = locate_files(resolved, None, interaction)
     name = resolved.pair_name or " guided by ".join(path.name for path in paths.values())
     bench = ResolvedBench(name, resolved.setup.with_files(paths), resolved.blend, spec.workload)

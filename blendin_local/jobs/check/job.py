@@ -17,7 +17,13 @@ from blendin_local.jobs.check.built_in_texts import built_in_prompts, reference_
 from blendin_local.jobs.check.description import ROLES
 from blendin_local.jobs.check.measure import OnProgress, ResolvedCheck, describe_files, measure
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.jobs.preparation import choose_n_parallel, refuse_exact_prompts, settle, suppress_stop
+from blendin_local.jobs.preparation import (
+    choose_n_parallel,
+    refuse_exact_prompts,
+    refuse_several_guides,
+    settle,
+    suppress_stop,
+)
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair, Request
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
@@ -77,6 +83,7 @@ def run_check(
     """
     refuse_exact_prompts(spec.pair, "question")
     resolved = settle(replace(spec.pair, every_model=True), interaction, on_note)
+    refuse_several_guides(resolved, "a check")
     missing = [role for role in ROLES if role not in resolved.references]
     if missing:
         raise UsageError(f"a check needs a {missing[0]}", f"name one with --{missing[0]}")

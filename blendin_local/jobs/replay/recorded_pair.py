@@ -19,6 +19,7 @@ from typing import Any, cast
 from blendin_local.core.methods import Role
 from blendin_local.core.prompts import BaseTemplate, OwnChatTemplate, PlainTemplate
 from blendin_local.core.record_json import by_current_role
+from blendin_local.core.roles import GUIDES
 from blendin_local.errors import ModelNotFoundError, UsageError
 from blendin_local.jobs.inventory import list_models
 from blendin_local.jobs.replay.stored_answer import StoredAnswer
@@ -63,6 +64,10 @@ def find_models(
     return {role: _reference(role, facts, known) for role, facts in wanted.items()}
 
 
+def _option(role: str) -> str:
+    return "--guide" if role in GUIDES else f"--{role}"
+
+
 def _reference(role: str, facts: Mapping[str, Any], known: Mapping[Path, str]) -> str:
     name, size, time = facts.get("file"), facts.get("size"), facts.get("mtime")
     alike = {path: ref for path, ref in known.items() if path.name == name and path.stat().st_size == size}
@@ -70,12 +75,12 @@ def _reference(role: str, facts: Mapping[str, Any], known: Mapping[Path, str]) -
     if not found:
         raise ModelNotFoundError(
             f"the {role} was {name!s:.100}, which is none of the models known here",
-            f"name its file with --{role}",
+            f"name its file with {_option(role)}",
         )
     if len(found) > 1:
         raise UsageError(
             f"the {role} was {name}, and several models have this file name and size",
-            f"choose one with --{role}: {', '.join(sorted(found.values()))}",
+            f"choose one with {_option(role)}: {', '.join(sorted(found.values()))}",
         )
     return next(iter(found.values()))
 

@@ -13,6 +13,7 @@ from typing import Any
 from blendin_local.core.candidates import Distribution
 from blendin_local.core.distribution import Prediction
 from blendin_local.core.records import Candidate, SideQuery, Step, StoppedBy
+from blendin_local.core.roles import GUIDES
 from blendin_local.core.text import is_whole
 from blendin_local.decode.respond import Question
 from blendin_local.grammar.definition import definition_of
@@ -149,7 +150,11 @@ class RecordedPredictions:
         for role, top in (("base", step.base_top), ("guide", step.guide_top)):
             if top is not None:
                 self._kept_at[role, text] = top, getattr(lists, role, None)
-        self._legal_masses |= {("base", text): step.legal_base, ("guide", text): step.legal_guide}
+        for part in step.guides:
+            self._kept_at[part.role, text] = part.top, part.candidates
+        guides = (part.role for part in step.guides) if step.guides else ("guide",)
+        self._legal_masses |= {(role, text): step.legal_guide for role in guides}
+        self._legal_masses["base", text] = step.legal_base
         self._silent |= {(role, text) for role in step.silent}
         for other in step.further:
             key = other.role, text + other.after
@@ -202,7 +207,7 @@ class RecordedPredictions:
 
     def _why_missing(self, question: Question) -> str:
         if question.text in self._step_at:
-            was = "asked" if question.role == "guide" else "run"
+            was = "asked" if question.role in GUIDES else "run"
             return f"the {question.role} was not {was} here"
         stored = self._stored
         if question.text == b"".join(step.bytes for step in stored.decisions):

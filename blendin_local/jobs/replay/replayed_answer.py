@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from blendin_local.core.methods import BRIDGED, roles_of
+from blendin_local.core.methods import BRIDGED, require_guides, roles_of
 from blendin_local.core.records import BlendSummary, Step, StoppedBy, summarize
 from blendin_local.decode.respond import Ending, Question, respond
 from blendin_local.errors import UsageError
@@ -88,9 +88,12 @@ def replay_answer(stored: StoredAnswer, blend: BlendSettings) -> ReplayedAnswer:
         blend: The settings to decide it with.
 
     Raises:
-        UsageError: The record does not follow from its own settings, or the new ones need more than it keeps.
+        UsageError: The record does not follow from its own settings, or the new ones need more than it keeps,
+            or do not go with several guides.
     """
     _require_decidable(blend)
+    _require_one_sequence(stored)
+    require_guides(stored.guides, blend)
     _require_prompt(stored)
     _require_consistent(stored)
     steps, ended = _decide(stored, blend)
@@ -118,6 +121,17 @@ def _require_decidable(blend: BlendSettings) -> None:
         raise UsageError(
             f"{rule} reads the whole vocabularies, which no record keeps",
             "run the models with it, or replay with another method and --bridge bytes",
+        )
+
+
+def _require_one_sequence(stored: StoredAnswer) -> None:
+    """Raise `UsageError` where a search put the answer together of sequences with seeds of their own."""
+    size = stored.sampling.search_size
+    if size is not None and size.n_sequences > 1:
+        raise UsageError(
+            f"{stored.name} was found by a search among {size.n_sequences} sequences (--search {size}), "
+            "and a replay repeats the decisions of one",
+            "its record lists the beams of the search; replay an answer that was made without one",
         )
 
 
@@ -171,6 +185,7 @@ def _decide(
         start=stored.start,
         prompt=stored.prompt,
         constraint=Constraints(()).of(definition_of(stored.answer), stored.start),
+        guides=stored.guides,
     )
     steps: list[Step] = []
     try:

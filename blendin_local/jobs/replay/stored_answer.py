@@ -15,6 +15,7 @@ from blendin_local.core.penalties import History
 from blendin_local.core.prompts import Conversation, Message, as_messages
 from blendin_local.core.record_json import one_of, step_from_json
 from blendin_local.core.records import Candidate, Step, StoppedBy
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.errors import UsageError
 from blendin_local.settings import AUTO_ALPHA, AnswerSettings, BlendSettings, SamplingSettings, require_types
 
@@ -59,6 +60,13 @@ class StoredAnswer:
     prompts: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def guides(self) -> tuple[Role, ...]:
+        """The guides that it was made with; the first, where the record does not say."""
+        models = self.signature.get("models")
+        named = tuple(role for role in GUIDES if isinstance(models, Mapping) and role in models)
+        return named or ("guide",)
+
+    @property
     def start(self) -> tuple[Step, ...]:
         """The steps that the answer was begun with."""
         return self.steps[: self.n_start]
@@ -100,6 +108,8 @@ def answer_from_json(
     """
     alpha = signature["blend"]["alpha"]
     blend = {**signature["blend"], "alpha": None if alpha == AUTO_ALPHA else alpha}
+    if "guide_weight" in blend:
+        blend["guide_weight"] = tuple(blend["guide_weight"])
     answer = {**signature["answer"], "stop": tuple(signature["answer"]["stop"])}
     sampling = dict(signature["sampling"])
     if "dry_sequence_breaker" in sampling:

@@ -120,7 +120,7 @@ def run_tune(
     benchmark, items = _questions(spec)
     out = Path(spec.out)
     resolved = settle(_pair_spec(spec.pair), interaction, on_note).dated(_begun_on(out))
-    paths = locate_files(resolved, roles_of("blendin"), interaction)
+    paths = locate_files(resolved, roles_of("blendin", resolved.references), interaction)
     for notice in check_roles(resolved, paths):
         on_note(f"note: {notice}")
     runner = _runner(spec, resolved, benchmark, items, paths)
@@ -187,7 +187,7 @@ def _search(
 ) -> TuneReport | None:
     """Run the trials that are left, on a pair with its files; None if not even the first was finished."""
     default = default_of(resolved.blend)
-    calibrated = _calibrated(default)
+    calibrated = [] if "guide2" in resolved.references else _calibrated(default)
     trials: dict[BlendSettings, Trial] = {}
     finished = False
     with suppress_stop(should_stop), ExitStack() as stack:

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from blendin_local.core.methods import Role
 from blendin_local.core.percent import percent
+from blendin_local.core.roles import GUIDES, Role
 from blendin_local.errors import UsageError
 from blendin_local.jobs.scoring.figures import compare
 from blendin_local.jobs.scoring.items import Benchmark
@@ -207,11 +207,21 @@ def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) 
     if not name:
         raise UsageError("two models without a name cannot be written", "give the pair one with --name")
     path = path or user_file()
-    models = {} if name == report.pair_name else {str(role): ref for role, ref in report.references.items()}
     blend = report.chosen.blend
+    models = {} if name == report.pair_name else _models(report.references, blend)
     values = {"threshold": blend.threshold, "alpha": blend.alpha_name, **models}
     write_pair(path, name, values, _evidence(report))
     return path
+
+
+def _models(references: Mapping[Role, str], blend: BlendSettings) -> dict[str, Any]:
+    """The models as keys of models.toml; several guides are a list, with their weights."""
+    guides = [references[role] for role in GUIDES if role in references]
+    models: dict[str, Any] = {role: name for role, name in references.items() if role not in GUIDES}
+    if len(guides) < 2:
+        return {**models, "guide": guides[0]} if guides else models
+    weights = {"guide_weight": list(blend.guide_weight)} if blend.guide_weight else {}
+    return {**models, "guide": guides, **weights}
 
 
 def _evidence(report: TuneReport) -> list[str]:

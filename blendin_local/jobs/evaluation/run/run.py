@@ -145,7 +145,8 @@ class _Run:
             benchmark.system,
         )
         scan = scan_rows(source, None, defaults, _refuse)
-        models: dict[str, Any] = {role: entrant.models[role] for role in roles_of(variant.method)}
+        roles = roles_of(variant.method, entrant.paths)
+        models: dict[str, Any] = {role: entrant.models[role] for role in roles}
         settings = settings_facts(entrant.resolved.setup, defaults, steps=options.with_steps)
         identity = Identity({"sha256": scan.sha256, "size": scan.size}, models, settings)
         names = {"pair": entrant.pair, "benchmark": benchmark.name, "variant": variant.name}

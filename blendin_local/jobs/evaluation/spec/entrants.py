@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blendin_local.core.methods import METHODS, Role, roles_of
+from blendin_local.core.methods import METHODS, Role, require_guides, roles_of
 from blendin_local.decode.steering import require_gate
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.manifest import model_facts
@@ -102,7 +102,9 @@ class _Maker:
         variants = self._with_sampled(variants_of(methods, self.spec.sweeps, resolved.blend))
         for variant in variants:
             require_gate(variant.method, resolved.setup.base_settings.control_vector)
-        paths = self._locate(resolved, roles)
+            require_guides(resolved.references, variant.blend(resolved.blend))
+        further = {role for variant in named for role in roles_of(variant.method, resolved.references)}
+        paths = self._locate(resolved, roles | further)
         alone: list[Role] = [role for role in roles_of("blendin") if any(v.method == role for v in variants)]
         return Entrant(
             pair=resolved.pair_name or "+".join(path.stem for path in paths.values()),
