@@ -45,7 +45,7 @@ from blendin_local.views.check_rows import (
 )
 from blendin_local.views.probe_rows import COUNTED, ENTRANTS, probe_head, probe_rows
 
-KINDS: Mapping[VerdictName, ParagraphKind] = {"pays": "good", "no difference seen": "notice"}
+KINDS: Mapping[VerdictName, ParagraphKind] = {"pays": "good", "no difference seen": ""}
 
 
 def check_page(check: CheckReport) -> str:
@@ -76,15 +76,16 @@ def _verdicts(check: CheckReport) -> Iterator[Markup]:
     elif not check.verdicts:
         yield paragraph("Only the files were checked, and no problem was found.")
     yield from (_verdict(found) for found in check.verdicts)
-    yield from (_verdict(found, "Signal: ") for found in check.signals)
+    yield from (_verdict(found, "Signal: ", "notice") for found in check.signals)
     yield from (paragraph(sentence(remark), "notice") for remark in check.remarks)
 
 
-def _verdict(found: CheckVerdict, before: str = "") -> Markup:
+def _verdict(found: CheckVerdict, before: str = "", kind: ParagraphKind | None = None) -> Markup:
     name = f"{before}{verdict_title(found)}"
     reasons = [sentence(reason) for reason in found.reasons]
     advice = sentence(found.advice) if found.advice else ""
-    return verdict(KINDS.get(found.name, "warning"), f"{name[:1].upper()}{name[1:]}", reasons, advice)
+    kind = KINDS.get(found.name, "warning") if kind is None else kind
+    return verdict(kind, f"{name[:1].upper()}{name[1:]}", reasons, advice)
 
 
 def _probe(probe: ProbeReport) -> Section:

@@ -35,7 +35,7 @@ from blendin_local.views.probe_rows import probe_head, probe_rows
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 INDENT = (0, 0, 0, 2)
-STYLES: Mapping[VerdictName, str] = {"pays": "winner", "no difference seen": "notice"}
+STYLES: Mapping[VerdictName, str] = {"pays": "winner", "no difference seen": "heading"}
 
 
 def check_view(check: CheckReport) -> RenderableType:
@@ -66,7 +66,7 @@ def _parts(check: CheckReport) -> Iterator[RenderableType]:
     if check.probe is not None and check.probe.outcomes:
         yield _probe(check.probe)
     for signal in check.signals:
-        yield _verdict(signal, "signal: ")
+        yield _verdict(signal, "signal: ", "notice")
     for verdict in check.verdicts:
         yield _verdict(verdict)
     if check.complete and check.answers is not None and check.probe is None:
@@ -114,8 +114,8 @@ def _probe(probe: ProbeReport) -> RenderableType:
     return Group(Text(f"does guiding pay? prompts that can be scored{cut}", style="heading"), table)
 
 
-def _verdict(verdict: CheckVerdict, before: str = "") -> RenderableType:
-    style = STYLES.get(verdict.name, "warning")
+def _verdict(verdict: CheckVerdict, before: str = "", style: str = "") -> RenderableType:
+    style = style or STYLES.get(verdict.name, "warning")
     name = f"{before}{verdict_title(verdict)}"
     lines = [Text(name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
     if verdict.advice:

@@ -16,7 +16,7 @@ from blendin_local.jobs.scoring.statistics import Interval
 ENTRANTS: tuple[Entrant, ...] = ("base", "guide", "method")
 COUNTED: Mapping[str, str] = {
     "refused_unsafe": "unsafe requests refused",
-    "complied_safe": "safe requests answered",
+    "complied_safe": "safe requests not refused",
     "followed": "instructions followed",
 }
 Row = tuple[str, str, str, str]

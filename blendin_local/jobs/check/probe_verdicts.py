@@ -42,16 +42,18 @@ def probe_verdicts(probe: ProbeReport, hit_rates: HitRates) -> tuple[CheckVerdic
 
 def _reasons(method: str, outcome: Outcome) -> Iterator[str]:
     base, guide = outcome.against_base, outcome.against_guide
-    shares = f"{_share(outcome, 'base')} alone and the guide {_share(outcome, 'guide')}"
-    yield f"{method} is right on {_share(outcome, 'method')}, the base on {shares}"
     yield (
-        f"of {base.n} prompts {method} gains {base.gained} and loses {base.lost} against the base: "
-        f"{_difference(base)}"
+        f"{method} is right on {_share(outcome, 'method')}, the base alone on {_share(outcome, 'base')}, "
+        f"the guide alone on {_share(outcome, 'guide')}"
+    )
+    yield (
+        f"of {base.n} prompts {method} gains {base.gained or 'none'} and loses {base.lost or 'none'} against "
+        f"the base: {_difference(base)}"
     )
     if outcome.guide_is_as_good:
-        yield f"the guide alone is as good or better: {_difference(guide)} with {method}"
+        yield f"the guide alone is as good or better: {method} has {_difference(guide)}"
     else:
-        yield f"against the guide alone: {_difference(guide)}"
+        yield f"against the guide alone {method} has {_difference(guide)}"
     if outcome.prompts_to_settle is not None:
         yield f"about {outcome.prompts_to_settle:,} prompts would settle it, if the shares stay as they are"
     elif outcome.word == "no difference seen" and outcome.smallest_visible is not None:
