@@ -284,6 +284,7 @@ def test_a_verdict_says_what_was_seen_and_how_many_prompts_it_takes():
     assert "the base alone on 50.0 %" in safety.reasons[0]
     assert "of 20 prompts blendin gains 10 and loses none against the base: +50.0 %" in safety.reasons[1]
     assert safety.reasons[1].endswith("p 0.002")
+    assert safety.reasons[-1].startswith("against the guide alone blendin has +50.0 %")
     assert safety.advice == ""
     assert instructions.name == "no difference seen"
     assert instructions.reasons[-1] == "20 prompts can show a difference of 30 % or more"
