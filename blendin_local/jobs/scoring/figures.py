@@ -20,6 +20,7 @@ from blendin_local.jobs.scoring.statistics import (
     PairedDifference,
     group_difference,
     group_interval,
+    grouped_mcnemar,
     mcnemar,
 )
 from blendin_local.settings import EVALUATION_SEED as SEED
@@ -97,12 +98,16 @@ def compare(
 def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> McNemarResult | None:
     """McNemar's test where every score of a figure is right or wrong, else None.
 
-    A figure of several metrics counts the items of all of them.
+    A figure of several metrics is tested as what it is, the mean of their shares.
     """
-    pairs = [pair for part in benchmark.parts[figure] for pair in _pairs(a, b, part)]
-    if not pairs or any(score not in {0.0, 1.0} for pair in pairs for score in pair[:2]):
+    parts = [_pairs(a, b, part) for part in benchmark.parts[figure]]
+    scores = {score for pairs in parts for *both, _ in pairs for score in both}
+    if not all(parts) or not scores <= {0.0, 1.0}:
         return None
-    return mcnemar(sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs))
+    counts = [
+        (sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs), len(pairs)) for pairs in parts
+    ]
+    return mcnemar(*counts[0][:2]) if len(counts) == 1 else grouped_mcnemar(counts)
 
 
 def histogram(parsed: Iterable[str | None]) -> dict[str, int]:

@@ -4,7 +4,7 @@ Here: functions from plain numbers to small frozen results. Every bootstrap is s
 the paper's seed), so one input has one result.
 Not here: which numbers go in (`figures`), the bootstrap itself (`core.bootstrap`), what needs scipy
 (`jobs.evaluation.score.exact`), how they are shown (`views`).
-Sources: Wilson 1927; McNemar 1947, exact form; Holm 1979; Zou and Donner 2008.
+Sources: Wilson 1927; McNemar 1947, exact form; Janssen 1997; Holm 1979; Zou and Donner 2008.
 """
 
 from __future__ import annotations
@@ -200,6 +200,50 @@ def mcnemar(b: int, c: int) -> McNemarResult:
     """
     ways = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
     return McNemarResult(b, c, min(1.0, ways / 2 ** (b + c - 1)) if b + c else 1.0)
+
+
+def grouped_mcnemar(counts: Sequence[tuple[int, int, int]]) -> McNemarResult:
+    """McNemar's exact test where a figure is the plain mean of the shares of several groups of items.
+
+    In a group of n items let d = (b - c) / n, with variance v = ((b + c) / n - d^2) / n. The statistic is
+    `T = sum(d) / sqrt(sum(v))`, so that what one group gains and another loses is not counted as noise.
+    Its distribution is exact: each differing item is a fair coin's, `b' ~ binomial(b + c, 1/2)` in each
+    group, and `p = P(|T'| >= |T|)`. With one group this is `mcnemar`.
+
+    Args:
+        counts: Of each group: b, items that only the first has right; c, those that only the second has; n.
+
+    Returns:
+        The sums of b and c, and p.
+
+    Source: Janssen 1997 (studentized tests by sign changes), on McNemar's coins.
+    """
+    d, v, probability = np.zeros(1), np.zeros(1), np.ones(1)
+    for b, c, n in counts:
+        possible = np.arange(b + c + 1)
+        own_d = (2 * possible - (b + c)) / n
+        own_v = np.maximum(0.0, ((b + c) / n - own_d**2) / n)
+        d = np.add.outer(d, own_d).ravel()
+        v = np.add.outer(v, own_v).ravel()
+        probability = np.multiply.outer(probability, _fair_coins(b + c)).ravel()
+    observed_d = sum((b - c) / n for b, c, n in counts)
+    observed_v = sum(max(0.0, ((b + c) / n - ((b - c) / n) ** 2) / n) for b, c, n in counts)
+    far = _studentized(d, v) >= _studentized(np.array([observed_d]), np.array([observed_v])) - 1e-9
+    p = min(1.0, float(probability[far].sum()))
+    return McNemarResult(sum(b for b, _, _ in counts), sum(c for _, c, _ in counts), p)
+
+
+def _fair_coins(n: int) -> Floats:
+    """Probabilities of 0 to n heads in n throws. Shape (n + 1,)."""
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
+    return np.exp(np.array(logs) - n * math.log(2))
+
+
+def _studentized(d: Floats, v: Floats) -> Floats:
+    """`|d| / sqrt(v)`; infinite where only v is 0, and 0 where d is."""
+    size = np.where(np.abs(d) < 1e-12, 0.0, np.abs(d))
+    unlimited = np.where(size > 0, np.inf, 0.0)
+    return np.divide(size, np.sqrt(v), out=unlimited, where=v > 1e-15)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,6 +1,7 @@
 """Intervals, tests and correlation against scipy and closed forms, and the laws they obey."""
 
-from itertools import combinations
+import math
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from blendin_local.jobs.scoring.statistics import (
     Group,
     group_difference,
     group_interval,
+    grouped_mcnemar,
     holm,
     mcnemar,
     mean_interval,
@@ -194,6 +196,42 @@ def test_a_paired_test_agrees_with_t_and_mcnemar():
         assert paired_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.03)
     same = paired_difference([2.5, 1, 4], [2.5, 1, 4])
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 30))
+def test_grouped_mcnemar_on_one_group_is_mcnemar(b, c, ties):
+    """With one group of items the statistic orders outcomes as McNemar's does."""
+    if n := b + c + ties:
+        assert grouped_mcnemar([(b, c, n)]).p == pytest.approx(mcnemar(b, c).p)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3)), min_size=2, max_size=2))
+def test_grouped_mcnemar_is_the_share_of_coin_throws_that_are_as_far(groups):
+    """Against throwing every differing item's coin, one outcome after another."""
+    counts = [(b, c, b + c + ties) for b, c, ties in groups]
+
+    def statistic(outcomes):
+        d = v = 0.0
+        for (_, _, n), signs in zip(counts, outcomes, strict=True):
+            mean = sum(signs) / n
+            d, v = d + mean, v + (len(signs) / n - mean * mean) / n
+        return 0 if abs(d) < 1e-12 else abs(d) / math.sqrt(v) if v > 1e-15 else math.inf
+
+    seen = statistic([[1] * b + [-1] * c for b, c, _ in counts])
+    throws = list(product(*(product([1, -1], repeat=b + c) for b, c, _ in counts)))
+    as_far = sum(statistic(outcomes) >= seen - 1e-9 for outcomes in throws)
+
+    assert grouped_mcnemar(counts).p == pytest.approx(as_far / len(throws))
+
+
+def test_what_one_half_gains_and_the_other_loses_is_not_noise():
+    """26 of 54 unsafe requests gained and 11 of 66 safe ones lost: p is as small as the interval says."""
+    grouped = grouped_mcnemar([(26, 0, 54), (0, 11, 66)])
+
+    assert (grouped.b, grouped.c) == (26, 11)
+    assert grouped.p < 0.001
+    assert mcnemar(26, 11).p > 0.01
+    assert grouped_mcnemar([(11, 0, 50), (0, 11, 50)]).p == pytest.approx(1)
 
 
 @pytest.mark.parametrize("n", [3, 100])
