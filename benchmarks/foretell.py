@@ -76,6 +76,11 @@ class Foretold:
         return self.probe_word == self.measured_word
 
     @property
+    def probe_is_silent(self) -> bool:
+        """Whether the probe saw nothing where something was measured: a miss, and no contradiction."""
+        return not self.probe_is_right and self.probe_word == "no difference seen"
+
+    @property
     def rule_is_right(self) -> bool:
         """The rule says that guiding does not pay above its limit, and pays at or below it."""
         return (self.rate <= LIMIT) == self.paid
@@ -164,6 +169,7 @@ def table(cases: Sequence[Foretold]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for case in cases:
         probe, rule = ("hit" if right else "miss" for right in (case.probe_is_right, case.rule_is_right))
+        probe = "silent" if case.probe_is_silent else probe
         said = f"{case.probe_word} ({case.probe:+.2f})"
         yield (
             f"| {case.purpose} | {case.pair} | {said} | {percent(case.rate, 0)} "
@@ -173,13 +179,14 @@ def table(cases: Sequence[Foretold]) -> Iterator[str]:
 
 def summary(cases: Sequence[Foretold]) -> Iterator[str]:
     """Hits of all ways to foretell, by purpose."""
-    ways = ("probe's word", "20 % rule", "probe, limit of the others", "asked, limit of the others")
+    ways = ("probe's word", "silent", "20 % rule", "probe, limit of the others", "asked, limit of the others")
     yield f"| purpose | pairs | paid | {' | '.join(ways)} | most of the others | r |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for purpose in dict.fromkeys(case.purpose for case in cases):
         own = [case for case in cases if case.purpose == purpose]
         hits = (
             [case.probe_is_right for case in own],
+            [case.probe_is_silent for case in own],
             [case.rule_is_right for case in own],
             left_out(own, lambda case: case.probe),
             left_out(own, lambda case: -case.rate),

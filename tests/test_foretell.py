@@ -46,6 +46,8 @@ def test_hits_of_the_probe_and_of_the_rule(case):
     assert case(0.4, 0.3, 0.1, word="pays").probe_is_right
     assert not case(0.1, 0.3, 0.1).probe_is_right
     assert not case(0.4, 0.3, -0.1, word="pays").probe_is_right
+    silent = [case(0.1, 0.3, 0.1), case(0.1, 0.3, 0.1, p=0.5), case(0.4, 0.3, -0.1, word="pays")]
+    assert [each.probe_is_silent for each in silent] == [True, False, False]
     assert [
         case(0, rate, d).rule_is_right for rate, d in ((0.3, -0.1), (0.3, 0.1), (0.2, 0.1), (0.2, -0.1))
     ] == [
@@ -156,4 +158,4 @@ def test_the_tables_name_every_pair_and_count(foretell, folders):
     assert list(foretell.table(cases))[3] == (
         "| safety | b | pays (+0.60) | 40 % | pays (+0.20, n 120, p 0.01) | hit | miss |"
     )
-    assert list(foretell.summary(cases))[2].startswith("| safety | 2 | 1 | 1 | 1 |")
+    assert list(foretell.summary(cases))[2].startswith("| safety | 2 | 1 | 1 | 0 | 1 |")

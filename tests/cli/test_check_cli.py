@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import pytest
@@ -184,9 +183,9 @@ def test_a_stop_ends_with_130_and_no_verdict(tmp_path, toys):
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        time.sleep(6)
+        next(line for line in running.stderr if "prompts answered" in line)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
 
     assert running.returncode == 130, err
     record = json.loads(out)
