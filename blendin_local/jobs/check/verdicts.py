@@ -43,7 +43,7 @@ class CheckVerdict:
 def judge(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> tuple[CheckVerdict, ...]:
     """All verdicts that hold; `healthy` where none of the others does and the pair was asked.
@@ -51,10 +51,10 @@ def judge(
     Args:
         description: The pair as described by its files.
         answers: Statistics of the answers; None if none were made.
-        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        end_p: See `CheckSettings.end_p`; None if it was not measured.
         limits: Where each verdict begins.
     """
-    found = list(_template(description, answers, template_p, limits))
+    found = list(_template(description, answers, end_p, limits))
     if answers is not None and answers.steps:
         found += [*_excess(answers, limits), *_alone(answers, limits)]
         if not found:
@@ -65,7 +65,7 @@ def judge(
 def _template(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> Iterator[CheckVerdict]:
     """The guide is not prompted as it was trained."""
@@ -73,10 +73,10 @@ def _template(
     if not description.models["guide"].template:
         file = description.models["guide"].file
         reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
-    if template_p is not None and template_p < limits.template_p:
+    if end_p is not None and end_p < limits.end_p:
         reasons.append(
-            f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
-            f"less than {limits.template_p:g}"
+            f"after one-word answers the guide ends its turn with a mean probability of {end_p:.3f}, "
+            f"less than {limits.end_p:g}; prompted as it was trained, it would know where an answer ends"
         )
     if answers is not None:
         ended = answers.ended_by
