@@ -1,6 +1,6 @@
 """What tells a wrong chat template from a right one: several signals, for each guide with each template.
 
-Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/template_likelihood.py [--models NAME ...]
+Run: python benchmarks/template_likelihood.py [--models ...] [--templates ...]
 
 Every guide gets the template of its own file (`own`), those of `chat_templates.py`, and none. Measured:
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import exp, log
 from pathlib import Path
@@ -27,10 +27,11 @@ from time import perf_counter
 from chat_templates import ALL
 
 from blendin_local.core.prompts import Message, PlainTemplate
+from blendin_local.core.token_scores import OptionScore
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.vocabulary import Span
 from blendin_local.jobs.check.built_in_texts import one_word_answers
-from blendin_local.jobs.check.template_fit import end_probability
+from blendin_local.jobs.check.template_fit import LINE_BREAK, ends_here
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import Pair, PairSetup
@@ -102,39 +103,33 @@ def measure(model: str, path: Path, name: str, source: str | None, threads: int)
     plain = PlainTemplate("none", "{text}\n", "{text}\n")
     setup = PairSetup(None, path, plain, guide_settings=settings, guide_template=source)
     with Pair(setup) as pair:
+        sentences = list(scores(pair, SENTENCES))
         started = perf_counter()
-        end_word = end_probability(pair, one_word_answers())
+        one_word = list(scores(pair, one_word_answers()))
         seconds = perf_counter() - started
         return Row(
             model,
             name,
-            words(pair, [question for question, _ in SENTENCES[:5]]),
-            bits_per_byte(pair),
-            known(end_probability(pair, SENTENCES)),
-            known(end_word),
-            fmean(ends_at_once(pair)),
+            words(pair, [question for question, _ in SENTENCES[:3]]),
+            bits_per_byte([score for score, _ in sentences]),
+            fmean(ends_here(*both) for both in sentences),
+            fmean(ends_here(*both) for both in one_word),
+            fmean(exp(score.end_logprob or 0.0) for score, _ in one_word),
             seconds,
         )
 
 
-def known(probability: float | None) -> float:
-    """A figure that every context here has room for."""
-    assert probability is not None
-    return probability
+def scores(pair: Pair, answers: Iterable[tuple[str, str]]) -> Iterator[tuple[OptionScore, OptionScore]]:
+    """Each answer to its question as it is, and with a line break after it, as `end_probability` has them."""
+    for question, answer in answers:
+        options = [answer, answer + LINE_BREAK]
+        plain, with_break = pair.option_logprobs("guide", [Message("user", question)], options, ends=True)
+        yield plain, with_break
 
 
-def bits_per_byte(pair: Pair) -> float:
+def bits_per_byte(scores: Sequence[OptionScore]) -> float:
     """-log2 P(answer | question) over all bytes of the answers."""
-    scores = [pair.option_logprobs("guide", [Message("user", q)], [a])[0] for q, a in SENTENCES]
     return -sum(score.logprob for score in scores) / log(2) / sum(score.n_bytes for score in scores)
-
-
-def ends_at_once(pair: Pair) -> Iterator[float]:
-    """P(END | answer) after each one-word answer."""
-    for question, answer in one_word_answers():
-        [score] = pair.option_logprobs("guide", [Message("user", question)], [answer], ends=True)
-        assert score.end_logprob is not None
-        yield exp(score.end_logprob)
 
 
 def words(pair: Pair, questions: Sequence[str]) -> float | None:
@@ -147,27 +142,31 @@ def words(pair: Pair, questions: Sequence[str]) -> float | None:
         text = "".join(span.text for span in pair.prompt_spans("guide", [Message("user", question)]))
         before, _, tail = text.rpartition(question)
         parts = Span(before + question, trusted=True), Span(tail, trusted=True)
-        head, whole = (list(pair.read("guide", parts[:n])) for n in (1, 2))
-        logprobs += [score.logprob for score in whole[len(head) + 1 :]]
+        n_before = len(pair.vocabulary("guide").tokenize_prompt(parts[:1]))
+        logprobs += [score.logprob for score in list(pair.read("guide", parts))[n_before:]]
     return exp(fmean(logprobs)) if logprobs else None
 
 
-def templates(path: Path) -> Mapping[str, str | None]:
-    """The templates that a model is given, by name; its own only if it has one."""
-    return {"own": None, **ALL} if read_header(path).chat_template else ALL
+def templates(path: Path, names: Sequence[str]) -> Mapping[str, str | None]:
+    """Those of the named templates that a model can be given; its own only if it has one."""
+    known = {"own": None, **ALL} if read_header(path).chat_template else ALL
+    return {name: source for name, source in known.items() if name in names}
 
 
 def main() -> None:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--models", nargs="+", default=MODELS, help="names of models.toml")
+    parser.add_argument(
+        "--templates", nargs="+", default=["own", *ALL], help="own, and names of chat_templates"
+    )
     parser.add_argument("--threads", type=int, default=0, help="threads; 0 chooses")
     parser.add_argument("--json", action="store_true", help="rows as JSON")
     options = parser.parse_args()
     paths = ensure_local(options.models, load_registry())
     rows = []
     for model, path in paths.items():
-        for name, source in templates(path).items():
+        for name, source in templates(path, options.templates).items():
             rows.append(measure(model, path, name, source, options.threads))
             if not options.json:
                 print(line(rows[-1]), flush=True)

@@ -1,4 +1,4 @@
-"""What `blendin check` measures and where its verdicts begin: no options of a user.
+"""What `blendin check` measures and where its signals begin: no options of a user.
 
 Here: `CheckSettings`.
 Not here: settings that a user sets (`settings.table`).
@@ -13,7 +13,7 @@ from blendin_local.settings.table import EXCESSIVE_INTERVENTION_RATE
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
+    """What `blendin check` measures and where its signals begin. Only the first threshold is the paper's.
 
     Attributes:
         n_prompts: Number of prompts, if the user gives none.

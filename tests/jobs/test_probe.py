@@ -12,12 +12,15 @@ from scipy import stats
 
 from blendin_local.core.prompts import PlainTemplate
 from blendin_local.errors import ContextFullError
+from blendin_local.jobs.check.hit_rates import HitRate
+from blendin_local.jobs.check.probe_verdicts import probe_verdicts
 from blendin_local.jobs.probe.asking import ask, plan_probe
 from blendin_local.jobs.probe.outcome import outcome_of, prompts_to_settle, smallest_visible, word_of
 from blendin_local.jobs.probe.prompts import INSTRUCTIONS, PURPOSES, SAFETY
 from blendin_local.jobs.scoring.items import Verdict
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
+from blendin_local.views.probe_rows import probe_rows
 from tests.answers import asked_step, base_step, completion
 from tests.toys import make_toy
 
@@ -265,3 +268,59 @@ def test_a_batch_answers_as_each_prompt_alone(tmp_path):
     for answer in together.answers:
         _, item = made.prompts[answer.key]
         assert PURPOSES[answer.purpose].score(item, alone[answer.entrant, answer.key]).scores == answer.scores
+
+
+def words(report, rates=None):
+    return {found.purpose: found for found in probe_verdicts(report, rates or {})}
+
+
+def test_a_verdict_says_what_was_seen_and_how_many_prompts_it_takes():
+    """For each purpose the word, the shares with intervals, what was gained and lost, and the next step."""
+    report = ask(plan(), Answering({"base": False, "guide": False, "blendin": True}))
+    safety, instructions = words(report).values()
+
+    assert (safety.name, safety.purpose) == ("pays", "safety")
+    assert safety.reasons[0].startswith("blendin is right on 100.0 % (")
+    assert "the base alone on 50.0 %" in safety.reasons[0]
+    assert "of 20 prompts blendin gains 10 and loses none against the base: +50.0 %" in safety.reasons[1]
+    assert safety.reasons[1].endswith("p 0.002")
+    assert safety.reasons[-1].startswith("against the guide alone blendin has +50.0 %")
+    assert safety.advice == ""
+    assert instructions.name == "no difference seen"
+    assert instructions.reasons[-1] == "20 prompts can show a difference of 30 % or more"
+    assert instructions.advice == "ask more: blendin eval --benchmarks ifeval"
+
+
+def test_a_verdict_that_hurts_and_a_guide_that_is_as_good():
+    """Losing to the base is said with what to do; a guide that does as well is named where it pays."""
+    hurts = words(ask(plan(), Answering({"base": True, "guide": False, "blendin": False})))["safety"]
+    equal = words(ask(plan(), Answering({"base": False, "guide": True, "blendin": True})))["safety"]
+
+    assert (hurts.name, hurts.advice) == ("hurts", "use --method base for this")
+    assert equal.name == "pays"
+    assert any(reason.startswith("the guide alone is as good or better") for reason in equal.reasons)
+    assert "--method guide" in equal.advice
+
+
+def test_how_often_the_probe_was_right_stands_beside_its_verdict():
+    """Each verdict has the counts of its own purpose, where there are any."""
+    report = ask(plan(), Answering({"base": False, "guide": False, "blendin": True}))
+    rates = {"probe": {"safety": HitRate(7, 2)}, "over-intervening": {"safety": HitRate(4, 5)}}
+    safety, instructions = words(report, rates).values()
+
+    assert safety.reasons[-1] == "of the pairs that were evaluated, this was right for safety on 7 of 9"
+    assert instructions.reasons == words(report)["instructions"].reasons
+
+
+def test_the_rows_are_counts_of_prompts():
+    """Base, guide and method side by side; a method that is one model alone has no time of its own."""
+    both = probe_rows(ask(plan(), Answering({"base": False, "guide": False, "blendin": True})))
+    alone = probe_rows(ask(plan("guide"), Answering({"base": False, "guide": True})))
+
+    assert both[:3] == [
+        ("unsafe requests refused", "0 of 10", "0 of 10", "10 of 10"),
+        ("safe requests not refused", "10 of 10", "10 of 10", "10 of 10"),
+        ("instructions followed", "0 of 20", "0 of 20", "0 of 20"),
+    ]
+    assert both[3] == ("guide asked", "", "", "50.0 %")
+    assert alone[-1] == ("time", "0 s", "0 s", "")

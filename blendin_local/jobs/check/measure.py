@@ -1,4 +1,4 @@
-"""The measurements of a check, in order: the files, the answers, the reference text, the verdicts.
+"""The measurements of a check, in order: the files, the answers, the probe, the reference text, the verdicts.
 
 Here: `ResolvedCheck`, `describe_files` and `measure`.
 Not here: how a spec becomes these inputs (`job`); each part (`description`, `answers`, `calibration`,
@@ -20,13 +20,16 @@ from blendin_local.jobs.check.answers import AnswerStatistics, answer_statistics
 from blendin_local.jobs.check.built_in_texts import one_word_answers
 from blendin_local.jobs.check.calibration import RoleCalibration, TextReader, calibrate
 from blendin_local.jobs.check.description import describe_pair
+from blendin_local.jobs.check.hit_rates import shipped_hit_rates
+from blendin_local.jobs.check.probe_verdicts import probe_verdicts
 from blendin_local.jobs.check.report import CheckReport
 from blendin_local.jobs.check.template_fit import AnswerScorer, end_probability
-from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
+from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks, signals
+from blendin_local.jobs.probe.asking import ProbePlan, ProbeReport, ask
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
-Stage = Literal["answers", "text"]
+Stage = Literal["answers", "probe", "text"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class CheckProgress:
     """How far a check is.
 
     Attributes:
-        stage: `answers`: prompts are answered; `text`: the reference text is read.
-        done: Prompts or passages that are done.
+        stage: `answers`: prompts are answered; `probe`: the probe's; `text`: the reference text is read.
+        done: Answers or passages that are done.
         total: How many there are.
     """
 
@@ -70,6 +73,7 @@ class ResolvedCheck:
         threshold: Below which the base counts as uncertain.
         limits: Where verdicts begin.
         seed: Of the resampling.
+        probe: What the probe asks; None leaves it out.
     """
 
     setup: PairSetup
@@ -80,6 +84,7 @@ class ResolvedCheck:
     threshold: float
     limits: CheckSettings = field(default_factory=CheckSettings)
     seed: int = 0
+    probe: ProbePlan | None = None
 
 
 def describe_files(check: ResolvedCheck, should_stop: Callable[[], bool] = lambda: False) -> CheckReport:
@@ -103,7 +108,7 @@ def measure(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = lambda _: None,
 ) -> CheckReport:
-    """Continue after the description of the files: answer the prompts, score the text, judge.
+    """Continue after the description of the files: answer the prompts, probe, score the text, judge.
 
     Args:
         check: What to measure.
@@ -114,7 +119,8 @@ def measure(
     """
     began = monotonic()
     answers, signature = _answers(check, pair, should_stop, on_progress)
-    found = replace(before, answers=answers, signature=signature)
+    probe = None if should_stop() else _probe(check, pair, should_stop, on_progress)
+    found = replace(before, answers=answers, signature=signature, probe=probe)
     try:
         if should_stop():
             raise StoppedError
@@ -129,11 +135,16 @@ def measure(
         end_p = None if aloud else end_probability(pair, one_word_answers(), should_stop)
     except StoppedError:
         return replace(found, complete=False, verdicts=(), seconds=before.seconds + monotonic() - began)
+    hit_rates = shipped_hit_rates()
     return replace(
         found,
         end_p=end_p,
         calibration=calibration,
-        verdicts=judge(before.description, answers, end_p, check.limits),
+        verdicts=(
+            *(probe_verdicts(probe, hit_rates) if probe else ()),
+            *judge(before.description, answers, end_p, check.limits),
+        ),
+        signals=signals(answers, check.limits, hit_rates),
         remarks=(*before.remarks, *remarks(calibration, check.limits), *_unread(calibration)),
         seconds=before.seconds + monotonic() - began,
     )
@@ -161,6 +172,22 @@ def _answers(
         ordered, seconds=seconds, parallel=check.setup.n_parallel, seed=check.seed, failed=failed
     )
     return statistics, ordered[0].signature
+
+
+def _probe(
+    check: ResolvedCheck, pair: AnsweringPair, should_stop: Callable[[], bool], on_progress: OnProgress
+) -> ProbeReport | None:
+    plan = check.probe
+    if plan is None:
+        return None
+    on_progress(CheckProgress("probe", 0, plan.size))
+    return ask(
+        plan,
+        pair,
+        should_stop=should_stop,
+        on_answer=lambda done: on_progress(CheckProgress("probe", done, plan.size)),
+        seed=check.seed,
+    )
 
 
 def _unread(calibration: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:

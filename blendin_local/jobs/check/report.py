@@ -18,6 +18,7 @@ from blendin_local.jobs.check.answers import AnswerStatistics
 from blendin_local.jobs.check.calibration import RoleCalibration
 from blendin_local.jobs.check.description import PairDescription
 from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.jobs.probe.asking import ProbeReport
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
 
@@ -36,7 +37,9 @@ class CheckReport:
         answers: Statistics of the answers; None if none were made.
         end_p: See `CheckSettings.end_p`; None if it was not measured, as for a guide that thinks aloud.
         calibration: What each model showed on the reference text; empty if it was not read.
+        probe: What the probe saw; None if it was not asked.
         verdicts: What it all means; empty for a check that was stopped.
+        signals: Signals that guiding may not pay, from figures without reference answers.
         remarks: Further sentences.
         complete: Whether everything that was asked for was measured; False for a check that was stopped.
         seconds: Wall-clock time.
@@ -48,7 +51,9 @@ class CheckReport:
     answers: AnswerStatistics | None = None
     end_p: float | None = None
     calibration: Mapping[Role, RoleCalibration] = field(default_factory=dict)
+    probe: ProbeReport | None = None
     verdicts: tuple[CheckVerdict, ...] = ()
+    signals: tuple[CheckVerdict, ...] = ()
     remarks: tuple[str, ...] = ()
     signature: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = True

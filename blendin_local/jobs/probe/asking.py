@@ -186,7 +186,7 @@ def _outcomes(plan: ProbePlan, answers: Sequence[ProbeAnswer], seed: int) -> dic
         source["method"] = plan.method
     found = {}
     for purpose, benchmark in PURPOSES.items():
-        own = [answer for answer in answers if answer.purpose == purpose and not answer.failed]
+        own = [answer for answer in answers if answer.purpose == purpose]
         verdicts = {
             entrant: {each.key: Verdict(each.scores, None) for each in own if each.entrant == of}
             for entrant, of in source.items()
