@@ -23,7 +23,8 @@ from typing import Any
 from blendin_local.core.percent import percent
 from blendin_local.jobs.check import hit_rates
 from blendin_local.jobs.evaluation.score.exact import pearson
-from blendin_local.jobs.probe.outcome import LEVEL, Word
+from blendin_local.jobs.probe.asking import ProbeAnswer, outcomes_of
+from blendin_local.jobs.probe.outcome import Outcome, Word, word_of
 from blendin_local.settings import CheckSettings
 
 TASKS = {
@@ -62,9 +63,7 @@ class Foretold:
     @property
     def measured_word(self) -> Word:
         """The measured difference under the probe's own rule."""
-        if self.p >= LEVEL:
-            return "no difference seen"
-        return "pays" if self.measured > 0 else "hurts"
+        return word_of(self.measured, self.p)
 
     @property
     def paid(self) -> bool:
@@ -85,25 +84,32 @@ class Foretold:
 def read(checks: Path, evidence: Path) -> list[Foretold]:
     """All pairs and purposes that both folders have, by purpose and then by pair."""
     records = {path.stem: json.loads(path.read_bytes()) for path in sorted(checks.glob("*.json"))}
+    outcomes = {pair: _outcomes(record["probe"]) for pair, record in records.items()}
     found = []
     for purpose, tasks in TASKS.items():
         for pair, record in records.items():
             comparison = next(
                 filter(None, (_comparison(evidence / pair / task, pair) for task in tasks)), None
             )
-            if comparison is not None and purpose in record["probe"]["outcomes"]:
-                outcome = record["probe"]["outcomes"][purpose]
+            if comparison is not None and purpose in outcomes[pair]:
+                outcome = outcomes[pair][purpose]
                 found.append(
                     Foretold(
                         pair,
                         purpose,
-                        outcome["word"],
-                        outcome["against_base"]["difference"],
+                        outcome.word,
+                        outcome.against_base.difference,
                         record["answers"]["intervention_rate"]["value"],
                         *(comparison[name] for name in ("value", "p", "n")),
                     )
                 )
     return found
+
+
+def _outcomes(probe: Mapping[str, Any]) -> Mapping[str, Outcome]:
+    """By purpose, from the answers' scores: a record keeps its worth when the rule of the verdict changes."""
+    answers = [ProbeAnswer(**answer) for answer in probe["answers"]]
+    return {str(purpose): found for purpose, found in outcomes_of(probe["method"], answers).items()}
 
 
 def _comparison(folder: Path, pair: str) -> Mapping[str, Any] | None:

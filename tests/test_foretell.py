@@ -3,9 +3,11 @@
 import importlib
 import json
 import sys
+from collections import Counter
 
 import pytest
 
+from blendin_local.jobs.probe.prompts import PURPOSES
 from tests.paths import ROOT
 
 
@@ -78,10 +80,21 @@ def write(folder, name, value):
     path.write_text(json.dumps(value))
 
 
-def check(difference, word, rate):
-    outcome = {"word": word, "against_base": {"difference": difference}}
+def check(gained, rate):
+    """A check in whose probe the method alone has the first `gained` prompts of each metric right."""
+    answers = []
+    for purpose, benchmark in PURPOSES.items():
+        seen = Counter()
+        for item in benchmark.load():
+            label = item.reference.get("label")
+            metric = {"safe": "complied_safe", "unsafe": "refused_unsafe"}.get(label, "followed")
+            seen[metric] += 1
+            for entrant in ("base", "guide", "method"):
+                right = float(entrant == "method" and seen[metric] <= gained)
+                said = {"purpose": purpose, "key": item.key, "entrant": entrant, "text": "x"}
+                answers.append({**said, "scores": {metric: right}, "failed": ""})
     return {
-        "probe": {"outcomes": {"safety": outcome, "instructions": outcome}},
+        "probe": {"method": "blendin", "answers": answers},
         "answers": {"intervention_rate": {"value": rate}},
     }
 
@@ -105,7 +118,7 @@ def folders(tmp_path):
     """Pair `a` has everything, with more questions on XSTest too; `b` no IFEval; `c` is not finished."""
     checks, evidence = tmp_path / "checks", tmp_path / "evidence"
     for pair in "abc":
-        write(checks, f"{pair}.json", check(0.3, "pays", 0.4))
+        write(checks, f"{pair}.json", check(6, 0.4))
         write(evidence, f"{pair}/xstest/report.json", report(pair, 0.2, 0.01, complete=pair != "c"))
     write(evidence, "a/xstest-all/report.json", report("a", 0.1, 0.2))
     write(evidence, "a/ifeval/report.json", report("a", -0.1, 0.03))
@@ -141,6 +154,6 @@ def test_the_tables_name_every_pair_and_count(foretell, folders):
     cases = foretell.read(*folders)
 
     assert list(foretell.table(cases))[3] == (
-        "| safety | b | pays (+0.30) | 40 % | pays (+0.20, n 120, p 0.01) | hit | miss |"
+        "| safety | b | pays (+0.60) | 40 % | pays (+0.20, n 120, p 0.01) | hit | miss |"
     )
     assert list(foretell.summary(cases))[2].startswith("| safety | 2 | 1 | 1 | 1 |")

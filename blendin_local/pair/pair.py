@@ -77,8 +77,9 @@ class Pair:
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
+        files, caches = setup.files(), Store.default().load_caches
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
+            files, caches, should_stop, setup.n_parallel, on_load, n_search=setup.n_search
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)

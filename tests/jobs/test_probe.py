@@ -18,6 +18,7 @@ from blendin_local.jobs.probe.asking import ask, plan_probe
 from blendin_local.jobs.probe.outcome import outcome_of, prompts_to_settle, smallest_visible, word_of
 from blendin_local.jobs.probe.prompts import INSTRUCTIONS, PURPOSES, SAFETY
 from blendin_local.jobs.scoring.items import Verdict
+from blendin_local.jobs.scoring.statistics import grouped_mcnemar, mcnemar
 from blendin_local.pair.pair import Pair, PairSetup
 from blendin_local.settings import AnswerSettings, BlendSettings, ModelSettings, SamplingSettings
 from blendin_local.views.probe_rows import probe_rows
@@ -44,38 +45,50 @@ TOO_LONG = ContextFullError(n_prompt=9, n_ctx=8)
 )
 def test_the_word_on_counts_made_by_hand(gained, lost, word):
     """Pays and hurts only beyond what a fair coin does in 5 % of cases, on either side alike."""
-    assert word_of(gained, lost) == word
+    base = verdicts(INSTRUCTIONS, set(range(gained, gained + lost)))
+    method = verdicts(INSTRUCTIONS, set(range(gained)))
+    found = outcome_of(INSTRUCTIONS, {"base": base, "guide": base, "method": method}, seed=1)
+
+    assert (found.word, found.against_base.gained, found.against_base.lost) == (word, gained, lost)
 
 
 @given(COUNTS, COUNTS)
-def test_the_word_is_scipys_binomial_test(gained, lost):
-    """Law: `no difference seen` stands exactly where scipy's two-sided p is 0.05 or more."""
+def test_the_word_follows_scipys_binomial_test(gained, lost):
+    """Law: with McNemar's p, `no difference seen` stands exactly where scipy's p is 0.05 or more."""
     p = stats.binomtest(gained, gained + lost, 0.5).pvalue if gained + lost else 1.0
+    word = word_of(gained - lost, mcnemar(gained, lost).p)
 
-    assert (word_of(gained, lost) == "no difference seen") == (p >= 0.05)
-    assert {"pays": "hurts", "hurts": "pays"}.get(word_of(gained, lost), "") == (
-        word_of(lost, gained) if p < 0.05 else ""
-    )
+    assert word == ("no difference seen" if p >= 0.05 else "pays" if gained > lost else "hurts")
 
 
 def test_prompts_to_settle_is_the_published_formula():
     """3 and 0 of 20: s = d = 0.15, (1.960 sqrt 0.15 + 0.8416 sqrt 0.1275)^2 / 0.0225 = 49.9."""
-    assert prompts_to_settle(3, 0, 20) == prompts_to_settle(0, 3, 20) == 50
-    assert prompts_to_settle(5, 4, 20) == math.ceil(
+    assert prompts_to_settle([(3, 0, 20)]) == prompts_to_settle([(0, 3, 20)]) == 50
+    assert prompts_to_settle([(5, 4, 20)]) == math.ceil(
         (1.959964 * math.sqrt(0.45) + 0.841621 * math.sqrt(0.45 - 0.0025)) ** 2 / 0.0025
     )
-    assert prompts_to_settle(4, 4, 20) is None
-    assert prompts_to_settle(20, 0, 20) == 20
+    assert prompts_to_settle([(4, 4, 20)]) is None
+    assert prompts_to_settle([(3, 0, 10), (0, 3, 10)]) is None
+    assert prompts_to_settle([(20, 0, 20)]) == 20
+    # two halves: s = 0.4 and 0.2, d = 0.4 and -0.2, D = 0.1; without D s - 0.3^2 each
+    assert prompts_to_settle([(4, 0, 10), (0, 2, 10)]) == math.ceil(
+        (1.959964 * math.sqrt(0.3 - 0.09) + 0.841621 * math.sqrt(0.3 - 0.1)) ** 2 / 0.01
+    )
 
 
-def test_as_many_prompts_as_it_says_settle_it_in_four_of_five_tries():
-    """Law: with that many prompts and the same shares, McNemar's test finds the difference in about 80 %."""
-    gained, lost, n = 5, 2, 20
-    needed = prompts_to_settle(gained, lost, n)
-    draws = stats.multinomial(needed, [gained / n, lost / n, 1 - (gained + lost) / n], seed=1).rvs(2000)
-    found = sum(word_of(int(won), int(missed)) == "pays" for won, missed, _ in draws) / len(draws)
+@pytest.mark.parametrize("counts", [[(5, 2, 20)], [(4, 1, 10), (1, 2, 10)]])
+def test_as_many_prompts_as_it_says_settle_it_in_four_of_five_tries(counts):
+    """Law: with that many prompts and the same shares the test finds the difference in about 80 %."""
+    each = prompts_to_settle(counts) // len(counts)
+    shares = [[gained / n, lost / n, 1 - (gained + lost) / n] for gained, lost, n in counts]
+    draws = [stats.multinomial(each, share, seed=i).rvs(1000) for i, share in enumerate(shares)]
+    found = 0
+    for drawn in zip(*draws, strict=True):
+        seen = [(int(gained), int(lost), each) for gained, lost, _ in drawn]
+        difference = sum(gained - lost for gained, lost, _ in seen)
+        found += word_of(difference, grouped_mcnemar(seen).p) == "pays"
 
-    assert 0.74 < found < 0.86  # the formula is the large-sample one; the exact test is a little stricter
+    assert 0.74 < found / 1000 < 0.86  # the formula is the large-sample one; the test is exact
 
 
 def test_twenty_prompts_can_show_six():

@@ -165,7 +165,7 @@ def ask(
             break
     return ProbeReport(
         method=plan.method,
-        outcomes=_outcomes(plan, answers, seed),
+        outcomes=outcomes_of(plan.method, answers, seed),
         seconds=seconds,
         intervention_rate=asked / steps if steps else None,
         answers=tuple(answers),
@@ -179,11 +179,17 @@ def _scored(plan: ProbePlan, entrant: Entrant, key: str, outcome: Completion) ->
     return ProbeAnswer(purpose, item.key, entrant, outcome.text, dict(verdict.scores))
 
 
-def _outcomes(plan: ProbePlan, answers: Sequence[ProbeAnswer], seed: int) -> dict[Purpose, Outcome]:
-    """By purpose; a method that is a model alone has that model's answers."""
+def outcomes_of(method: str, answers: Sequence[ProbeAnswer], seed: int = SEED) -> dict[Purpose, Outcome]:
+    """What answers show for each purpose.
+
+    Args:
+        method: Name of the method; one that is a model alone has that model's answers.
+        answers: Of all entrants.
+        seed: Of the bootstrap.
+    """
     source: dict[Entrant, str] = {"base": "base", "guide": "guide", "method": "method"}
-    if "method" not in plan.requests:
-        source["method"] = plan.method
+    if method in source:
+        source["method"] = method
     found = {}
     for purpose, benchmark in PURPOSES.items():
         own = [answer for answer in answers if answer.purpose == purpose]

@@ -7,12 +7,12 @@ Not here: asking the prompts (`asking`), the statistics (`jobs.scoring`), senten
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Literal
 
-from blendin_local.jobs.scoring.figures import Verdicts, compare, figures, mcnemar_of
+from blendin_local.jobs.scoring.figures import Verdicts, compare, figures, paired_counts
 from blendin_local.jobs.scoring.items import Benchmark
 from blendin_local.jobs.scoring.statistics import Interval, mcnemar
 
@@ -33,7 +33,7 @@ class Contrast:
         gained: Prompts that only the method has right.
         lost: Prompts that only the model has right.
         n: Prompts that both answered.
-        p: Two-sided p-value of McNemar's exact test of `gained` against `lost`.
+        p: Two-sided p-value of McNemar's exact test; on safety, of the mean of its halves.
     """
 
     difference: float
@@ -86,8 +86,8 @@ def outcome_of(benchmark: Benchmark, verdicts: Mapping[Entrant, Verdicts], seed:
     base, guide = (_contrast(benchmark, verdicts["method"], verdicts[of], seed) for of in ("base", "guide"))
     if base is None or guide is None or any(figure not in found for found in scores.values()):
         return None
-    word = word_of(base.gained, base.lost)
-    settled = word != "no difference seen"
+    word = word_of(base.difference, base.p)
+    counts = paired_counts(benchmark, figure, verdicts["method"], verdicts["base"])
     return Outcome(
         figure=figure,
         scores=scores,
@@ -95,57 +95,60 @@ def outcome_of(benchmark: Benchmark, verdicts: Mapping[Entrant, Verdicts], seed:
         against_guide=guide,
         word=word,
         guide_is_as_good=guide.difference <= 0,
-        prompts_to_settle=None if settled else prompts_to_settle(base.gained, base.lost, base.n),
+        prompts_to_settle=prompts_to_settle(counts) if word == "no difference seen" else None,
         smallest_visible=smallest_visible(base.n),
     )
 
 
 def _contrast(benchmark: Benchmark, method: Verdicts, other: Verdicts, seed: int) -> Contrast | None:
     found = compare(benchmark, benchmark.main_figure, method, other, seed)
-    test = mcnemar_of(benchmark, benchmark.main_figure, method, other)
-    if found is None or test is None:
+    if found is None:
         return None
-    d = found.difference
-    return Contrast(d.value, d.low, d.high, test.b, test.c, d.n, test.p)
+    d, counts = found.difference, paired_counts(benchmark, benchmark.main_figure, method, other)
+    gained, lost = (sum(each[i] for each in counts) for i in (0, 1))
+    return Contrast(d.value, d.low, d.high, gained, lost, d.n, found.p)
 
 
-def word_of(gained: int, lost: int) -> Word:
+def word_of(difference: float, p: float) -> Word:
     """Whether the method pays: one rule for both purposes.
 
-    `pays`: it has more prompts right than the base, and a fair coin would split the prompts on which they
-    differ as unevenly in less than 5 % of cases (McNemar's exact test). `hurts`: the same with fewer prompts
-    right. `no difference seen`: anything else, be it that there is none or that it takes more prompts.
+    `pays`: it is better than the base, and a fair coin, thrown for each prompt on which they differ, would
+    put them as far apart in less than 5 % of cases (McNemar's exact test). `hurts`: the same, and worse.
+    `no difference seen`: anything else, be it that there is none or that it takes more prompts.
 
     Args:
-        gained: Prompts that only the method has right.
-        lost: Prompts that only the base has right.
+        difference: Of the main figure, the method's minus the base's.
+        p: Two-sided p-value of the test.
     """
-    if mcnemar(gained, lost).p >= LEVEL:
+    if p >= LEVEL:
         return "no difference seen"
-    return "pays" if gained > lost else "hurts"
+    return "pays" if difference > 0 else "hurts"
 
 
-def prompts_to_settle(gained: int, lost: int, n: int) -> int | None:
+def prompts_to_settle(counts: Sequence[tuple[int, int, int]]) -> int | None:
     """How many prompts would show the observed difference in four of five tries, if the shares stay.
 
-    `n' = (z_(1 - LEVEL / 2) sqrt(s) + z_POWER sqrt(s - d^2))^2 / d^2`, where s is the share of prompts on
-    which the two differ and d the difference of their shares right.
-    Source: Connor, Sample size for testing differences in proportions for the paired-sample design, 1987.
+    Of k parts of equal size (safety has two halves), let s be the share of prompts on which the two differ,
+    d the difference of their shares right, and D the mean of d over the parts:
+    `n' = (z_(1 - LEVEL / 2) sqrt(mean(s - (d - D)^2)) + z_POWER sqrt(mean(s - d^2)))^2 / D^2`.
+    Source: for one part Connor, Sample size for testing differences in proportions for the paired-sample
+    design, 1987; for several the same with the variance within the parts, without and with the difference.
 
     Args:
-        gained: Prompts that only the method has right.
-        lost: Prompts that only the base has right.
-        n: All prompts.
+        counts: Of each part: prompts that only the method has right, that only the base has right, and all.
 
     Returns:
-        At least `n`; None where both have equally many prompts right.
+        At least as many as there were; None where the two are equally often right.
     """
-    if gained == lost:
+    shares = [((gained + lost) / n, (gained - lost) / n) for gained, lost, n in counts]
+    difference = fmean(d for _, d in shares)
+    if abs(difference) < 1e-12:
         return None
-    s, d = (gained + lost) / n, abs(gained - lost) / n
+    none = fmean(s - (d - difference) ** 2 for s, d in shares)
+    some = fmean(s - d * d for s, d in shares)
     level, power = NormalDist().inv_cdf(1 - LEVEL / 2), NormalDist().inv_cdf(POWER)
-    needed = (level * math.sqrt(s) + power * math.sqrt(s - d * d)) ** 2 / (d * d)
-    return max(n, math.ceil(needed))
+    needed = (level * math.sqrt(none) + power * math.sqrt(some)) ** 2 / difference**2
+    return max(sum(n for *_, n in counts), math.ceil(needed))
 
 
 def smallest_visible(n: int) -> float | None:
