@@ -21,7 +21,7 @@ from blendin_local.jobs.check.answers import (
     rank_statistics,
     ratio,
 )
-from blendin_local.jobs.check.built_in_texts import built_in_prompts, reference_passages
+from blendin_local.jobs.check.built_in_texts import built_in_prompts, one_word_answers, reference_passages
 from blendin_local.jobs.check.calibration import calibrate
 from blendin_local.jobs.check.description import (
     ModelDescription,
@@ -36,7 +36,6 @@ from blendin_local.jobs.check.measure import (
     ResolvedCheck,
     describe_files,
     measure,
-    template_probability,
 )
 from blendin_local.jobs.check.verdicts import judge, remarks, signals
 from blendin_local.jobs.probe.prompts import PURPOSES
@@ -206,12 +205,14 @@ def test_the_counts_that_ship_are_counts():
 
 
 def test_a_template_is_suspect_without_any_answer():
-    """A file without a template says so by itself; so does a prompt that its model has never seen."""
+    """A file without a template says so by itself; so does a guide that knows no end."""
     [verdict] = judge(sheet(template=""), None, None, LIMITS)
     assert verdict.name == "template suspect"
     assert "m.gguf has no chat template" in verdict.reasons[0]
-    [verdict] = judge(sheet(), figures(), 0.05, LIMITS)
-    assert "0.05" in verdict.reasons[0]
+    [verdict] = judge(sheet(), figures(), 0.015, LIMITS)
+    assert verdict.name == "template suspect"
+    assert "0.015, less than 0.2" in verdict.reasons[0]
+    assert judge(sheet(), figures(), 0.43, LIMITS) == ()
     assert judge(sheet(), None, None, LIMITS) == ()
 
 
@@ -324,18 +325,15 @@ def test_a_stopped_check_is_no_verdict(toy_plan):
     assert check.calibration == {}
 
 
-def test_the_words_after_the_question_are_read(toy_plan):
-    """The template's probability is that of the tokens after the question, less the one that ends it."""
-    with Pair(toy_plan.setup) as pair:
-        found = template_probability(pair, toy_plan.requests[:1])
-        text = pair.prompts(toy_plan.requests[0].messages)["guide"]
-        places = list(pair.read("guide", pair.prompt_spans("guide", toy_plan.requests[0].messages)))
-
-    tail = text.split("hello")[1]
-    begin = len(text.encode()) - len(tail.encode())
-    logprobs = [p.logprob for p in places if p.start >= begin][1:]
-    assert tail.strip() == "[assistant]"
-    assert found == pytest.approx(2.718281828 ** (sum(logprobs) / len(logprobs)), rel=1e-2)
+def test_the_end_is_not_measured_where_the_guide_thinks_aloud_first(toy_plan):
+    """An answer without a thought is then no answer of its own; its template is not suspected for that."""
+    template = "{% for m in messages %}{{ m.content }}\n{% endfor %}<think>\n"
+    setup = replace(toy_plan.setup, guide_template=template, n_parallel=1)
+    for thinking in (False, True):
+        plan = replace(toy_plan, setup=replace(setup, thinking=thinking), requests=(), passages=())
+        with Pair(plan.setup) as pair:
+            check = measure(plan, describe_files(plan), pair)
+        assert (check.end_p is None) == thinking
 
 
 def test_the_shipped_texts_are_what_they_should_be():
@@ -347,6 +345,9 @@ def test_the_shipped_texts_are_what_they_should_be():
     assert 1400 < sum(len(passage.split()) for passage in passages) < 2500
     assert max(len(passage) for passage in passages) < 2000
     assert all(passage.strip() for passage in passages)
+    answers = one_word_answers()
+    assert len(dict(answers)) == 12
+    assert all(answer.isalpha() and question.endswith("with one word.") for question, answer in answers)
 
 
 @pytest.mark.model
@@ -365,7 +366,7 @@ def test_the_demo_pair_is_over_intervening(demo_base_path, demo_guide_path):
         check = measure(plan, describe_files(plan), pair)
 
     assert "over-intervening" in [signal.name for signal in check.signals]
-    assert check.template_p > 0.9
+    assert check.end_p > LIMITS.end_p
     assert check.description.overlap.guide_use > 0.9
     assert all(0.8 < t < 1.3 for t in check.temperatures.values())
     assert check.calibration["base"].bits_per_byte < 2

@@ -8,31 +8,28 @@ Not here: how a spec becomes these inputs (`job`); each part (`description`, `an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import exp
 from time import monotonic
 from typing import Any, Literal, Protocol
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Conversation, as_messages
 from blendin_local.core.records import Completion
 from blendin_local.engine.context import StoppedError
-from blendin_local.engine.vocabulary import Span
-from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.errors import BlendinError
 from blendin_local.jobs.check.answers import AnswerStatistics, answer_statistics
+from blendin_local.jobs.check.built_in_texts import one_word_answers
 from blendin_local.jobs.check.calibration import RoleCalibration, TextReader, calibrate
 from blendin_local.jobs.check.description import describe_pair
 from blendin_local.jobs.check.hit_rates import shipped_hit_rates
 from blendin_local.jobs.check.probe_verdicts import probe_verdicts
 from blendin_local.jobs.check.report import CheckReport
+from blendin_local.jobs.check.template_fit import AnswerScorer, end_probability
 from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks, signals
 from blendin_local.jobs.probe.asking import ProbePlan, ProbeReport, ask
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
 Stage = Literal["answers", "probe", "text"]
-TEMPLATE_PROMPTS = 5  # prompts whose rendered form the guide reads
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,13 @@ class CheckProgress:
 OnProgress = Callable[[CheckProgress], None]
 
 
-class AnsweringPair(TextReader, Protocol):
+class AnsweringPair(TextReader, AnswerScorer, Protocol):
     """What a check needs of a pair."""
 
     def answer_all(
         self, requests: Iterable[Request], *, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer requests, in the order of finishing."""
-        ...
-
-    def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
-        """A role's rendered prompt."""
         ...
 
 
@@ -138,17 +131,18 @@ def measure(
             should_stop=should_stop,
             on_passage=lambda done: on_progress(CheckProgress("text", done, len(check.passages))),
         )
-        template_p = template_probability(pair, check.requests[:TEMPLATE_PROMPTS], should_stop)
+        aloud = check.setup.thinking and before.description.models["guide"].thinks  # no answer comes first
+        end_p = None if aloud else end_probability(pair, one_word_answers(), should_stop)
     except StoppedError:
         return replace(found, complete=False, verdicts=(), seconds=before.seconds + monotonic() - began)
     hit_rates = shipped_hit_rates()
     return replace(
         found,
-        template_p=template_p,
+        end_p=end_p,
         calibration=calibration,
         verdicts=(
             *(probe_verdicts(probe, hit_rates) if probe else ()),
-            *judge(before.description, answers, template_p, check.limits),
+            *judge(before.description, answers, end_p, check.limits),
         ),
         signals=signals(answers, check.limits, hit_rates),
         remarks=(*before.remarks, *remarks(calibration, check.limits), *_unread(calibration)),
@@ -200,31 +194,3 @@ def _unread(calibration: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
     return (
         () if calibration else ("no passage of the reference text fits into the context: raise --ctx-size",)
     )
-
-
-def template_probability(
-    pair: AnsweringPair, requests: Sequence[Request], should_stop: Callable[[], bool] = lambda: False
-) -> float | None:
-    """How likely the guide finds the fixed words after the question in its own prompt.
-
-    exp(mean_j log p(t_j)) over the tokens of the last trusted span of the prompt, without its first token:
-    that one ends the question, and the end of a question cannot be predicted. A guide that is prompted as it
-    was trained has seen these words thousands of times.
-
-    Returns:
-        None if the template puts nothing after the question, or no prompt fits.
-    """
-    logprobs: list[float] = []
-    for request in requests:
-        text = "".join(span.text for span in pair.prompt_spans("guide", request.messages))
-        question, after, tail = text.rpartition(as_messages(request.messages)[-1].text.strip())
-        parts = Span(question + after, trusted=True), Span(tail, trusted=True)
-        if not (after and tail):
-            continue
-        with suppress(ContextFullError):
-            head, whole = (
-                list(pair.read("guide", parts[:n], temperature_profile=False, should_stop=should_stop))
-                for n in (1, 2)
-            )
-            logprobs += [score.logprob for score in whole[len(head) + 1 :]]
-    return exp(sum(logprobs) / len(logprobs)) if logprobs else None

@@ -35,7 +35,7 @@ class CheckReport:
         signature: Versions, files and settings that the answers were made with; empty without answers.
         description: The pair as described by its files.
         answers: Statistics of the answers; None if none were made.
-        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        end_p: See `CheckSettings.end_p`; None if it was not measured, as for a guide that thinks aloud.
         calibration: What each model showed on the reference text; empty if it was not read.
         probe: What the probe saw; None if it was not asked.
         verdicts: What it all means; empty for a check that was stopped.
@@ -49,7 +49,7 @@ class CheckReport:
     pair_name: str
     description: PairDescription
     answers: AnswerStatistics | None = None
-    template_p: float | None = None
+    end_p: float | None = None
     calibration: Mapping[Role, RoleCalibration] = field(default_factory=dict)
     probe: ProbeReport | None = None
     verdicts: tuple[CheckVerdict, ...] = ()

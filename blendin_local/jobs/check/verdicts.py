@@ -50,7 +50,7 @@ class CheckVerdict:
 def judge(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> tuple[CheckVerdict, ...]:
     """What is wrong with the pair, whatever it is used for.
@@ -58,10 +58,10 @@ def judge(
     Args:
         description: The pair as described by its files.
         answers: Statistics of the answers; None if none were made.
-        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        end_p: See `CheckSettings.end_p`; None if it was not measured.
         limits: Where each verdict begins.
     """
-    return tuple(_template(description, answers, template_p, limits))
+    return tuple(_template(description, answers, end_p, limits))
 
 
 def signals(
@@ -95,7 +95,7 @@ def hit_rate_reasons(hit_rates: Mapping[str, HitRate]) -> Iterator[str]:
 def _template(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> Iterator[CheckVerdict]:
     """The guide is not prompted as it was trained."""
@@ -103,10 +103,10 @@ def _template(
     if not description.models["guide"].template:
         file = description.models["guide"].file
         reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
-    if template_p is not None and template_p < limits.template_p:
+    if end_p is not None and end_p < limits.end_p:
         reasons.append(
-            f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
-            f"less than {limits.template_p:g}"
+            f"after one-word answers the guide ends its turn with a mean probability of {end_p:.3f}, "
+            f"less than {limits.end_p:g}; prompted as it was trained, it would know where an answer ends"
         )
     if answers is not None:
         ended = answers.ended_by
