@@ -1,17 +1,20 @@
 """Files that a user names: read completely and within bounds, or refused with a one-line error.
 
 Here: `read_bytes`, which also takes pipes and devices and never blocks without end; `read_text`, for small
-regular files such as models.toml and templates; `decode_utf8`; `require_file`; `expand_user`, `resolve_path`
-and `working_directory`, since a home and a working directory may be missing.
+regular files such as models.toml and templates; `decompressed`, for gzip; `decode_utf8`; `require_file`;
+`expand_user`, `resolve_path` and `working_directory`, since a home and a working directory may be missing.
 Not here: the content of the files, model files (`engine.gguf.header`).
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import select
 import stat
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +24,7 @@ MAX_BYTES = 64 * 2**20  # of a file that a person writes, and of any pipe or dev
 MAX_TEXT_BYTES = 2**18  # of a models.toml or a template
 PIPE_TIMEOUT_S = 5.0
 CHUNK = 2**16
+GZIP = b"\x1f\x8b"  # what such a file begins with
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -74,6 +78,29 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         return decode_utf8(read_bytes(path, max_bytes, regular_only=True), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}", "check the file") from error
+
+
+def decompressed(data: bytes, path: Path, max_bytes: int) -> bytes:
+    """The content of a file that may be packed with gzip, which its first bytes tell.
+
+    Args:
+        data: The file.
+        path: Its name, for the message.
+        max_bytes: The most it may hold unpacked.
+
+    Raises:
+        UsageError: It is incomplete or damaged, or holds more.
+    """
+    if not data.startswith(GZIP):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            unpacked = file.read(max_bytes + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be unpacked: {error}", "copy the file anew") from None
+    if len(unpacked) > max_bytes:
+        raise _too_large(path, max_bytes)
+    return unpacked
 
 
 def decode_utf8(data: bytes, origin: str) -> str:

@@ -8,7 +8,7 @@ The published schema is `docs/answer.schema.json`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -382,14 +382,3 @@ def _answer_html() -> Any:  # noqa: ANN401 - a module
 def replace_step(step: Step, piece: bytes) -> Step:
     """The step with another candidate that the user chose, and what the models proposed there."""
     return replace(step, bytes=piece, source="chosen", further=(), proposer="")
-
-
-def shown_steps(completion: Completion) -> Iterator[tuple[Step, str]]:
-    """The steps that make up the answer's text, with their text, less a stop string cut off at the end."""
-    left = len(completion.text)
-    for step in completion.steps:
-        text = step.text[:left]
-        if not text:
-            return
-        yield step, text
-        left -= len(text)

@@ -1,7 +1,7 @@
-"""One answer as HTML: a page of its own, and a fragment for a notebook.
+"""Answers as HTML: a page of one answer, a page of stored ones, and a fragment for a notebook.
 
-Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`) and `render_fragment`
-(`Completion._repr_html_`).
+Here: `render_html` (`blendin run --html FILE`, `Completion.to_html`), `render_stored` (`blendin replay --html
+FILE`) and `render_fragment` (`Completion._repr_html_`).
 Not here: the templates (`assets/answer.html`, `assets/answer_fragment.html`), the terminal's views
 (`views.answer`, `views.answer_tables`).
 """
@@ -15,11 +15,14 @@ from typing import Any
 from blendin_local.core.percent import percent
 from blendin_local.core.prompts import Message
 from blendin_local.core.records import Candidate, Completion, Step
+from blendin_local.core.shown_steps import Stepwise
+from blendin_local.jobs.replay.stored_answer import StoredAnswer
 from blendin_local.reports.html import readable_json, render
 from blendin_local.reports.page import blend_settings
 from blendin_local.views.answer import excess_warning, footer_items, shown_decisions
 from blendin_local.views.answer_tables import lists_of, source_text, winner
 from blendin_local.views.form import form_items, form_text, incomplete_warning, legal_text
+from blendin_local.views.stored_answers import answer_facts, answer_label, by_question, question_of
 from blendin_local.views.visible import END_NAME, escape_controls, visible
 
 TOOLTIP_CANDIDATES = 5
@@ -33,17 +36,49 @@ def render_html(prompts: Mapping[str, str], completion: Completion, messages: Se
         completion: The answer; its steps' candidates are shown if they were recorded.
         messages: The conversation that was answered: the last question stands above the answer.
     """
-    parts = list(_parts(completion))
+    answer = _Answer(
+        "Answer",
+        tuple(_parts(completion)),
+        tuple(_facts(completion)),
+        tuple(_warnings(completion)),
+        completion.notices,
+    )
+    return _page(
+        "A guided answer",
+        _models_line(completion.signature),
+        [_Question(escape_controls(messages[-1].text) if messages else "", (answer,))],
+        _before(messages) | _details_texts(prompts, completion.signature),
+    )
+
+
+def render_stored(answers: Sequence[StoredAnswer]) -> str:
+    """The self-contained page of stored answers, those to one question beside each other, marked likewise."""
+    questions = [
+        _Question(escape_controls(question_of(same[0])), tuple(map(_stored, same)))
+        for same in by_question(answers)
+    ]
+    details: dict[str, str] = {}
+    for stored in answers:
+        texts = _before(stored.messages) | _details_texts(stored.prompts, stored.signature)
+        details |= texts if len(answers) == 1 else {f"{name}: {stored.name}": texts[name] for name in texts}
+    title = "A stored answer" if len(answers) == 1 else "Stored answers"
+    return _page(title, _common_models(answers), questions, details)
+
+
+def _stored(stored: StoredAnswer) -> _Answer:
+    facts = " · ".join(answer_facts(stored))
+    return _Answer(answer_label(stored).capitalize(), tuple(_parts(stored)), (escape_controls(facts),))
+
+
+def _page(title: str, subtitle: str, questions: Sequence[_Question], details_texts: Mapping[str, str]) -> str:
+    parts = [part for question in questions for answer in question.answers for part in answer.parts]
     return render(
         "answer.html",
-        title="A guided answer",
-        subtitle=_models_line(completion.signature),
-        question=escape_controls(messages[-1].text) if messages else "",
-        parts=parts,
-        facts=_facts(completion),
-        warnings=_warnings(completion),
-        notices=completion.notices,
-        details_texts=_before(messages) | _details_texts(prompts, completion.signature),
+        title=title,
+        subtitle=subtitle,
+        questions=questions,
+        sources={part.step.source for part in parts},
+        details_texts=details_texts,
         steps=[_step_facts(part.step) for part in parts],
     )
 
@@ -109,8 +144,27 @@ class _Part:
         return "\n".join([self.summary + alpha, *lines, *filter(None, [legal_text(self.step)])])
 
 
-def _parts(completion: Completion) -> Iterator[_Part]:
-    for step, text in shown_decisions(completion):
+@dataclass(frozen=True)
+class _Answer:
+    """An answer as the page shows it: what stands above it, its parts, and the lines below it."""
+
+    name: str
+    parts: tuple[_Part, ...]
+    facts: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question with the answers to it; empty where it is not known."""
+
+    text: str
+    answers: tuple[_Answer, ...]
+
+
+def _parts(answer: Stepwise) -> Iterator[_Part]:
+    for step, text in shown_decisions(answer):
         shown = escape_controls(text) if text else END_NAME
         yield _Part(step, shown, is_end=not text, is_asked_blank=step.asked and not shown.strip())
 
@@ -146,6 +200,17 @@ def _models_line(signature: Mapping[str, Any]) -> str:
     """`base FILE · guide FILE · method blendin · threshold 0.4 · alpha auto`, as far as it is recorded."""
     models = [f"{role} {_file_name(model)}" for role, model in signature.get("models", {}).items()]
     return " · ".join([*models, *blend_settings(signature)])
+
+
+def _common_models(answers: Sequence[StoredAnswer]) -> str:
+    """`base FILE · guide FILE`, where all answers are of the same models; else empty."""
+    found: dict[str, set[str]] = {}
+    for stored in answers:
+        for role, model in stored.signature.get("models", {}).items():
+            found.setdefault(role, set()).add(_file_name(model))
+    if any(len(names) > 1 for names in found.values()):
+        return ""
+    return " · ".join(f"{role} {name}" for role, names in found.items() for name in names)
 
 
 def _file_name(model: object) -> str:

@@ -15,7 +15,8 @@ from typing import Literal
 from rich.text import Text
 
 from blendin_local.core.percent import percent
-from blendin_local.core.records import Completion, Step, StoppedBy, shown_steps
+from blendin_local.core.records import Completion, Step, StoppedBy
+from blendin_local.core.shown_steps import Stepwise, shown_steps
 from blendin_local.errors import BlendinError
 from blendin_local.settings import EXCESSIVE_INTERVENTION_RATE
 from blendin_local.views.form import form_items, incomplete_warning
@@ -103,11 +104,11 @@ def styled_step(step: Step, text: str, view: View = "source", marks: MarkKind = 
     return shown
 
 
-def shown_decisions(completion: Completion) -> Iterator[tuple[Step, str]]:
+def shown_decisions(answer: Stepwise) -> Iterator[tuple[Step, str]]:
     """Each step with the part of its text that is in the answer, then END if it won."""
-    yield from shown_steps(completion)
-    if completion.end is not None:
-        yield completion.end, ""
+    yield from shown_steps(answer)
+    if answer.end is not None:
+        yield answer.end, ""
 
 
 ASCII_MARKS: Mapping[str, tuple[str, str]] = {

@@ -16,7 +16,8 @@ from rich.segment import ControlType, Segment, Segments
 from rich.style import Style
 from rich.text import Text
 
-from blendin_local.core.records import Completion, Step, shown_steps
+from blendin_local.core.records import Completion, Step
+from blendin_local.core.shown_steps import shown_steps
 from blendin_local.views.answer import View, styled_step
 from blendin_local.views.streaming.markdown import scanner_for
 from blendin_local.views.streaming.pieces import NEWLINE, EraseBack, Event, Operation, Piece

@@ -1,7 +1,8 @@
 """A replayed answer on the terminal: what stayed the same, what changed, and the first step that differs.
 
 Here: pure functions from `ReplayedAnswer` to rich renderables.
-Not here: deciding again (`jobs.replay`), single candidates (`views.answer_tables`).
+Not here: deciding again (`jobs.replay`), the answers as they were recorded (`views.stored_answers`), single
+candidates (`views.answer_tables`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from blendin_local.jobs.replay.report import ReplayReport
 from blendin_local.settings import BlendSettings, settings_of
 from blendin_local.views.answer import STOP_TEXTS, counted
 from blendin_local.views.answer_tables import candidate_cells, lists_of, source_text, styled_bytes, winner
+from blendin_local.views.stored_answers import answers_view
+from blendin_local.views.theme import MarkKind
 from blendin_local.views.visible import escape_controls
 
 CONTEXT_CHARS = 60  # of the answer, before the step
@@ -64,15 +67,21 @@ def replays_view(report: ReplayReport) -> RenderableType:
             percent(one.recorded_rates.intervention_rate),
             percent(one.replayed_rates.intervention_rate),
         )
-    outcomes = report.outcomes
-    counts = Text(
-        f"{counted(len(report.answers), 'answer')}: {outcomes['same']} the same,"
-        f" {outcomes['differs']} differ, {outcomes['unknown']} unknown"
-    )
     rates = _rates_table(
         {"recorded": report.recorded_rates, "replayed": report.replayed_rates}, "known steps"
     )
-    return Group(_headline(report.answers[0]), table, Text(), counts, rates)
+    return Group(_headline(report.answers[0]), table, Text(), _outcomes(report), rates)
+
+
+def recorded_view(report: ReplayReport, marks: MarkKind = "styles", width: int = 80) -> RenderableType:
+    """The answers themselves, where no setting is another than it was, and what deciding them again gave."""
+    answers = answers_view([one.stored for one in report.answers], marks, width)
+    if len(report.answers) == 1:
+        return Group(answers, replay_view(report.answers[0]))
+    sentences = [
+        Text(f"{one.stored.name}: {_sentence(one)}") for one in report.answers if one.outcome != "same"
+    ]
+    return Group(answers, _headline(report.answers[0]), *sentences, _outcomes(report))
 
 
 def changed_settings(one: ReplayedAnswer) -> Mapping[str, tuple[str, str]]:
@@ -116,6 +125,14 @@ def _unusable(one: ReplayedAnswer) -> str:
     steps = counted(one.unknown, "recorded step")
     where = "after it" if one.outcome == "differs" else "from there on"
     return f"What the new settings would choose at the {steps} {where} is unknown."
+
+
+def _outcomes(report: ReplayReport) -> Text:
+    outcomes = report.outcomes
+    return Text(
+        f"{counted(len(report.answers), 'answer')}: {outcomes['same']} the same,"
+        f" {outcomes['differs']} differ, {outcomes['unknown']} unknown"
+    )
 
 
 def _outcome(one: ReplayedAnswer) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import jsonschema
@@ -110,3 +111,80 @@ def test_a_torn_trace_works_as_far_as_it_goes(folder, tmp_path):
     assert code == 0
     assert "cut off" in err
     assert "the record is cut off here" in out
+
+
+def test_the_answers_of_a_file_are_shown(folder):
+    """Without another setting each question stands above its answer, and the outcome is told."""
+    code, out, _ = blendin("replay", folder / "b.jsonl", "--marks", "ascii")
+
+    assert code == 0
+    assert all(f"hello {i}\n" in out for i in range(4))
+    assert all(f"line-{i} · 20 steps" in out for i in range(1, 5))
+    assert "[changed] by the guide" in out
+    assert "4 answers: 4 the same" in out
+
+
+def test_what_cannot_be_decided_again_is_shown_too(folder):
+    """An answer whose candidates were not kept is there, and it is said what is unknown."""
+    (folder / "runs.jsonl").write_text(2 * (folder / "run.json").read_text())
+    code, out, _ = blendin("replay", folder / "run.json")
+    several = " ".join(blendin("replay", folder / "runs.jsonl")[1].split())
+
+    assert code == 0
+    assert "run.json · 20 steps" in out
+    assert "candidates were not kept" in out
+    assert several.count("runs.jsonl: Known up to step") == 2
+    assert "2 answers: 0 the same, 0 differ, 2 unknown" in several
+
+
+def test_a_packed_file_is_read_as_the_file_itself(folder, tmp_path):
+    """With gzip's own file, and one that is cut off is an error."""
+    packed, cut = tmp_path / "t.jsonl.gz", tmp_path / "cut.gz"
+    packed.write_bytes(gzip.compress((folder / "t.jsonl").read_bytes()))
+    cut.write_bytes(packed.read_bytes()[:-100])
+    plain, unpacked = (
+        blendin("replay", path, "--alpha", 0.1, "--json") for path in (folder / "t.jsonl", packed)
+    )
+
+    assert plain[0] == unpacked[0] == 0
+    assert unpacked[1].replace("t.jsonl.gz", "t.jsonl") == plain[1]
+    one_line_error(blendin("replay", cut), 2, "cut.gz cannot be unpacked")
+
+
+def test_a_page_of_stored_answers(folder, tmp_path):
+    """It has every question and answer; not with other settings, and never over the file that is read."""
+    page = tmp_path / "page.html"
+    code, _, err = blendin("replay", folder / "b.jsonl", "--html", page)
+    html = page.read_text()
+
+    assert (code, err) == (0, "")
+    assert all(f"hello {i}</div>" in html and f"line-{i + 1} · 20 steps" in html for i in range(4))
+    assert html.count('class="answer"') == 4
+    assert len(json.loads(html.split('id="steps">')[1].split("</script>")[0])) == html.count('tabindex="-1"')
+    one_line_error(
+        blendin("replay", folder / "t.jsonl", "--alpha", 0.1, "--html", page), 2, "as they were recorded"
+    )
+    one_line_error(
+        blendin("replay", folder / "t.jsonl", "--html", folder / "t.jsonl"), 2, "the file that is read"
+    )
+    assert (folder / "t.jsonl").read_text().startswith('{"type": "start"')
+
+
+def test_the_example_needs_no_model_and_no_file(tmp_path):
+    """Base and guide alone stand beside the guided answers, on the terminal, as JSON and as a page."""
+    page = tmp_path / "page.html"
+    code, out, err = blendin("replay", "--example", "--html", page, BLENDIN_CACHE=str(tmp_path / "none"))
+    lower = json.loads(blendin("replay", "--example", "--threshold", 0.2, "--json")[1])
+
+    assert code == 0
+    assert all(out.count(f"{name} ") >= 6 for name in ("base alone", "guide alone", "blendin"))
+    assert "chosen by hand" in err
+    assert page.read_text().count('class="answer"') == 18
+    assert lower["totals"]["differs"] > 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_or_the_example(folder):
+    """Neither is an error with the next step, and so are both."""
+    one_line_error(blendin("replay"), 2, "no file to replay", "--example")
+    one_line_error(blendin("replay", folder / "t.jsonl", "--example"), 2, "instead of a file")

@@ -136,7 +136,7 @@ def test_wrong_wishes_are_one_line(folder, tmp_path):
     one_line_error(forked(folder, "--fork", 3, "--id", "x", file="b.jsonl"), 2, "'x'", "line-1")
     one_line_error(forked(folder, "--candidate", 3), 2, "--candidate is for", "--fork")
     one_line_error(blendin("replay", folder / "t.jsonl", "-n", 3), 2, "--max-tokens is for", "--fork")
-    one_line_error(forked(folder, "--html", tmp_path / "x.html"), 2, "--html is for", "--fork")
+    one_line_error(forked(folder, "--svg", tmp_path / "x.svg"), 2, "--svg is for", "--fork")
     one_line_error(forked(folder, "--fork", 3, "--html", tmp_path / "x.html"), 2, "add --candidate")
     one_line_error(forked(folder, "--fork", 3, "--candidate", 1, "--system", "x"), 2, "--system")
     same = ("--fork", 3, "--candidate", 1, "--trace", folder / "t.jsonl")

@@ -19,9 +19,9 @@ from blendin_local.core.records import (
     StoppedBy,
     Timings,
     Usage,
-    shown_steps,
 )
 from blendin_local.core.shortened import with_shortened_steps
+from blendin_local.core.shown_steps import shown_steps
 from blendin_local.history.records import packed, unpacked
 from tests.answers import LISTS, asked_step, base_step, completion
 

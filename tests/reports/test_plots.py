@@ -19,6 +19,7 @@ from blendin_local.reports.plots.charts import (
     bars,
     heatmap,
     histogram,
+    intervals,
     reliability,
     scatter,
 )
@@ -28,6 +29,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 PICTURES = {
     "bars": lambda name: bars(name, [name, "b"], {name: [Estimate(0.25, 0.2, 0.3), None]}, percent=True),
+    "intervals": lambda name: intervals(
+        name, [name, "b"], {name: {name: [Estimate(0.25, 0.2, 0.3), None], "c": [None, Estimate(0.5)]}}
+    ),
     "histogram": lambda name: histogram(name, [0, 0.5, 1], {name: [3, 0]}),
     "reliability": lambda name: reliability(name, {name: [Bin(0.25, 0.5, 7), Bin(0.9, 0.8, 0)]}),
     "scatter": lambda name: scatter(

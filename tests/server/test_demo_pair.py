@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blendin_local.core.records import shown_steps
+from blendin_local.core.shown_steps import shown_steps
 from blendin_local.pair.resolve import PairSpec, open_pair
 from tests.http_server import running_server
 from tests.prompts import PROMPTS

@@ -16,7 +16,8 @@ from rich.text import Text
 from blendin_local.cli.chat.answer import Chat
 from blendin_local.cli.chat.words import near_words, steps_of_word
 from blendin_local.cli.common.named_steps import decisions, is_number, unquoted
-from blendin_local.core.records import Completion, Step, shown_steps
+from blendin_local.core.records import Completion, Step
+from blendin_local.core.shown_steps import shown_steps
 from blendin_local.errors import UsageError
 from blendin_local.history.records import Turn
 from blendin_local.views.answer import View, footer

@@ -36,8 +36,15 @@ from blendin_local.errors import UsageError
 if TYPE_CHECKING:
     from blendin_local.views.theme import Consoles
 
+EXAMPLE = (
+    "Recorded answers of Qwen2.5-Coder 1.5B, prompted with plain text as a base is, and of its 0.5B model as "
+    "the guide; no model is loaded. The questions were chosen by hand, to show what guiding can do and, in "
+    "the last one, where it fails. The project's docs/evidence.md has what it does on average."
+)
 _fork = partial(typer.Option, rich_help_panel="Fork")
-PLAIN = frozenset({"file", "only", "json", "fork", "models_file"})  # beside the options of blend and screen
+PLAIN = frozenset(
+    {"file", "example", "only", "json", "html", "fork", "models_file"}
+)  # beside the options of blend and screen
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +60,7 @@ def register(app: typer.Typer) -> None:
         Example(
             "Do the same for one answer of a batch", "blendin replay answers.jsonl --id sky --method nudging"
         ),
+        Example("See what guiding does, without any model: recorded answers", "blendin replay --example"),
         Example("See what else could have been said at step 5", "blendin replay sky.jsonl --fork 5"),
         Example(
             "Let the answer go on from there with the second of these",
@@ -63,14 +71,22 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="FILE",
             help="A trace, a saved chat, the output of run --json or logs ID --json, or of batch --steps.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example",
+            help="Instead of a file: recorded answers that come with the program, of a pair on which guiding "
+            "visibly helps.",
+        ),
+    ] = False,
     only: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +103,8 @@ def replay(
             "--fork",
             metavar="N",
             help="Go on from step N with another candidate: this loads the models. Options of models, "
-            "sampling, answer and output are for it alone; what is not given is as it was recorded.",
+            "sampling, answer and output (but --json and --html) are for it alone; what is not given is as "
+            "it was recorded.",
             autocompletion=completion.steps,
         ),
     ] = None,
@@ -110,26 +127,41 @@ def replay(
     output: OutputOptions,
     terminal: TerminalOptions,
 ) -> None:
-    """Decide stored answers again with other settings, without the models, or let one go on otherwise."""
+    """Show stored answers, decide them again with other settings, or let one go on otherwise.
+
+    Only the last of these loads models.
+    """
     from blendin_local.cli.common.screen import open_consoles  # noqa: PLC0415 - `--help` must not wait for these
 
     given = given_options(context)
+    from blendin_local.cli.replay.files import file_to_read  # noqa: PLC0415 - nor for the jobs
+
+    path = file_to_read(file, example=example)
     if fork is None:
         _refuse_options_of_fork(context, given)
-        show_replay(file, blend, open_consoles(terminal, models.models_file), only=only, as_json=output.json)
+        consoles = open_consoles(terminal, models.models_file)
+        if example:
+            print_note(consoles.err, EXAMPLE)
+        show_replay(path, blend, consoles, only=only, as_json=output.json, html=output.html)
         return
     from blendin_local.cli.replay.fork import Fork, fork_answer  # noqa: PLC0415 - it imports llama.cpp
 
     consoles = open_consoles(terminal, models.models_file)
     consoles.err.quiet = output.quiet
     options = SessionOptions(models, runtime, blend, sampling, answer)
-    fork_answer(Fork(file, only, fork, candidate), options, output, consoles, given)
+    fork_answer(Fork(path, only, fork, candidate), options, output, consoles, given)
 
 
 def show_replay(
-    file: Path, blend: BlendOptions, consoles: Consoles, *, only: str | None = None, as_json: bool = False
+    file: Path,
+    blend: BlendOptions,
+    consoles: Consoles,
+    *,
+    only: str | None = None,
+    as_json: bool = False,
+    html: Path | None = None,
 ) -> None:
-    """Decide the answers of a file again, and print what came of it.
+    """Decide the answers of a file again, and print them, or what other settings would have done.
 
     Args:
         file: A file with stored answers.
@@ -137,16 +169,27 @@ def show_replay(
         consoles: The terminal.
         only: The id of the answer to decide; None for all.
         as_json: Whether to print one JSON object.
+        html: Where to write a page of the answers as they were recorded; None writes none.
 
     Raises:
         UsageError: The file cannot be read, or an answer cannot be decided with these settings.
+        WriteError: The page cannot be written.
     """
-    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415 - nor for these
-    from blendin_local.views.replay import replay_view, replays_view  # noqa: PLC0415
+    from blendin_local.cli.replay.files import refuse_to_overwrite, write_page  # noqa: PLC0415
+    from blendin_local.jobs.replay.job import ReplaySpec, run_replay  # noqa: PLC0415
+    from blendin_local.views.replay import recorded_view, replay_view, replays_view  # noqa: PLC0415
+    from blendin_local.views.theme import mark_kind  # noqa: PLC0415
 
+    refuse_to_overwrite(file, [html])
     report = run_replay(ReplaySpec(file, blend.settings(), only), on_note=partial(print_note, consoles.err))
+    if html is not None and not report.as_recorded:
+        raise UsageError("--html shows answers as they were recorded", "leave the other settings out")
+    if html is not None:
+        write_page(html, [one.stored for one in report.answers])
     if as_json:
         print_json(report.to_json())
+    elif report.as_recorded:
+        consoles.out.print(recorded_view(report, mark_kind(consoles.out), consoles.out.width))
     else:
         consoles.out.print(
             replay_view(report.answers[0]) if len(report.answers) == 1 else replays_view(report)

@@ -21,6 +21,7 @@ from blendin_local.cli.common.options import SHOWN_CANDIDATES, OutputOptions, Se
 from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.session import Session, open_resolved, pair_spec
 from blendin_local.cli.common.status import StatusLine, starting
+from blendin_local.cli.replay.files import refuse_to_overwrite
 from blendin_local.cli.run.command import show_log
 from blendin_local.cli.run.outputs import Outputs, show_prompts
 from blendin_local.core.answer_start import forked_steps
@@ -91,7 +92,7 @@ def fork_answer(
     if not fork.candidate.strip():
         raise UsageError("the candidate is empty", CANDIDATES)
     start = forked_steps(stored.decisions, int(fork.step), candidate_named(step, fork.candidate.strip()))
-    _refuse_to_overwrite(fork.file, output)
+    refuse_to_overwrite(fork.file, (output.trace, output.html, output.svg))
     options = _on_command_line(options, given)
     if output.html is not None and not stored.answer.top_logprobs:
         options = replace(options, answer=options.answer.with_default(top_logprobs=SHOWN_CANDIDATES))
@@ -126,12 +127,6 @@ def _show_candidates(step: Step, output: OutputOptions, consoles: Consoles) -> N
         return
     consoles.out.print(why_table(step))
     print_note(consoles.err, "--candidate NUMBER or TEXT goes on with that candidate.")
-
-
-def _refuse_to_overwrite(file: Path, output: OutputOptions) -> None:
-    for path in (output.trace, output.html, output.svg):
-        if path is not None and path.exists() and path.samefile(file):
-            raise UsageError(f"{path} is the file that is read", "write the new answer to another file")
 
 
 def _on_command_line(options: SessionOptions, given: Collection[str]) -> SessionOptions:

@@ -1,5 +1,7 @@
 """Files that hold stored answers: a trace, the object of `run --json`, lines of a batch, a saved chat.
 
+All of them may be packed with gzip.
+
 Here: `read_answers`, whose errors name the file, the line and the reason; `answers_named`.
 Not here: what a record means (`stored_answer`).
 """
@@ -16,13 +18,14 @@ from blendin_local.core.record_json import CHAT_FILE, step_from_json
 from blendin_local.core.records import Step
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.stored_answer import StoredAnswer, answer_from_json
-from blendin_local.paths import read_bytes
+from blendin_local.paths import decompressed, read_bytes
 
 NEWEST_TRACE = 2
 MAX_TRACE_BYTES = 2**32
+MAX_UNPACKED_BYTES = 2**28  # of a file that was packed with gzip
 MAX_NAMES = 5  # in the hint after a wrong id
 HOW = "write one with blendin run --trace FILE"
-NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+NO_RECORD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def read_answers(path: Path) -> AnswerFile:
         data = read_bytes(path, MAX_TRACE_BYTES)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-    lines, truncated = _lines(path, data)
+    lines, truncated = _lines(path, decompressed(data, path, MAX_UNPACKED_BYTES))
     if not lines:
         raise UsageError(f"{path} holds no stored answer", HOW)
     first = lines[0].record

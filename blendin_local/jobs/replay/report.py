@@ -34,6 +34,11 @@ class ReplayReport:
     stopped: bool = False
 
     @property
+    def as_recorded(self) -> bool:
+        """Whether no answer was decided with other settings than its own."""
+        return all(one.blend == one.stored.blend for one in self.answers)
+
+    @property
     def outcomes(self) -> Mapping[str, int]:
         """How many answers came out how."""
         counts = Counter(one.outcome for one in self.answers)

@@ -42,6 +42,7 @@ class StoredAnswer:
         signature: Of the completion: the files, prompts and settings that it was made with.
         messages: The conversation that it answers; empty if the record does not have it.
         prompts: The rendered prompt of each role, if the record has them.
+        text: The answer, less a stop string cut off at its end; without a record of its end, all steps.
     """
 
     name: str
@@ -58,6 +59,7 @@ class StoredAnswer:
     signature: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
     @property
     def guides(self) -> tuple[Role, ...]:
@@ -130,7 +132,16 @@ def answer_from_json(
         signature=signature,
         messages=_messages(messages),
         prompts={str(role): str(text) for role, text in (prompts or {}).items()},
+        text="".join(step.text for step in steps) if ending is None else _text(ending),
     )
+
+
+def _text(ending: Mapping[str, Any]) -> str:
+    """The text of a completion's JSON, or of its OpenAI form."""
+    if "text" in ending:
+        return str(ending["text"])
+    choice = ending["choices"][0]
+    return str(choice["message"]["content"] if "message" in choice else choice["text"])
 
 
 def _messages(record: object) -> tuple[Message, ...]:

@@ -22,6 +22,7 @@ CHAR_WIDTH = 6.7  # mean, pixels
 N_COLOURS = 6
 LEGEND_LINE = 18.0  # pixels
 WIDTH, HEIGHT = 520.0, 340.0  # pixels
+SMALLEST = 1e-300  # of a range; a step within it is still a number
 TICKS = 6  # at most, except for ranges whose ends are ticks themselves
 Point = tuple[float, float]
 
@@ -95,7 +96,9 @@ def axis_range(values: Iterable[float], *, floor: float | None = None) -> tuple[
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     low = low if floor is None else floor
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # equal, or too near to have ticks between
+    if high - low <= max(
+        1e-9 * max(abs(low), abs(high)), SMALLEST
+    ):  # equal, or too near to have ticks between
         low, high = (low, low + 1) if floor is not None else (low - 0.5, high + 0.5)
     step = round_step((high - low) / TICKS)
     bottom = low if floor is not None else math.floor(low / step + 1e-9) * step
@@ -242,6 +245,17 @@ def dot(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:
     """A round mark."""
     position = f'cx="{x:g}" cy="{y:g}" r="{radius:.1f}"'
     return f'<circle class="{series_class(s)} dot" {position}>{tooltip(tip)}</circle>'
+
+
+def shape(x: float, y: float, s: int, tip: str, radius: float = 4.5) -> str:
+    """A mark whose form is the series', too: round, square, or a square on its tip."""
+    if s % 3 == 0:
+        return dot(x, y, s, tip, radius)
+    turned = f' transform="rotate(45 {x:g} {y:g})"' if s % 3 == 2 else ""
+    size = f'x="{x - radius * 0.9:.1f}" y="{y - radius * 0.9:.1f}" width="{radius * 1.8:.1f}" '
+    return (
+        f'<rect class="{series_class(s)} dot" {size}height="{radius * 1.8:.1f}"{turned}>{tooltip(tip)}</rect>'
+    )
 
 
 def _path(points: Sequence[Point]) -> str:

@@ -1,6 +1,6 @@
 """Plots as SVG: pure functions from numbers to a picture that needs nothing else.
 
-Here: `bars`, `histogram`, `heatmap`, `reliability` and `scatter`.
+Here: `bars`, `intervals`, `histogram`, `heatmap`, `reliability` and `scatter`.
 Not here: scales, marks and the SVG element (`reports.plots.axes`), the page around them (`reports.page`).
 Each picture follows the reader's choice of light or dark, gives its numbers in words for screen readers
 (`title` and `desc`), and shows the number of a mark on hover. All texts are escaped.
@@ -28,17 +28,20 @@ from blendin_local.reports.plots.axes import (
     line,
     polyline,
     series_class,
+    shape,
     svg_plot,
     text,
     tooltip,
     truncate,
 )
 
-__all__ = ["Bin", "Dot", "Estimate", "bars", "heatmap", "histogram", "reliability", "scatter"]
+__all__ = ["Bin", "Dot", "Estimate", "bars", "heatmap", "histogram", "intervals", "reliability", "scatter"]
 
 BAR, GAP = 16.0, 14.0  # heights, pixels
 CELL = 34.0
 SQUARE = 400.0
+POINT = 11.0  # height of a point with its interval, pixels
+PANEL = 200.0  # width of a panel, pixels
 MAX_NAME = 30  # characters
 Labels = tuple[str, str]
 
@@ -124,6 +127,61 @@ def _bar(x: Scale, y: float, s: int, found: Estimate) -> str:
         parts += [line(x(v), middle - 3, x(v), middle + 3, "whisker") for v in (found.low, found.high)]
         end = max(end, x(found.high))
     return "".join(parts) + text(end + 6, middle + 4, x.number(found.value), "value")
+
+
+def intervals(
+    title: str,
+    rows: Sequence[str],
+    panels: Mapping[str, Mapping[str, Sequence[Estimate | None]]],
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Markup:
+    """Points with their intervals: a panel for each thing measured, side by side, over the same rows.
+
+    Args:
+        title: Above the plot.
+        rows: Names of the rows, from top to bottom.
+        panels: For each panel, for each series a number per row; None leaves a gap. Every panel has the same
+            series.
+        ranges: The ends of a panel's axis; around its numbers by default.
+    """
+    names = list(next(iter(panels.values()), {}))
+    margin, step = _margin(rows) + GAP, len(names) * POINT + GAP
+    foot = 84 + step * len(rows)
+    marks, description = [], []
+    for r, name in enumerate(rows):
+        middle = 80 + r * step + len(names) * POINT / 2
+        marks.append(text(margin - 10, middle + 4, truncate(name, MAX_NAME), "name", anchor="end"))
+    for p, (panel, series) in enumerate(panels.items()):
+        start = margin + p * PANEL
+        found = [each for row in series.values() for each in row if each is not None]
+        ends = (ranges or {}).get(panel) or axis_range(
+            [v for each in found for v in (each.value, each.low, each.high) if v is not None]
+        )
+        x = Scale(*ends, start + 8, start + PANEL - 18)
+        marks += [text((x.start + x.end) / 2, 72, panel, "name", anchor="middle"), _panel_axis(x, foot)]
+        for s, (series_name, row) in enumerate(series.items()):
+            for r, each in enumerate(row):
+                if each is not None:
+                    words = f"{panel}, {rows[r]}, {series_name}: {x.estimate(each)}"
+                    description.append(words)
+                    marks.append(_point(x, 80 + r * step + (s + 0.5) * POINT, s, each, words))
+    width = max(WIDTH, margin + PANEL * len(panels))
+    return svg_plot(title, description, marks, width=width, height=foot + 30, legend=names)
+
+
+def _panel_axis(x: Scale, foot: float) -> str:
+    """Grid and numbers of a panel, no more than fit."""
+    ticks = x.ticks()[:: 1 + (len(x.ticks()) > 5)]
+    parts = [line(x(v), 78, x(v), foot, "grid") for v in ticks]
+    parts += [text(x(v), foot + 17, x.tick_label(v), "tick", anchor="middle") for v in ticks]
+    return "".join(parts)
+
+
+def _point(x: Scale, y: float, s: int, found: Estimate, words: str) -> str:
+    kind = f"{series_class(s)} reach"
+    reach = "" if found.low is None or found.high is None else line(x(found.low), y, x(found.high), y, kind)
+    return reach + shape(x(found.value), y, s, words, 4)
 
 
 def histogram(

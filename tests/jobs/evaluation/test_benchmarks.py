@@ -318,7 +318,7 @@ def test_the_wheel_carries_the_data(tmp_path):
         shutil.copy(ROOT / name, tree / name)
     [wheel] = builders.WheelBuilder(str(tree)).build(directory=str(tmp_path), versions=["standard"])
     shipped = {str(path.relative_to(ROOT)) for path in DATA.rglob("*") if path.is_file()}
-    shipped.add("blendin_local/reports/paper/paper.json")
+    shipped |= {"blendin_local/reports/paper/paper.json", "blendin_local/jobs/replay/data/example.jsonl.gz"}
     with zipfile.ZipFile(wheel) as archive:
         packed = {info.filename: info.file_size for info in archive.infolist()}
 
