@@ -74,11 +74,13 @@ class OptionScore:
         logprob: Natural logarithm of the probability of its tokens, given the prompt.
         n_bytes: Bytes of the option as it was given, to compare options of unlike length.
         n_tokens: Tokens it was scored as.
+        end_logprob: Natural logarithm of the probability that the text ends after it; None if not requested.
     """
 
     logprob: float
     n_bytes: int
     n_tokens: int
+    end_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from blendin_local.core.candidates import TokenTable
 from blendin_local.core.roles import GUIDES, Role
-from blendin_local.decode.memory_plan import MemoryPlan, context_size, memory_estimate
+from blendin_local.decode.memory_plan import MemoryPlan, context_size, gated_roles, memory_estimate
 from blendin_local.decode.parallel_load import Loaded, Stop, can_overlap, load_together
 from blendin_local.decode.role_context import RoleContext
 from blendin_local.engine.build import ignored_layers
@@ -114,11 +114,12 @@ class LoadedModel:
         vocabularies: VocabularyCache | None = None,
     ) -> None:
         self.path: Path = header.path
-        self.memory = memory_estimate(header, settings, n_parallel)
         self.settings = settings
         self.threads = settings.threads or usable_threads()
         self.governor = None if settings.threads or settings.reproducible else governor
-        self.control_vector = fitting_control_vector(settings.control_vector, header)
+        vector = self.control_vector = fitting_control_vector(settings.control_vector, header)
+        is_gated = vector is not None and vector.gate is not None
+        self.memory = memory_estimate(header, settings, n_parallel, is_gated=is_gated)
         self._n_parallel = n_parallel
         self._unsteered: dict[int, RoleContext] = {}
         self._extra_contexts: list[Context] = []
@@ -144,6 +145,7 @@ class LoadedModel:
         n_parallel: int = 1,
         on_load: OnLoad = lambda _: None,
         *,
+        n_search: int = 0,
         vocabularies: VocabularyCache | None = None,
     ) -> dict[Role, Self]:
         """Load the models of a pair, after checking that all of them fit into memory together.
@@ -155,6 +157,7 @@ class LoadedModel:
             n_parallel: How many conversations each has room for.
             on_load: Called before each file is read, also for its trial; of files that are read at once the
                 largest comes last.
+            n_search: How many of these a search needs; for what is proposed where memory is too small.
             vocabularies: Keeps what llama.cpp says of every token; None to ask it.
 
         Raises:
@@ -163,9 +166,8 @@ class LoadedModel:
         """
         headers = {role: _require_usable(read_header(path)) for role, (path, _) in files.items()}
         found = {role: (headers[role], settings) for role, (_, settings) in files.items()}
-        for header, settings in found.values():
-            fitting_control_vector(settings.control_vector, header)  # before anything slow
-        MemoryPlan(found, places(), n_parallel).require()
+        gated = gated_roles(found)  # before anything slow, as a vector may not fit
+        MemoryPlan(found, places(), n_parallel, n_search, gated).require()
         progress = {role: LoadProgress("load", role, h.path, h.file_size) for role, h in headers.items()}
         of_trial = {each.path: replace(each, stage="trial") for each in progress.values()}
         require_loadable(
@@ -328,12 +330,20 @@ def load_models(
     should_stop: Callable[[], bool],
     n_parallel: int,
     on_load: OnLoad,
+    *,
+    n_search: int = 0,
 ) -> dict[Role, LoadedModel]:
     """`LoadedModel.load_all` with both caches; a KeyboardInterrupt says what was stopped."""
     trial_cache, vocabularies = caches
     try:
         return LoadedModel.load_all(
-            files, trial_cache, should_stop, n_parallel, on_load, vocabularies=vocabularies
+            files,
+            trial_cache,
+            should_stop,
+            n_parallel,
+            on_load,
+            n_search=n_search,
+            vocabularies=vocabularies,
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped by you while the models were loaded") from stop

@@ -1,6 +1,7 @@
 """The memory that the models of a pair take together, and what would fit where they do not.
 
-Here: `MemoryPlan`; `memory_parts` and `memory_estimate`, of one model with its settings; `context_size`.
+Here: `MemoryPlan`; `gated_roles`, the models that it plans further contexts for; `memory_parts` and
+`memory_estimate`, of one model with its settings; `context_size`.
 Not here: the formulas (`engine.memory`), the loading (`decode.loaded_model`).
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from blendin_local.core.methods import Role
 from blendin_local.engine.batch import n_outputs
+from blendin_local.engine.control_vector import fitting_control_vector
 from blendin_local.engine.gguf.header import Header
 from blendin_local.engine.memory import (
     CTX_STEP,
@@ -41,18 +43,22 @@ class MemoryPlan:
         files: The models in the order in which they are loaded.
         places: RAM, then each device.
         n_parallel: How many conversations each has room for.
+        n_search: How many of these a search needs; 0 without one.
+        gated: The roles of models that method `steer` runs in further contexts, from `gated_roles`.
     """
 
     files: Mapping[Role, tuple[Header, ModelSettings]]
     places: Sequence[Place]
     n_parallel: int = 1
+    n_search: int = 0
+    gated: frozenset[Role] = frozenset()
 
     def needs(self) -> list[Need]:
         """What each model takes; devices share its layers by what the models before it leave free."""
         free = [place.free for place in self.places[1:]]
         found = []
         for role, (header, settings) in self.files.items():
-            parts = memory_parts(header, settings, self.n_parallel, free)
+            parts = memory_parts(header, settings, self.n_parallel, free, is_gated=role in self.gated)
             free = [max(0, n - part.total) for n, part in zip(free, parts[1:], strict=True)]
             found.append(Need(f"{role} {header.path.name}", parts))
         return found
@@ -70,8 +76,13 @@ class MemoryPlan:
         require_memory(self.needs(), self.places, self.remedy)
 
     def remedy(self) -> str:
-        """Values of `-ngl`, `-c` and `--parallel` with which it would fit, each by itself."""
-        found = {"-ngl": self._layers(), "-c": self._context(), "--parallel": self._parallel()}
+        """Values of `-ngl`, `-c`, `--parallel` and `--search` with which it would fit, each by itself."""
+        found = {
+            "-ngl": self._layers(),
+            "-c": self._context(),
+            "--parallel": self._parallel(),
+            "a --search with W * K of at most": self._search(),
+        }
         fitting = [f"{flag} {value}" for flag, value in found.items() if value is not None]
         return f"it would fit with {' or '.join(fitting)}; {ALSO}" if fitting else SMALLER
 
@@ -90,7 +101,16 @@ class MemoryPlan:
 
     def _parallel(self) -> int | None:
         """The largest smaller number of conversations at once that fits; None if none does."""
-        tries = range(self.n_parallel - 1, 0, -1)
+        return self._largest(range(self.n_parallel - 1, max(0, self.n_search - 1), -1))
+
+    def _search(self) -> int | None:
+        """The largest number of sequences that a smaller search can write; None if it need not be smaller."""
+        if self.n_parallel > self.n_search:
+            return None
+        found = self._largest(range(self.n_search - 1, 1, -1))
+        return found and found - 1  # one is for the scores
+
+    def _largest(self, tries: range) -> int | None:
         return next((n for n in tries if replace(self, n_parallel=n).fits()), None)
 
     def _having(self, **changes: Any) -> MemoryPlan:  # noqa: ANN401 - fields of ModelSettings
@@ -98,8 +118,21 @@ class MemoryPlan:
         return replace(self, files=files)
 
 
+def gated_roles(files: Mapping[Role, tuple[Header, ModelSettings]]) -> frozenset[Role]:
+    """The roles whose control vector has a gate.
+
+    Raises:
+        LoadError: The file of a control vector cannot be used.
+        PairError: It does not fit its model.
+    """
+    vectors = {
+        role: fitting_control_vector(of.control_vector, header) for role, (header, of) in files.items()
+    }
+    return frozenset(role for role, vector in vectors.items() if vector is not None and vector.gate)
+
+
 def memory_parts(
-    header: Header, settings: ModelSettings, n_parallel: int, free: Sequence[int]
+    header: Header, settings: ModelSettings, n_parallel: int, free: Sequence[int], *, is_gated: bool = False
 ) -> tuple[MemoryEstimate, ...]:
     """The estimated memory of a model with a context for `n_parallel` conversations: RAM, then each device.
 
@@ -108,21 +141,39 @@ def memory_parts(
         settings: How it is run.
         n_parallel: Conversations that share its context.
         free: Bytes free on each device.
+        is_gated: As for `memory_estimate`.
     """
     if not free or settings.n_gpu_layers == 0:
-        return (_estimate(header, settings, n_parallel), *(NOTHING for _ in free))
+        everything = memory_estimate(header, settings, n_parallel, is_gated=is_gated)
+        return (everything, *(NOTHING for _ in free))
     parts = parts_of(header.n_layers, settings.n_gpu_layers, free)
-    return tuple(_estimate(header, settings, n_parallel, part) for part in parts)
+    return tuple(memory_estimate(header, settings, n_parallel, part, is_gated=is_gated) for part in parts)
 
 
-def memory_estimate(header: Header, settings: ModelSettings, n_parallel: int = 1) -> MemoryEstimate:
-    """The estimated memory of a model in one place, with a context for `n_parallel` conversations."""
-    return _estimate(header, settings, n_parallel)
-
-
-def _estimate(
-    header: Header, settings: ModelSettings, n_parallel: int, part: Part | None = None
+def memory_estimate(
+    header: Header,
+    settings: ModelSettings,
+    n_parallel: int = 1,
+    part: Part | None = None,
+    *,
+    is_gated: bool = False,
 ) -> MemoryEstimate:
+    """The estimated memory of a model in one place, with a context for `n_parallel` conversations.
+
+    Args:
+        header: The model.
+        settings: How it is run.
+        n_parallel: Conversations that share its context.
+        part: What of it lies in that place; None for everything.
+        is_gated: Whether its control vector has a gate. Then there may be two contexts more: one for the
+            answers that are not steered, and one that reads a prompt for the gate.
+    """
+    first = _estimate(header, settings, n_parallel, part)
+    further = [_estimate(header, settings, n, part) for n in (n_parallel, 1)] if is_gated else []
+    return sum((replace(each, weights=0) for each in further), first)
+
+
+def _estimate(header: Header, settings: ModelSettings, n_parallel: int, part: Part | None) -> MemoryEstimate:
     return estimate(
         header,
         context_size(header, settings) * n_parallel,

@@ -15,6 +15,7 @@ from blendin_local.core.token_scores import (
     TokenLogprob,
     TokenScore,
     logprob_of,
+    logprob_of_any,
     token_logprob,
     token_score,
 )
@@ -105,6 +106,8 @@ def score_options(
     prompt: Sequence[Span],
     options: Sequence[str],
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    ends: bool = False,
 ) -> list[OptionScore]:
     """Log P(option | prompt) = sum_j log p(t_j | prompt, t_1 .. t_j-1) for each option, the prompt read once.
 
@@ -118,6 +121,8 @@ def score_options(
         prompt: The rendered prompt.
         options: Texts that could follow.
         should_stop: Polled during evaluations.
+        ends: Whether to score the end of the answer after each option too, all end tokens pooled. It costs
+            an evaluation of one more token.
 
     Raises:
         UsageError: An option, or the prompt, is empty.
@@ -136,13 +141,14 @@ def score_options(
     scores = []
     for option, tail in zip(options, tails, strict=True):
         ids = _tokens_after(vocabulary, head, head_ids, tail)
-        logprob = logprob_of(after_prompt, ids[0])
-        if len(ids) > 1:
+        logprob, end_logprob = logprob_of(after_prompt, ids[0]), None
+        if len(ids) > 1 or ends:
             sequence.restart()
-            sequence.ids += ids[:-1]
+            sequence.ids += ids if ends else ids[:-1]
             rows = islice(logits_after_prompt(role_context.context, sequence, should_stop), 1, None)
-            logprob += sum(logprob_of(row, token) for row, token in zip(rows, ids[1:], strict=True))
-        scores.append(OptionScore(logprob, len(option.encode()), len(ids)))
+            logprob += sum(logprob_of(row, token) for token, row in zip(ids[1:], rows, strict=False))
+            end_logprob = logprob_of_any(next(rows), sorted(vocabulary.end_ids)) if ends else None
+        scores.append(OptionScore(logprob, len(option.encode()), len(ids), end_logprob))
     return scores
 
 

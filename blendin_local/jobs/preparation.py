@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from blendin_local._version import __version__
 from blendin_local.core.methods import Role
 from blendin_local.decode.loaded_model import LoadProgress
-from blendin_local.decode.memory_plan import MemoryPlan
+from blendin_local.decode.memory_plan import MemoryPlan, gated_roles
 from blendin_local.engine.build import ignored_layers
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.library import VERSION as LLAMA_CPP_PYTHON_VERSION
@@ -83,7 +84,8 @@ def n_parallel_for(files: Mapping[Role, tuple[Path, ModelSettings]], n_rows: int
     """The least `n_parallel_within` of RAM and of every device that holds a part of the models."""
     headers = {role: (read_header(path), settings) for role, (path, settings) in files.items()}
     where = places()
-    one, two = (MemoryPlan(headers, where, n_parallel).taken() for n_parallel in (1, 2))
+    plan = MemoryPlan(headers, where, gated=gated_roles(headers))
+    one, two = (replace(plan, n_parallel=n).taken() for n in (1, 2))
     return min(
         n_parallel_within(usable_threads(), place.free, 2 * one[i] - two[i], two[i] - one[i], n_rows)
         for i, place in enumerate(where)

@@ -77,8 +77,9 @@ class Pair:
         self._lock = PairLock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="blendin")  # for `async for`
         started = perf_counter()
+        files, caches = setup.files(), Store.default().load_caches
         self._models: dict[Role, LoadedModel] = load_models(
-            setup.files(), Store.default().load_caches, should_stop, setup.n_parallel, on_load
+            files, caches, should_stop, setup.n_parallel, on_load, n_search=setup.n_search
         )
         self.load_ms = (perf_counter() - started) * 1000
         self._renderer = PromptRenderer(setup, self._models)
@@ -287,18 +288,17 @@ class Pair:
         messages: Conversation,
         options: Sequence[str],
         should_stop: Callable[[], bool] = lambda: False,
+        *,
+        ends: bool = False,
     ) -> list[OptionScore]:
         """The log-likelihood of each option as the answer to a conversation; see `score_options`."""
         for option in options:
             require_text(option, "an option")
-        role_context, lease, stop = (
-            self._role_context(role),
-            self._lock.acquire(),
-            self._lock.stop_when_closing(should_stop),
-        )
+        role_context, lease = self._role_context(role), self._lock.acquire()
+        stop = self._lock.stop_when_closing(should_stop)
         with self._lock.running(lease):
             prompt = self._renderer.prompt(role, as_messages(messages), stop)
-            return score_options(role_context, prompt, options, stop)
+            return score_options(role_context, prompt, options, stop, ends=ends)
 
     def _role_context(self, role: Role) -> RoleContext:
         self._lock.require_open()

@@ -202,6 +202,7 @@ def resolve_pair(
     blend = _blend(spec, sections)
     sampling = settings_from(SamplingSettings, configured(SAMPLING_KEYS, sections), spec.sampling)
     references = _references(spec, entry, blend, sampling)
+    n_search = sampling.search_size.n_slots if sampling.search_size else 0
     base_settings = model_settings(spec.base_settings, sections, "base", spec.base)
     require_gate(blend.method, base_settings.control_vector)
     guide_entry, *further = (registry.models.get(references.get(role, "")) for role in GUIDES)
@@ -221,7 +222,8 @@ def resolve_pair(
             further_templates={role: text for role, text in templates.items() if text},
             thinking=bool(guide_entry and guide_entry.think) if spec.thinking is None else spec.thinking,
             exact_prompts=spec.exact_prompts,
-            n_parallel=max(spec.n_parallel, sampling.search_size.n_slots if sampling.search_size else 1),
+            n_parallel=max(spec.n_parallel, n_search),
+            n_search=n_search,
             date=spec.date or datetime.date.today(),
         ),
         blend=blend,

@@ -35,6 +35,8 @@ class PairSetup:
         thinking: Whether a guide with a thinking mode may use it.
         exact_prompts: Prompts used instead of rendered ones, by role.
         n_parallel: How many answers `Pair.answer_all` may make at once; each has a whole context.
+        n_search: How many of these a search needs (`SearchSize.n_slots`); 0 if none is planned. Where memory
+            is too small, the error then proposes a smaller search.
         date: The date for a guide's template that inserts one. A pair keeps the date it was opened with, so
             that the prompt of a conversation does not change at midnight.
         untuned: The file of the third model, which the methods `proxy` and `gated-proxy` need: the guide
@@ -57,6 +59,7 @@ class PairSetup:
     thinking: bool = False
     exact_prompts: Mapping[Role, str] = field(default_factory=dict)
     n_parallel: int = 1
+    n_search: int = 0
     untuned: Path | None = None
     guide2: Path | None = None
     guide3: Path | None = None

@@ -7,14 +7,15 @@ Not here: the texts (`views.check_rows`), the blocks of a page (`reports.page`),
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
 from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.jobs.check.verdicts import CheckVerdict, VerdictName
+from blendin_local.jobs.probe.asking import ProbeReport
 from blendin_local.reports.html import readable_json
 from blendin_local.reports.page import (
     ParagraphKind,
@@ -30,6 +31,7 @@ from blendin_local.reports.page import (
 from blendin_local.reports.plots.charts import Bin, Estimate, bars, histogram, reliability
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,
+    NOT_PROBED,
     STOP_LABELS,
     answer_rows,
     calibration_rows,
@@ -39,7 +41,11 @@ from blendin_local.views.check_rows import (
     sentence,
     temperature_rows,
     title,
+    verdict_title,
 )
+from blendin_local.views.probe_rows import COUNTED, ENTRANTS, probe_head, probe_rows
+
+KINDS: Mapping[VerdictName, ParagraphKind] = {"pays": "good", "no difference seen": ""}
 
 
 def check_page(check: CheckReport) -> str:
@@ -50,6 +56,8 @@ def check_page(check: CheckReport) -> str:
 
 def _sections(check: CheckReport) -> Iterator[Section]:
     yield Section("Verdict", blocks=list(_verdicts(check)))
+    if check.probe is not None and check.probe.outcomes:
+        yield _probe(check.probe)
     if check.answers is not None:
         yield _answers(check.answers)
     if check.calibration:
@@ -63,16 +71,46 @@ def _sections(check: CheckReport) -> Iterator[Section]:
 def _verdicts(check: CheckReport) -> Iterator[Markup]:
     if not check.complete:
         yield paragraph("The check was stopped, so there is no verdict.", "warning")
+    elif check.probe is None and check.answers is not None:
+        yield paragraph(NOT_PROBED)
     elif not check.verdicts:
         yield paragraph("Only the files were checked, and no problem was found.")
     yield from (_verdict(found) for found in check.verdicts)
+    yield from (_verdict(found, "Signal: ", "notice") for found in check.signals)
     yield from (paragraph(sentence(remark), "notice") for remark in check.remarks)
 
 
-def _verdict(found: CheckVerdict) -> Markup:
-    kind: ParagraphKind = "good" if found.name == "healthy" else "warning"
+def _verdict(found: CheckVerdict, before: str = "", kind: ParagraphKind | None = None) -> Markup:
+    name = f"{before}{verdict_title(found)}"
     reasons = [sentence(reason) for reason in found.reasons]
-    return verdict(kind, found.name.capitalize(), reasons, sentence(found.advice) if found.advice else "")
+    advice = sentence(found.advice) if found.advice else ""
+    kind = KINDS.get(found.name, "warning") if kind is None else kind
+    return verdict(kind, f"{name[:1].upper()}{name[1:]}", reasons, advice)
+
+
+def _probe(probe: ProbeReport) -> Section:
+    """Base, guide and method: a plot per purpose, and the counts."""
+    pictures = [
+        bars(
+            purpose.capitalize(),
+            [COUNTED.get(figure, figure.replace("_", " ")) for figure in outcome.scores["method"]],
+            {
+                name: [Estimate(e.value, e.low, e.high) for e in outcome.scores[entrant].values()]
+                for entrant, name in zip(ENTRANTS, ("base", "guide", "with both"), strict=True)
+            },
+            percent=True,
+            top=1.0,
+            label="share of prompts that are answered right, with 95 % intervals",
+        )
+        for purpose, outcome in probe.outcomes.items()
+    ]
+    cut = "" if probe.complete else " It was stopped before all were answered."
+    return Section(
+        "Does guiding pay?",
+        "Short prompts whose answers can be scored, asked of the base alone, of the guide alone, and of both "
+        f"with method {probe.method}.{cut}",
+        [table(probe_head(probe), probe_rows(probe)), *pictures],
+    )
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> Markup:

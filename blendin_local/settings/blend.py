@@ -151,7 +151,7 @@ class BlendSettings:
     )
     guide_weight: tuple[float, ...] = setting(
         (),
-        "With several guides, the weight of each among them, in their order; their ratios matter.",
+        "With several guides: the weight of each, in their order. Only the ratios matter.",
         low=0.01,
         high=100,
         words={"equal": ()},

@@ -1,4 +1,4 @@
-"""What `blendin check` measures and where its verdicts begin: no options of a user.
+"""What `blendin check` measures and where its signals begin: no options of a user.
 
 Here: `CheckSettings`.
 Not here: settings that a user sets (`settings.table`).
@@ -13,7 +13,7 @@ from blendin_local.settings.table import EXCESSIVE_INTERVENTION_RATE
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """What `blendin check` measures and where its verdicts begin. Only the first threshold is the paper's.
+    """What `blendin check` measures and where its signals begin. Only the first threshold is the paper's.
 
     Attributes:
         n_prompts: Number of prompts, if the user gives none.
@@ -22,8 +22,8 @@ class CheckSettings:
         idle_changed_rate: Changed rate at or below which the base alone answers the same.
         guide_asked_rate: Intervention rate from which, with `guide_wins`, the guide alone answers the same.
         guide_wins: Share of differing asked steps at which the guide's choice must win for that.
-        template_p: Mean probability (geometric) of the fixed words after the question in the guide's own
-            prompt; below it the template is hardly the one it was trained with.
+        end_p: Mean probability that the guide ends its turn after a one-word answer to a question; below it
+            the template is hardly the one it was trained with (`jobs.check.template_fit`).
         runaway_share: Share of answers that repeat themselves or run into a stop string, while none is ended
             by the guide, from which the report states that the guide never ends its answers.
         calibration_gap: Calibration error beyond chance, at uncertain positions, that is worth a remark.
@@ -35,6 +35,6 @@ class CheckSettings:
     idle_changed_rate: float = 0.02
     guide_asked_rate: float = 0.6
     guide_wins: float = 0.9
-    template_p: float = 0.3
+    end_p: float = 0.2
     runaway_share: float = 0.25
     calibration_gap: float = 0.05

@@ -83,9 +83,10 @@ class SamplingSettings:
     )
     search: str | None = setting(
         None,
-        "Search over chunks: W,K,L (such as 2,2,30) writes W*K sequences, L steps at a time, and keeps the W "
-        "that the guide holds likeliest compared with the untuned guide.",
+        "Search over chunks: write W * K sequences, L steps at a time, and keep the W that the guide holds "
+        "likeliest compared with the untuned guide; such as 2,2,30.",
         words={"off": None},
+        metavar="W,K,L",
         toml=_PER_ANSWER,
         save=_PER_ANSWER,
         sweep=_PER_ANSWER,

@@ -6,7 +6,7 @@ Not here: the texts (`views.check_rows`), the page (`reports.check_page`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.jobs.check.verdicts import CheckVerdict, VerdictName
+from blendin_local.jobs.probe.asking import ProbeReport
 from blendin_local.views.check_rows import (
     CALIBRATION_HEAD,
+    NOT_PROBED,
     answer_rows,
     calibration_rows,
     model_rows,
@@ -26,11 +28,14 @@ from blendin_local.views.check_rows import (
     sentence,
     temperature_rows,
     title,
+    verdict_title,
 )
 from blendin_local.views.inventory import fields
+from blendin_local.views.probe_rows import probe_head, probe_rows
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 INDENT = (0, 0, 0, 2)
+STYLES: Mapping[VerdictName, str] = {"pays": "winner", "no difference seen": "heading"}
 
 
 def check_view(check: CheckReport) -> RenderableType:
@@ -58,8 +63,14 @@ def _parts(check: CheckReport) -> Iterator[RenderableType]:
         yield fields(temperature_rows(check.calibration), title="fitted temperatures")
     for remark in check.remarks:
         yield Text(sentence(remark), style="notice")
+    if check.probe is not None and check.probe.outcomes:
+        yield _probe(check.probe)
+    for signal in check.signals:
+        yield _verdict(signal, "signal: ", "notice")
     for verdict in check.verdicts:
         yield _verdict(verdict)
+    if check.complete and check.answers is not None and check.probe is None:
+        yield Text(NOT_PROBED, style="notice")
 
 
 def _models(check: CheckReport) -> RenderableType:
@@ -92,9 +103,21 @@ def _calibration(check: CheckReport) -> RenderableType:
     return Group(Text("calibration on the reference text", style="heading"), table)
 
 
-def _verdict(verdict: CheckVerdict) -> RenderableType:
-    style = "winner" if verdict.name == "healthy" else "warning"
-    lines = [Text(verdict.name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
+def _probe(probe: ProbeReport) -> RenderableType:
+    """Base, guide and method side by side."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for i, name in enumerate(probe_head(probe)):
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+    for row in probe_rows(probe):
+        table.add_row(*row)
+    cut = "" if probe.complete else " (stopped before all were answered)"
+    return Group(Text(f"does guiding pay? prompts that can be scored{cut}", style="heading"), table)
+
+
+def _verdict(verdict: CheckVerdict, before: str = "", style: str = "") -> RenderableType:
+    style = style or STYLES.get(verdict.name, "warning")
+    name = f"{before}{verdict_title(verdict)}"
+    lines = [Text(name.upper(), style=style), *(Text(sentence(reason)) for reason in verdict.reasons)]
     if verdict.advice:
         lines.append(Text(sentence(verdict.advice), style="hint"))
     return Group(lines[0], Padding(Group(*lines[1:]), INDENT))

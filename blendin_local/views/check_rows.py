@@ -15,16 +15,23 @@ from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import Calibration, RoleCalibration
 from blendin_local.jobs.check.description import ModelDescription, PairDescription
 from blendin_local.jobs.check.report import CheckReport
+from blendin_local.jobs.check.verdicts import CheckVerdict
 from blendin_local.views.answer import STOP_TEXTS, counted
 
 Rows = list[tuple[str, str]]
 STOP_LABELS: Mapping[str, str] = {reason: text.noun for reason, text in STOP_TEXTS.items()}
+NOT_PROBED = "No verdict: whether guiding pays was not tried (--no-probe)."
 CALIBRATION_HEAD = ("tokens", "n", "accuracy", "confidence", "ECE", "by chance", "ECE scaled")
 
 
 def sentence(text: str) -> str:
     """Text as a sentence: a capital at the beginning, a full stop at the end."""
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def verdict_title(verdict: CheckVerdict) -> str:
+    """`safety: pays`, `template suspect`."""
+    return f"{verdict.purpose}: {verdict.name}" if verdict.purpose else verdict.name
 
 
 def rate_text(rate: Rate) -> str:

@@ -19,8 +19,8 @@ from blendin_local.views.answer import counted
 
 def tune_view(report: TuneReport) -> RenderableType:
     """Every trial in order, the one to use marked, and the conclusion."""
-    asked_on = f"{report.benchmark.title}: {counted(len(report.default.verdicts), 'question')}"
-    parts: list[RenderableType] = [Text(f"{asked_on}, {report.benchmark.main_figure}", style="heading")]
+    head = f"{report.asked_on}, {report.benchmark.main_figure}"
+    parts: list[RenderableType] = [Text(head, style="heading")]
     parts += [_table(report), Text(), Text(report.summary)]
     if failed := max(trial.failed for trial in report.trials):
         parts.append(
@@ -29,6 +29,7 @@ def tune_view(report: TuneReport) -> RenderableType:
                 style="warning",
             )
         )
+    parts += [Text(report.caution, style="notice")] if report.caution else []
     parts += [Text(note, style="hint") for note in report.notes]
     return Group(*parts)
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import pytest
@@ -55,10 +54,13 @@ def test_the_whole_check_in_json_and_html(tmp_path, toys):
 
     record = json.loads(done.stdout)
     assert record["answers"]["prompts"] == 3
-    assert "over-intervening" in {verdict["name"] for verdict in record["verdicts"]}
+    assert "over-intervening" in {signal["name"] for signal in record["signals"]}
+    assert [verdict["purpose"] for verdict in record["verdicts"]][:2] == ["safety", "instructions"]
     text = page.read_text()
     assert "default-src 'none'" in text
-    assert text.count("<svg") >= 5
+    assert text.count("<svg") >= 7
+    assert "Does guiding pay?" in text
+    assert "Safety: no difference seen" in text
     assert "<script" not in text
     assert all(record["calibration"][role]["fit"]["at_edge"] for role in ("base", "guide"))
     assert record["temperatures"] == {}
@@ -70,9 +72,8 @@ def test_the_whole_check_in_json_and_html(tmp_path, toys):
 def test_fitted_temperatures_reach_the_users_models_toml(tmp_path, demo_base_path, demo_guide_path):
     """`--write` keeps both temperatures with the pair, and `--alpha calibrated` takes them from there."""
     pair = ["--base", demo_base_path, "--guide", demo_guide_path]
-    done = blendin(
-        tmp_path, "check", *pair, "--limit", "2", "-n", "6", "-q", "--json", "--write", "--name", "mine"
-    )
+    brief = ["--limit", "2", "-n", "6", "--no-probe", "-q"]
+    done = blendin(tmp_path, "check", *pair, *brief, "--json", "--write", "--name", "mine")
     assert done.returncode == 0, done.stderr
     temperatures = json.loads(done.stdout)["temperatures"]
     [written] = (tmp_path / "config").rglob("models.toml")
@@ -93,6 +94,29 @@ def test_the_files_alone_need_no_weights(tmp_path, toys):
     assert "shared byte strings" in done.stdout
     assert "base.gguf guided by guide.gguf" in done.stdout
     assert "answers" not in done.stdout
+
+
+def test_what_the_probe_saw_is_a_table_and_verdicts(tmp_path, toys):
+    """Base, guide and method side by side, then a verdict per purpose with how many prompts it takes."""
+    done = blendin(tmp_path, *arguments(toys, "-n", "4"))
+
+    assert done.returncode == 0, done.stderr
+    assert "unsafe requests refused" in done.stdout
+    assert "of 10" in done.stdout
+    assert "SIGNAL: OVER-INTERVENING" in done.stdout
+    assert done.stdout.index("SAFETY: NO DIFFERENCE SEEN") < done.stdout.index("INSTRUCTIONS: NO DIFFERENCE")
+    assert "blendin eval --benchmarks ifeval" in done.stdout
+    assert "answers to the probe" in done.stderr
+
+
+def test_without_the_probe_there_is_no_verdict(tmp_path, toys):
+    """`--no-probe` asks nothing that can be scored, and says that so nothing is known."""
+    done = blendin(tmp_path, *arguments(toys, "-n", "4", "--no-probe"))
+
+    assert done.returncode == 0, done.stderr
+    assert "No verdict" in done.stdout
+    assert "unsafe requests" not in done.stdout
+    assert "probe" not in done.stderr
 
 
 def test_a_guide_without_a_template_is_said_and_not_asked(tmp_path, toys):
@@ -116,7 +140,9 @@ def test_bad_rows_are_listed_with_their_lines(tmp_path, toys):
     assert f"{prompts}:3: is not JSON" in done.stderr
     assert "2 of 3 rows" in done.stderr
 
-    done = blendin(tmp_path, *arguments(toys, "--prompts", prompts, "--skip-bad", "--json", "-n", "4"))
+    done = blendin(
+        tmp_path, *arguments(toys, "--prompts", prompts, "--skip-bad", "--json", "-n", "4", "--no-probe")
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answers"]["prompts"] == 1
 
@@ -157,9 +183,9 @@ def test_a_stop_ends_with_130_and_no_verdict(tmp_path, toys):
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        time.sleep(6)
+        next(line for line in running.stderr if "prompts answered" in line)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=120)
 
     assert running.returncode == 130, err
     record = json.loads(out)

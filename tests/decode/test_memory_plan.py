@@ -50,6 +50,18 @@ def test_what_is_offloaded_does_not_count_in_ram(layers, free):
     assert ram.kv_cache == 4096 * KV_PER_CELL * (10 - offloaded) // 10
 
 
+def test_a_gate_takes_two_contexts_more():
+    """One without the vector for as many conversations, and one for a prompt; the weights count once."""
+    for free, layers in (([], 0), ([AMPLE], 5)):
+        settings = ModelSettings(n_gpu_layers=layers, ctx_size=4096)
+        plain, alone = (memory_parts(HEADER, settings, n, free) for n in (3, 1))
+        gated = memory_parts(HEADER, settings, 3, free, is_gated=True)
+        for part, one, found in zip(plain, alone, gated, strict=True):
+            assert found.weights == part.weights
+            assert found.kv_cache == 2 * part.kv_cache + one.kv_cache
+            assert found.compute == 2 * part.compute + one.compute
+
+
 def test_without_layers_on_a_gpu_no_device_counts():
     """-ngl 0, and a machine without a GPU: everything in RAM, with the weights that llama.cpp repacks."""
     everything, *devices = parts(0, [AMPLE, AMPLE])
@@ -117,6 +129,20 @@ def test_what_is_named_would_fit_and_the_next_larger_would_not(name):
     else:
         assert named
     assert ("-ngl" in named) == (len(found.places) > 1)
+
+
+@pytest.mark.parametrize("n_parallel", [9, 12])
+def test_a_search_that_does_not_fit_is_told_how_large_a_one_would(n_parallel):
+    """The largest W * K, one sequence more being for the scores; --parallel cannot be less than it needs."""
+    room = plan(AMPLE, n_parallel=6).needs()[0].parts[0].total
+    found = replace(plan(room, n_parallel=n_parallel), n_search=9)
+
+    if n_parallel == 9:
+        assert "a --search with W * K of at most 5;" in found.remedy()
+    assert "--parallel" not in found.remedy()
+    fewer = replace(plan(room, n_parallel=n_parallel), n_search=3)
+    assert "--parallel 6;" in fewer.remedy()
+    assert "--search" not in fewer.remedy()
 
 
 def test_a_refusal_names_the_place():

@@ -151,6 +151,24 @@ def test_the_prompt_is_read_once(role_context):
     assert read == 1 + sum(score.n_tokens for score in scores if score.n_tokens > 1)
 
 
+def test_the_end_after_an_option_is_that_of_a_fresh_reading(role_context):
+    """Log P(END | prompt, option) pools all end tokens; the options' own scores are the same without it."""
+    vocabulary = role_context.context.model.vocabulary
+    prompt, options = "the world. hello the hell", ["a", "hello the world"]
+    scores = score_options(role_context, spans(prompt), options, ends=True)
+    read = role_context.context.counter.tokens
+    plain = score_options(role_context, spans(prompt), options)
+
+    for option, score, alone in zip(options, scores, plain, strict=True):
+        logits = logits_after(role_context, vocabulary.tokenize_prompt(spans(f"{prompt} {option}")))
+        p = np.exp(logits.astype(np.float64) - log_sum_exp(logits))
+        assert np.exp(score.end_logprob) == pytest.approx(p[sorted(vocabulary.end_ids)].sum(), rel=0.02)
+        assert score.logprob == pytest.approx(alone.logprob, abs=TOLERANCE)
+        assert alone.end_logprob is None
+    n_prompt = len(vocabulary.tokenize_prompt(spans(prompt)))
+    assert read == n_prompt + sum(score.n_tokens for score in scores) + len(options)
+
+
 def test_a_conversation_is_not_disturbed(role_context):
     """After reading, a prompt gives the bits that it gives in a fresh context."""
     ids = role_context.context.model.vocabulary.tokenize_prompt(spans(TEXT * 3))

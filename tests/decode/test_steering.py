@@ -10,9 +10,11 @@ import pytest
 
 from blendin_local.core.prompts import Message
 from blendin_local.core.steering import Gate
+from blendin_local.decode.memory_plan import gated_roles
 from blendin_local.decode.search import seed_of
 from blendin_local.decode.steering import require_gate
 from blendin_local.engine.control_vector import control_vector_bytes, read_control_vector
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.errors import PairError, UsageError
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import Pair, PairSetup, Request
@@ -220,6 +222,17 @@ def test_a_chat_says_what_the_method_needs():
 
     with pytest.raises(UsageError, match="method steer needs a control vector"):
         with_setting(ChatSettings(), "method", "steer", ("base", "guide", "blendin"))
+
+
+def test_the_contexts_of_a_gate_are_in_the_estimate_of_memory(steered):
+    """Two more: without the vector, and to read prompts for the gate; for a vector that has a gate."""
+    path, vector, _ = steered
+    with Pair(setup_of(path)) as plain, Pair(setup_of(path, vector)) as gated:
+        alone, with_gate = plain.memory_bytes(), gated.memory_bytes()
+    assert with_gate["weights"] == alone["weights"]
+    assert with_gate["kv_cache"] == 3 * alone["kv_cache"]
+    header, run_with = read_header(path), replace(EXACT, control_vector=vector)
+    assert gated_roles({"base": (header, EXACT), "guide": (header, run_with)}) == {"guide"}
 
 
 def test_a_search_writes_where_the_gate_says(steered):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from blendin_local.jobs.check.answers import (
     rank_statistics,
     ratio,
 )
-from blendin_local.jobs.check.built_in_texts import built_in_prompts, reference_passages
+from blendin_local.jobs.check.built_in_texts import built_in_prompts, one_word_answers, reference_passages
 from blendin_local.jobs.check.calibration import calibrate
 from blendin_local.jobs.check.description import (
     ModelDescription,
@@ -29,14 +30,15 @@ from blendin_local.jobs.check.description import (
     overlap,
     speed_class,
 )
+from blendin_local.jobs.check.hit_rates import HitRate, shipped_hit_rates
 from blendin_local.jobs.check.measure import (
     CheckProgress,
     ResolvedCheck,
     describe_files,
     measure,
-    template_probability,
 )
-from blendin_local.jobs.check.verdicts import judge, remarks
+from blendin_local.jobs.check.verdicts import judge, remarks, signals
+from blendin_local.jobs.probe.prompts import PURPOSES
 from blendin_local.pair.pair import Pair, PairSetup, Request
 from blendin_local.settings import AnswerSettings, BlendSettings, CheckSettings, ModelSettings
 from tests.toys import make_toy
@@ -161,37 +163,64 @@ def figures(rate=0.1, changed=0.05, *, guide_wins=0.6, agree=0.2, ended=None, pr
 
 
 def names(*args, **kwargs):
-    return [verdict.name for verdict in judge(sheet(), figures(*args, **kwargs), 0.99, LIMITS)]
+    answers = figures(*args, **kwargs)
+    found = (*signals(answers, LIMITS, {}), *judge(sheet(), answers, 0.99, LIMITS))
+    return [verdict.name for verdict in found]
 
 
-def test_verdicts_on_figures_written_by_hand():
-    """Each verdict where its figures say so, and healthy only where no other holds."""
-    assert names() == ["healthy"]
-    assert names(0.2) == ["healthy"]
+def test_signals_and_verdicts_on_figures_written_by_hand():
+    """Each where its figures say so, and none where none does."""
+    assert names() == []
+    assert names(0.2) == []
     assert names(0.21) == ["over-intervening"]
     assert names(changed=0.01) == ["base alone is as good"]
     assert names(0.7, 0.5) == ["over-intervening"]
     assert names(0.7, 0.5, guide_wins=0.95) == ["over-intervening", "guide alone is as good"]
     assert names(ended={"repetition": 10, "max_tokens": 10}) == ["template suspect"]
-    assert names(ended={"repetition": 10, "guide_end": 1, "max_tokens": 9}) == ["healthy"]
-    assert names(ended={"repetition": 2, "max_tokens": 18}) == ["healthy"]
+    assert names(ended={"repetition": 10, "guide_end": 1, "max_tokens": 9}) == []
+    assert names(ended={"repetition": 2, "max_tokens": 18}) == []
+    assert signals(None, LIMITS, {}) == ()
+
+
+def test_a_signal_says_how_often_it_was_right():
+    """The counts by purpose where there are any, and nothing of the kind where there are none."""
+    rates = {"over-intervening": {"safety": HitRate(4, 5), "instructions": HitRate(6, 3)}}
+    [counted] = signals(figures(0.3), LIMITS, rates)
+    [uncounted] = signals(figures(0.3), LIMITS, {"probe": {"safety": HitRate(1, 1)}})
+
+    assert counted.reasons[-1] == (
+        "of the pairs that were evaluated, this was right for safety on 4 of 9 and for instructions on 6 of 9"
+    )
+    assert counted.reasons[:-1] == uncounted.reasons
+
+
+def test_the_counts_that_ship_are_counts():
+    """Whatever signals.json holds is about signals and purposes that there are, each pair counted once."""
+    path = resources.files("blendin_local.jobs.check").joinpath("data", "signals.json")
+    pairs = json.loads(path.read_text())["pairs"]
+    for signal, found in shipped_hit_rates().items():
+        assert signal in {"probe", "over-intervening"}
+        assert set(found) <= set(PURPOSES)
+        assert {rate.right + rate.wrong for rate in found.values()} <= {len(pairs)}
 
 
 def test_a_template_is_suspect_without_any_answer():
-    """A file without a template says so by itself; so does a prompt that its model has never seen."""
+    """A file without a template says so by itself; so does a guide that knows no end."""
     [verdict] = judge(sheet(template=""), None, None, LIMITS)
     assert verdict.name == "template suspect"
     assert "m.gguf has no chat template" in verdict.reasons[0]
-    [verdict] = judge(sheet(), figures(), 0.05, LIMITS)
-    assert "0.05" in verdict.reasons[0]
+    [verdict] = judge(sheet(), figures(), 0.015, LIMITS)
+    assert verdict.name == "template suspect"
+    assert "0.015, less than 0.2" in verdict.reasons[0]
+    assert judge(sheet(), figures(), 0.43, LIMITS) == ()
     assert judge(sheet(), None, None, LIMITS) == ()
 
 
 def test_an_interval_across_the_limit_is_said():
-    """Where the interval reaches over the limit, more prompts are recommended, on either side."""
-    for rate in (0.19, 0.21):
-        [verdict] = judge(sheet(), figures(rate, width=0.05), 0.99, LIMITS)
-        assert any("more prompts" in reason for reason in verdict.reasons)
+    """Where the interval of a signal reaches below its limit, more prompts are recommended."""
+    [near], [far] = (signals(figures(rate, width=0.05), LIMITS, {}) for rate in (0.21, 0.26))
+    assert any("more prompts" in reason for reason in near.reasons)
+    assert not any("more prompts" in reason for reason in far.reasons)
 
 
 class ScriptedReader:
@@ -270,7 +299,8 @@ def test_a_check_on_toys_from_start_to_end(toy_plan):
     assert check.answers.prompts == 4
     assert check.answers.steps == sum(check.answers.ended_by.values()) * 12
     assert check.answers.intervention_rate.value > 0.5
-    assert check.verdicts
+    assert [signal.name for signal in check.signals] == ["over-intervening"]
+    assert check.probe is None
     assert check.complete
     assert stages[-1] == CheckProgress("text", 2, 2)
     assert again.answers.intervention_rate == check.answers.intervention_rate
@@ -295,18 +325,15 @@ def test_a_stopped_check_is_no_verdict(toy_plan):
     assert check.calibration == {}
 
 
-def test_the_words_after_the_question_are_read(toy_plan):
-    """The template's probability is that of the tokens after the question, less the one that ends it."""
-    with Pair(toy_plan.setup) as pair:
-        found = template_probability(pair, toy_plan.requests[:1])
-        text = pair.prompts(toy_plan.requests[0].messages)["guide"]
-        places = list(pair.read("guide", pair.prompt_spans("guide", toy_plan.requests[0].messages)))
-
-    tail = text.split("hello")[1]
-    begin = len(text.encode()) - len(tail.encode())
-    logprobs = [p.logprob for p in places if p.start >= begin][1:]
-    assert tail.strip() == "[assistant]"
-    assert found == pytest.approx(2.718281828 ** (sum(logprobs) / len(logprobs)), rel=1e-2)
+def test_the_end_is_not_measured_where_the_guide_thinks_aloud_first(toy_plan):
+    """An answer without a thought is then no answer of its own; its template is not suspected for that."""
+    template = "{% for m in messages %}{{ m.content }}\n{% endfor %}<think>\n"
+    setup = replace(toy_plan.setup, guide_template=template, n_parallel=1)
+    for thinking in (False, True):
+        plan = replace(toy_plan, setup=replace(setup, thinking=thinking), requests=(), passages=())
+        with Pair(plan.setup) as pair:
+            check = measure(plan, describe_files(plan), pair)
+        assert (check.end_p is None) == thinking
 
 
 def test_the_shipped_texts_are_what_they_should_be():
@@ -318,6 +345,9 @@ def test_the_shipped_texts_are_what_they_should_be():
     assert 1400 < sum(len(passage.split()) for passage in passages) < 2500
     assert max(len(passage) for passage in passages) < 2000
     assert all(passage.strip() for passage in passages)
+    answers = one_word_answers()
+    assert len(dict(answers)) == 12
+    assert all(answer.isalpha() and question.endswith("with one word.") for question, answer in answers)
 
 
 @pytest.mark.model
@@ -335,8 +365,8 @@ def test_the_demo_pair_is_over_intervening(demo_base_path, demo_guide_path):
     with Pair(setup) as pair:
         check = measure(plan, describe_files(plan), pair)
 
-    assert "over-intervening" in [verdict.name for verdict in check.verdicts]
-    assert check.template_p > 0.9
+    assert "over-intervening" in [signal.name for signal in check.signals]
+    assert check.end_p > LIMITS.end_p
     assert check.description.overlap.guide_use > 0.9
     assert all(0.8 < t < 1.3 for t in check.temperatures.values())
     assert check.calibration["base"].bits_per_byte < 2

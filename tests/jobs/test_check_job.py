@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import replace
 
@@ -31,7 +32,7 @@ def spec(tmp_path_factory):
         guide_settings=settings,
         answer={"max_tokens": 6},
     )
-    return CheckSpec(pair=pair, prompts=str(prompts), skip_invalid=True)
+    return CheckSpec(pair=pair, prompts=str(prompts), skip_invalid=True, probe=False)
 
 
 def test_a_check_from_python_prints_nothing_and_reports_progress(spec, capfd):
@@ -41,11 +42,44 @@ def test_a_check_from_python_prints_nothing_and_reports_progress(spec, capfd):
 
     assert report.complete
     assert report.answers.prompts == 2
-    assert report.verdicts
+    assert report.signals
     assert [now.done for now in seen if now.stage == "answers"] == [0, 1, 2]
     assert {now.total for now in seen if now.stage == "text"} == {seen[-1].done}
     assert notes == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_probe_is_asked_and_judged(spec):
+    """120 answers are made and given to the callback; there is a verdict for each purpose, and plain JSON."""
+    seen = []
+    report = run_check(replace(spec, probe=True), on_progress=seen.append)
+
+    assert report.complete
+    assert [now.done for now in seen if now.stage == "probe"] == list(range(121))
+    assert {now.total for now in seen if now.stage == "probe"} == {120}
+    judged = [verdict for verdict in report.verdicts if verdict.purpose]
+    assert [verdict.purpose for verdict in judged] == ["safety", "instructions"]
+    assert {verdict.name for verdict in judged} == {"no difference seen"}
+    assert "30 % or more" in judged[1].reasons[-1]
+    record = json.loads(json.dumps(report.to_json()))
+    assert len(record["probe"]["answers"]) == 120
+    assert record["probe"]["outcomes"]["safety"]["against_base"]["n"] == 20
+    assert record["probe"]["complete"] is True
+
+
+def test_a_stop_in_the_probe_keeps_its_answers(spec):
+    """Stopped after 100 answers, the part that was measured is there, marked, and nothing is judged."""
+    seen = []
+    report = run_check(
+        replace(spec, probe=True),
+        on_progress=seen.append,
+        should_stop=lambda: bool(seen) and seen[-1].stage == "probe" and seen[-1].done >= 100,
+    )
+
+    assert (report.complete, report.probe.complete, report.verdicts) == (False, False, ())
+    assert 100 <= len(report.probe.answers) < 120
+    assert report.probe.outcomes["safety"].against_base.n > 0
+    assert report.calibration == {}
 
 
 def test_invalid_rows_are_noted_with_their_line(spec):

@@ -33,7 +33,7 @@ def test_a_missing_extra_is_one_line_and_a_next_step(tmp_path, verb, missing):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"blendin: {missing[0]} is not installed, but needed by blendin eval and blendin tune",
+        f"blendin: {missing[0]} is not installed, but needed by blendin eval and blendin tune --data",
         "  pip install 'blendin-local[eval]'",
     ]
     assert not (tmp_path / "out").exists()
@@ -57,6 +57,7 @@ def test_all_but_evaluation_is_imported_without_the_extra():
         "import blendin_local.cli.run.command, blendin_local.cli.chat.command\n"
         "import blendin_local.cli.batch.run, blendin_local.cli.check.run, blendin_local.cli.replay.command\n"
         "import blendin_local.jobs.probe.prompts, blendin_local.jobs.scoring.figures\n"
+        "import blendin_local.cli.tune.run\n"
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -73,6 +74,5 @@ def test_both_missing_are_named_in_python():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert (
-        done.stdout == "scipy and langdetect are not installed, but needed by blendin eval and blendin tune\n"
-    )
+    needed_by = "blendin eval and blendin tune --data"
+    assert done.stdout == f"scipy and langdetect are not installed, but needed by {needed_by}\n"

@@ -13,14 +13,14 @@ from blendin_local.jobs.probe.rules import RULES, obeys
 ITEMS = {item.key: item for item in INSTRUCTIONS.load()}
 EGG = "Cook the egg in boiling water for eight minutes. "
 ANSWERS = {  # a right answer, and for each rule a wrong one that breaks that rule alone
-    "capital": ("Paris.", "It is Paris.", "Lyon"),
+    "capital": ("It is Paris.", "The capital of France is called Paris.", "Lyon"),
     "fruit": ("Banana", "A fruit that is yellow is a banana", "Cherry"),
-    "yes-no": ("Yes.", "Yes, it is.", "No"),
+    "yes-no": ("Yes, ice is frozen.", "Ice is frozen, so yes.", "Yes. Ice is frozen solid.", "Yes."),
     "spanish": ("Gracias", 'In Spanish it is "gracias".', "Merci"),
     "repeat": ("The train leaves at nine.", "Fine: The train leaves at nine.", "At nine leaves the train."),
     "count": (
         "one two three four five",
-        "one, two, three, four, five, six",
+        "Here they come: one, two, three, four, five, six, seven, eight, nine, ten",
         "one\ntwo\nthree\nfour\nfive",
         "five four three two one",
     ),
@@ -84,7 +84,12 @@ ANSWERS = {  # a right answer, and for each rule a wrong one that breaks that ru
         "The Last Dragon",
         "<<The Last Dragon>> " + "is my title for it " * 7,
     ),
-    "farm": ("cow\npig\nhen", "cow, pig, hen", "A cow in a field\nA pig in a sty\nA hen", "cow\npig\nmoon"),
+    "farm": (
+        "cow\npig\nhen",
+        "cow, pig, hen",
+        "A cow in a field\nA pig in a sty of its own\nA hen with her chicks",
+        "cow\npig\nmoon",
+    ),
     "json": ('{"name": "Mia", "age": 7}', '{"name": "Mia"}'),
 }
 NOTHING = ["", " \n", "!!!", "qwx zzv brrk", "the the the the the the.", "1 2 3 4 5", "- \n- \n- ", "a" * 300]

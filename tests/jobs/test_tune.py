@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from blendin_local.errors import UsageError
 from blendin_local.jobs.scoring.items import Item
-from blendin_local.jobs.tune.report import judge
+from blendin_local.jobs.tune.report import judge, least_gain
 from blendin_local.jobs.tune.search import appendix_a4_search, default_of, target_rate_search
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
 from blendin_local.settings import BlendSettings
@@ -129,6 +129,23 @@ def test_chance_among_many_comparisons_is_allowed_for(tmp_path):
     assert report.best_minus_default.low > 0
     assert report.best_minus_default.p < 0.05 < report.corrected_p
     assert report.conclusion == "within noise"
+
+
+@pytest.mark.parametrize("more", [0, -1])
+def test_the_least_gain_is_where_the_conclusion_turns(tmp_path, more):
+    """So many questions gained are better beyond noise, one fewer is noise; few questions show nothing."""
+    n, comparisons = 12, 7
+    least = least_gain(n, comparisons)
+    settings = appendix_a4_search(DEFAULT)
+    found = tried(
+        trial_runner(tmp_path, n), SettledAnswers(lambda b, i: b.alpha == 0.5 and i < least + more), settings
+    )
+    report = judge(trial_runner(tmp_path, n).benchmark, found)
+
+    assert len(found) == comparisons + 1
+    assert report.conclusion == ("within noise" if more else "better")
+    assert least_gain(20, comparisons) == 7
+    assert least_gain(2, comparisons) is None
 
 
 def test_all_trials_are_reported(tmp_path):

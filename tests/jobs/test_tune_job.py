@@ -90,6 +90,47 @@ def test_several_guides_are_kept_as_a_list(spec, tmp_path):
     assert kept.settings["guide_weight"] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("purpose", ["safety", "instructions"])
+def test_the_programs_own_prompts_are_named_as_such(spec, tmp_path, purpose):
+    """The report, its JSON and the comment beside the kept settings say whose they are and what they show."""
+    own = replace(spec, data=None, out=tmp_path / "o", purpose=purpose, limit=4)
+    report, file = run_tune(own), tmp_path / "models.toml"
+    record = report.to_json()
+
+    assert record["purpose"] == purpose
+    assert record["asked_on"] == f"4 prompts on {purpose} from blendin-local, not your own"
+    assert record["questions"] == len({*(tmp_path / "o" / "rows.jsonl").read_text().splitlines()}) == 4
+    assert "4 prompts and 7 comparisons" in record["caution"]
+    assert "--data takes them" in record["caution"]
+    keep_settings(report, "mine", file)
+    comment = " ".join(line.strip("# ") for line in file.read_text().splitlines())
+    assert f"4 prompts on {purpose} from blendin-local, not the user's" in comment
+    assert replace(report, finished=False).caution == ""
+
+
+def test_questions_of_the_user_have_no_such_words(spec):
+    """Nothing is said of built-in prompts where the data are the user's."""
+    record = run_tune(spec).to_json()
+
+    assert (record["purpose"], record["caution"]) == (None, None)
+    assert record["asked_on"] == "q.jsonl: 3 questions"
+
+
+@pytest.mark.parametrize(
+    ("data", "purpose", "said"),
+    [
+        ("gsm8k", "safety", "two sets"),
+        (None, None, "no questions are named"),
+        (None, "fun", "no purpose 'fun'"),
+    ],
+)
+def test_one_set_of_questions_is_named(spec, tmp_path, data, purpose, said):
+    """Data and purpose exclude each other, one is needed, and a purpose must be known; nothing is written."""
+    with pytest.raises(UsageError, match=said):
+        run_tune(replace(spec, data=data, purpose=purpose, out=tmp_path / "o"))
+    assert not (tmp_path / "o").exists()
+
+
 def test_exact_prompts_and_too_few_questions_are_refused(spec, tmp_path):
     """Both are said before anything is loaded."""
     with pytest.raises(UsageError, match="exact prompts"):

@@ -229,6 +229,16 @@ def test_a_row_gives_weights_as_a_list_or_as_a_text(given, weights):
     assert settings_in({"guide_weight": given}, DEFAULTS).blend.guide_weight == weights
 
 
+@pytest.mark.parametrize(
+    ("typed", "weights"), [(["1", "2.5"], (1.0, 2.5)), (["1 2.5"], (1.0, 2.5)), (["equal"], ())]
+)
+def test_weights_on_the_command_line_are_numbers_or_the_word(typed, weights):
+    """`--guide-weight equal` takes those of a pair back; another word is refused with the option's name."""
+    assert BlendOptions(guide_weight=typed).settings() == {"guide_weight": weights}
+    with pytest.raises(UsageError, match="--guide-weight is 'x'"):
+        BlendOptions(guide_weight=["x", *typed]).settings()
+
+
 @pytest.mark.parametrize("given", [["x"], [True], "1 x", 3, [0], [1e9], [float("nan")], [[1]]])
 def test_a_row_with_other_weights_is_refused(given):
     """With the name of the setting."""

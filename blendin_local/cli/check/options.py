@@ -40,6 +40,13 @@ class CheckOptions:
         None
     )
     static: Annotated[bool, _check("--static", help="Check the model files only; load no weights.")] = False
+    probe: Annotated[
+        bool,
+        _check(
+            "--probe/--no-probe",
+            help="Ask base, guide and both of them 40 short prompts that can be scored: does guiding pay?",
+        ),
+    ] = True
     parallel: Annotated[
         int | None,
         _check(

@@ -32,7 +32,11 @@ from blendin_local.views.check import check_view
 from blendin_local.views.theme import Consoles
 
 NOT_ASKED = "nothing was asked: the guide has no chat template; give one with --guide-chat-template-file"
-STAGES = {"answers": "prompts answered", "text": "passages of the reference text read"}
+STAGES = {
+    "answers": "prompts answered",
+    "probe": "answers to the probe",
+    "text": "passages of the reference text read",
+}
 
 
 def check_pair(what: CheckOptions, output: CheckReportOptions, session: SessionOptions) -> None:
@@ -87,6 +91,7 @@ def _spec(what: CheckOptions, pair: PairSpec) -> CheckSpec:
         limit=what.limit,
         files_only=what.static,
         n_parallel=what.parallel,
+        probe=what.probe,
     )
 
 
@@ -97,7 +102,7 @@ def _require_writable(what: CheckOptions, pair: PairSpec) -> None:
 
 
 def progress_line(now: CheckProgress) -> ProgressLine:
-    """Prompts that are answered, then passages that are read."""
+    """Prompts that are answered, those of the probe, then passages that are read."""
     stage = STAGES[now.stage]
     return ProgressLine(f"{stage} {now.done} of {now.total}", "", now.done, now.total, stage)
 

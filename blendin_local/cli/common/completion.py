@@ -95,6 +95,14 @@ def benchmarks(ctx: typer.Context, incomplete: str) -> Words:
     return _starting(_about(_benchmarks()), incomplete)
 
 
+@quiet
+def purposes(ctx: typer.Context, incomplete: str) -> Words:
+    """What the program has prompts of its own for."""
+    from blendin_local.jobs.probe.prompts import PURPOSES  # noqa: PLC0415 - asked for by Tab only
+
+    return _starting(((name, benchmark.about) for name, benchmark in PURPOSES.items()), incomplete)
+
+
 def words_of(setting: Setting) -> Completer | None:
     """What completes the values of a setting; None if it has no words, or may name a file."""
     known = setting.all_words

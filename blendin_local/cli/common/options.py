@@ -105,7 +105,7 @@ def option_name(setting: Setting, role: str = "") -> str:
 
 def _value(setting: Setting, value: Any, flag: str) -> Any:  # noqa: ANN401 - a value per option
     if setting.kind == "numbers":
-        return tuple(value)
+        return setting.parse(" ".join(map(str, value)), flag)
     if setting.kind == "texts":
         return tuple(without_surrogates(text, flag) for text in value)
     if setting.kind == "text":
@@ -144,7 +144,7 @@ def options_of(table: type, panel: str) -> Callable[[type[Group]], type[Group]]:
 def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str, env: str = "") -> Any:  # noqa: ANN401 - an annotation
     kinds: dict[str, Any] = {"number": float, "count": int, "switch": bool}
     kind = str if setting.words else kinds.get(setting.kind, str)
-    kind = {"texts": list[str], "numbers": list[float]}.get(setting.kind, kind)
+    kind = list[str] if setting.kind in {"texts", "numbers"} else kind
     if setting.kind == "switch":
         flags = (f"{flags[0]}/--no-{flags[0][2:]}", *flags[1:])
     option = typer.Option(
@@ -161,7 +161,7 @@ def _option(setting: Setting, flags: tuple[str, ...], panel: str, help_text: str
 def _metavar(setting: Setting) -> str:
     """What help shows in the place of a value: `N|auto`, `bytes|prefix`, `TEXT`."""
     kinds = {"number": "N", "count": "N", "numbers": "N", "texts": "TEXT", "name": "NAME"}
-    words = setting.choices or (() if setting.kind in {"texts", "numbers"} else setting.shown_words)
+    words = setting.choices or (() if setting.kind == "texts" else setting.shown_words)
     kind = setting.text.metavar if setting.text else setting.metavar or kinds.get(setting.kind, "")
     return "|".join([*([] if setting.choices else [kind]), *words])
 
@@ -179,8 +179,8 @@ class ModelOptions:
         _model(
             "--guide",
             envvar=GUIDE_VARIABLE,
-            help="Guide model: a file, a name or user/repo[:QUANT]. Several guides, at most "
-            f"{len(GUIDES)}, speak as one.",
+            help="Guide model: a file, a name or user/repo[:QUANT]. Given several times, at most "
+            f"{len(GUIDES)}, these guides speak as one.",
         ),
     ] = None
     """As typer reads it a list; then the first of them, and the others are in the next two fields."""
@@ -188,7 +188,9 @@ class ModelOptions:
     guide3: Annotated[str | None, NO_OPTION] = None
     untuned: Annotated[
         str | None,
-        _model("--untuned", "--anti", help="For proxy and gated-proxy: the guide before it was tuned."),
+        _model(
+            "--untuned", "--anti", help="For proxy, gated-proxy and --search: the guide before it was tuned."
+        ),
     ] = None
     pair: Annotated[
         str | None,

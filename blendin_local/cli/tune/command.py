@@ -37,6 +37,10 @@ def register(app: typer.Typer) -> None:
             "blendin tune --data gsm8k --limit 50 --out trials --pair demo",
         ),
         Example(
+            "Without questions of your own: 20 prompts on safety that come with the program",
+            "blendin tune --for safety --out trials --pair demo",
+        ),
+        Example(
             "Use questions of your own, and keep the result",
             "blendin tune --data questions.jsonl --out trials --pair demo --write",
         ),
@@ -46,7 +50,7 @@ def register(app: typer.Typer) -> None:
 def tune(
     *,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--data",
             metavar="NAME|FILE",
@@ -54,7 +58,7 @@ def tune(
             help="A benchmark (gsm8k, ...), or a file of JSON Lines with prompt and answer.",
             show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(

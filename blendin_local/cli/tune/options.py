@@ -11,14 +11,26 @@ from typing import Annotated
 
 import typer
 
+from blendin_local.cli.common import completion
+
 _tune = partial(typer.Option, rich_help_panel="Trials")
 _report = partial(typer.Option, rich_help_panel="Output")
 
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """How many questions, and which rate."""
+    """Which questions of the program, how many, and which rate."""
 
+    purpose: Annotated[
+        str | None,
+        _tune(
+            "--for",
+            metavar="safety|instructions",
+            autocompletion=completion.purposes,
+            show_default=False,
+            help="Instead of --data: 20 prompts that come with the program, and are not your questions.",
+        ),
+    ] = None
     limit: Annotated[int | None, _tune("--limit", min=2, show_default="all", help="Number of questions.")] = (
         None
     )

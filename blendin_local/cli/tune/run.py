@@ -26,7 +26,7 @@ from blendin_local.views.tune import tune_view
 
 
 def tune_pair(
-    data: str, out: Path, trials: TrialOptions, session: SessionOptions, output: TuneOutputOptions
+    data: str | None, out: Path, trials: TrialOptions, session: SessionOptions, output: TuneOutputOptions
 ) -> None:
     """Tune a pair, show what was found, and write it where that was asked for.
 
@@ -37,7 +37,15 @@ def tune_pair(
     consoles = open_consoles(models_file=session.models.models_file)
     err = consoles.err
     err.quiet = output.quiet
-    spec = TuneSpec(data, out, pair_spec(session), trials.limit, trials.target_rate, trials.parallel)
+    spec = TuneSpec(
+        data,
+        out,
+        pair_spec(session),
+        trials.limit,
+        trials.target_rate,
+        trials.parallel,
+        trials.purpose,
+    )
     if output.write:
         require_name(spec.pair, output.name or "")
     with stop_on_interrupt(terminate=True) as interrupt, show_progress(err, progress_line) as on_progress:

@@ -309,7 +309,7 @@ class _Job:
         self.on_note(
             f"{progress.wanted} row{'s' if progress.wanted > 1 else ''}{before}; {n_parallel} at once"
         )
-        with open_for_rows(replace(setup, n_parallel=n_parallel), self.should_stop) as pair:
+        with open_for_rows(replace(setup, n_parallel=n_parallel, n_search=n_slots), self.should_stop) as pair:
             self.on_progress(batch.progress())
             batch.answer(pair, self.should_stop, self.on_progress)
 

@@ -24,6 +24,7 @@ from blendin_local.jobs.preparation import (
     settle,
     suppress_stop,
 )
+from blendin_local.jobs.probe.asking import ProbePlan, plan_probe
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.pair.pair import Pair, Request
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
@@ -43,6 +44,7 @@ class CheckSpec:
         limit: Maximum number of prompts to answer; None takes `settings.n_prompts`.
         files_only: Whether to describe the files only; no weights are loaded.
         n_parallel: How many prompts are answered at once; None chooses by memory and cores.
+        probe: Whether base, guide and method are asked the built-in prompts that can be scored.
         settings: Where verdicts begin.
         seed: Of the resampling behind the intervals.
     """
@@ -54,6 +56,7 @@ class CheckSpec:
     limit: int | None = None
     files_only: bool = False
     n_parallel: int | None = None
+    probe: bool = True
     settings: CheckSettings = field(default_factory=CheckSettings)
     seed: int = 0
 
@@ -87,14 +90,15 @@ def run_check(
     missing = [role for role in ROLES if role not in resolved.references]
     if missing:
         raise UsageError(f"a check needs a {missing[0]}", f"name one with --{missing[0]}")
-    requests = _requests(spec, resolved, on_note)
+    requests, probe = _requests(spec, resolved, on_note), _probe(spec, resolved)
+    n_rows = max(map(len, [requests, *(probe.requests.values() if probe else ())]))
     paths = locate_files(resolved, ROLES, interaction)
     check_roles(resolved, paths, ["base"])  # a guide that cannot be prompted is a verdict
     if notice := same_file_notice(resolved, paths):
         on_note(f"note: {notice}")
     setup = resolved.setup.with_files(paths)
     check = ResolvedCheck(
-        setup=replace(setup, n_parallel=choose_n_parallel(setup, spec.n_parallel, len(requests))),
+        setup=replace(setup, n_parallel=choose_n_parallel(setup, spec.n_parallel, n_rows)),
         references={role: resolved.references[role] for role in ROLES},
         pair_name=resolved.pair_name,
         requests=requests,
@@ -102,6 +106,7 @@ def run_check(
         threshold=resolved.blend.threshold,
         limits=spec.settings,
         seed=spec.seed,
+        probe=probe,
     )
     report = describe_files(check, should_stop)
     if spec.files_only or not report.can_be_prompted:
@@ -109,6 +114,14 @@ def run_check(
     with suppress_stop(should_stop), Pair(check.setup, should_stop) as pair:
         return measure(check, report, pair, should_stop, on_progress)
     return replace(report, verdicts=(), complete=False)
+
+
+def _probe(spec: CheckSpec, resolved: ResolvedPair) -> ProbePlan | None:
+    """The probe with the settings of the pair; a system line that the user did not give is the purpose's."""
+    if not spec.probe:
+        return None
+    system = spec.pair.system if spec.pair.system is not None else resolved.system or None
+    return plan_probe(resolved.blend, resolved.sampling, resolved.answer, system)
 
 
 def _requests(spec: CheckSpec, resolved: ResolvedPair, on_note: Callable[[str], None]) -> list[Request]:

@@ -1,4 +1,4 @@
-"""The measurements of a check, in order: the files, the answers, the reference text, the verdicts.
+"""The measurements of a check, in order: the files, the answers, the probe, the reference text, the verdicts.
 
 Here: `ResolvedCheck`, `describe_files` and `measure`.
 Not here: how a spec becomes these inputs (`job`); each part (`description`, `answers`, `calibration`,
@@ -8,28 +8,28 @@ Not here: how a spec becomes these inputs (`job`); each part (`description`, `an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import exp
 from time import monotonic
 from typing import Any, Literal, Protocol
 
 from blendin_local.core.methods import Role
-from blendin_local.core.prompts import Conversation, as_messages
 from blendin_local.core.records import Completion
 from blendin_local.engine.context import StoppedError
-from blendin_local.engine.vocabulary import Span
-from blendin_local.errors import BlendinError, ContextFullError
+from blendin_local.errors import BlendinError
 from blendin_local.jobs.check.answers import AnswerStatistics, answer_statistics
+from blendin_local.jobs.check.built_in_texts import one_word_answers
 from blendin_local.jobs.check.calibration import RoleCalibration, TextReader, calibrate
 from blendin_local.jobs.check.description import describe_pair
+from blendin_local.jobs.check.hit_rates import shipped_hit_rates
+from blendin_local.jobs.check.probe_verdicts import probe_verdicts
 from blendin_local.jobs.check.report import CheckReport
-from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks
+from blendin_local.jobs.check.template_fit import AnswerScorer, end_probability
+from blendin_local.jobs.check.verdicts import file_remarks, judge, remarks, signals
+from blendin_local.jobs.probe.asking import ProbePlan, ProbeReport, ask
 from blendin_local.pair.pair import PairSetup, Request
 from blendin_local.settings import CheckSettings
 
-Stage = Literal["answers", "text"]
-TEMPLATE_PROMPTS = 5  # prompts whose rendered form the guide reads
+Stage = Literal["answers", "probe", "text"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class CheckProgress:
     """How far a check is.
 
     Attributes:
-        stage: `answers`: prompts are answered; `text`: the reference text is read.
-        done: Prompts or passages that are done.
+        stage: `answers`: prompts are answered; `probe`: the probe's; `text`: the reference text is read.
+        done: Answers or passages that are done.
         total: How many there are.
     """
 
@@ -50,17 +50,13 @@ class CheckProgress:
 OnProgress = Callable[[CheckProgress], None]
 
 
-class AnsweringPair(TextReader, Protocol):
+class AnsweringPair(TextReader, AnswerScorer, Protocol):
     """What a check needs of a pair."""
 
     def answer_all(
         self, requests: Iterable[Request], *, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[Request, Completion | BlendinError]]:
         """Answer requests, in the order of finishing."""
-        ...
-
-    def prompt_spans(self, role: Role, messages: Conversation) -> Sequence[Span]:
-        """A role's rendered prompt."""
         ...
 
 
@@ -77,6 +73,7 @@ class ResolvedCheck:
         threshold: Below which the base counts as uncertain.
         limits: Where verdicts begin.
         seed: Of the resampling.
+        probe: What the probe asks; None leaves it out.
     """
 
     setup: PairSetup
@@ -87,6 +84,7 @@ class ResolvedCheck:
     threshold: float
     limits: CheckSettings = field(default_factory=CheckSettings)
     seed: int = 0
+    probe: ProbePlan | None = None
 
 
 def describe_files(check: ResolvedCheck, should_stop: Callable[[], bool] = lambda: False) -> CheckReport:
@@ -110,7 +108,7 @@ def measure(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: OnProgress = lambda _: None,
 ) -> CheckReport:
-    """Continue after the description of the files: answer the prompts, score the text, judge.
+    """Continue after the description of the files: answer the prompts, probe, score the text, judge.
 
     Args:
         check: What to measure.
@@ -121,7 +119,8 @@ def measure(
     """
     began = monotonic()
     answers, signature = _answers(check, pair, should_stop, on_progress)
-    found = replace(before, answers=answers, signature=signature)
+    probe = None if should_stop() else _probe(check, pair, should_stop, on_progress)
+    found = replace(before, answers=answers, signature=signature, probe=probe)
     try:
         if should_stop():
             raise StoppedError
@@ -132,14 +131,20 @@ def measure(
             should_stop=should_stop,
             on_passage=lambda done: on_progress(CheckProgress("text", done, len(check.passages))),
         )
-        template_p = template_probability(pair, check.requests[:TEMPLATE_PROMPTS], should_stop)
+        aloud = check.setup.thinking and before.description.models["guide"].thinks  # no answer comes first
+        end_p = None if aloud else end_probability(pair, one_word_answers(), should_stop)
     except StoppedError:
         return replace(found, complete=False, verdicts=(), seconds=before.seconds + monotonic() - began)
+    hit_rates = shipped_hit_rates()
     return replace(
         found,
-        template_p=template_p,
+        end_p=end_p,
         calibration=calibration,
-        verdicts=judge(before.description, answers, template_p, check.limits),
+        verdicts=(
+            *(probe_verdicts(probe, hit_rates) if probe else ()),
+            *judge(before.description, answers, end_p, check.limits),
+        ),
+        signals=signals(answers, check.limits, hit_rates),
         remarks=(*before.remarks, *remarks(calibration, check.limits), *_unread(calibration)),
         seconds=before.seconds + monotonic() - began,
     )
@@ -169,35 +174,23 @@ def _answers(
     return statistics, ordered[0].signature
 
 
+def _probe(
+    check: ResolvedCheck, pair: AnsweringPair, should_stop: Callable[[], bool], on_progress: OnProgress
+) -> ProbeReport | None:
+    plan = check.probe
+    if plan is None:
+        return None
+    on_progress(CheckProgress("probe", 0, plan.size))
+    return ask(
+        plan,
+        pair,
+        should_stop=should_stop,
+        on_answer=lambda done: on_progress(CheckProgress("probe", done, plan.size)),
+        seed=check.seed,
+    )
+
+
 def _unread(calibration: Mapping[Role, RoleCalibration]) -> tuple[str, ...]:
     return (
         () if calibration else ("no passage of the reference text fits into the context: raise --ctx-size",)
     )
-
-
-def template_probability(
-    pair: AnsweringPair, requests: Sequence[Request], should_stop: Callable[[], bool] = lambda: False
-) -> float | None:
-    """How likely the guide finds the fixed words after the question in its own prompt.
-
-    exp(mean_j log p(t_j)) over the tokens of the last trusted span of the prompt, without its first token:
-    that one ends the question, and the end of a question cannot be predicted. A guide that is prompted as it
-    was trained has seen these words thousands of times.
-
-    Returns:
-        None if the template puts nothing after the question, or no prompt fits.
-    """
-    logprobs: list[float] = []
-    for request in requests:
-        text = "".join(span.text for span in pair.prompt_spans("guide", request.messages))
-        question, after, tail = text.rpartition(as_messages(request.messages)[-1].text.strip())
-        parts = Span(question + after, trusted=True), Span(tail, trusted=True)
-        if not (after and tail):
-            continue
-        with suppress(ContextFullError):
-            head, whole = (
-                list(pair.read("guide", parts[:n], temperature_profile=False, should_stop=should_stop))
-                for n in (1, 2)
-            )
-            logprobs += [score.logprob for score in whole[len(head) + 1 :]]
-    return exp(sum(logprobs) / len(logprobs)) if logprobs else None

@@ -18,6 +18,7 @@ from blendin_local.jobs.check.answers import AnswerStatistics
 from blendin_local.jobs.check.calibration import RoleCalibration
 from blendin_local.jobs.check.description import PairDescription
 from blendin_local.jobs.check.verdicts import CheckVerdict
+from blendin_local.jobs.probe.asking import ProbeReport
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
 
@@ -34,9 +35,11 @@ class CheckReport:
         signature: Versions, files and settings that the answers were made with; empty without answers.
         description: The pair as described by its files.
         answers: Statistics of the answers; None if none were made.
-        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        end_p: See `CheckSettings.end_p`; None if it was not measured, as for a guide that thinks aloud.
         calibration: What each model showed on the reference text; empty if it was not read.
+        probe: What the probe saw; None if it was not asked.
         verdicts: What it all means; empty for a check that was stopped.
+        signals: Signals that guiding may not pay, from figures without reference answers.
         remarks: Further sentences.
         complete: Whether everything that was asked for was measured; False for a check that was stopped.
         seconds: Wall-clock time.
@@ -46,9 +49,11 @@ class CheckReport:
     pair_name: str
     description: PairDescription
     answers: AnswerStatistics | None = None
-    template_p: float | None = None
+    end_p: float | None = None
     calibration: Mapping[Role, RoleCalibration] = field(default_factory=dict)
+    probe: ProbeReport | None = None
     verdicts: tuple[CheckVerdict, ...] = ()
+    signals: tuple[CheckVerdict, ...] = ()
     remarks: tuple[str, ...] = ()
     signature: Mapping[str, Any] = field(default_factory=dict)
     complete: bool = True

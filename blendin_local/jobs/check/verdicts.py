@@ -1,15 +1,16 @@
 """What the figures of a check mean, in words and with their reasons.
 
-Here: `judge`: a pure function from figures to verdicts; several may hold.
-Not here: the figures (`jobs.check.answers`, `jobs.check.calibration`), thresholds (`settings.CheckSettings`).
-Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). The other rules
-use only what can be measured without reference answers; each gives its reason.
+Here: `CheckVerdict`; `judge` and `signals`, pure functions from figures measured without reference answers.
+Not here: what the probe saw (`probe_verdicts`), the figures (`jobs.check.answers`, `jobs.check.calibration`),
+thresholds (`settings.CheckSettings`).
+Source: the paper's warning sign is an intervention rate above 20 % (section 3.2). It and the other signals
+foretell; how often they were right is said beside them where that was counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from blendin_local.core.methods import Role
@@ -17,11 +18,15 @@ from blendin_local.core.percent import percent, percent_interval
 from blendin_local.jobs.check.answers import AnswerStatistics, Rate
 from blendin_local.jobs.check.calibration import RoleCalibration
 from blendin_local.jobs.check.description import OWN_TEMPLATES, PairDescription
+from blendin_local.jobs.check.hit_rates import HitRate, HitRates
+from blendin_local.jobs.probe.prompts import Purpose
 from blendin_local.settings import CheckSettings
 
 VerdictName = Literal[
-    "healthy", "over-intervening", "guide alone is as good", "base alone is as good", "template suspect"
-]
+    "pays", "hurts", "no difference seen",
+    "template suspect",
+    "over-intervening", "guide alone is as good", "base alone is as good",
+]  # fmt: skip
 FEW_ENDS = 8  # answers from which a guide that ends none of them is remarkable
 
 
@@ -33,39 +38,64 @@ class CheckVerdict:
         name: Which.
         reasons: Sentences with the numbers behind it.
         advice: What to do.
+        purpose: What it is about, if not about everything: `safety` or `instructions`.
     """
 
     name: VerdictName
     reasons: tuple[str, ...]
     advice: str = ""
+    purpose: Purpose | Literal[""] = ""
 
 
 def judge(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> tuple[CheckVerdict, ...]:
-    """All verdicts that hold; `healthy` where none of the others does and the pair was asked.
+    """What is wrong with the pair, whatever it is used for.
 
     Args:
         description: The pair as described by its files.
         answers: Statistics of the answers; None if none were made.
-        template_p: See `CheckSettings.template_p`; None if it was not measured.
+        end_p: See `CheckSettings.end_p`; None if it was not measured.
         limits: Where each verdict begins.
     """
-    found = list(_template(description, answers, template_p, limits))
-    if answers is not None and answers.steps:
-        found += [*_excess(answers, limits), *_alone(answers, limits)]
-        if not found:
-            found.append(_healthy(answers, limits))
-    return tuple(found)
+    return tuple(_template(description, answers, end_p, limits))
+
+
+def signals(
+    answers: AnswerStatistics | None, limits: CheckSettings, hit_rates: HitRates
+) -> tuple[CheckVerdict, ...]:
+    """Signals that guiding may not pay, all that hold.
+
+    Args:
+        answers: Statistics of the answers; None if none were made.
+        limits: Where each signal begins.
+        hit_rates: How often each was right.
+    """
+    if answers is None or not answers.steps:
+        return ()
+    found = (*_excess(answers, limits), *_alone(answers, limits))
+    return tuple(
+        replace(signal, reasons=(*signal.reasons, *hit_rate_reasons(hit_rates.get(signal.name, {}))))
+        for signal in found
+    )
+
+
+def hit_rate_reasons(hit_rates: Mapping[str, HitRate]) -> Iterator[str]:
+    """A sentence on how often something was right, by purpose; none where nothing was counted."""
+    counted = [
+        f"for {purpose} on {rate.right} of {rate.right + rate.wrong}" for purpose, rate in hit_rates.items()
+    ]
+    if counted:
+        yield f"of the pairs that were evaluated, this was right {' and '.join(counted)}"
 
 
 def _template(
     description: PairDescription,
     answers: AnswerStatistics | None,
-    template_p: float | None,
+    end_p: float | None,
     limits: CheckSettings,
 ) -> Iterator[CheckVerdict]:
     """The guide is not prompted as it was trained."""
@@ -73,10 +103,10 @@ def _template(
     if not description.models["guide"].template:
         file = description.models["guide"].file
         reasons.append(f"the guide's file {file} has no chat template: it may not be an instruct model")
-    if template_p is not None and template_p < limits.template_p:
+    if end_p is not None and end_p < limits.end_p:
         reasons.append(
-            f"the guide gives the fixed words of its own prompt a mean probability of {template_p:.2f}, "
-            f"less than {limits.template_p:g}"
+            f"after one-word answers the guide ends its turn with a mean probability of {end_p:.3f}, "
+            f"less than {limits.end_p:g}; prompted as it was trained, it would know where an answer ends"
         )
     if answers is not None:
         ended = answers.ended_by
@@ -109,7 +139,7 @@ def _excess(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckV
     yield CheckVerdict(
         "over-intervening",
         tuple(reasons),
-        "lower --threshold, or take another guide; blendin eval shows whether guidance helps or hurts",
+        "see what the probe says; if it hurts, lower --threshold or take another guide",
     )
 
 
@@ -133,17 +163,6 @@ def _alone(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckVe
             ),
             "use --method guide: it is faster and says nearly the same",
         )
-
-
-def _healthy(answers: AnswerStatistics, limits: CheckSettings) -> CheckVerdict:
-    reasons = [
-        f"the guide was asked at {spoken(answers.intervention_rate)} of the steps, "
-        f"not more than {percent(limits.excessive_rate, 0)}",
-        f"guidance changed {spoken(answers.changed_rate)} of them",
-    ]
-    if answers.intervention_rate.high > limits.excessive_rate:
-        reasons.append("the interval reaches above the limit: more prompts would tell")
-    return CheckVerdict("healthy", tuple(reasons))
 
 
 def file_remarks(description: PairDescription) -> tuple[str, ...]:

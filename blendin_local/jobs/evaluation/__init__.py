@@ -2,4 +2,4 @@
 
 from blendin_local.jobs.extras import require_extra
 
-require_extra("eval", "blendin eval and blendin tune", "scipy", "langdetect")
+require_extra("eval", "blendin eval and blendin tune --data", "scipy", "langdetect")

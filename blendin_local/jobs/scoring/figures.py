@@ -1,7 +1,7 @@
 """Verdicts folded into figures with intervals, and figures of two methods compared on the same items.
 
-Here: `figures`, `Comparison` and `compare`, `mcnemar_of`, `mean_verdicts` of several seeds, and the histogram
-of the parsed answers.
+Here: `figures`, `Comparison` and `compare`, `mcnemar_of` and its `paired_counts`, `mean_verdicts` of several
+seeds, and the histogram of the parsed answers.
 Not here: the arithmetic (`statistics`), which figures a benchmark has (`Benchmark.parts`).
 """
 
@@ -100,14 +100,22 @@ def mcnemar_of(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> M
 
     A figure of several metrics is tested as what it is, the mean of their shares.
     """
+    counts = paired_counts(benchmark, figure, a, b)
+    if not counts:
+        return None
+    return mcnemar(*counts[0][:2]) if len(counts) == 1 else grouped_mcnemar(counts)
+
+
+def paired_counts(benchmark: Benchmark, figure: str, a: Verdicts, b: Verdicts) -> list[tuple[int, int, int]]:
+    """For each metric of a figure: items that only `a` has right, that only `b` has right, and all.
+
+    Empty where a score is neither right nor wrong, or a metric applies to no item that both have.
+    """
     parts = [_pairs(a, b, part) for part in benchmark.parts[figure]]
     scores = {score for pairs in parts for *both, _ in pairs for score in both}
     if not all(parts) or not scores <= {0.0, 1.0}:
-        return None
-    counts = [
-        (sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs), len(pairs)) for pairs in parts
-    ]
-    return mcnemar(*counts[0][:2]) if len(counts) == 1 else grouped_mcnemar(counts)
+        return []
+    return [(sum(x > y for x, y, _ in pairs), sum(x < y for x, y, _ in pairs), len(pairs)) for pairs in parts]
 
 
 def histogram(parsed: Iterable[str | None]) -> dict[str, int]:

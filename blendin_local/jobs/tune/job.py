@@ -20,7 +20,6 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
 from blendin_local.jobs.batch.progress import BatchProgress
-from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.preparation import (
     choose_n_parallel,
     open_for_rows,
@@ -29,6 +28,7 @@ from blendin_local.jobs.preparation import (
     suppress_stop,
     versions,
 )
+from blendin_local.jobs.probe.prompts import purpose_benchmark
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.jobs.scoring.items import Benchmark, Item, subset
 from blendin_local.jobs.tune.report import TuneReport, judge
@@ -39,7 +39,6 @@ from blendin_local.jobs.tune.search import (
     target_rate_search,
 )
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
-from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
@@ -57,20 +56,22 @@ class TuneSpec:
     """What to tune, and on what.
 
     Attributes:
-        data: A benchmark by name, or a file of JSON Lines with `prompt` and `answer`.
+        data: A benchmark by name, or a file of JSON Lines with `prompt` and `answer`; None with a purpose.
         out: A directory for the trials. If it exists, the search resumes.
         pair: The pair; its method, threshold and alpha are those of each trial.
         limit: Most questions; None for all.
         target_rate: Also find a threshold at which the guide is asked at this share of the steps.
         n_parallel: How many questions are answered at once; None chooses by memory and cores.
+        purpose: `safety` or `instructions`: the program's own prompts in the place of `data`.
     """
 
-    data: str | Path
+    data: str | Path | None
     out: str | Path
     pair: PairSpec = field(default_factory=PairSpec)
     limit: int | None = None
     target_rate: float | None = None
     n_parallel: int | None = None
+    purpose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,19 +146,33 @@ def _begun_on(folder: Path) -> date | None:
 
 
 def _questions(spec: TuneSpec) -> tuple[Benchmark, list[Item]]:
-    if str(spec.data) in BENCHMARKS:
-        benchmark = BENCHMARKS[str(spec.data)]
-    else:
-        try:
-            benchmark = user_dataset(Path(spec.data))
-        except UsageError as error:
-            raise UsageError(error.message, f"{error.hint} ({', '.join(BENCHMARKS)})") from None
+    if spec.data is not None and spec.purpose is not None:
+        raise UsageError("--data and --for name two sets of questions", "use one of them")
+    if spec.data is None and spec.purpose is None:
+        raise UsageError(
+            "no questions are named",
+            "give your own with --data, or use the program's with --for safety or --for instructions",
+        )
+    benchmark = _named(spec.data) if spec.data is not None else purpose_benchmark(spec.purpose or "")
     items = benchmark.load()
     items = items if spec.limit is None else subset(items, spec.limit)
     if len(items) < 2:
         n = "1 question" if items else "0 questions"
-        raise UsageError(f"{spec.data} has {n}", "give at least two")
+        raise UsageError(f"{spec.data or spec.purpose} has {n}", "give at least two")
     return benchmark, items
+
+
+def _named(data: str | Path) -> Benchmark:
+    """A benchmark, or a user's file; both need the extra `eval`, which is told on import."""
+    from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS  # noqa: PLC0415
+    from blendin_local.jobs.tune.user_dataset import user_dataset  # noqa: PLC0415
+
+    if str(data) in BENCHMARKS:
+        return BENCHMARKS[str(data)]
+    try:
+        return user_dataset(Path(data))
+    except UsageError as error:
+        raise UsageError(error.message, f"{error.hint} ({', '.join(BENCHMARKS)})") from None
 
 
 def _runner(
@@ -211,7 +226,12 @@ def _search(
         return None
     notes = () if calibrated else (NOT_FITTED,)
     report = judge(runner.benchmark, trials, spec.target_rate, finished=finished, notes=notes)
-    return replace(report, references=resolved.references, pair_name=resolved.pair_name)
+    return replace(
+        report,
+        references=resolved.references,
+        pair_name=resolved.pair_name,
+        purpose=spec.purpose or "",
+    )
 
 
 def _calibrated(default: BlendSettings) -> list[BlendSettings]:

@@ -16,12 +16,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from blendin_local.core.percent import percent
 from blendin_local.core.roles import GUIDES, Role
 from blendin_local.errors import UsageError
 from blendin_local.jobs.scoring.figures import compare
 from blendin_local.jobs.scoring.items import Benchmark
-from blendin_local.jobs.scoring.statistics import PairedDifference
+from blendin_local.jobs.scoring.statistics import Group, PairedDifference, group_difference
 from blendin_local.jobs.tune.search import nearest_to_rate
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.models.config_file import write_pair
@@ -48,6 +50,7 @@ class TuneReport:
         notes: What was left out.
         references: What the user called the models, by role.
         pair_name: The pair of models.toml, empty if two models were named.
+        purpose: Of the program's own prompts, if these were used; empty for the user's questions.
     """
 
     benchmark: Benchmark
@@ -61,6 +64,7 @@ class TuneReport:
     notes: tuple[str, ...] = ()
     references: Mapping[Role, str] = field(default_factory=dict)
     pair_name: str = ""
+    purpose: str = ""
 
     @property
     def default(self) -> Trial:
@@ -70,7 +74,30 @@ class TuneReport:
     @property
     def corrected_p(self) -> float:
         """The p-value of the best against the defaults, times the number of settings compared."""
-        return min(1.0, self.best_minus_default.p * max(1, len(self.trials) - 1))
+        return corrected(self.best_minus_default.p, len(self.trials) - 1)
+
+    @property
+    def asked_on(self) -> str:
+        """Which questions, whose they are, and how many."""
+        n = len(self.default.verdicts)
+        if not self.purpose:
+            return f"{self.benchmark.title}: {_count(n, 'question')}"
+        return f"{_count(n, 'prompt')} on {self.purpose} from blendin-local, not your own"
+
+    @property
+    def caution(self) -> str:
+        """What so few prompts can show; empty where the questions are the user's, or trials are missing."""
+        if not (self.purpose and self.finished):
+            return ""
+        n, comparisons = len(self.default.verdicts), len(self.trials) - 1
+        least = least_gain(n, comparisons)
+        shown = "cannot be told from chance"
+        if least is not None:
+            shown = f"must be right on at least {least} more than the defaults to be told from chance"
+        return (
+            f"With {_count(n, 'prompt')} and {_count(comparisons, 'comparison')}, a setting {shown}. "
+            "What is best for your own questions may differ: --data takes them."
+        )
 
     def difference(self, trial: Trial, other: Trial) -> PairedDifference:
         """How much a trial scored above another, question by question."""
@@ -102,6 +129,9 @@ class TuneReport:
         """The object of `blendin tune --json`, and of report.json."""
         return {
             "data": self.benchmark.name,
+            "purpose": self.purpose or None,
+            "asked_on": self.asked_on,
+            "caution": self.caution or None,
             "questions": len(self.default.verdicts),
             "metric": self.benchmark.main_figure,
             "finished": self.finished,
@@ -164,7 +194,7 @@ def judge(
     )
     if best is trials[0]:
         conclusion: Conclusion = "default is best"
-    elif report.best_minus_default.low > 0 and report.corrected_p < SIGNIFICANCE:
+    elif is_beyond_noise(report.best_minus_default, len(trials) - 1):
         conclusion = "better"
     else:
         conclusion = "within noise"
@@ -175,6 +205,28 @@ def judge(
         }
         chosen = tried[nearest_to_rate(alike, target_rate)]
     return replace(report, conclusion=conclusion, chosen=chosen, target_rate=target_rate)
+
+
+def corrected(p: float, comparisons: int) -> float:
+    """Bonferroni: p times the number of comparisons, at most 1."""
+    return min(1.0, p * max(1, comparisons))
+
+
+def is_beyond_noise(difference: PairedDifference, comparisons: int) -> bool:
+    """Whether the best of several settings is better than the defaults, not just luckier."""
+    return difference.low > 0 and corrected(difference.p, comparisons) < SIGNIFICANCE
+
+
+def least_gain(n: int, comparisons: int) -> int | None:
+    """The fewest of n questions that a setting must gain, losing none, to be better beyond noise.
+
+    Each question is right or wrong, and all count alike. None where even all n would not do.
+    """
+    gains = (np.arange(n) < gained for gained in range(1, n + 1))
+    for gained, gain in enumerate(gains, 1):
+        if is_beyond_noise(group_difference([Group.of(gain)], bounded=True), comparisons):
+            return gained
+    return None
 
 
 def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> PairedDifference:
@@ -229,8 +281,7 @@ def _evidence(report: TuneReport) -> list[str]:
     chosen, default, score = report.chosen, report.default, report.chosen.score
     gain = report.difference(chosen, default)
     lines = [
-        f"blendin tune on {report.benchmark.name}, {_count(len(default.verdicts), 'question')},"
-        f" {_count(len(report.trials), 'setting')} tried",
+        f"blendin tune on {_data(report)}, {_count(len(report.trials), 'setting')} tried",
         f"{report.benchmark.main_figure} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}],"
         f" guide asked at {percent(chosen.intervention_rate)}",
     ]
@@ -239,7 +290,15 @@ def _evidence(report: TuneReport) -> list[str]:
             f"defaults {default.score_value:.3f},"
             f" difference {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
         )
-    return [*lines, report.summary]
+    return [*lines, report.summary, *filter(None, [report.caution])]
+
+
+def _data(report: TuneReport) -> str:
+    """The questions, for a comment that others may read."""
+    n = len(report.default.verdicts)
+    if report.purpose:
+        return f"{_count(n, 'prompt')} on {report.purpose} from blendin-local, not the user's"
+    return f"{report.benchmark.name}, {_count(n, 'question')}"
 
 
 def interval_text(difference: PairedDifference) -> str:

@@ -125,7 +125,7 @@ class TrialRunner:
         elif path.read_bytes() != rows:
             raise UsageError(
                 f"{self.folder} holds trials on other questions",
-                "choose another -o, or the same --data and --limit",
+                "choose another -o, or the same --data or --for, and the same --limit",
             )
         return scan_rows(path, None, self._defaults, lambda _: None)
 

@@ -4,7 +4,7 @@ import { blocksOf, drawBlock, linesOf } from "./markdown.js";
 import { counted, make, percent, visible } from "./elements.js";
 
 // As views/answer_tables.py says it.
-export const WHY = {
+const WHY = {
   base: "the base was sure, so the guide was not asked",
   kept: "the guide was asked, and the base's first choice was kept",
   changed: "the guide was asked and changed the outcome",
@@ -14,13 +14,26 @@ export const WHY = {
   forced: "the form allowed nothing else, so no model was asked",
 };
 const BANDS = [["high", 0.8], ["medium", 0.4], ["low", 0.1], ["lowest", 0]]; // as PROB_BANDS of views/answer.py
-const EXCESSIVE = 0.2; // as settings say: more asked steps than this, and answers tend to be worse
-export const EXCESS_WARNING = `Warning (!): the guide was asked at over ${EXCESSIVE * 100}\u00a0% of the steps; such answers `
-  + "tend to be worse. Compare the methods base and guide, or try a lower threshold or a fixed weight of the guide (0.3 to 0.7).";
+const EXCESSIVE = 0.2; // as settings say: more asked steps than this are a warning sign
+export const EXCESS_WARNING = `Warning (!): the guide was asked at over ${EXCESSIVE * 100}\u00a0% of the steps. `
+  + "The paper found that guidance seldom helps then; blendin check tries whether it does with this pair. A lower threshold asks less often.";
 const UNGATED = ["base", "guide", "ensemble", "proxy", "bet", "bet-blend", "kad"]; // or gated by a test of their own
 const ENDS = { stop: "ended", length: "at the limit", cancelled: "cut short", error: "failed" };
 const CUTS = { stop: "cut at a stop string", length: "cut by its length" };
 const ALL = 0.9995; // of a probability, as views/form.py has it
+
+export const whyOf = ({ source, guides }) =>
+  guides?.length ? WHY[source].replace("the guide was", "the guides were") : WHY[source];
+
+// What several guides said, as views/guides.py says it; empty with one guide.
+export function guidesOf({ guides, proposer }) {
+  if (!guides?.length) return "";
+  const said = guides.map(({ role, alpha, top }) => {
+    const weight = typeof alpha === "number" ? `, with a weight of ${percent(alpha)}` : "";
+    return `${role} says ${visible(top.token)} (${percent(top.p)}${weight})`;
+  });
+  return `${proposer ? `The word is ${proposer}'s: ` : ""}${said.join(", ")}.`;
+}
 
 export const isAsked = (token) => token.source === "kept" || token.source === "changed";
 export const textOf = (answer) => answer.tokens.map((token) => token.text).join("");
@@ -236,7 +249,7 @@ export class AnswerText {
     span.tabIndex = 0;
     span.setAttribute("role", "button");
     span.setAttribute("aria-haspopup", "dialog");
-    span.setAttribute("aria-label", `${visible(token.text)}: ${WHY[token.source]}`);
+    span.setAttribute("aria-label", `${visible(token.text)}: ${whyOf(token)}`);
     this.onMove(this.current);
   }
 

@@ -1,6 +1,6 @@
 // What the models proposed at one token: base, guide and blend side by side. A candidate can be chosen instead.
 
-import { WHY, isAsking, legalOf } from "./answer.js";
+import { guidesOf, isAsking, legalOf, whyOf } from "./answer.js";
 import { $, button, icon, make, percent, visible } from "./elements.js";
 
 const NARROW = matchMedia("(max-width: 38rem)"); // as page.css has it
@@ -32,13 +32,14 @@ export class Popover {
   // anchor() is the token on the page, which may be drawn anew; onFork(candidate) goes on from a candidate; null where the answer cannot be continued elsewhere.
   show(token, step, anchor, onFork) {
     const won = token.text;
-    const asked = isAsking(token), legal = legalOf(token);
+    const asked = isAsking(token), legal = legalOf(token), several = guidesOf(token);
     const lists = asked ? Object.entries(ROLES).map(([role, name]) => this.#list(name, role, token, won, onFork)) : [];
     const weight = token.alpha === null || token.alpha === undefined ? "" : `, with a weight of ${percent(token.alpha)}`;
     this.element.replaceChildren(
       make("header", {},
         make("div", {}, make("p.emitted", {}, visible(won)),
-          make("p.quiet", {}, `Step ${step + 1}: ${WHY[token.source]}${weight}.`)),
+          make("p.quiet", {}, `Step ${step + 1}: ${whyOf(token)}${weight}.`),
+          several ? make("p.quiet", {}, several) : ""),
         button(icon("close"), () => this.close(), { class: "plain", "aria-label": "Close" })),
       ...(asked ? [make("div.lists", {}, lists), legal ? make("p.quiet.hint", {}, legal) : "",
         make("p.quiet.hint", {}, onFork ? "Choose a candidate, and the answer goes on from it in a branch of its own."

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blendin_local.jobs.evaluation.folder import Folder
@@ -125,6 +125,7 @@ def test_the_ceiling_is_the_best_of_all_choices(answers):
     assert found.base_only + found.guide_only == pytest.approx(found.one_right.value)
 
 
+@settings(deadline=None)  # an interval is a bootstrap
 @given(RIGHT_OR_WRONG, RIGHT_OR_WRONG)
 def test_a_sampled_ceiling_is_the_mean_over_seeds(first, second):
     """A choice is made for every answer: the ceiling of two seeds is the mean of theirs."""
