@@ -35,6 +35,8 @@ class Run:
     """One method with one seed on one benchmark, complete.
 
     Attributes:
+        task: The folder that it was run in: a benchmark, or one with other questions (`xstest-all`).
+        benchmark: The benchmark's name.
         method: As tables call it, the same for all seeds.
         variant: The method with its seed.
         rule: The method without its settings.
@@ -45,6 +47,7 @@ class Run:
         cell: Answers and verdicts by question.
     """
 
+    task: str
     benchmark: str
     method: str
     variant: str
@@ -67,7 +70,7 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """Without the answers."""
-        names = ("benchmark", "method", "variant", "rule", "max_tokens", "seconds")
+        names = ("task", "benchmark", "method", "variant", "rule", "max_tokens", "seconds")
         facts = {name: getattr(self, name) for name in names}
         return {**facts, "settings": dict(self.settings), "evaluated": dict(self.evaluated)}
 
@@ -86,11 +89,12 @@ class PairData:
     facts: Mapping[str, Any] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
 
-    def methods(self) -> list[ScoredMethod]:
-        """The runs as the evaluation's own statistics take them, the seeds of a method together."""
+    def methods(self, task: str) -> list[ScoredMethod]:
+        """The runs of a task as the evaluation's own statistics take them, the seeds of a method together."""
         found: dict[tuple[str, str], list[Run]] = {}
         for run in self.runs:
-            found.setdefault((run.benchmark, run.method), []).append(run)
+            if run.task == task:
+                found.setdefault((run.benchmark, run.method), []).append(run)
         return [
             ScoredMethod(
                 self.pair, *names, seeds[0].rule, seeds[0].settings, tuple(run.cell for run in seeds)
@@ -110,8 +114,12 @@ def collect(root: Path) -> list[PairData]:
             known = found.get(pair, PairData(pair, _facts(plan, pair)))
             found[pair] = PairData(pair, known.facts, (*known.runs, *_runs(folder, plan, pair)))
     order = list(BENCHMARKS)
+
+    def place(run: Run) -> tuple[int, str]:
+        return order.index(run.benchmark), run.task
+
     return [
-        PairData(data.pair, data.facts, tuple(sorted(data.runs, key=lambda run: order.index(run.benchmark))))
+        PairData(data.pair, data.facts, tuple(sorted(data.runs, key=place)))
         for data in found.values()
         if data.runs
     ]
@@ -147,6 +155,7 @@ def _run(folder: Folder, plan: EvalPlan, names: Names, method: str) -> Run:
         BENCHMARKS[benchmark], read_items(folder.items(benchmark)), read_answers(answers), {}
     )
     return Run(
+        folder.root.name,
         benchmark,
         method,
         variant,
@@ -180,7 +189,7 @@ def _answers(run: Run) -> Iterator[dict[str, Any]]:
     for key, answer in run.cell.answers.items():
         verdict = run.cell.verdicts[key]
         yield {
-            "benchmark": run.benchmark,
+            "task": run.task,
             "method": run.variant,
             "custom_id": key,
             "text": answer.text,
@@ -196,9 +205,9 @@ def read(path: Path) -> PairData:
     head, *lines = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
     by_run: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
-        by_run.setdefault((line["benchmark"], line["method"]), []).append(line)
+        by_run.setdefault((line["task"], line["method"]), []).append(line)
     runs = tuple(
-        Run(**facts, cell=_cell(by_run[facts["benchmark"], facts["variant"]])) for facts in head.pop("runs")
+        Run(**facts, cell=_cell(by_run[facts["task"], facts["variant"]])) for facts in head.pop("runs")
     )
     return PairData(head.pop("pair"), head, runs)
 

@@ -24,6 +24,7 @@ from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
 from blendin_local.jobs.evaluation.score.scored import ScoredMethod
 from blendin_local.jobs.scoring.figures import Comparison, compare, figures
+from blendin_local.jobs.scoring.items import Benchmark
 from blendin_local.jobs.scoring.statistics import Interval, holm
 from blendin_local.reports.plots.charts import Estimate, intervals
 from blendin_local.views.evaluation.tables import MISSING, interval
@@ -36,6 +37,7 @@ SHOWN = ("base", "guide", "blendin")  # in the picture
 CLEAR = 0.05
 RELATIONS = {1: "above", -1: "below"}
 WITH_PARTS = frozenset({"xstest"})  # whose further figures tell what the main one is made of
+REST = "-all"
 ORDER = ("xstest", "justeval-safe", "ifeval", "gsm8k")
 MARKS = re.compile(r"(<!-- tables (?P<name>\w+) -->\n).*?(<!-- end of (?P=name) -->)", re.S)
 
@@ -45,6 +47,7 @@ class Row:
     """One method of one pair on one benchmark.
 
     Attributes:
+        benchmark: The task: a benchmark, or the rest of its questions (`xstest-all`).
         figures: Each with its interval, the benchmark's main figure first.
         asked: The share of steps at which the guide was consulted; None for a model alone.
         work: Weights read per token beside the base alone: those of each model times the tokens it evaluated.
@@ -78,39 +81,68 @@ class Row:
 
 
 def table_rows(pairs: Iterable[PairData]) -> list[Row]:
-    """A row for each method, with Holm's correction over all that are compared with both models."""
+    """A row for each method, with Holm's correction over all that are compared with both models.
+
+    What was asked anew of other questions, to see if it holds, is corrected by itself.
+    """
     rows = [row for data in pairs for row in _rows_of(data)]
-    compared = [row.p_both for row in rows if row.p_both is not None]
-    adjusted = iter(holm(compared))
-    return [row if row.p_both is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    adjusted: dict[int, float] = {}
+    for family in (True, False):
+        found = [(i, row.p_both) for i, row in enumerate(rows) if is_rest(row.benchmark) is family]
+        known = [(i, p) for i, p in found if p is not None]
+        adjusted |= dict(zip((i for i, _ in known), holm([p for _, p in known]), strict=True))
+    return [replace(row, p_holm=adjusted.get(i)) for i, row in enumerate(rows)]
+
+
+def is_rest(task: str) -> bool:
+    """Whether a task asks what another has not asked: `xstest-all` beside `xstest`."""
+    return task.endswith(REST)
+
+
+def benchmark_of(task: str) -> Benchmark:
+    """The benchmark that a task asks."""
+    return BENCHMARKS[task.removesuffix(REST)]
 
 
 def _rows_of(data: PairData) -> Iterator[Row]:
-    methods = data.methods()
-    runs = {key: [run for run in data.runs if (run.benchmark, run.method) == key] for key in _keys(data)}
+    for task in dict.fromkeys(run.task for run in data.runs):
+        yield from _rows_of_task(data, task)
+
+
+def _rows_of_task(data: PairData, task: str) -> Iterator[Row]:
+    methods = replace(data, runs=tuple(_without_known(data))).methods(task)
+    runs: dict[str, list[Run]] = {}
+    for run in data.runs:
+        if run.task == task:
+            runs.setdefault(run.method, []).append(run)
     for scored in methods:
-        key = scored.benchmark, scored.name
         alone = {
             name: other
             for other in methods
             for name in ALONE
-            if other.benchmark == scored.benchmark and other.rule == (name, {}) and _like(other, scored)
+            if other.rule == (name, {}) and _like(other, scored)
         }
-        of_base = runs[scored.benchmark, alone["base"].name] if "base" in alone else []
+        own, of_base = runs[scored.name], runs[alone["base"].name] if "base" in alone else []
+        is_alone = scored.rule[0] in ALONE
         yield Row(
             data.pair,
-            scored.benchmark,
+            task,
             scored.name,
-            figures(BENCHMARKS[scored.benchmark], scored.verdicts),
-            None if scored.rule[0] in ALONE else _share_asked(runs[key]),
-            _beside(runs[key], of_base, lambda run: _work(run, data.facts["models"])),
-            _beside(runs[key], of_base, lambda run: run.seconds),
-            {} if scored.rule[0] in ALONE else _against(scored, alone),
+            figures(benchmark_of(task), scored.verdicts),
+            None if is_alone else _share_asked(own),
+            _beside(own, of_base, lambda run: _work(run, data.facts["models"])),
+            _beside(own, of_base, lambda run: run.seconds),
+            {} if is_alone else _against(scored, alone),
         )
 
 
-def _keys(data: PairData) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((run.benchmark, run.method) for run in data.runs))
+def _without_known(data: PairData) -> Iterator[Run]:
+    """The runs; those of the rest without the questions that were asked before."""
+    for run in data.runs:
+        plain = run.task.removesuffix(REST)
+        known = {key for other in data.runs if other.task == plain for key in other.cell.answers}
+        verdicts = {key: verdict for key, verdict in run.cell.verdicts.items() if key not in known}
+        yield replace(run, cell=replace(run.cell, verdicts=verdicts)) if is_rest(run.task) else run
 
 
 def _like(a: ScoredMethod, b: ScoredMethod) -> bool:
@@ -142,7 +174,7 @@ def _work(run: Run, models: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def _against(scored: ScoredMethod, alone: Mapping[str, ScoredMethod]) -> dict[str, Comparison]:
-    benchmark = BENCHMARKS[scored.benchmark]
+    benchmark = benchmark_of(scored.benchmark)
     found = {
         name: compare(benchmark, benchmark.main_figure, scored.verdicts, alone[name].verdicts)
         for name in ALONE
@@ -171,7 +203,7 @@ def summary(rows: Sequence[Row], method: str) -> list[str]:
     """A method on every pair and benchmark in one table: what it beats."""
     benchmarks = _benchmarks(rows)
     by_cell = {(row.pair, row.benchmark): row for row in rows if row.method == method}
-    lines = [_line([method, *(BENCHMARKS[name].title for name in benchmarks)])]
+    lines = [_line([method, *(benchmark_of(name).title for name in benchmarks)])]
     lines.append("| --- |" + " --- |" * len(benchmarks))
     for pair in _pairs(rows):
         lines.append(_line([pair, *(_summary_cell(by_cell.get((pair, name))) for name in benchmarks)]))
@@ -200,8 +232,8 @@ def counts(rows: Sequence[Row]) -> list[str]:
 
 def details(rows: Sequence[Row], benchmark: str) -> list[str]:
     """Every method of every pair on one benchmark."""
-    main, *further = BENCHMARKS[benchmark].parts
-    further = further if benchmark in WITH_PARTS else []
+    main, *further = benchmark_of(benchmark).parts
+    further = further if benchmark_of(benchmark).name in WITH_PARTS else []
     names = [each.replace("_", " ") for each in (main, *further)]
     head = [
         "pair",
@@ -247,10 +279,11 @@ def _difference(found: Comparison | None) -> str:
 
 def picture(rows: Sequence[Row]) -> str:
     """Points with intervals of base, guide and blend: a panel for each benchmark, a row for each pair."""
+    rows = _main_rows(rows)
     pairs = _pairs(rows)
     by_cell = {(row.pair, row.benchmark, row.method): row.main for row in rows}
     panels = {
-        BENCHMARKS[name].title: {
+        benchmark_of(name).title: {
             method: [_estimate(by_cell.get((pair, name, method))) for pair in pairs] for method in SHOWN
         }
         for name in _benchmarks(rows)
@@ -268,12 +301,18 @@ def _pairs(rows: Sequence[Row]) -> list[str]:
 
 def _benchmarks(rows: Sequence[Row]) -> list[str]:
     found = {row.benchmark for row in rows}
-    return [name for name in dict.fromkeys((*ORDER, *BENCHMARKS)) if name in found]
+    return [name for name in dict.fromkeys((*ORDER, *BENCHMARKS, *sorted(found))) if name in found]
+
+
+def _main_rows(rows: Sequence[Row]) -> list[Row]:
+    """Without those of the rest, which would count a pair twice."""
+    return [row for row in rows if not is_rest(row.benchmark)]
 
 
 def tables(rows: Sequence[Row]) -> dict[str, str]:
     """What stands between each pair of marks in the page."""
-    made = {"summary": "\n".join(summary(rows, "blendin")), "counts": "\n".join(counts(rows))}
+    main = _main_rows(rows)
+    made = {"summary": "\n".join(summary(main, "blendin")), "counts": "\n".join(counts(main))}
     for name in _benchmarks(rows):
         made[name.replace("-", "_")] = "\n".join(details(rows, name))
     return made

@@ -40,7 +40,7 @@ def made(data, right, pair="p", benchmark="gsm8k"):
         seconds = 4.0 if method == "base" else 10.0
         evaluated = {"base": 400 * (method != "guide"), "guide": 300 * (method != "base")}
         cell = KeptCell(answers, verdicts, {})
-        runs.append(data.Run(benchmark, method, method, method, {}, 200, seconds, evaluated, cell))
+        runs.append(data.Run(benchmark, benchmark, method, method, method, {}, 200, seconds, evaluated, cell))
     return data.PairData(pair, {"models": MODELS}, tuple(runs))
 
 
@@ -107,6 +107,25 @@ def test_written_data_give_the_same_tables(modules, tmp_path):
         "guide",
         "blendin",
     ]
+
+
+def test_the_rest_is_what_was_not_asked_before(modules):
+    """`-all` counts only the other questions, has rows of its own, and is in no summary."""
+    data, table = modules
+    first = made(data, {"base": range(10), "guide": range(10), "blendin": range(20)})
+    first_half = [
+        replace(run.cell, answers={str(i): run.cell.answers[str(i)] for i in range(20)}) for run in first.runs
+    ]
+    kept = [replace(run, cell=cell) for run, cell in zip(first.runs, first_half, strict=True)]
+    rest = [replace(run, task="gsm8k-all") for run in first.runs]
+    rows = table.table_rows([replace(first, runs=(*kept, *rest))])
+    again = [row for row in rows if row.benchmark == "gsm8k-all"]
+
+    assert [(row.method, row.main.n, row.main.value) for row in again] == [
+        ("base", 20, 0.0), ("guide", 20, 0.0), ("blendin", 20, 0.0)
+    ]  # fmt: skip
+    assert "gsm8k_all" in table.tables(rows)
+    assert table.counts(table._main_rows(rows))[2].startswith("| blendin | 1 | 1 |")
 
 
 def test_weights_of_answers_are_kept(modules, tmp_path):
