@@ -11,6 +11,7 @@ import pytest
 from blendin_local.jobs.evaluation.folder import Folder, write_items
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer
 from blendin_local.jobs.evaluation.score.scored import KeptCell
+from blendin_local.jobs.evaluation.spec.variants import TEMPERATURE
 from blendin_local.jobs.scoring.items import Item, Verdict
 from tests.paths import ROOT
 
@@ -142,11 +143,26 @@ def test_what_was_asked_before_is_left_out_of_the_rest(modules, tmp_path):
 def test_above_one_model_alone_is_not_above_both(modules):
     """The p-value of both is that of certainty, whatever the larger difference is."""
     _, table = modules
-    row = rows_of(modules, blendin=range(5, 15))["blendin"]
-    better = rows_of(modules, guide=range(20), blendin=range(20))["blendin"]
+    row = rows_of(modules, guide=range(35), blendin=range(20))["blendin"]
 
-    assert row.p_both == better.p_both == 1.0
-    assert table.beats(better) == "above the base"
+    assert row.p_both == 1.0
+    assert table.beats(row) == "above the base, below the guide"
+
+
+def test_sampled_answers_are_held_against_sampled_ones(modules):
+    """At the same temperature; a greedy model alone is not what they are compared with."""
+    data, table = modules
+    pair = made(data, {"base": range(10), "guide": range(10), "blendin": range(20)})
+    hot = made(data, {"base": range(20), "guide": range(20), "blendin": range(20)})
+    names = (f"{run.method}[temp=0.7]" for run in hot.runs)
+    sampled = [
+        replace(run, method=name, variant=name, settings={TEMPERATURE: 0.7})
+        for run, name in zip(hot.runs, names, strict=True)
+    ]
+    rows = table.table_rows([replace(pair, runs=(*pair.runs, *sampled))])
+    found = {row.method: table.beats(row) for row in rows if row.against}
+
+    assert found == {"blendin": "**above both** †", "blendin[temp=0.7]": "no clear difference"}
 
 
 def test_seeds_of_a_method_are_one_row(modules):
