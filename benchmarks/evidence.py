@@ -28,8 +28,8 @@ from blendin_local.reports.evaluation.files import write_reports
 
 ALONE = ("base", "guide")
 USUAL = (*ALONE, "nudging", "blendin")
-BEST = ("blendin[always-first=3]", "bet")  # the two further rules that every pair runs
-RULES = (*BEST, "bet-blend", "kad", "blendin[always-first=8]", "agreement+competition")
+BEST = ("blendin[always-first=3]", "kad")  # the two further rules that every pair runs
+RULES = (*BEST, "bet", "bet-blend", "blendin[always-first=8]", "agreement+competition")
 DATE = datetime.date(2026, 11, 28)  # some chat templates name it, and answers must stay comparable
 
 PAIRS = {  # base and guide as benchmarks/models.toml has them, and whether all rules run

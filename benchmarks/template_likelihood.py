@@ -6,9 +6,9 @@ Every guide gets the template of its own file (`own`), those of `chat_templates.
 
 - `words`: the mean probability (geometric) of the fixed words after the question in the prompt itself;
 - `bits/byte`: the negative log-likelihood of good answers of a sentence or more;
-- `end, sentence`: the probability that the answer ends after these;
+- `end, sentence`: the probability that the answer ends after these, or after a line break;
 - `end, word`: the same after one-word answers, which is what `blendin check` measures;
-- `at once`: that without the line break that may come before the end.
+- `or after a break`: that, or a line break and then the end.
 
 It also prints how long `end, word` takes.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import exp, log
 from pathlib import Path
@@ -27,11 +27,10 @@ from time import perf_counter
 from chat_templates import ALL
 
 from blendin_local.core.prompts import Message, PlainTemplate
-from blendin_local.core.token_scores import OptionScore
 from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.vocabulary import Span
 from blendin_local.jobs.check.built_in_texts import one_word_answers
-from blendin_local.jobs.check.template_fit import LINE_BREAK, ends_here
+from blendin_local.jobs.check.template_fit import end_probability
 from blendin_local.models.fetch import ensure_local
 from blendin_local.models.registry import load_registry
 from blendin_local.pair.pair import Pair, PairSetup
@@ -93,7 +92,7 @@ class Row:
     bits_per_byte: float
     end_sentence: float
     end_word: float
-    end_word_at_once: float
+    end_word_or_break: float
     end_word_s: float
 
 
@@ -103,32 +102,39 @@ def measure(model: str, path: Path, name: str, source: str | None, threads: int)
     plain = PlainTemplate("none", "{text}\n", "{text}\n")
     setup = PairSetup(None, path, plain, guide_settings=settings, guide_template=source)
     with Pair(setup) as pair:
-        sentences = list(scores(pair, SENTENCES))
         started = perf_counter()
-        one_word = list(scores(pair, one_word_answers()))
+        end_word = known(end_probability(pair, one_word_answers()))
         seconds = perf_counter() - started
         return Row(
             model,
             name,
             words(pair, [question for question, _ in SENTENCES[:3]]),
-            bits_per_byte([score for score, _ in sentences]),
-            fmean(ends_here(*both) for both in sentences),
-            fmean(ends_here(*both) for both in one_word),
-            fmean(exp(score.end_logprob or 0.0) for score, _ in one_word),
+            bits_per_byte(pair),
+            fmean(end_or_break(pair, *row) for row in SENTENCES),
+            end_word,
+            fmean(end_or_break(pair, *row) for row in one_word_answers()),
             seconds,
         )
 
 
-def scores(pair: Pair, answers: Iterable[tuple[str, str]]) -> Iterator[tuple[OptionScore, OptionScore]]:
-    """Each answer to its question as it is, and with a line break after it, as `end_probability` has them."""
-    for question, answer in answers:
-        options = [answer, answer + LINE_BREAK]
-        plain, with_break = pair.option_logprobs("guide", [Message("user", question)], options, ends=True)
-        yield plain, with_break
+def known(probability: float | None) -> float:
+    """A figure that every context here has room for."""
+    assert probability is not None
+    return probability
 
 
-def bits_per_byte(scores: Sequence[OptionScore]) -> float:
+def end_or_break(pair: Pair, question: str, answer: str) -> float:
+    """P(END | a) + P(n | a) * P(END | a n), n being a line break."""
+    options = [answer, answer + "\n"]
+    plain, broken = pair.option_logprobs("guide", [Message("user", question)], options, ends=True)
+    assert plain.end_logprob is not None
+    assert broken.end_logprob is not None
+    return exp(plain.end_logprob) + exp(broken.logprob - plain.logprob + broken.end_logprob)
+
+
+def bits_per_byte(pair: Pair) -> float:
     """-log2 P(answer | question) over all bytes of the answers."""
+    scores = [pair.option_logprobs("guide", [Message("user", q)], [a])[0] for q, a in SENTENCES]
     return -sum(score.logprob for score in scores) / log(2) / sum(score.n_bytes for score in scores)
 
 
@@ -179,7 +185,7 @@ def line(row: Row) -> str:
     fixed = "" if row.words is None else f"{row.words:.3f}"
     return (
         f"| {row.model} | {row.template} | {fixed} | {row.bits_per_byte:.3f} | {row.end_sentence:.3f} "
-        f"| **{row.end_word:.3f}** | {row.end_word_at_once:.3f} | {row.end_word_s:.1f} s |"
+        f"| **{row.end_word:.3f}** | {row.end_word_or_break:.3f} | {row.end_word_s:.1f} s |"
     )
 
 

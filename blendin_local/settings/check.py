@@ -35,6 +35,6 @@ class CheckSettings:
     idle_changed_rate: float = 0.02
     guide_asked_rate: float = 0.6
     guide_wins: float = 0.9
-    end_p: float = 0.2
+    end_p: float = 0.25
     runaway_share: float = 0.25
     calibration_gap: float = 0.05

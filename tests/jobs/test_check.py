@@ -211,7 +211,7 @@ def test_a_template_is_suspect_without_any_answer():
     assert "m.gguf has no chat template" in verdict.reasons[0]
     [verdict] = judge(sheet(), figures(), 0.015, LIMITS)
     assert verdict.name == "template suspect"
-    assert "0.015, less than 0.2" in verdict.reasons[0]
+    assert "0.015, less than 0.25" in verdict.reasons[0]
     assert judge(sheet(), figures(), 0.43, LIMITS) == ()
     assert judge(sheet(), None, None, LIMITS) == ()
 

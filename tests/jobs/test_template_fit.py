@@ -25,37 +25,32 @@ FOREIGN = (  # Alpaca's form, which the demo guide follows well, and Llama 3's
 
 
 class ScriptedGuide:
-    """Ends every answer with the same probability at once, or after a line break, or goes on."""
+    """Ends its answers with these probabilities, and has no room for more."""
 
-    def __init__(self, at_once, breaks=0.0, after_break=0.0, *, room=9):
-        self.at_once, self.breaks, self.after_break, self.room = at_once, breaks, after_break, room
+    def __init__(self, *ends):
+        self.ends = list(ends)
         self.asked = []
 
     def option_logprobs(self, role, messages, options, should_stop, *, ends):
         assert (role, ends, should_stop()) == ("guide", True, False)
         [message] = messages
-        if len(self.asked) == self.room:
+        if len(self.asked) == len(self.ends):
             raise ContextFullError(n_prompt=9, n_ctx=3)
         self.asked.append((message.text, *options))
-        return [
-            OptionScore(log(0.25), 1, 1, log(self.at_once or 1e-300)),
-            OptionScore(log(0.25 * self.breaks or 1e-300), 2, 2, log(self.after_break or 1e-300)),
-        ]
+        return [OptionScore(log(0.25), 1, 1, log(self.ends[len(self.asked) - 1]))]
 
 
 QUESTIONS = [("Up?", "Down"), ("Big?", "Small")]
 
 
-def test_the_end_of_an_answer_may_come_after_a_line_break():
-    """P(END | a) + P(n | a) P(END | a n), a mean over questions asked alone, without a system."""
-    guide = ScriptedGuide(0.5, breaks=0.4, after_break=0.25)
+def test_the_mean_is_taken_over_the_answers_that_fit():
+    """P(END | q, a), a mean over questions asked alone, without a system; None where none has room."""
+    guide = ScriptedGuide(0.5, 0.25)
 
-    assert end_probability(guide, QUESTIONS, lambda: False) == pytest.approx(0.5 + 0.4 * 0.25)
-    assert guide.asked == [("Up?", "Down", "Down\n"), ("Big?", "Small", "Small\n")]
-    assert end_probability(ScriptedGuide(0.0), QUESTIONS) == pytest.approx(0)
-    assert end_probability(ScriptedGuide(0.9, breaks=1.0, after_break=1.0), QUESTIONS) == pytest.approx(1)
-    assert end_probability(ScriptedGuide(0.5, room=1), QUESTIONS) == pytest.approx(0.5)
-    assert end_probability(ScriptedGuide(0.5, room=0), QUESTIONS) is None
+    assert end_probability(guide, QUESTIONS, lambda: False) == pytest.approx(0.375)
+    assert guide.asked == QUESTIONS
+    assert end_probability(ScriptedGuide(0.5), QUESTIONS) == pytest.approx(0.5)
+    assert end_probability(ScriptedGuide(), QUESTIONS) is None
 
 
 def test_a_check_reads_the_end_of_shipped_answers(tmp_path):
@@ -70,7 +65,7 @@ def test_a_check_reads_the_end_of_shipped_answers(tmp_path):
 
 
 def end_by_hand(pair, question, answer):
-    """What `ends_here` says, from readings of whole prompts with each end token in turn."""
+    """P(END | q, a), from readings of the whole prompt with each end token in turn."""
     prompt = pair.prompt_spans("guide", [Message("user", question)])
 
     def p(text, after):
@@ -78,8 +73,7 @@ def end_by_hand(pair, question, answer):
         return np.exp(last.logprob)
 
     ends = [Span(end, trusted=True) for end in pair.vocabulary("guide").end_tokens]
-    breaks = p(answer, Span("\n", trusted=False))
-    return sum(p(answer, end) + breaks * p(answer + "\n", end) for end in ends)
+    return sum(p(answer, end) for end in ends)
 
 
 @pytest.mark.model

@@ -23,8 +23,6 @@ from blendin_local.core.prompts import Conversation, Message
 from blendin_local.core.token_scores import OptionScore
 from blendin_local.errors import ContextFullError
 
-LINE_BREAK = "\n"  # some guides end an answer with a line break, and then their turn
-
 
 class AnswerScorer(Protocol):
     """What is needed of a pair."""
@@ -47,8 +45,8 @@ def end_probability(
 ) -> float | None:
     """How likely the guide ends its turn after answers that are complete.
 
-    The mean over questions q with answers a of `ends_here`, each q prompted through the guide's template
-    without a system text. It takes one prediction after each answer and one after the line break.
+    The mean of P(END | q, a) over questions q with answers a, each q prompted through the guide's template
+    without a system text. All end tokens are pooled. It takes one prediction after each answer.
 
     Args:
         pair: With a guide that can be prompted.
@@ -63,33 +61,10 @@ def end_probability(
     """
     found = []
     for question, answer in answers:
-        options = [answer, answer + LINE_BREAK]
         with suppress(ContextFullError):
-            scores = pair.option_logprobs(
-                "guide", [Message("user", question)], options, should_stop, ends=True
+            [score] = pair.option_logprobs(
+                "guide", [Message("user", question)], [answer], should_stop, ends=True
             )
-            found.append(ends_here(*scores))
+            assert score.end_logprob is not None, "it was requested"
+            found.append(exp(score.end_logprob))
     return fmean(found) if found else None
-
-
-def ends_here(answer: OptionScore, with_break: OptionScore) -> float:
-    """P(END | a) + P(n | a) * P(END | a n): an answer a ends here, at once or after a line break n.
-
-    With log-probabilities, P(n | a) = exp(log P(a n) - log P(a)), at most 1 - P(END | a): where the two texts
-    are other tokens, it may come out larger.
-
-    Args:
-        answer: a, with the end after it.
-        with_break: a n, likewise.
-
-    Returns:
-        A probability.
-    """
-    at_once = exp(_end(answer))
-    breaks = min(exp(min(0.0, with_break.logprob - answer.logprob)), 1 - at_once)
-    return at_once + breaks * exp(_end(with_break))
-
-
-def _end(score: OptionScore) -> float:
-    assert score.end_logprob is not None  # it was requested
-    return score.end_logprob
