@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from blendin_local.jobs.evaluation.spec.plan import EvalPlan, Names, read_plan
 from blendin_local.jobs.scoring.items import Verdict
 
 COUNTS = ("steps", "asked", "changed")
-WHOLE = "-all"  # ends the name of a task that asks a whole benchmark, after a part of it
 MODEL_FACTS = ("file", "sha256", "quantization", "weights")
 
 
@@ -105,21 +104,15 @@ class PairData:
 
 
 def collect(root: Path) -> list[PairData]:
-    """All pairs below a folder of evaluations; methods that have not finished are left out.
-
-    A whole benchmark that was asked after a part of it counts with the questions that were not in that part,
-    as a pair of its own, `PAIR, other questions`.
-    """
+    """All pairs below a folder of evaluations; methods that have not finished are left out."""
     found: dict[str, PairData] = {}
     for path in sorted(root.rglob("plan.json")):
         folder = Folder(path.parent)
         plan = read_plan(folder)
         for pair in plan.pairs if plan else ():
             assert plan is not None
-            before = _asked_before(path.parent)
-            name = f"{pair}, other questions" if before else pair
-            known = found.get(name, PairData(name, _facts(plan, pair)))
-            found[name] = PairData(name, known.facts, (*known.runs, *_runs(folder, plan, pair, before)))
+            known = found.get(pair, PairData(pair, _facts(plan, pair)))
+            found[pair] = PairData(pair, known.facts, (*known.runs, *_runs(folder, plan, pair)))
     order = list(BENCHMARKS)
 
     def place(run: Run) -> tuple[int, str]:
@@ -146,27 +139,13 @@ def _facts(plan: EvalPlan, pair: str) -> dict[str, Any]:
     }
 
 
-def _asked_before(root: Path) -> set[str]:
-    """The questions of the part that was asked first, where this folder has the whole; else none."""
-    part = root.with_name(root.name.removesuffix(WHOLE))
-    kept = Folder(part).items(part.name)
-    return {item.key for item in read_items(kept)} if part != root and kept.exists() else set()
-
-
-def _runs(folder: Folder, plan: EvalPlan, pair: str, before: Set[str]) -> Iterator[Run]:
+def _runs(folder: Folder, plan: EvalPlan, pair: str) -> Iterator[Run]:
     items = {name: read_items(folder.items(name)) for name in plan.benchmarks}
     for method, seeds in plan.cells_by_method().items():
         for names in seeds if method[0] == pair else ():
             run = _run(folder, plan, names, method[2])
             if len(run.cell.answers) == len(items[run.benchmark]):
-                yield _without(run, before) if before else run
-
-
-def _without(run: Run, keys: Set[str]) -> Run:
-    """The run without some questions; what it took is known of all questions only."""
-    answers = {key: answer for key, answer in run.cell.answers.items() if key not in keys}
-    verdicts = {key: verdict for key, verdict in run.cell.verdicts.items() if key not in keys}
-    return replace(run, seconds=None, evaluated={}, cell=KeptCell(answers, verdicts, {}))
+                yield run
 
 
 def _run(folder: Folder, plan: EvalPlan, names: Names, method: str) -> Run:
@@ -201,7 +180,7 @@ def write(folder: Path, data: PairData) -> Path:
     head = {"pair": data.pair, **data.facts, "runs": [run.to_json() for run in data.runs]}
     lines = [head, *(line for run in data.runs for line in _answers(run))]
     text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
-    path = folder / f"{data.pair.replace(', ', '-').replace(' ', '-')}.jsonl.gz"
+    path = folder / f"{data.pair}.jsonl.gz"
     path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     return path
 

@@ -8,11 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from blendin_local.jobs.evaluation.folder import Folder, write_items
 from blendin_local.jobs.evaluation.run.answers import KeptAnswer
 from blendin_local.jobs.evaluation.score.scored import KeptCell
 from blendin_local.jobs.evaluation.spec.variants import TEMPERATURE
-from blendin_local.jobs.scoring.items import Item, Verdict
+from blendin_local.jobs.scoring.items import Verdict
 from tests.paths import ROOT
 
 MODELS = {"base": {"weights": 1000}, "guide": {"weights": 600}}
@@ -141,22 +140,6 @@ def test_weights_of_answers_are_kept(modules, tmp_path):
 
     assert kept["0"].weights == {"accuracy": 3.0}
     assert kept["1"].weights == {}
-
-
-def test_what_was_asked_before_is_left_out_of_the_rest(modules, tmp_path):
-    """Of a whole benchmark only the other questions count, and no time or work is claimed for them."""
-    data, _ = modules
-    part = tmp_path / "p" / "gsm8k"
-    items = [Item(key=str(i), prompt="?") for i in range(10)]
-    write_items(Folder(part).make(Folder(part).items("gsm8k")), items)
-    before = data._asked_before(part.with_name("gsm8k-all"))
-    run = made(data, {"base": range(20)}).runs[0]
-    rest = data._without(run, before)
-
-    assert before == {str(i) for i in range(10)}
-    assert data._asked_before(part) == set()
-    assert set(rest.cell.answers) == set(rest.cell.verdicts) == {str(i) for i in range(10, 40)}
-    assert (rest.seconds, rest.evaluated, rest.steps) == (None, {}, 300)
 
 
 def test_above_one_model_alone_is_not_above_both(modules):
