@@ -147,14 +147,14 @@ def _trace(path: Path, lines: Sequence[_Line]) -> StoredAnswer:
             prompts=start.record.get("prompts"),
         )
     except NO_RECORD as error:
-        raise _not_a_record(path, last, "line", error) from None
+        raise _not_a_record(path, last, "part", error) from None
 
 
 def _step(path: Path, line: _Line, i: int) -> Step:
     try:
         return _checked(line.record, i)
     except NO_RECORD as error:
-        raise _not_a_record(path, line, "step", error) from None
+        raise _not_a_record(path, line, "a step", error) from None
 
 
 def _checked(record: Mapping[str, Any], i: int) -> Step:
@@ -174,7 +174,7 @@ def _chat(path: Path, lines: Sequence[_Line]) -> tuple[StoredAnswer, ...]:
     for line in lines[1:]:
         message = {name: line.record.get(name) for name in ("role", "content")}
         if message["role"] == "assistant":
-            turns.append((line, line.record.get("completion"), list(earlier)))
+            turns.append((line, _with_text(line.record.get("completion"), message["content"]), list(earlier)))
         earlier.append(message)
     return _with_steps(path, turns)
 
@@ -186,10 +186,16 @@ def _conversation(path: Path, line: _Line) -> tuple[StoredAnswer, ...]:
     earlier: list[Any] = [{"role": "system", "content": system}] if system else []
     for turn in (turn if isinstance(turn, dict) else {} for turn in line.record["turns"]):
         question = {"role": "user", "content": turn.get("question")}
-        turns.append((line, turn.get("completion"), [*earlier, question]))
+        completion = _with_text(turn.get("completion"), turn.get("answer"))
+        turns.append((line, completion, [*earlier, question]))
         if turn.get("standing", True):
             earlier += [question, {"role": "assistant", "content": turn.get("answer")}]
     return _with_steps(path, turns)
+
+
+def _with_text(completion: object, text: object) -> Any:  # noqa: ANN401 - any JSON
+    """A completion of a conversation, where the text is in the message and not repeated."""
+    return {"text": text, **completion} if isinstance(completion, dict) and completion else completion
 
 
 def _with_steps(path: Path, turns: Sequence[_Turn]) -> tuple[StoredAnswer, ...]:
@@ -213,7 +219,7 @@ def _completion(
         steps = [_checked(step, i) for i, step in enumerate(_list(record["steps"]))]
         return answer_from_json(name, record["signature"], steps, record, messages=messages)
     except NO_RECORD as error:
-        raise _not_a_record(path, line, "answer", error) from None
+        raise _not_a_record(path, line, "the record", error) from None
 
 
 def _answer(path: Path, line: _Line) -> StoredAnswer:
@@ -238,9 +244,7 @@ def _list(value: object) -> Iterator[Mapping[str, Any]]:
 
 
 def _not_a_record(path: Path, line: _Line, what: str, error: Exception) -> UsageError:
-    return UsageError(
-        f"line {line.number} of {path} is not a {what} of a stored answer: {_reason(error)}", HOW
-    )
+    return UsageError(f"line {line.number} of {path} is not {what} of a stored answer: {_reason(error)}", HOW)
 
 
 def _reason(error: Exception) -> str:
