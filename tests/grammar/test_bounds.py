@@ -45,9 +45,9 @@ REFUSED = {
     "long constant": schema({"const": "x" * 500_000}),
     "many numbers": schema({"enum": list(range(100_000))}),
     "choices of choices": schema(either(25)),
-    "remainder": schema({"type": "integer", "multipleOf": 999_983}),
-    "hidden remainder": Definition("json_schema", '{"type": "integer", "multiple\\u004ff": 999983}'),
-    "remainders": schema({"allOf": [{"type": "integer", "multipleOf": p} for p in (97, 101, 103)]}),
+    "remainder": schema({"type": "integer", "multipleOf": 9_999_991}),
+    "hidden remainder": Definition("json_schema", '{"type": "integer", "multiple\\u004ff": 9999991}'),
+    "remainders": schema({"allOf": [{"type": "integer", "multipleOf": p} for p in (97, 101, 103, 107)]}),
     "long chain": schema(chain(2000)),
     "parentheses": Definition("regex", "(" * 20_000 + "a" + ")" * 20_000),
     "doubled terminals": lark(

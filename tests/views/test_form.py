@@ -59,7 +59,7 @@ def test_every_source_and_every_end_has_its_words_and_its_style():
 def test_the_page_of_a_server_says_the_same_of_every_source():
     """Its script has the terminal's sentences."""
     script = (ROOT / "blendin_local" / "server" / "assets" / "answer.js").read_text()
-    spoken = re.search(r"export const WHY = \{(.*?)\n\};", script, re.S)[1]
+    spoken = re.search(r"const WHY = \{(.*?)\n\};", script, re.S)[1]
     assert dict(re.findall(r'(\w+): "(.*)",', spoken)) == dict(SOURCE_TEXTS)
 
 
