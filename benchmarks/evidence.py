@@ -2,7 +2,7 @@
 
 Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR [--share 1/2]
 
-Every pair and benchmark is an evaluation of its own, in OUT/PAIR/BENCHMARK, and resumes: the script can be
+Every pair and benchmark is an evaluation of its own, in OUT/PAIR/TASK, and resumes: the script can be
 stopped and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work.
 A model alone answers the same in every pair it is part of, so its answers are copied from the first pair that
 has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped
@@ -50,22 +50,37 @@ class Task:
     """A benchmark as it is asked here.
 
     Attributes:
+        benchmark: Its name.
         limit: Number of questions.
         max_tokens: Tokens per answer.
         own_data: Whether the shipped questions are too few.
     """
 
+    benchmark: str
     limit: int
     max_tokens: int
     own_data: bool = False
 
 
 TASKS = {
-    "xstest": Task(120, 48, own_data=True),
-    "justeval-safe": Task(100, 48),
-    "ifeval": Task(100, 128),
-    "gsm8k": Task(50, 200),
+    "xstest": Task("xstest", 120, 48, own_data=True),
+    "xstest-all": Task("xstest", 450, 48, own_data=True),  # what came out on 120 questions, asked of the rest
+    "justeval-safe": Task("justeval-safe", 100, 48),
+    "ifeval": Task("ifeval", 50, 128),
+    "gsm8k": Task("gsm8k", 30, 160),
 }
+CONFIRMED = ("qwen-1500m-qwen-500m",)
+STAGES = (
+    (USUAL, ("xstest",), tuple(PAIRS)),
+    ((*ALONE, "blendin"), ("xstest-all",), CONFIRMED),
+    (RULES, ("xstest",), ("gemma-qwen-500m", *CONFIRMED)),
+    (USUAL, ("ifeval",), tuple(PAIRS)),
+    (RULES, ("xstest",), tuple(PAIRS)),
+    (USUAL, ("justeval-safe",), tuple(PAIRS)),
+    (RULES, ("ifeval", "justeval-safe"), tuple(PAIRS)),
+    (USUAL, ("gsm8k",), tuple(PAIRS)),
+    (RULES, ("gsm8k",), tuple(PAIRS)),
+)
 
 
 @dataclass(frozen=True)
@@ -74,33 +89,34 @@ class Run:
 
     Attributes:
         pair: Its name in models.toml.
-        benchmark: Which.
+        task: Name of the task.
         methods: What is compared.
     """
 
     pair: str
-    benchmark: str
+    task: str
     methods: tuple[str, ...]
 
 
-def runs(pairs: tuple[str, ...], benchmarks: tuple[str, ...]) -> Iterator[Run]:
-    """What is to be run: the usual methods everywhere first, then the further rules."""
-    for rules in (False, True):
-        for benchmark in benchmarks:
-            for pair in pairs:
+def runs(pairs: tuple[str, ...], tasks: tuple[str, ...]) -> Iterator[Run]:
+    """What is to be run, the most telling first."""
+    for methods, asked, of_pairs in STAGES:
+        for task in (name for name in asked if name in tasks):
+            for pair in (name for name in of_pairs if name in pairs):
                 further = RULES if PAIRS[pair][2] else BEST
-                yield Run(pair, benchmark, (*USUAL, *further) if rules else USUAL)
+                yield Run(pair, task, (*USUAL, *further) if methods is RULES else methods)
 
 
 def copy_alone(root: Path, run: Run) -> None:
     """Copy the answers of base and guide alone from another pair with that model, if one has finished."""
-    target = Folder(root / run.pair / run.benchmark)
+    benchmark = TASKS[run.task].benchmark
+    target = Folder(root / run.pair / run.task)
     for role, method in enumerate(ALONE):
-        answers = target.answers(run.pair, run.benchmark, method)
+        answers = target.answers(run.pair, benchmark, method)
         if answers.exists():
             continue
         for other in PAIRS:
-            source = Folder(root / other / run.benchmark).answers(other, run.benchmark, method)
+            source = Folder(root / other / run.task).answers(other, benchmark, method)
             if PAIRS[other][role] == PAIRS[run.pair][role] and _finished(source):
                 target.make(answers)
                 shutil.copyfile(manifest_of(source), manifest_of(answers))
@@ -115,14 +131,14 @@ def _finished(answers: Path) -> bool:
 
 def evaluate(root: Path, run: Run, data: Path | None, threads: int, parallel: int) -> None:
     """One evaluation, from where it was stopped, and its report."""
-    task, out = TASKS[run.benchmark], root / run.pair / run.benchmark
+    task, out = TASKS[run.task], root / run.pair / run.task
     copy_alone(root, run)
     settings = {"threads": threads}
     spec = EvalSpec(
         out=out,
         pair=PairSpec(date=DATE, base_settings=settings, guide_settings=settings),
         pairs=(run.pair,),
-        benchmarks=(run.benchmark,),
+        benchmarks=(task.benchmark,),
         methods=run.methods,
         limit=task.limit,
         data=data if task.own_data else None,
@@ -138,19 +154,19 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the evaluations")
     parser.add_argument("--data", type=Path, help="folder with the complete XSTest")
     parser.add_argument("--pairs", default=",".join(PAIRS))
-    parser.add_argument("--benchmarks", default=",".join(TASKS))
+    parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--share", default="1/1", help="which part of the work, as in 1/2")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parallel", type=int, default=16)
     given = parser.parse_args()
     number, count = map(int, given.share.split("/"))
-    todo = list(runs(tuple(given.pairs.split(",")), tuple(given.benchmarks.split(","))))
+    todo = list(runs(tuple(given.pairs.split(",")), tuple(given.tasks.split(","))))
     for run in todo[number - 1 :: count]:
         started = datetime.datetime.now(datetime.UTC)
         evaluate(given.out, run, given.data, given.threads, given.parallel)
         seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
         print(
-            f"{started:%H:%M} {run.pair} {run.benchmark} {len(run.methods)} methods {seconds:.0f} s",
+            f"{started:%H:%M} {run.pair} {run.task} {len(run.methods)} methods {seconds:.0f} s",
             flush=True,
         )
 
