@@ -25,11 +25,12 @@ from blendin_local.core.records import (
     Timings,
     Usage,
 )
+from blendin_local.core.roles import FURTHER_GUIDES
 
 ROUNDING = 1e-4  # by which a sum of probabilities in single precision may be over 1
 CHAT_FILE = "blendin-chat"  # the `type` of the first line of a saved conversation
 LEGAL_MASSES = ("legal_base", "legal_guide")  # of a step, as its fields are named
-FURTHER_MODELS = ("guide2", "guide3", "untuned")
+FURTHER_MODELS = (*FURTHER_GUIDES, "untuned")
 RENAMED_ROLES = {"anti": "untuned"}  # names in records of version 0.1
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from blendin_local.core.roles import ROLES
+
 Role = Literal["base", "instruct", "any"]
 
 
@@ -140,8 +142,7 @@ class PairEntry:
     @property
     def models(self) -> dict[str, str]:
         """The references of its models, by role."""
-        roles = ("base", "guide", "guide2", "guide3", "untuned")
-        return {role: reference for role in roles if (reference := getattr(self, role))}
+        return {role: reference for role in ROLES if (reference := getattr(self, role))}
 
     @property
     def guides(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 import platformdirs
 
 from blendin_local.core.prompts import CHAT, PlainTemplate
+from blendin_local.core.roles import GUIDES
 from blendin_local.errors import UsageError
 from blendin_local.models.config_file import read_file
 from blendin_local.models.entries import (
@@ -285,7 +286,7 @@ class _Merged:
         facts = _settings_apart({key: value for key, value in table.items() if key != "tuned"})
         guides = facts.get("guide")
         if isinstance(guides, list):
-            facts |= dict(zip(("guide", "guide2", "guide3"), guides, strict=False))
+            facts |= dict(zip(GUIDES, guides, strict=False))
         for role in ("base", "guide"):
             if not facts.get(role):
                 self._missing("pairs", name, role)

@@ -18,6 +18,7 @@ from rich.text import Text
 from blendin_local.cli.chat.files import settings_from_json
 from blendin_local.cli.chat.state import ChatSettings, ChatStart
 from blendin_local.cli.common.options import SHOWN_CANDIDATES, ModelOptions, RuntimeOptions, SessionOptions
+from blendin_local.core.roles import ROLES
 from blendin_local.errors import UsageError
 from blendin_local.history.place import history_file
 from blendin_local.history.queries import newest, read
@@ -26,7 +27,7 @@ from blendin_local.settings import of_one_form
 from blendin_local.views.history import print_turn, title
 from blendin_local.views.theme import Consoles
 
-NAMES = frozenset({"pair", "base", "guide", "guide2", "guide3", "untuned"})  # one given means other models
+NAMES = frozenset({"pair", *ROLES})  # one given means other models
 EXACT_PROMPTS = frozenset({"base_prompt_file", "guide_prompt_file"})
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from blendin_local._version import __version__
 from blendin_local.cli.common.options import RemoteOptions, SessionOptions
 from blendin_local.cli.common.printing import print_note
+from blendin_local.core.roles import ROLES
 from blendin_local.errors import BlendinError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "BLENDIN_API_KEY"
 OFF_VARIABLE = "BLENDIN_NO_SERVER"  # a server that is named answers all the same
 NO_MATTER = frozenset({"models_file"})  # what it leads to is compared instead
-NAMES = frozenset({"pair", "base", "guide", "guide2", "guide3", "untuned"})
+NAMES = frozenset({"pair", *ROLES})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from blendin_local.cli.common.options import ROLES, SessionOptions
+from blendin_local.core.roles import ROLES as MODEL_ROLES
 from blendin_local.paths import expand_user, is_file, working_directory
 from blendin_local.settings import scaled_file
 
 OF_ONE_RUN = frozenset({"pull", "offline"})  # options that change nothing once the files are there
-MODEL_NAMES = ("base", "guide", "guide2", "guide3", "untuned")
 VECTOR_NAMES = ("control_vector", *(f"{role}_control_vector" for role in ROLES))
 
 
@@ -31,7 +31,7 @@ def load_options(options: SessionOptions) -> dict[str, Any]:
 
 
 def _lasting(name: str, value: Any) -> Any:  # noqa: ANN401 - a value per option
-    if isinstance(value, Path) or (name in MODEL_NAMES and is_file(expand_user(value))):
+    if isinstance(value, Path) or (name in MODEL_ROLES and is_file(expand_user(value))):
         return str((working_directory() or Path()) / expand_user(value))
     if name in VECTOR_NAMES and is_file(path := expand_user(scaled_file(value).path)):
         return f"{(working_directory() or Path()) / path}:{scaled_file(value).scale:g}"

@@ -22,6 +22,7 @@ import typer
 from blendin_local.cli.common import completion
 from blendin_local.cli.common.grouped import NO_OPTION
 from blendin_local.cli.common.values import read_text, without_surrogates
+from blendin_local.core.roles import GUIDES
 from blendin_local.errors import UsageError
 from blendin_local.grammar.source import written_text
 from blendin_local.settings import (
@@ -44,7 +45,6 @@ SHOWN_CANDIDATES = 10  # of each distribution, where a person looks at single st
 ROLES = ("base", "guide")  # which have options of their own for some settings of models
 
 GUIDE_VARIABLE = "BLENDIN_GUIDE"
-GUIDES = ("guide", "guide2", "guide3")  # as in `core.roles`
 ColorChoice = Literal["auto", "on", "off"]
 Group = TypeVar("Group", bound="SettingOptions")
 

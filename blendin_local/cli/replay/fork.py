@@ -28,7 +28,7 @@ from blendin_local.core.answer_start import forked_steps
 from blendin_local.core.prompts import Message, begun_answer
 from blendin_local.core.record_json import step_to_json
 from blendin_local.core.records import Step
-from blendin_local.core.roles import GUIDES
+from blendin_local.core.roles import FURTHER_GUIDES, GUIDES, ROLES
 from blendin_local.decode.stream import AnswerStream
 from blendin_local.errors import UsageError
 from blendin_local.jobs.replay.answer_file import answers_named, first_names, read_answers
@@ -46,7 +46,6 @@ from blendin_local.views.answer_tables import why_table
 from blendin_local.views.theme import Consoles
 from blendin_local.views.visible import visible
 
-MODEL_ROLES = ("base", "guide", "guide2", "guide3", "untuned")
 CANDIDATES = "the same command without --candidate shows the candidates of the step"
 
 
@@ -135,8 +134,8 @@ def _on_command_line(options: SessionOptions, given: Collection[str]) -> Session
         raise UsageError(
             "--system would change the question of the stored answer", "ask it anew with blendin run --system"
         )
-    named = {*given, *(("guide2", "guide3") if "guide" in given else ())}
-    unnamed: dict[str, Any] = dict.fromkeys({"pair", *MODEL_ROLES} - named)
+    named = {*given, *(FURTHER_GUIDES if "guide" in given else ())}
+    unnamed: dict[str, Any] = dict.fromkeys({"pair", *ROLES} - named)
     return SessionOptions(
         replace(options.models, **unnamed),
         options.runtime.only(given),
@@ -152,7 +151,7 @@ def _resolved(stored: StoredAnswer, given: PairSpec, err: Console, *, evidence: 
     registry = load_registry(given.models_file, accept=accept)
     spec = recorded_spec(stored, given)
     if given.pair is None:
-        unnamed = [role for role in MODEL_ROLES if getattr(given, role) is None]
+        unnamed = [role for role in ROLES if getattr(given, role) is None]
         if given.guide is not None:
             unnamed = [role for role in unnamed if role not in GUIDES]
         found: dict[str, Any] = dict(find_models(stored, unnamed, registry, Store.default()))
