@@ -44,7 +44,8 @@ class CheckOptions:
         bool,
         _check(
             "--probe/--no-probe",
-            help="Ask base, guide and both of them 40 short prompts that can be scored: does guiding pay?",
+            help="Ask 40 short prompts that can be scored, of the base alone, of the guide alone and of "
+            "both: does guiding pay?",
         ),
     ] = True
     parallel: Annotated[

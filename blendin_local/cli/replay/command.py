@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
         Example(
             "Do the same for one answer of a batch", "blendin replay answers.jsonl --id sky --method nudging"
         ),
-        Example("See what guiding does, without any model: recorded answers", "blendin replay --example"),
+        Example("See what guiding can do, without any model: recorded answers", "blendin replay --example"),
         Example("See what else could have been said at step 5", "blendin replay sky.jsonl --fork 5"),
         Example(
             "Let the answer go on from there with the second of these",
@@ -83,8 +83,8 @@ def replay(
         bool,
         typer.Option(
             "--example",
-            help="Instead of a file: recorded answers that come with the program, of a pair on which guiding "
-            "visibly helps.",
+            help="Instead of a file: recorded answers that come with the program, to questions chosen to "
+            "show what guiding can do.",
         ),
     ] = False,
     only: Annotated[

@@ -139,7 +139,7 @@ def _excess(answers: AnswerStatistics, limits: CheckSettings) -> Iterator[CheckV
     yield CheckVerdict(
         "over-intervening",
         tuple(reasons),
-        "see what the probe says; if it hurts, lower --threshold or take another guide",
+        "where guiding does not pay, lower --threshold or take another guide",
     )
 
 
