@@ -271,6 +271,7 @@ class LoadedModel:
         on_gpu = f", {layers} of {self.model.n_layers + 1} layers on a GPU" if layers else ""
         vector = self.control_vector
         steered = "" if vector is None else f", control vector {vector.path.name} at {vector.scale:g}"
+        steered += "" if vector is None or vector.layers is None else f", layers {vector.layers}"
         return f"{self.path.name}, context {self.context.ctx_size}, {threads}{on_gpu}, {kind}{steered}"
 
     def signature(self) -> dict[str, Any]:

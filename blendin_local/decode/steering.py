@@ -22,7 +22,7 @@ from blendin_local.engine.context import StoppedError
 from blendin_local.engine.control_vector import read_control_vector
 from blendin_local.errors import PairError
 
-HINT = "name a file of blendin steer learn with --base-control-vector FILE[:SCALE]"
+HINT = "name a file of blendin steer learn with --base-control-vector FILE[:SCALE[:FIRST-LAST]]"
 
 
 class _Gated(Protocol):

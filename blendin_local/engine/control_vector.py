@@ -28,7 +28,7 @@ from blendin_local.engine.gguf.writer import WritableValue, gguf_bytes
 from blendin_local.engine.library import library
 from blendin_local.errors import LoadError, PairError, UsageError
 from blendin_local.paths import expand_user, read_bytes
-from blendin_local.settings import scaled_file
+from blendin_local.settings import LayerRange, scaled_file
 
 ARCHITECTURE = "controlvector"
 HINT = "controlvector.model_hint"
@@ -50,8 +50,10 @@ class ControlVector:
         scale: What its directions are multiplied by.
         sha256: Of the file.
         architecture: The model's that it was made for, as its maker calls it; empty if it does not say.
-        directions: By layer, each of shape (n_embd,), without the scale.
+        directions: By layer that is steered, each of shape (n_embd,), without the scale.
+        n_layers: The fewest layers of a model that the whole file can be for.
         gate: What tells the prompts apart that it is for, if the file has one.
+        layers: The first and the last of the file's layers that are steered; None if no range was named.
     """
 
     path: Path
@@ -59,7 +61,9 @@ class ControlVector:
     sha256: str
     architecture: str
     directions: Mapping[int, NDArray[np.float32]] = field(repr=False)
+    n_layers: int
     gate: Gate | None = None
+    layers: LayerRange | None = None
 
     @property
     def width(self) -> int:
@@ -68,11 +72,11 @@ class ControlVector:
 
     def facts(self) -> dict[str, Any]:
         """What identifies it in a record."""
-        return {"file": self.path.name, "sha256": self.sha256, "scale": self.scale}
+        layers = {} if self.layers is None else {"layers": str(self.layers)}
+        return {"file": self.path.name, "sha256": self.sha256, "scale": self.scale, **layers}
 
     def require_fit(self, header: Header) -> None:
         """Raise `PairError` unless it was made for a model of this architecture, width and depth."""
-        layers = max([*self.directions, *([self.gate.layer] if self.gate else [])]) + 1
         mine, its = _plain(header.architecture), _plain(self.architecture)
         what, hint = f"the control vector {self.path}", f"use one that was made for {header.path.name}"
         if its and mine != its:
@@ -81,8 +85,8 @@ class ControlVector:
         if self.width != header.n_embd:
             found = f"a model of width {self.width}, and {header.path.name} has"
             raise PairError(f"{what} is for {found} {header.n_embd}", hint)
-        if layers > header.n_layers:
-            found = f"a model of at least {layers} layers, and {header.path.name} has"
+        if self.n_layers > header.n_layers:
+            found = f"a model of at least {self.n_layers} layers, and {header.path.name} has"
             raise PairError(f"{what} is for {found} {header.n_layers}", hint)
 
     def scaled_rows(self, n_layers: int) -> NDArray[np.float32]:
@@ -97,14 +101,14 @@ def read_control_vector(text: str) -> ControlVector:
     """Read a control vector.
 
     Args:
-        text: `FILE` or `FILE:SCALE`.
+        text: As `scaled_file` reads it.
 
     Raises:
         LoadError: It is no whole GGUF file with directions of one length.
-        UsageError: The file is too large, or the text names none.
+        UsageError: The file is too large, the text names none, or it has none of the layers that are named.
     """
-    named, scale = scaled_file(text)
-    path = expand_user(named)
+    named = scaled_file(text)
+    path = expand_user(named.path)
     check_whole_file(path)
     try:
         data = read_bytes(path, MAX_BYTES, regular_only=True)
@@ -119,13 +123,16 @@ def read_control_vector(text: str) -> ControlVector:
             )
         if len(data) < file.least_size:
             raise _refused(path, f"it is cut short: {len(data):,} bytes of {file.least_size:,}")
-        directions = {_layer_of(path, t): _numbers(path, t, data, file.header_bytes) for t in file.tensors}
+        found = {_layer_of(path, t): _numbers(path, t, data, file.header_bytes) for t in file.tensors}
         gate = _gate(path, file)
-    if not directions or len({len(direction) for direction in directions.values()}) != 1:
+    if not found or len({len(direction) for direction in found.values()}) != 1:
         raise _refused(path, "it needs directions, all of one length")
     architecture = hint if isinstance(hint, str) else ""
     digest = hashlib.sha256(data).hexdigest()
-    vector = ControlVector(path, scale, digest, architecture, dict(sorted(directions.items())), gate)
+    directions = _directions(path, found, named.layers)
+    n_layers = max([*found, *([gate.layer] if gate else [])]) + 1
+    layers = named.layers and LayerRange(min(directions), max(directions))
+    vector = ControlVector(path, named.scale, digest, architecture, directions, n_layers, gate, layers)
     if gate is not None and len(gate.direction) != vector.width:
         raise _refused(
             path, f"its gate is of length {len(gate.direction)}, and its directions {vector.width}"
@@ -222,6 +229,23 @@ def _numbers(path: Path, tensor: Tensor, data: bytes, start: int) -> NDArray[np.
     if not np.isfinite(numbers).all():
         raise _refused(path, f"{tensor.name} has values that are no numbers")
     return numbers
+
+
+def _directions(
+    path: Path, found: Mapping[int, NDArray[np.float32]], layers: LayerRange | None
+) -> dict[int, NDArray[np.float32]]:
+    """Those of a file's directions that are used, by layer."""
+    used = {layer: found[layer] for layer in sorted(found) if layers is None or layers.has(layer)}
+    if not used:
+        raise UsageError(f"{path} has no directions for layers {layers}", f"it has {_listed(sorted(found))}")
+    return used
+
+
+def _listed(layers: list[int]) -> str:
+    """`layers 5-9`, or each of them where some between are missing."""
+    first, last = layers[0], layers[-1]
+    whole = last - first == len(layers) - 1
+    return f"layers {first}-{last}" if whole else f"layers {', '.join(map(str, layers))}"
 
 
 def _gate(path: Path, file: GgufFile) -> Gate | None:

@@ -21,6 +21,7 @@ from blendin_local.settings.blend import (
 )
 from blendin_local.settings.check import CheckSettings
 from blendin_local.settings.interval import require_between, require_count
+from blendin_local.settings.layer_range import LayerRange, layer_range
 from blendin_local.settings.model import (
     DEFAULT_CTX_SIZE,
     QUANTIZED,
@@ -80,6 +81,7 @@ __all__ = [
     "Gate",
     "HistorySettings",
     "KvType",
+    "LayerRange",
     "MarkChoice",
     "ModelSettings",
     "SamplingSettings",
@@ -89,6 +91,7 @@ __all__ = [
     "Surface",
     "TerminalSettings",
     "ThemeChoice",
+    "layer_range",
     "of_one_form",
     "require_between",
     "require_count",

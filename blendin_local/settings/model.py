@@ -83,11 +83,12 @@ class ModelSettings:
     )
     control_vector: str | None = _runtime(
         None,
-        "Add a control vector to the model's layers: a GGUF file of llama.cpp or repeng, and a factor.",
+        "Add a control vector to the model's layers: a GGUF file of llama.cpp or repeng, a factor, and which "
+        "of the file's layers to use; all if none are named.",
         words={"none": None},
         role_flags=True,
         of_pair=True,
-        metavar="FILE[:SCALE]",
+        metavar="FILE[:SCALE[:FIRST-LAST]]",
     )
 
     def __post_init__(self) -> None:

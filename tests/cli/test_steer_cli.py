@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from blendin_local.cli.steer.run import layer_range
 from blendin_local.errors import UsageError
+from blendin_local.settings import layer_range
 from tests.cli_runner import blendin, one_line_error
 from tests.toys import make_toy
 
@@ -81,5 +81,6 @@ def test_what_cannot_be_learned_is_one_line(learn, more, code, says):
 def test_layers_are_typed_as_first_and_last():
     """Or as one."""
     assert (layer_range("5-9"), layer_range("7")) == ((5, 9), (7, 7))
-    with pytest.raises(UsageError):
-        layer_range("9-")
+    for wrong in ("9-", "9-5", "-5", "5-9-11", "٥-٩"):
+        with pytest.raises(UsageError, match="--layers is"):
+            layer_range(wrong, "--layers")

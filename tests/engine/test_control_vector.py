@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from blendin_local.decode.loaded_model import LoadedModel
 from blendin_local.engine.context import Context
@@ -18,7 +22,7 @@ from blendin_local.engine.gguf.header import read_header
 from blendin_local.engine.model import Model
 from blendin_local.engine.trial_cache import TrialCache
 from blendin_local.errors import LoadError, PairError, UsageError
-from blendin_local.settings import ModelSettings, scaled_file
+from blendin_local.settings import LayerRange, ModelSettings, ScaledFile, scaled_file
 from tests.toys import LAYERS, WIDTH, make_toy, make_vector
 
 IDS = [5, 80, 260, 261, 262, 90, 33]
@@ -98,6 +102,69 @@ def test_a_file_is_known_by_its_bytes(vector_file):
     }
 
 
+@pytest.fixture
+def deep_file(tmp_path):
+    """A vector with directions for layers 1, 2, 5, 6 and 7."""
+    return make_vector(tmp_path / "deep.gguf", {layer: direction(layer) for layer in (1, 2, 5, 6, 7)})
+
+
+def test_a_range_of_all_layers_is_bit_identical_to_none(toy_path, tmp_path):
+    """Whatever the memory, and however far beyond the file's layers it reaches."""
+    path = make_vector(tmp_path / "v.gguf", {1: direction()}, hint="")
+    whole = logits_with(toy_path, f"{path}:0.5")
+
+    assert (logits_with(toy_path, f"{path}:0.5:1-1") == whole).all()
+    assert (logits_with(toy_path, f"{path}:0.5:0-999") == whole).all()
+
+
+@given(st.integers(0, 9), st.sampled_from([-2.0, 0.3, 1.0]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_rows_of_disjoint_ranges_add_up_to_those_of_the_whole(deep_file, cut, scale):
+    """Wherever the layers are cut, each direction is in one part, and the sum is exact."""
+    whole = read_control_vector(f"{deep_file}:{scale}").scaled_rows(10)
+    parts = []
+    for part in (f"0-{cut}", f"{cut + 1}-9"):
+        with suppress(UsageError):  # none of the file's layers is in it
+            parts.append(read_control_vector(f"{deep_file}:{scale}:{part}").scaled_rows(10))
+
+    assert len(parts) == 2 - (cut in {0, 7, 8, 9})
+    assert (np.sum(parts, axis=0) == whole).all()
+    assert (np.sum([part.any(axis=1) for part in parts], axis=0) <= 1).all()
+
+
+def test_only_the_layers_of_the_range_are_steered(tmp_path, deep_file):
+    """The others stay as they are, and the file must fit the model as a whole all the same."""
+    rows = read_control_vector(f"{deep_file}:2:2-5").scaled_rows(10)
+    toy = read_header(make_toy(tmp_path / "toy.gguf", "plain"))
+
+    assert (rows[[1, 4]] == [2 * direction(2), 2 * direction(5)]).all()
+    assert not np.delete(rows, [1, 4], axis=0).any()
+    with pytest.raises(PairError, match="at least 8 layers"):
+        read_control_vector(f"{deep_file}:1:1-1").require_fit(toy)
+
+
+def test_a_range_is_a_fact_only_where_one_was_named(deep_file):
+    """As the first and the last layer of the file that are in it, so that one steering has one name."""
+    whole = read_control_vector(f"{deep_file}:0.5").facts()
+
+    assert sorted(whole) == ["file", "scale", "sha256"]
+    assert read_control_vector(f"{deep_file}:0.5:2-6").facts() == {**whole, "layers": "2-6"}
+    assert read_control_vector(f"{deep_file}:0.5:3-5").facts()["layers"] == "5-5"
+    assert read_control_vector(f"{deep_file}:0.5:0-99").facts()["layers"] == "1-7"
+
+
+@pytest.mark.parametrize("text", ["3-4", "8-20"])
+def test_a_range_with_none_of_the_files_layers_is_refused(deep_file, tmp_path, text):
+    """In one line that says which layers the file has."""
+    with pytest.raises(UsageError, match=f"no directions for layers {text}") as caught:
+        read_control_vector(f"{deep_file}:0.5:{text}")
+    assert caught.value.hint == "it has layers 1, 2, 5, 6, 7"
+    whole = make_vector(tmp_path / "whole.gguf", {layer: direction() for layer in range(5, 10)})
+    with pytest.raises(UsageError) as caught:
+        read_control_vector(f"{whole}:0.5:1-4")
+    assert caught.value.hint == "it has layers 5-9"
+
+
 @pytest.mark.parametrize(
     ("hint", "architecture", "fits"),
     [
@@ -137,10 +204,10 @@ def test_width_and_depth_are_checked_before_weights_are_read(tmp_path, monkeypat
     path = make_toy(tmp_path / "toy.gguf", "plain")
     vector = make_vector(tmp_path / "v.gguf", directions)
     monkeypatch.setattr(LoadedModel, "__init__", lambda *_, **__: pytest.fail("weights were read"))
-    settings = ModelSettings(control_vector=str(vector))
+    run_with = ModelSettings(control_vector=str(vector))
 
     with pytest.raises(PairError, match=says) as caught:
-        LoadedModel.load_all({"base": (path, settings)}, TrialCache(tmp_path / "trials"))
+        LoadedModel.load_all({"base": (path, run_with)}, TrialCache(tmp_path / "trials"))
     assert "\n" not in caught.value.message
 
 
@@ -205,7 +272,45 @@ def test_the_scale_is_the_number_after_the_last_colon(text, path, scale):
     """Anything else there is part of the file's name."""
     found = scaled_file(text)
 
-    assert (str(found.path), found.scale) == (path, scale)
+    assert (str(found.path), found.scale, found.layers) == (path, scale, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "scale", "layers"),
+    [
+        ("v.gguf:0.5:5-9", "v.gguf", 0.5, (5, 9)),
+        ("v.gguf:-2:7-7", "v.gguf", -2.0, (7, 7)),
+        ("C:\\v.gguf:1:5-9", "C:\\v.gguf", 1.0, (5, 9)),
+        ("a:b/v.gguf:.5:5-9", "a:b/v.gguf", 0.5, (5, 9)),
+        ("v.gguf:5-9", "v.gguf:5-9", 1.0, None),
+        ("v.gguf:0.5:", "v.gguf:0.5:", 1.0, None),
+        ("v.gguf:0.5:9", "v.gguf:0.5", 9.0, None),
+        ("v:0.5:5-9:1", "v:0.5:5-9", 1.0, None),
+    ],
+)
+def test_the_layers_are_the_range_after_the_scale(text, path, scale, layers):
+    """A range without a scale before it, and anything else, is part of the file's name."""
+    found = scaled_file(text)
+
+    assert (str(found.path), found.scale, found.layers) == (path, scale, layers)
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.none() | st.tuples(st.integers(0, 999), st.integers(0, 999)).map(sorted),
+    st.sampled_from(["v.gguf", "a:b/v.gguf", "C:\\v.gguf"]),
+)
+def test_a_scaled_file_as_text_is_read_as_it_was(scale, layers, path):
+    """To the last bit of its scale."""
+    written = ScaledFile(Path(path), scale, layers and LayerRange(*layers))
+
+    assert scaled_file(str(written)) == written
+
+
+def test_layers_in_the_wrong_order_are_refused():
+    """When the settings are made, before anything is looked for."""
+    with pytest.raises(UsageError, match="control-vector: the range of layers is '9-5'"):
+        ModelSettings(control_vector="v.gguf:1:9-5")
 
 
 @pytest.mark.parametrize("text", ["", ":0.5", "v.gguf:1e9"])

@@ -187,18 +187,37 @@ def test_a_steered_answer_goes_on_with_its_vector_only(files, tmp_path):
     assert "the base is steered by no control vector" in told
 
 
-def test_a_server_with_the_same_vector_is_recognized_from_another_directory(files, monkeypatch):
-    """The path is kept as an absolute one, with its scale."""
+@pytest.mark.parametrize("named", ["0.5", "0.5:1-1"])
+def test_a_server_with_the_same_vector_is_recognized_from_another_directory(files, monkeypatch, named):
+    """The path is kept as an absolute one, with its scale and its layers."""
     monkeypatch.chdir(files["v"].parent)
     options = SessionOptions(
         ModelOptions(),
-        RuntimeOptions(base_control_vector="v.gguf:0.5"),
+        RuntimeOptions(base_control_vector=f"v.gguf:{named}"),
         BlendOptions(),
         SamplingOptions(),
         AnswerOptions(),
     )
 
-    assert load_options(options)["base_control_vector"] == f"{files['v']}:0.5"
+    assert load_options(options)["base_control_vector"] == f"{files['v']}:{named}"
+
+
+def test_a_range_of_layers_is_part_of_what_a_vector_is(files, tmp_path):
+    """In the signature, in a batch's manifest, in the description, and in what a fork asks for."""
+    ranged = setup_of(files, "v:0.5:1-1")
+    record = stored(ranged, tmp_path / "answer.json")
+    recorded = record.signature["models"]["base"]["control_vector"]
+    with Pair(ranged) as pair:
+        assert pair.describe()["base"].endswith("control vector v.gguf at 0.5, layers 1-1")
+
+    assert recorded["layers"] == "1-1"
+    assert settings_facts(ranged, DEFAULTS)["base"]["control_vector"] == recorded
+    with pytest.raises(UsageError, match=r"by the control vector v.gguf x 0.5, layers 1-1") as caught:
+        recorded_spec(record, PairSpec())
+    assert "--base-control-vector FILE:0.5:1-1" in caught.value.hint
+    assert list(differences(record, answered(ranged).signature)) == []
+    [told] = differences(record, answered(setup_of(files, "v:0.5")).signature)
+    assert "made with v.gguf x 0.5, layers 1-1" in told
 
 
 @pytest.mark.parametrize(
@@ -208,6 +227,7 @@ def test_a_server_with_the_same_vector_is_recognized_from_another_directory(file
         ("base.gguf", "base.gguf is not a control vector"),
         ("missing.gguf", "missing.gguf does not exist"),
         ("v.gguf:1e9", "has the scale '1e9'"),
+        ("v.gguf:1:2-3", "v.gguf has no directions for layers 2-3"),
     ],
 )
 def test_a_vector_that_does_not_fit_is_one_line_before_anything_is_answered(files, text, says):

@@ -33,6 +33,6 @@ def load_options(options: SessionOptions) -> dict[str, Any]:
 def _lasting(name: str, value: Any) -> Any:  # noqa: ANN401 - a value per option
     if isinstance(value, Path) or (name in MODEL_ROLES and is_file(expand_user(value))):
         return str((working_directory() or Path()) / expand_user(value))
-    if name in VECTOR_NAMES and is_file(path := expand_user(scaled_file(value).path)):
-        return f"{(working_directory() or Path()) / path}:{scaled_file(value).scale:g}"
+    if name in VECTOR_NAMES and is_file(path := expand_user((vector := scaled_file(value)).path)):
+        return str(vector._replace(path=(working_directory() or Path()) / path))
     return value

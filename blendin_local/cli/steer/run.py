@@ -5,7 +5,6 @@ Not here: the options (`cli.steer.command`), the job (`jobs.steer.job`), how a r
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +14,9 @@ from blendin_local.cli.common.printing import print_json, print_note
 from blendin_local.cli.common.progress import ProgressLine, show_progress
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
-from blendin_local.errors import UsageError
 from blendin_local.jobs.steer.job import NAMES, SteerProgress, SteerSpec, run_steer
-from blendin_local.settings.interval import quoted
+from blendin_local.settings import layer_range
 from blendin_local.views.steer import steer_view
-
-LAYERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 
 
 def learn(
@@ -35,7 +31,8 @@ def learn(
     consoles = open_consoles(models_file=session.models.models_file)
     err = consoles.err
     err.quiet = quiet
-    spec = SteerSpec(contrast, out, pair_spec(session), None if layers is None else layer_range(layers))
+    steered = None if layers is None else layer_range(layers, "--layers")
+    spec = SteerSpec(contrast, out, pair_spec(session), steered)
     with stop_on_interrupt(terminate=True) as interrupt, show_progress(err, progress_line) as on_progress:
         report = run_steer(
             spec,
@@ -48,18 +45,6 @@ def learn(
         print_json(report.to_json())
     else:
         consoles.out.print(steer_view(report), soft_wrap=True)
-
-
-def layer_range(text: str) -> tuple[int, int]:
-    """First and last of `5-9`, or of `7` alone.
-
-    Raises:
-        UsageError: The text is something else.
-    """
-    match = LAYERS.fullmatch(text)
-    if match is None:
-        raise UsageError(f"--layers is {quoted(text)}", "give FIRST-LAST, such as 5-9")
-    return int(match[1]), int(match[2] or match[1])
 
 
 def progress_line(now: SteerProgress) -> ProgressLine:

@@ -116,9 +116,12 @@ def _run_as(
     facts, known = models.get(role, {}), _as_dict(given)
     vector = facts.get("control_vector")
     if vector and "control_vector" not in known:
+        layers = vector.get("layers")
+        steered = f"{vector['file']!s:.100} x {vector['scale']:g}" + (f", layers {layers}" if layers else "")
+        named = f"FILE:{vector['scale']:g}" + (f":{layers}" if layers else "")
         raise UsageError(
-            f"the {role} was steered by the control vector {vector['file']!s:.100} x {vector['scale']:g}",
-            f"name the file with --{role}-control-vector FILE:{vector['scale']:g}, or none",
+            f"the {role} was steered by the control vector {steered}",
+            f"name the file with --{role}-control-vector {named}, or none",
         )
     names = {each.name for each in fields(ModelSettings)} - {"control_vector"}
     values = {name: value for name, value in facts.items() if name in names}
@@ -215,4 +218,7 @@ def _vector(facts: Mapping[str, Any]) -> str:
     vector = facts.get("control_vector") or {}
     if not vector:
         return "no control vector"
-    return f"{vector.get('file')!s:.100} x {vector.get('scale')} (sha256 {vector.get('sha256')!s:.12})"
+    layers = f", layers {vector['layers']!s:.20}" if "layers" in vector else ""
+    return (
+        f"{vector.get('file')!s:.100} x {vector.get('scale')}{layers} (sha256 {vector.get('sha256')!s:.12})"
+    )
