@@ -36,7 +36,7 @@ def tune_view(report: TuneReport) -> RenderableType:
 
 def _table(report: TuneReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
-    for name in ("threshold", "alpha", "score (95 %)", "vs default", "vs best", "asked", "changed"):
+    for name in (*report.default.setting.values, "score (95 %)", "vs default", "vs best", "asked", "changed"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
         table.add_row(*_cells(report, trial), style="winner" if _is_advised(report, trial) else "")
@@ -50,10 +50,11 @@ def _is_advised(report: TuneReport, trial: Trial) -> bool:
 
 def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
     counts, score = trial.counts, trial.score
+    first, *others = trial.setting.cells
     mark = "▸" if _is_advised(report, trial) else ""
     return (
-        f"{mark}{trial.blend.threshold:g}",
-        str(trial.blend.alpha_name),
+        f"{mark}{first}",
+        *others,
         f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
         "" if trial is report.default else interval_text(report.difference(trial, report.default)),
         "best" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",

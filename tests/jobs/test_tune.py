@@ -13,11 +13,12 @@ from blendin_local.errors import UsageError
 from blendin_local.jobs.scoring.items import Item
 from blendin_local.jobs.tune.report import judge, least_gain
 from blendin_local.jobs.tune.search import appendix_a4_search, default_of, target_rate_search
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
 from blendin_local.settings import BlendSettings
 from tests.jobs.tunings import SettledAnswers, trial_runner, tried
 
-DEFAULT = BlendSettings()
+DEFAULT = TrialSetting(BlendSettings())
 
 
 def likes(alpha, threshold=0.4):
@@ -51,13 +52,13 @@ def searched(search, outcome_of):
 
 def test_the_protocol_is_that_of_appendix_a4():
     """Alpha at 0.4, the best number +- 0.1, then the threshold with the best alpha; nothing twice."""
-    calibrated = BlendSettings(alpha="calibrated", base_temperature=1.5, guide_temperature=2.0)
+    fitted = BlendSettings(alpha="calibrated", base_temperature=1.5, guide_temperature=2.0)
     asked_for = searched(
-        appendix_a4_search(DEFAULT, [calibrated]),
-        lambda blend: ScriptedOutcome(1.0 if blend.alpha == 0.6 else 0.5 * (blend.alpha == 0.7)),
+        appendix_a4_search(DEFAULT, [TrialSetting(fitted)]),
+        lambda setting: ScriptedOutcome({0.6: 1.0, 0.7: 0.5}.get(setting.blend.alpha, 0.0)),
     )
 
-    assert [(blend.threshold, blend.alpha) for blend in asked_for] == [
+    assert [(setting.blend.threshold, setting.blend.alpha) for setting in asked_for] == [
         (0.4, None), (0.4, 0.3), (0.4, 0.5), (0.4, 0.7), (0.4, "calibrated"), (0.4, 0.6), (0.4, 0.8),
         (0.3, 0.6), (0.5, 0.6),
     ]  # fmt: skip
@@ -78,14 +79,15 @@ def test_a_rate_that_can_be_reached_is_reached(top1_probs, rate):
     """Where a threshold with that rate exists, the search ends at one within the tolerance."""
     ranked = tuple(sorted(top1_probs))
 
-    def outcome_of(blend):
-        return ScriptedOutcome(0.0, sum(p < blend.threshold for p in ranked) / len(ranked), ranked)
+    def outcome_of(setting):
+        below = sum(p < setting.blend.threshold for p in ranked)
+        return ScriptedOutcome(0.0, below / len(ranked), ranked)
 
     reachable = min(abs(sum(p < cut for p in ranked) / len(ranked) - rate) for cut in (*ranked, 1.0))
     asked_for = searched(target_rate_search(DEFAULT, rate), outcome_of)
 
     if reachable < 0.01 and len(set(ranked)) == len(ranked):
-        assert min(abs(outcome_of(blend).intervention_rate - rate) for blend in asked_for) <= 0.02
+        assert min(abs(outcome_of(setting).intervention_rate - rate) for setting in asked_for) <= 0.02
 
 
 @pytest.mark.slow
@@ -94,7 +96,7 @@ def test_the_best_setting_is_found_and_kept(tmp_path):
     found = tried(trial_runner(tmp_path), SettledAnswers(likes(0.6, 0.3)), appendix_a4_search(DEFAULT))
     report = judge(trial_runner(tmp_path).benchmark, found)
 
-    assert (report.best.blend.alpha, report.best.blend.threshold) == (0.6, 0.3)
+    assert (report.best.setting.blend.alpha, report.best.setting.blend.threshold) == (0.6, 0.3)
     assert report.conclusion == "better"
     assert report.chosen is report.best
     assert report.best_minus_default.low > 0
@@ -109,7 +111,7 @@ def test_a_difference_within_noise_keeps_the_defaults(tmp_path):
     )
     report = judge(trial_runner(tmp_path).benchmark, found)
 
-    assert report.best.blend.alpha == 0.5
+    assert report.best.setting.blend.alpha == 0.5
     assert report.best_minus_default.value > 0
     assert report.conclusion == "within noise"
     assert report.chosen is report.default
@@ -154,7 +156,7 @@ def test_all_trials_are_reported(tmp_path):
     record = json.loads(json.dumps(judge(trial_runner(tmp_path).benchmark, found).to_json()))
 
     assert [(trial["threshold"], trial["alpha"]) for trial in record["trials"]] == [
-        (blend.threshold, blend.alpha_name) for blend in found
+        (setting.blend.threshold, setting.blend.alpha_name) for setting in found
     ]
     assert record["comparisons"] == len(found) - 1
     for trial in record["trials"]:
@@ -198,11 +200,11 @@ def test_a_wanted_rate_is_reached(tmp_path, rate):
     """The threshold found asks the guide at that share of the steps, within the tolerance, in a real run."""
     on = trial_runner(tmp_path)
     found = tried(on, SettledAnswers(likes(0.5)), appendix_a4_search(DEFAULT))
-    chosen = judge(on.benchmark, found).chosen.blend
+    chosen = judge(on.benchmark, found).chosen.setting
     tried(on, SettledAnswers(likes(0.5)), target_rate_search(chosen, rate), into=found)
     report = judge(on.benchmark, found, rate)
 
-    assert report.chosen.blend.alpha == chosen.alpha
+    assert report.chosen.setting.blend.alpha == chosen.blend.alpha
     assert report.chosen.intervention_rate == pytest.approx(rate, abs=0.02)
 
 
@@ -211,7 +213,7 @@ def test_the_defaults_are_the_papers():
     mine = BlendSettings(method="nudging", threshold=0.7, alpha=0.2, agreement_bonus=0.3)
 
     assert default_of(mine) == BlendSettings(agreement_bonus=0.3)
-    assert replace(default_of(mine), agreement_bonus=0.1) == DEFAULT
+    assert replace(default_of(mine), agreement_bonus=0.1) == DEFAULT.blend
 
 
 @pytest.mark.parametrize(

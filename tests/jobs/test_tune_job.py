@@ -48,9 +48,9 @@ def test_a_search_from_python_stops_resumes_and_prints_nothing(spec, capfd):
     assert stopped.summary == "Not finished: 1 trial so far."
     assert report.finished
     assert len(report.trials) == 8
-    assert (report.default.blend.method, report.default.blend.threshold) == ("blendin", 0.4)
+    assert (report.default.setting.blend.method, report.default.setting.blend.threshold) == ("blendin", 0.4)
     assert min(now.trial for now in resumed) == 2
-    assert {now.blend for now in resumed} <= {trial.blend for trial in report.trials}
+    assert {now.setting for now in resumed} <= {trial.setting for trial in report.trials}
     assert json.loads((report.trials[0].answers.parent / "report.json").read_text()) == report.to_json()
     assert capfd.readouterr() == ("", "")
 

@@ -12,6 +12,7 @@ from blendin_local.core.records import Candidate, Completion, Step
 from blendin_local.errors import BlendinError, ContextFullError
 from blendin_local.jobs.request_values import RequestDefaults
 from blendin_local.jobs.tune.search import Search
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.jobs.tune.user_dataset import user_dataset
 from blendin_local.pair.pair import Request
@@ -87,15 +88,15 @@ def trial_runner(folder: Path, n: int = 60) -> TrialRunner:
     benchmark = user_dataset(path)
     defaults = RequestDefaults(BlendSettings(), SamplingSettings(), AnswerSettings(max_tokens=STEPS))
     provenance = Provenance(
-        {}, lambda own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {}
+        {}, lambda _, own: {"threshold": own.blend.threshold, "alpha": own.blend.alpha_name}, {}
     )
     return TrialRunner(folder / "trials", benchmark, benchmark.load(path.parent), defaults, provenance)
 
 
 def tried(
-    on: TrialRunner, pair: SettledAnswers, *searches: Search, into: dict[BlendSettings, Trial] | None = None
-) -> dict[BlendSettings, Trial]:
+    on: TrialRunner, pair: SettledAnswers, *searches: Search, into: dict[TrialSetting, Trial] | None = None
+) -> dict[TrialSetting, Trial]:
     """Run the searches; a pair that is stopped stops them."""
     found = {} if into is None else into
-    run_search(searches, lambda blend: on.run(blend, lambda: pair, lambda: pair.stopped), found)
+    run_search(searches, lambda setting: on.run(setting, lambda: pair, lambda: pair.stopped), found)
     return found

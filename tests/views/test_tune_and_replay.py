@@ -9,6 +9,7 @@ from blendin_local.jobs.replay.replayed_answer import replay_answer
 from blendin_local.jobs.replay.report import ReplayReport
 from blendin_local.jobs.tune.report import judge
 from blendin_local.jobs.tune.search import appendix_a4_search
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.settings import AnswerSettings, BlendSettings
 from blendin_local.views.replay import replay_view, replays_view
 from blendin_local.views.tune import tune_view
@@ -16,8 +17,8 @@ from tests.answers import rendered
 from tests.jobs.replays import answered, stored
 from tests.jobs.tunings import SettledAnswers, trial_runner, tried
 
-FITTED = BlendSettings(base_temperature=1.2, guide_temperature=2.0)
-CALIBRATED = BlendSettings(alpha="calibrated", base_temperature=1.2, guide_temperature=2.0)
+FITTED = TrialSetting(BlendSettings(base_temperature=1.2, guide_temperature=2.0))
+CALIBRATED = FITTED.with_blend(alpha="calibrated")
 
 
 def tuned(folder, right, **more):

@@ -70,7 +70,7 @@ def tune_pair(
 def progress_line(now: TuneProgress) -> ProgressLine:
     """The trial with its setting, and how far its answers are."""
     batch = batch_line(now.batch)
-    trial = f"trial {now.trial}: threshold {now.blend.threshold:g}, alpha {now.blend.alpha_name}"
+    trial = f"trial {now.trial}: {now.setting.name}"
     return ProgressLine(f"{trial}, {batch.label}", batch.figures, batch.completed, batch.total, trial)
 
 

@@ -8,11 +8,10 @@ Not here: which settings are tried (`search`), the trials (`trials`), the report
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cache
 from pathlib import Path
 
 from blendin_local.core.methods import Role, roles_of
@@ -34,16 +33,19 @@ from blendin_local.jobs.scoring.items import Benchmark, Item, subset
 from blendin_local.jobs.tune.report import TuneReport, judge
 from blendin_local.jobs.tune.search import (
     DEFAULT_THRESHOLD,
+    Search,
     appendix_a4_search,
     default_of,
     target_rate_search,
 )
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.jobs.tune.trials import Provenance, Trial, TrialRunner, run_search
 from blendin_local.models.store import Store
 from blendin_local.pair.pair import Pair
 from blendin_local.pair.resolve import NO_INTERACTION, Interaction, PairSpec, ResolvedPair, locate_files
 from blendin_local.pair.roles import check_roles
-from blendin_local.settings import CALIBRATED_ALPHA, BlendSettings, require_between
+from blendin_local.pair.setup import PairSetup
+from blendin_local.settings import CALIBRATED_ALPHA, ScaledFile, require_between, scaled_file
 
 REPORT = "report.json"
 NOT_FITTED = (
@@ -80,12 +82,12 @@ class TuneProgress:
 
     Attributes:
         trial: The number of the trial, from 1; how many there will be is not known before.
-        blend: Its setting.
+        setting: What it sets.
         batch: How far its answers are.
     """
 
     trial: int
-    blend: BlendSettings
+    setting: TrialSetting
     batch: BatchProgress
 
 
@@ -186,7 +188,9 @@ def _runner(
     system = (benchmark.system or resolved.system) if spec.pair.system is None else spec.pair.system
     provenance = Provenance(
         models=model_facts(paths, Store.default()),
-        settings=lambda own: settings_facts(resolved.setup, own, data=benchmark.name),
+        settings=lambda setting, own: settings_facts(
+            setting.applied_to(resolved.setup), own, data=benchmark.name
+        ),
         facts={"versions": versions()},
     )
     defaults = RequestDefaults(resolved.blend, resolved.sampling, answer, system)
@@ -201,27 +205,28 @@ def _search(
     should_stop: Callable[[], bool],
 ) -> TuneReport | None:
     """Run the trials that are left, on a pair with its files; None if not even the first was finished."""
-    default = default_of(resolved.blend)
+    default = TrialSetting(default_of(resolved.blend), _vector(resolved))
     calibrated = [] if "guide2" in resolved.references else _calibrated(default)
-    trials: dict[BlendSettings, Trial] = {}
+    trials: dict[TrialSetting, Trial] = {}
     finished = False
-    with suppress_stop(should_stop), ExitStack() as stack:
 
-        @cache
-        def pair() -> Pair:
-            return stack.enter_context(open_for_rows(resolved.setup, should_stop))
+    def searches() -> Iterator[Search]:
+        yield appendix_a4_search(default, calibrated)
+        if spec.target_rate is not None:
+            yield target_rate_search(judge(runner.benchmark, trials).chosen.setting, spec.target_rate)
 
-        def run(blend: BlendSettings) -> Trial | None:
+    with suppress_stop(should_stop), _opening(resolved.setup, should_stop) as pair_with:
+
+        def run(setting: TrialSetting) -> Trial | None:
             number = len(trials) + 1
             return runner.run(
-                blend, pair, should_stop, lambda batch: on_progress(TuneProgress(number, blend, batch))
+                setting,
+                lambda: pair_with(setting),
+                should_stop,
+                lambda batch: on_progress(TuneProgress(number, setting, batch)),
             )
 
-        ran = run_search([appendix_a4_search(default, calibrated)], run, trials)
-        if ran and spec.target_rate is not None:
-            chosen = judge(runner.benchmark, trials).chosen.blend
-            ran = run_search([target_rate_search(chosen, spec.target_rate)], run, trials)
-        finished = ran
+        finished = run_search(searches(), run, trials)
     if not trials:
         return None
     notes = () if calibrated else (NOT_FITTED,)
@@ -234,8 +239,34 @@ def _search(
     )
 
 
-def _calibrated(default: BlendSettings) -> list[BlendSettings]:
+def _vector(resolved: ResolvedPair) -> ScaledFile | None:
+    """The base's own control vector."""
+    named = resolved.setup.base_settings.control_vector
+    return None if named is None else scaled_file(named)
+
+
+@contextmanager
+def _opening(setup: PairSetup, should_stop: Callable[[], bool]) -> Iterator[Callable[[TrialSetting], Pair]]:
+    """A function that opens the pair for a trial; anew only where the base's control vector is another one.
+
+    A control vector belongs to a context in llama.cpp, and is set before the context reads anything.
+    """
+    with ExitStack() as stack:
+        opened: dict[ScaledFile | None, Pair] = {}
+
+        def pair_with(setting: TrialSetting) -> Pair:
+            if setting.vector not in opened:
+                stack.close()
+                opened.clear()
+                pair = open_for_rows(setting.applied_to(setup), should_stop)
+                opened[setting.vector] = stack.enter_context(pair)
+            return opened[setting.vector]
+
+        yield pair_with
+
+
+def _calibrated(default: TrialSetting) -> list[TrialSetting]:
     """The defaults with alpha `calibrated`, where the pair's temperatures are known."""
-    if default.base_temperature is None or default.guide_temperature is None:
+    if default.blend.base_temperature is None or default.blend.guide_temperature is None:
         return []
-    return [replace(default, alpha=CALIBRATED_ALPHA)]
+    return [default.with_blend(alpha=CALIBRATED_ALPHA)]

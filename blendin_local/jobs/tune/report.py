@@ -25,6 +25,7 @@ from blendin_local.jobs.scoring.figures import compare
 from blendin_local.jobs.scoring.items import Benchmark
 from blendin_local.jobs.scoring.statistics import Group, PairedDifference, group_difference
 from blendin_local.jobs.tune.search import nearest_to_rate
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
@@ -136,20 +137,20 @@ class TuneReport:
             "metric": self.benchmark.main_figure,
             "finished": self.finished,
             "trials": [self._trial_to_json(trial) for trial in self.trials],
-            "best": _settings(self.best),
+            "best": self.best.setting.values,
             "best_minus_default": asdict(self.best_minus_default),
             "comparisons": len(self.trials) - 1,
             "corrected_p": self.corrected_p,
             "conclusion": self.conclusion,
             "target_rate": self.target_rate,
             "notes": list(self.notes),
-            "chosen": {**_settings(self.chosen), "intervention_rate": self.chosen.intervention_rate},
+            "chosen": {**self.chosen.setting.values, "intervention_rate": self.chosen.intervention_rate},
         }
 
     def _trial_to_json(self, trial: Trial) -> dict[str, Any]:
         counts = trial.counts
         return {
-            **_settings(trial),
+            **trial.setting.values,
             "score": asdict(trial.score),
             "minus_default": asdict(self.difference(trial, self.default)),
             "minus_best": asdict(self.difference(trial, self.best)),
@@ -165,7 +166,7 @@ class TuneReport:
 
 def judge(
     benchmark: Benchmark,
-    tried: Mapping[BlendSettings, Trial],
+    tried: Mapping[TrialSetting, Trial],
     target_rate: float | None = None,
     *,
     finished: bool = True,
@@ -200,9 +201,8 @@ def judge(
         conclusion = "within noise"
     chosen = best if conclusion == "better" else trials[0]
     if target_rate is not None:
-        alike = {
-            b: t for b, t in tried.items() if replace(b, threshold=0) == replace(chosen.blend, threshold=0)
-        }
+        but_threshold = chosen.setting.with_blend(threshold=0)
+        alike = {s: trial for s, trial in tried.items() if s.with_blend(threshold=0) == but_threshold}
         chosen = tried[nearest_to_rate(alike, target_rate)]
     return replace(report, conclusion=conclusion, chosen=chosen, target_rate=target_rate)
 
@@ -235,11 +235,6 @@ def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> PairedDiffe
     return comparison.difference
 
 
-def _settings(trial: Trial) -> dict[str, Any]:
-    blend = trial.blend
-    return {"threshold": blend.threshold, "alpha": blend.alpha_name}
-
-
 def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) -> Path:
     """Write the chosen threshold and alpha into a pair of models.toml, with what they rest on as a comment.
 
@@ -259,9 +254,9 @@ def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) 
     if not name:
         raise UsageError("two models without a name cannot be written", "give the pair one with --name")
     path = path or user_file()
-    blend = report.chosen.blend
-    models = {} if name == report.pair_name else _models(report.references, blend)
-    values = {"threshold": blend.threshold, "alpha": blend.alpha_name, **models}
+    setting = report.chosen.setting
+    models = {} if name == report.pair_name else _models(report.references, setting.blend)
+    values = {**setting.values, **models}
     write_pair(path, name, values, _evidence(report))
     return path
 

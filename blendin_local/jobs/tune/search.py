@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.settings import BlendSettings
 
 DEFAULT_THRESHOLD = BlendSettings.threshold
@@ -41,8 +42,8 @@ class Outcome(Protocol):
         ...
 
 
-Search = Generator[BlendSettings, Outcome, None]
-Outcomes = dict[BlendSettings, Outcome]
+Search = Generator[TrialSetting, Outcome, None]
+Outcomes = dict[TrialSetting, Outcome]
 
 
 def default_of(settings: BlendSettings) -> BlendSettings:
@@ -50,7 +51,7 @@ def default_of(settings: BlendSettings) -> BlendSettings:
     return replace(settings, method="blendin", threshold=DEFAULT_THRESHOLD, alpha=None)
 
 
-def appendix_a4_search(default: BlendSettings, more_alphas: Iterable[BlendSettings] = ()) -> Search:
+def appendix_a4_search(default: TrialSetting, more_alphas: Iterable[TrialSetting] = ()) -> Search:
     """Appendix A.4: alpha at threshold 0.4, the best number +- 0.1, then the threshold at the best alpha.
 
     Args:
@@ -58,40 +59,40 @@ def appendix_a4_search(default: BlendSettings, more_alphas: Iterable[BlendSettin
         more_alphas: Further settings that differ from it in alpha (`calibrated`).
     """
     outcomes: Outcomes = {}
-    numbers = [replace(default, alpha=alpha) for alpha in ALPHAS]
+    numbers = [default.with_blend(alpha=alpha) for alpha in ALPHAS]
     yield from _try([default, *numbers, *more_alphas], outcomes)
-    middle = _best({settings: outcomes[settings] for settings in numbers}).alpha
+    middle = _best({settings: outcomes[settings] for settings in numbers}).blend.alpha
     assert isinstance(middle, float)
     near = [round(middle + step, 2) for step in (-REFINEMENT, REFINEMENT)]
-    yield from _try([replace(default, alpha=alpha) for alpha in near], outcomes)
+    yield from _try([default.with_blend(alpha=alpha) for alpha in near], outcomes)
     best = _best(outcomes)
-    yield from _try([replace(best, threshold=threshold) for threshold in THRESHOLDS], outcomes)
+    yield from _try([best.with_blend(threshold=threshold) for threshold in THRESHOLDS], outcomes)
 
 
-def _try(candidates: Iterable[BlendSettings], outcomes: Outcomes) -> Search:
+def _try(candidates: Iterable[TrialSetting], outcomes: Outcomes) -> Search:
     for settings in candidates:
         if settings not in outcomes:
             outcomes[settings] = yield settings
 
 
-def _best(outcomes: Mapping[BlendSettings, Outcome]) -> BlendSettings:
-    return max(outcomes, key=lambda settings: outcomes[settings].score_value)
+def _best(outcomes: Mapping[TrialSetting, Outcome]) -> TrialSetting:
+    return max(outcomes, key=lambda setting: outcomes[setting].score_value)
 
 
-def target_rate_search(settings: BlendSettings, rate: float, tolerance: float = TOLERANCE) -> Search:
+def target_rate_search(setting: TrialSetting, rate: float, tolerance: float = TOLERANCE) -> Search:
     """A threshold at which the guide is asked at a given share of the steps.
 
     One run shows how many of *its* steps would be below any other threshold. But the answers change if the
     guide is asked more or less often. So each guess is run, and its rate narrows the interval for the next.
 
     Args:
-        settings: All but the threshold; its own threshold is the first guess.
+        setting: All but the threshold; its own threshold is the first guess.
         rate: The intervention rate to reach.
         tolerance: The difference from it that is close enough.
     """
-    low, high, guess = 0.0, 1.0, settings.threshold
+    low, high, guess = 0.0, 1.0, setting.blend.threshold
     for _ in range(MAX_GUESSES):
-        outcome = yield replace(settings, threshold=guess)
+        outcome = yield setting.with_blend(threshold=guess)
         if abs(outcome.intervention_rate - rate) <= tolerance:
             return
         if outcome.intervention_rate < rate:
@@ -113,6 +114,6 @@ def _threshold_for(rate: float, top1_probs: Sequence[float]) -> float:
     return round((top1_probs[below - 1] + top1_probs[below]) / 2, 4)
 
 
-def nearest_to_rate(outcomes: Mapping[BlendSettings, Outcome], rate: float) -> BlendSettings:
+def nearest_to_rate(outcomes: Mapping[TrialSetting, Outcome], rate: float) -> TrialSetting:
     """Of the settings that were tried, the one whose intervention rate is nearest to `rate`."""
     return min(outcomes, key=lambda settings: abs(outcomes[settings].intervention_rate - rate))

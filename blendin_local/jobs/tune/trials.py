@@ -26,7 +26,7 @@ from blendin_local.jobs.scoring.figures import figures
 from blendin_local.jobs.scoring.items import Benchmark, Item, Verdict
 from blendin_local.jobs.scoring.statistics import Interval
 from blendin_local.jobs.tune.search import Search
-from blendin_local.settings import BlendSettings
+from blendin_local.jobs.tune.setting import TrialSetting
 
 ROWS = "rows.jsonl"
 
@@ -36,7 +36,7 @@ class Trial:
     """The result of one setting.
 
     Attributes:
-        blend: The setting.
+        setting: What it set.
         verdicts: Every question's verdict; a question without an answer is scored as an empty one.
         score: The benchmark's main figure with its interval.
         counts: Steps, asked and changed over all answers.
@@ -45,7 +45,7 @@ class Trial:
         answers: Where the answers are.
     """
 
-    blend: BlendSettings
+    setting: TrialSetting
     verdicts: Mapping[str, Verdict]
     score: Interval
     counts: BlendSummary
@@ -55,8 +55,8 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """`threshold 0.4, alpha auto`."""
-        return f"threshold {self.blend.threshold:g}, alpha {self.blend.alpha_name}"
+        """That of its setting."""
+        return self.setting.name
 
     @property
     def score_value(self) -> float:
@@ -75,12 +75,12 @@ class Provenance:
 
     Attributes:
         models: File, size and hash of each model.
-        settings: Given the defaults of a trial, all settings that decide its answers.
+        settings: Given what a trial sets and the defaults of its rows, all settings that decide its answers.
         facts: Versions and names.
     """
 
     models: Mapping[str, Any]
-    settings: Callable[[RequestDefaults], Mapping[str, Any]]
+    settings: Callable[[TrialSetting, RequestDefaults], Mapping[str, Any]]
     facts: Mapping[str, Any]
 
 
@@ -131,7 +131,7 @@ class TrialRunner:
 
     def run(
         self,
-        blend: BlendSettings,
+        setting: TrialSetting,
         pair: Callable[[], BatchPair],
         should_stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[BatchProgress], None] = lambda _: None,
@@ -139,28 +139,30 @@ class TrialRunner:
         """Answer and score the set with one setting.
 
         Args:
-            blend: The setting.
-            pair: Opens the models at the first trial that needs them.
+            setting: What the trial sets.
+            pair: Opens the models; called only where an answer is missing.
             should_stop: Polled.
             on_progress: Called before the first answer and after each, unless all are on disk.
 
         Returns:
             The trial, or None if it was stopped; finished answers are kept.
         """
-        scan = replace(self._scan, defaults=replace(self._defaults, blend=blend))
-        paths = BatchPaths.of(self._scan.source, self.folder / f"{_file_name(blend)}.jsonl")
+        scan = replace(self._scan, defaults=replace(self._defaults, blend=setting.blend))
+        paths = BatchPaths.of(self._scan.source, self.folder / f"{setting.file_name}.jsonl")
         source = self._provenance
         identity = Identity(
-            {"sha256": scan.sha256, "size": scan.size}, source.models, source.settings(scan.defaults)
+            {"sha256": scan.sha256, "size": scan.size},
+            source.models,
+            source.settings(setting, scan.defaults),
         )
         with Batch.open(scan, paths, BatchOptions(with_steps=True), identity, source.facts) as batch:
             progress = batch.progress()
             if progress.left and not should_stop():
                 on_progress(progress)
                 progress = batch.answer(pair(), should_stop, on_progress)
-        return None if progress.left else self._scored(blend, paths.answers, progress)
+        return None if progress.left else self._scored(setting, paths.answers, progress)
 
-    def _scored(self, blend: BlendSettings, answers: Path, progress: BatchProgress) -> Trial:
+    def _scored(self, setting: TrialSetting, answers: Path, progress: BatchProgress) -> Trial:
         lines = {line["custom_id"]: line for line in _lines(answers)}
         texts = {key: line["text"] for key, line in lines.items()}
         verdicts = {item.key: self.benchmark.score(item, texts.get(item.key, "")) for item in self.items}
@@ -173,7 +175,7 @@ class TrialRunner:
         top1_probs = sorted(step["base_top"]["p"] for step in steps if step["base_top"])
         total = progress.blend
         return Trial(
-            blend=blend,
+            setting=setting,
             verdicts=verdicts,
             score=scores[self.benchmark.main_figure],
             counts=BlendSummary(total.steps, total.asked, total.changed, None),
@@ -181,10 +183,6 @@ class TrialRunner:
             failed=progress.failed,
             answers=answers,
         )
-
-
-def _file_name(blend: BlendSettings) -> str:
-    return f"threshold-{blend.threshold:g}-alpha-{blend.alpha_name}"
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -195,8 +193,8 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def run_search(
     searches: Iterable[Search],
-    run: Callable[[BlendSettings], Trial | None],
-    trials: dict[BlendSettings, Trial],
+    run: Callable[[TrialSetting], Trial | None],
+    trials: dict[TrialSetting, Trial],
 ) -> bool:
     """Run the trials that searches ask for, no setting twice.
 
@@ -210,14 +208,14 @@ def run_search(
     """
     for search in searches:
         try:
-            blend = next(search)
+            setting = next(search)
             while True:
-                if blend not in trials:
-                    trial = run(blend)
+                if setting not in trials:
+                    trial = run(setting)
                     if trial is None:
                         return False
-                    trials[blend] = trial
-                blend = search.send(trials[blend])
+                    trials[setting] = trial
+                setting = search.send(trials[setting])
         except StopIteration:
             continue
     return True
