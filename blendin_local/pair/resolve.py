@@ -167,6 +167,11 @@ class ResolvedPair:
         allowed = (name for name in METHODS if set(roles_of(name)) <= set(self.references))
         return tuple(name for name in allowed if name not in unusable)
 
+    @property
+    def named(self) -> dict[Role, str]:
+        """What the user calls the models, also those that the method does not need; by role."""
+        return _named(self.spec, self.registry.pairs.get(self.pair_name))
+
     def dated(self, date: datetime.date | None) -> ResolvedPair:
         """The same with the date of an earlier run, None if there was none, unless the spec names one."""
         if date is None or self.spec.date is not None:
@@ -352,14 +357,18 @@ def _answer(spec: PairSpec, sections: Sequence[PairEntry | Defaults | None]) -> 
 def _references(
     spec: PairSpec, entry: PairEntry | None, blend: BlendSettings, sampling: SamplingSettings
 ) -> dict[Role, str]:
-    own = {role: None if spec.guide and role in GUIDES else getattr(entry, role, None) for role in ROLES}
-    named: dict[Role, str | None] = {role: getattr(spec, role) or own[role] for role in ROLES}
-    if named["guide2"] is None and named["guide3"]:
+    named = _named(spec, entry)
+    if "guide3" in named and "guide2" not in named:
         raise UsageError("there is a third guide and no second one", "name it as guide2")
-    there = [role for role, name in named.items() if name]
-    _require_guides(spec, there, blend)
-    needed = roles_to_open(blend.method, sampling, there)
-    return {role: name for role, name in named.items() if name and (role in needed or spec.every_model)}
+    _require_guides(spec, named, blend)
+    needed = roles_to_open(blend.method, sampling, list(named))
+    return {role: name for role, name in named.items() if role in needed or spec.every_model}
+
+
+def _named(spec: PairSpec, entry: PairEntry | None) -> dict[Role, str]:
+    """What the user calls the models, by role; a guide that is asked for replaces all guides of the pair."""
+    own = {role: None if spec.guide and role in GUIDES else getattr(entry, role, None) for role in ROLES}
+    return {role: name for role in ROLES if (name := getattr(spec, role) or own[role])}
 
 
 def _require_guides(spec: PairSpec, there: Collection[Role], blend: BlendSettings) -> None:

@@ -36,7 +36,9 @@ def tune_view(report: TuneReport) -> RenderableType:
 
 def _table(report: TuneReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 0), show_edge=False)
-    for name in (*report.default.setting.values, "score (95 %)", "vs default", "vs best", "asked", "changed"):
+    versus = "vs base" if report.of_steering else "vs default"
+    rates = _rates(report, report.default)
+    for name in (*report.default.setting.values, "score (95 %)", versus, "vs best", *rates):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in report.trials:
         table.add_row(*_cells(report, trial), style="winner" if _is_advised(report, trial) else "")
@@ -49,7 +51,7 @@ def _is_advised(report: TuneReport, trial: Trial) -> bool:
 
 
 def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
-    counts, score = trial.counts, trial.score
+    score = trial.score
     first, *others = trial.setting.cells
     mark = "▸" if _is_advised(report, trial) else ""
     return (
@@ -58,6 +60,13 @@ def _cells(report: TuneReport, trial: Trial) -> tuple[str, ...]:
         f"{score.value:.2f} ({score.low:.2f} {score.high:.2f})",
         "" if trial is report.default else interval_text(report.difference(trial, report.default)),
         "best" if trial is report.best else f"{report.difference(trial, report.best).value:+.2f}",
-        percent(counts.intervention_rate),
-        percent(counts.changed_rate),
+        *_rates(report, trial).values(),
     )
+
+
+def _rates(report: TuneReport, trial: Trial) -> dict[str, str]:
+    """How often something was done to the base's answers, by the heading of its column."""
+    if report.of_steering:
+        return {"gate open": "" if trial.gate_open is None else percent(trial.gate_open)}
+    counts = trial.counts
+    return {"asked": percent(counts.intervention_rate), "changed": percent(counts.changed_rate)}

@@ -12,6 +12,7 @@ import tomllib
 import pytest
 
 from tests.cli_runner import blendin, environment, one_line_error
+from tests.jobs.steerings import gated_vector
 from tests.paths import ROOT
 from tests.toys import make_toy
 
@@ -119,6 +120,76 @@ def test_wrong_options_are_one_line(tune, folder, tmp_path):
     one_line_error(tune("--write"), 2, "--name")
     tune("--limit", 4)
     one_line_error(tune("--limit", 5), 2, "other questions")
+
+
+def test_a_control_vector_is_tuned_without_a_guide(folder, tmp_path):
+    """Scale and layers in the JSON; where no steering is better than none, nothing is written."""
+    make_toy(folder / "plain.gguf", "plain")
+    vector = gated_vector(tmp_path / "v.gguf")
+    env = {name: str(tmp_path / name) for name in ("BLENDIN_CACHE", "XDG_CONFIG_HOME")}
+    command = (
+        "tune",
+        "--method",
+        "steer",
+        "--data",
+        folder / "q.jsonl",
+        "-o",
+        tmp_path / "o",
+        "-n",
+        6,
+        "-t",
+        1,
+    )
+    base = ("--base", folder / "plain.gguf", "--base-control-vector", vector)
+
+    code, out, err = blendin(*command, *base, "--json", **env)
+    report = json.loads(out)
+    assert code == 0, err
+    assert [trial["layers"] for trial in report["trials"]] == [None, "1-1", "1-1", "1-1"]
+    assert "trial 1: the unsteered base" in err
+
+    refused = blendin(*command, *base, "--write", "--name", "x", **env)
+    one_line_error(refused, 2, "has a guide, too", "--guide")
+    refused = blendin(*command, *base, "--target-rate", 0.2, **env)
+    one_line_error(refused, 2, "--target-rate is for method blendin")
+    one_line_error(blendin(*command, *base[:2], **env), 5, "needs a control vector", "--base-control-vector")
+    guide = ("--guide", folder / "guide.gguf")
+    code, out, err = blendin(*command, *base, *guide, "--write", "--name", "x", **env)
+    assert code == 0, err
+    assert "Leave it unsteered." in out
+    assert "nothing was written: no steering was better than none" in err
+    assert not list(tmp_path.glob("XDG_CONFIG_HOME/**/models.toml"))
+
+
+@pytest.mark.model
+def test_the_layers_and_the_scale_of_a_real_vector_are_searched_for(demo_guide_path, tmp_path):
+    """Learned, then tuned: six trials, the halves at the best scale, and the gate's share of the record."""
+    contrast, env = ROOT / "examples" / "contrast.jsonl", {"BLENDIN_CACHE": str(tmp_path / "cache")}
+    few = [line for line in contrast.read_text().splitlines() if line][:24]
+    (tmp_path / "c.jsonl").write_text("\n".join(few))
+    base = ("--base", demo_guide_path, "--base-template", "chat", "-t", 1)
+    learn = ("--aligned", demo_guide_path, "--contrast", tmp_path / "c.jsonl", "-o", tmp_path / "v.gguf")
+    code, _, err = blendin("steer", "learn", *base, *learn, "-q", **env)
+    assert code == 0, err
+    trials = ("--for", "safety", "--limit", 4, "-n", 8, "-c", 512, "-o", tmp_path / "o", "--json")
+    code, out, err = blendin(
+        "tune", "--method", "steer", *base, "--base-control-vector", tmp_path / "v.gguf", *trials, **env
+    )
+    assert code == 0, err
+    unsteered, *steered = json.loads(out)["trials"]
+
+    assert (unsteered["scale"], unsteered["gate_open"]) == (0.0, None)
+    assert [trial["layers"] for trial in steered] == ["10-19"] * 3 + ["10-14", "15-19"]
+    best = max(steered[:3], key=lambda trial: trial["score"]["value"])["scale"]
+    assert [trial["scale"] for trial in steered] == [0.25, 0.5, 1.0, best, best]
+    texts = {}
+    for trial in (unsteered, *steered):
+        lines = [json.loads(line) for line in (tmp_path / "o" / trial["answers"]).read_text().splitlines()]
+        assert len(lines) == 4
+        opened = [line["custom_id"] for line in lines if line["signature"].get("steering", {}).get("open")]
+        assert trial["gate_open"] in {len(opened) / 4, None}
+        texts[trial["answers"]] = [line["text"] for line in lines]
+    assert len(set(map(tuple, texts.values()))) > 1
 
 
 @pytest.mark.model

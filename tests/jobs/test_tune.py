@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from blendin_local.jobs.tune.search import appendix_a4_search, default_of, targe
 from blendin_local.jobs.tune.setting import TrialSetting
 from blendin_local.jobs.tune.user_dataset import is_number, score, user_dataset
 from blendin_local.settings import BlendSettings
-from tests.jobs.tunings import SettledAnswers, trial_runner, tried
+from tests.jobs.tunings import ScriptedOutcome, SettledAnswers, searched, trial_runner, tried
 
 DEFAULT = TrialSetting(BlendSettings())
 
@@ -29,25 +29,6 @@ def likes(alpha, threshold=0.4):
         return number % 10 >= 20 * of_alpha + 20 * abs(blend.threshold - threshold)
 
     return right
-
-
-@dataclass(frozen=True)
-class ScriptedOutcome:
-    score_value: float
-    intervention_rate: float = 0.0
-    top1_probs: tuple[float, ...] = ()
-
-
-def searched(search, outcome_of):
-    """Every setting a search asked_for, answered by `tell`."""
-    asked_for = []
-    try:
-        wanted = next(search)
-        while True:
-            asked_for.append(wanted)
-            wanted = search.send(outcome_of(wanted))
-    except StopIteration:
-        return asked_for
 
 
 def test_the_protocol_is_that_of_appendix_a4():

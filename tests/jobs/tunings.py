@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from blendin_local.core.records import Candidate, Completion, Step
@@ -65,14 +65,37 @@ class SettledAnswers:
             return ContextFullError(n_prompt=9, n_ctx=8, role="base")
         said = number if self.right(request.blend, number) else -1
         draw = random.Random(number)
-        return completion(
+        made = completion(
             *(_step(i, draw.random(), request.blend.threshold) for i in range(STEPS)), text=f"{said}"
         )
+        judged = {"steering": {"open": number % 2 == 0}} if request.blend.method == "steer" else {}
+        return replace(made, signature=judged)
 
 
 def _step(i: int, certainty: float, threshold: float) -> Step:
     source = "changed" if certainty < threshold else "base"
     return Step(i, b"w", source, base_top=Candidate(b"w", certainty))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class ScriptedOutcome:
+    """What a trial comes to."""
+
+    score_value: float
+    intervention_rate: float = 0.0
+    top1_probs: tuple[float, ...] = ()
+
+
+def searched(search: Search, outcome_of: Callable[[TrialSetting], ScriptedOutcome]) -> list[TrialSetting]:
+    """Every setting that a search asks for, each answered by `outcome_of`."""
+    asked_for = []
+    try:
+        wanted = next(search)
+        while True:
+            asked_for.append(wanted)
+            wanted = search.send(outcome_of(wanted))
+    except StopIteration:
+        return asked_for
 
 
 def questions(folder: Path, n: int) -> Path:

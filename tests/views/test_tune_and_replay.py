@@ -15,6 +15,7 @@ from blendin_local.views.replay import replay_view, replays_view
 from blendin_local.views.tune import tune_view
 from tests.answers import rendered
 from tests.jobs.replays import answered, stored
+from tests.jobs.steerings import search_of_eleven_layers
 from tests.jobs.tunings import SettledAnswers, trial_runner, tried
 
 FITTED = TrialSetting(BlendSettings(base_temperature=1.2, guide_temperature=2.0))
@@ -74,6 +75,34 @@ def test_the_mark_is_at_the_advice_and_not_at_the_highest_score(tmp_path):
     assert best.split()[1] == "0.7"
     assert marked(rendered(tune_view(aimed))) == aimed.chosen.name
     assert "▸" not in rendered(tune_view(tuned(tmp_path / "c", chance, finished=False)))
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        (lambda blend, n: n % 2, "higher than the unsteered base. Leave it unsteered."),
+        (
+            lambda blend, n: n % 2 or (n == 2 and blend.method == "steer"),
+            "may be chance. Leave it unsteered.",
+        ),
+        (lambda blend, n: n % 2 or blend.method == "steer", "Use scale 0.25, layers 100-110."),
+    ],
+)
+def test_a_search_for_scale_and_layers_fits_80_columns(tmp_path, right, words):
+    """With the share of prompts at which the gate opened, and no column of blending."""
+    on = trial_runner(tmp_path, 24)
+    report = judge(on.benchmark, tried(on, SettledAnswers(right), search_of_eleven_layers()))
+    shown = rendered(tune_view(report))
+    _, heads, _, *rows = shown.splitlines()
+
+    assert " ".join(heads.split()) == "scale layers score (95 %) vs base vs best gate open"
+    assert [row.split()[0].strip("▸") for row in rows[:6]] == ["0", "0.25", "0.5", "1", "0.25", "0.25"]
+    assert [row.split()[1] for row in rows[1:6]] == ["100-110"] * 3 + ["100-104", "105-110"]
+    assert "52.2 %" not in rows[0]
+    assert all(row.rstrip().endswith("52.2 %") for row in rows[1:6])
+    assert [rows.index(row) for row in rows if "▸" in row] == [report.trials.index(report.chosen)]
+    assert words in " ".join(shown.split())
+    assert not {"…", "asked", "changed", "threshold", "defaults"} & set(shown.split())
 
 
 def test_the_target_rate_and_the_rate_reached(tmp_path):

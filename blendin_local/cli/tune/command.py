@@ -44,6 +44,11 @@ def register(app: typer.Typer) -> None:
             "Use questions of your own, and keep the result",
             "blendin tune --data questions.jsonl --out trials --pair demo --write",
         ),
+        Example(
+            "Choose how strongly a control vector steers the base, and which layers",
+            "blendin tune --method steer --for safety --out trials --base base.gguf "
+            "--base-control-vector v.gguf",
+        ),
     )
 
 
@@ -75,7 +80,7 @@ def tune(
     answer: AnswerOptions,
     output: TuneOutputOptions,
 ) -> None:
-    """Tune the threshold and alpha of a pair on a validation set."""
+    """Tune a pair on a validation set: threshold and alpha, or scale and layers of a control vector."""
     from blendin_local.cli.tune.run import tune_pair  # noqa: PLC0415 - `--help` must not wait for it
 
     session = SessionOptions(models, runtime, BlendOptions(), SamplingOptions(), answer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,7 +19,16 @@ _report = partial(typer.Option, rich_help_panel="Output")
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """Which questions of the program, how many, and which rate."""
+    """What is tuned, on which questions of the program, how many, and to which rate."""
+
+    method: Annotated[
+        Literal["blendin", "steer"],
+        _tune(
+            "--method",
+            help="What to tune: blendin (threshold and alpha), or steer (scale and layers of the "
+            "--base-control-vector, which needs a gate).",
+        ),
+    ] = "blendin"
 
     purpose: Annotated[
         str | None,
@@ -38,7 +47,7 @@ class TrialOptions:
         float | None,
         _tune(
             "--target-rate",
-            help="Also find a threshold at which the guide is asked at this share of the steps.",
+            help="For blendin: also find a threshold at which the guide is asked at this share of the steps.",
         ),
     ] = None
     parallel: Annotated[

@@ -18,11 +18,14 @@ from blendin_local.cli.common.progress import ProgressLine, batch_line, print_st
 from blendin_local.cli.common.screen import open_consoles
 from blendin_local.cli.common.session import interaction, pair_spec
 from blendin_local.cli.tune.options import TrialOptions, TuneOutputOptions
+from blendin_local.core.methods import STEERED
 from blendin_local.jobs.preparation import require_name
 from blendin_local.jobs.tune.job import TuneProgress, TuneSpec, run_tune
-from blendin_local.jobs.tune.report import TuneReport, keep_settings
+from blendin_local.jobs.tune.report import TuneReport, keep_settings, require_guide
 from blendin_local.views.answer import counted
 from blendin_local.views.tune import tune_view
+
+NOTHING_WRITTEN = "nothing was written: no steering was better than none"
 
 
 def tune_pair(
@@ -45,9 +48,10 @@ def tune_pair(
         trials.target_rate,
         trials.parallel,
         trials.purpose,
+        trials.method,
     )
     if output.write:
-        require_name(spec.pair, output.name or "")
+        _require_writable(spec, output.name or "")
     with stop_on_interrupt(terminate=True) as interrupt, show_progress(err, progress_line) as on_progress:
         report = run_tune(
             spec,
@@ -64,7 +68,16 @@ def tune_pair(
         raise typer.Exit(interrupt.exit_code)
     if output.write:
         name = output.name or report.pair_name
-        print_note(err, f"written to {keep_settings(report, name)}: [pairs.{name}]")
+        path = keep_settings(report, name)
+        print_note(err, f"written to {path}: [pairs.{name}]" if path else NOTHING_WRITTEN)
+
+
+def _require_writable(spec: TuneSpec, name: str) -> None:
+    """Raise `UsageError` where a pair that is to be written would have no name or no guide."""
+    pair = spec.pair
+    require_name(pair, name)
+    if spec.method == STEERED and pair.base and not pair.pair:
+        require_guide(["guide"] if pair.guide else [])
 
 
 def progress_line(now: TuneProgress) -> ProgressLine:

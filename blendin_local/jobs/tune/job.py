@@ -1,4 +1,4 @@
-"""Threshold and alpha of a pair, chosen on a validation set: the search as a function.
+"""Settings of a pair, chosen on a validation set: the search as a function.
 
 Here: `TuneSpec` and `run_tune`, from a spec to the report.
 Not here: which settings are tried (`search`), the trials (`trials`), the report (`report`), the command line
@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from blendin_local.core.methods import Role, roles_of
+from blendin_local.core.methods import STEERED, Role, roles_of
+from blendin_local.engine.control_vector import fitting_control_vector
+from blendin_local.engine.gguf.header import read_header
 from blendin_local.errors import UsageError
 from blendin_local.jobs.batch.jsonl_file import replace_file
 from blendin_local.jobs.batch.manifest import first_run_date, model_facts, settings_facts
@@ -36,6 +38,7 @@ from blendin_local.jobs.tune.search import (
     Search,
     appendix_a4_search,
     default_of,
+    steering_search,
     target_rate_search,
 )
 from blendin_local.jobs.tune.setting import TrialSetting
@@ -48,6 +51,7 @@ from blendin_local.pair.setup import PairSetup
 from blendin_local.settings import CALIBRATED_ALPHA, ScaledFile, require_between, scaled_file
 
 REPORT = "report.json"
+METHODS = ("blendin", STEERED)
 NOT_FITTED = (
     "alpha calibrated was left out: no temperatures are fitted for this pair (blendin check fits them)"
 )
@@ -60,11 +64,13 @@ class TuneSpec:
     Attributes:
         data: A benchmark by name, or a file of JSON Lines with `prompt` and `answer`; None with a purpose.
         out: A directory for the trials. If it exists, the search resumes.
-        pair: The pair; its method, threshold and alpha are those of each trial.
+        pair: The pair; its method, threshold and alpha are those of each trial, or with method `steer` the
+            scale and the layers of its base's control vector.
         limit: Most questions; None for all.
         target_rate: Also find a threshold at which the guide is asked at this share of the steps.
         n_parallel: How many questions are answered at once; None chooses by memory and cores.
         purpose: `safety` or `instructions`: the program's own prompts in the place of `data`.
+        method: What is tuned: `blendin`, its threshold and alpha, or `steer`, its scale and layers.
     """
 
     data: str | Path | None
@@ -74,6 +80,7 @@ class TuneSpec:
     target_rate: float | None = None
     n_parallel: int | None = None
     purpose: str | None = None
+    method: str = "blendin"
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def run_tune(
     should_stop: Callable[[], bool] = lambda: False,
     interaction: Interaction = NO_INTERACTION,
 ) -> TuneReport | None:
-    """Choose threshold and alpha of a pair; run again with the same spec, it resumes.
+    """Choose threshold and alpha of a pair, or scale and layers; run again with the same spec, it resumes.
 
     Args:
         spec: What to tune.
@@ -114,16 +121,19 @@ def run_tune(
 
     Raises:
         UsageError: The questions, the settings or the directory are not right.
+        PairError: There is no control vector with a gate for method `steer`, or it does not fit the base.
         ModelNotFoundError: A model is not here and was not to be downloaded.
         LoadError: A model cannot be loaded.
     """
     refuse_exact_prompts(spec.pair, "question")
-    if spec.target_rate is not None:
-        require_between("target-rate", spec.target_rate, 0, 1)
+    _require_method(spec)
     benchmark, items = _questions(spec)
     out = Path(spec.out)
-    resolved = settle(_pair_spec(spec.pair), interaction, on_note).dated(_begun_on(out))
-    paths = locate_files(resolved, roles_of("blendin", resolved.references), interaction)
+    resolved = settle(_pair_spec(spec), interaction, on_note).dated(_begun_on(out))
+    if spec.method == STEERED and (vector := _vector(resolved)) and vector != ScaledFile(vector.path):
+        named = vector._replace(path=Path(vector.path.name))
+        on_note(f"note: the search tries its own scales and layers, not those in {named}")
+    paths = locate_files(resolved, roles_of(spec.method, resolved.references), interaction)
     for notice in check_roles(resolved, paths):
         on_note(f"note: {notice}")
     runner = _runner(spec, resolved, benchmark, items, paths)
@@ -136,10 +146,21 @@ def run_tune(
     return report
 
 
-def _pair_spec(pair: PairSpec) -> PairSpec:
-    """The pair with the paper's defaults, which are tried first."""
-    paper = {"method": "blendin", "threshold": DEFAULT_THRESHOLD, "alpha": None}
-    return replace(pair, blend={**pair.blend, **paper})
+def _require_method(spec: TuneSpec) -> None:
+    """Raise `UsageError` for a method that cannot be tuned, or a target rate that it cannot have."""
+    if spec.method not in METHODS:
+        raise UsageError(f"there is nothing to tune in {spec.method!r}", f"choose {' or '.join(METHODS)}")
+    if spec.target_rate is None:
+        return
+    if spec.method == STEERED:
+        raise UsageError("--target-rate is for method blendin: steer asks no guide", "leave it out")
+    require_between("target-rate", spec.target_rate, 0, 1)
+
+
+def _pair_spec(spec: TuneSpec) -> PairSpec:
+    """The pair with what is tried first: the paper's defaults, or its own settings for method `steer`."""
+    paper = {"threshold": DEFAULT_THRESHOLD, "alpha": None} if spec.method == "blendin" else {}
+    return replace(spec.pair, blend={**spec.pair.blend, "method": spec.method, **paper})
 
 
 def _begun_on(folder: Path) -> date | None:
@@ -205,13 +226,12 @@ def _search(
     should_stop: Callable[[], bool],
 ) -> TuneReport | None:
     """Run the trials that are left, on a pair with its files; None if not even the first was finished."""
-    default = TrialSetting(default_of(resolved.blend), _vector(resolved))
-    calibrated = [] if "guide2" in resolved.references else _calibrated(default)
+    first, notes = _protocol(spec, resolved)
     trials: dict[TrialSetting, Trial] = {}
     finished = False
 
     def searches() -> Iterator[Search]:
-        yield appendix_a4_search(default, calibrated)
+        yield first
         if spec.target_rate is not None:
             yield target_rate_search(judge(runner.benchmark, trials).chosen.setting, spec.target_rate)
 
@@ -229,14 +249,44 @@ def _search(
         finished = run_search(searches(), run, trials)
     if not trials:
         return None
-    notes = () if calibrated else (NOT_FITTED,)
     report = judge(runner.benchmark, trials, spec.target_rate, finished=finished, notes=notes)
     return replace(
         report,
-        references=resolved.references,
+        references=resolved.named,
+        base_template=_base_template(resolved),
         pair_name=resolved.pair_name,
         purpose=spec.purpose or "",
     )
+
+
+def _protocol(spec: TuneSpec, resolved: ResolvedPair) -> tuple[Search, tuple[str, ...]]:
+    """The search that a method is tuned with, and what it leaves out, in sentences.
+
+    Raises:
+        PairError: The control vector does not fit the base.
+    """
+    if spec.method == STEERED:
+        return _steering_search(resolved), ()
+    default = TrialSetting(default_of(resolved.blend), _vector(resolved))
+    calibrated = [] if "guide2" in resolved.references else _calibrated(default)
+    return appendix_a4_search(default, calibrated), () if calibrated else (NOT_FITTED,)
+
+
+def _steering_search(resolved: ResolvedPair) -> Search:
+    """The search with the layers that the base's control vector has directions for."""
+    vector, base = _vector(resolved), resolved.setup.base
+    assert base is not None
+    assert vector is not None, "without one the pair has no method steer"
+    whole = fitting_control_vector(str(ScaledFile(vector.path)), read_header(base))
+    assert whole is not None
+    unsteered = TrialSetting(replace(resolved.blend, method="base"))
+    return steering_search(unsteered, vector.path, list(whole.directions))
+
+
+def _base_template(resolved: ResolvedPair) -> str:
+    """The name of the base's template where the spec or the pair gives one."""
+    entry = resolved.registry.pairs.get(resolved.pair_name)
+    return resolved.spec.base_template or (entry and entry.base_template) or ""
 
 
 def _vector(resolved: ResolvedPair) -> ScaledFile | None:

@@ -4,20 +4,22 @@ Here: `judge`; `TuneReport` with its JSON and its summary; `keep_settings`, whic
 into the user's models.toml.
 Not here: trials (`trials`), intervals (`jobs.evaluation`), the table (`views.tune`).
 
-The defaults stay unless another setting is better beyond noise: the interval of the paired difference lies
-above 0, and it does so after a correction for the number of settings compared (Bonferroni: p times their
-number below 0.05), because among many equal settings one always comes out best.
+The defaults (of a search for scale and layers: the unsteered base) stay unless another setting is better
+beyond noise: the interval of the paired difference lies above 0, and it does so after a correction for the
+number of settings compared (Bonferroni: p times their number below 0.05), because among many equal settings
+one always comes out best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from blendin_local.core.methods import STEERED
 from blendin_local.core.percent import percent
 from blendin_local.core.roles import GUIDES, Role
 from blendin_local.errors import UsageError
@@ -25,7 +27,7 @@ from blendin_local.jobs.scoring.figures import compare
 from blendin_local.jobs.scoring.items import Benchmark
 from blendin_local.jobs.scoring.statistics import Group, PairedDifference, group_difference
 from blendin_local.jobs.tune.search import nearest_to_rate
-from blendin_local.jobs.tune.setting import TrialSetting
+from blendin_local.jobs.tune.setting import UNSTEERED, TrialSetting
 from blendin_local.jobs.tune.trials import Trial
 from blendin_local.models.config_file import write_pair
 from blendin_local.models.registry import user_file
@@ -41,15 +43,16 @@ class TuneReport:
 
     Attributes:
         benchmark: What they were tried on.
-        trials: Every trial in order, the defaults first.
+        trials: Every trial in order, the defaults or the unsteered base first.
         best: The one with the highest score, the earliest among equals.
-        best_minus_default: How much `best` scored above the defaults.
+        best_minus_default: How much `best` scored above the first trial.
         conclusion: What that means.
         chosen: The settings to keep.
         target_rate: The intervention rate that was asked for, if any.
         finished: Whether every trial was run; False if the search was stopped.
         notes: What was left out.
-        references: What the user called the models, by role.
+        references: What the user calls the models, by role, also those that were not asked.
+        base_template: What the base's template was called, empty for that of its entry.
         pair_name: The pair of models.toml, empty if two models were named.
         purpose: Of the program's own prompts, if these were used; empty for the user's questions.
     """
@@ -64,13 +67,24 @@ class TuneReport:
     finished: bool = True
     notes: tuple[str, ...] = ()
     references: Mapping[Role, str] = field(default_factory=dict)
+    base_template: str = ""
     pair_name: str = ""
     purpose: str = ""
 
     @property
     def default(self) -> Trial:
-        """The paper's defaults."""
+        """The paper's defaults, or the unsteered base."""
         return self.trials[0]
+
+    @property
+    def of_steering(self) -> bool:
+        """Whether scale and layers of a control vector were searched for."""
+        return self.default.setting.of_steering
+
+    @property
+    def default_name(self) -> str:
+        """What sentences call the first trial."""
+        return UNSTEERED if self.of_steering else "the defaults"
 
     @property
     def corrected_p(self) -> float:
@@ -94,7 +108,7 @@ class TuneReport:
         least = least_gain(n, comparisons)
         shown = "cannot be told from chance"
         if least is not None:
-            shown = f"must be right on at least {least} more than the defaults to be told from chance"
+            shown = f"must be right on at least {least} more than {self.default_name} to be told from chance"
         return (
             f"With {_count(n, 'prompt')} and {_count(comparisons, 'comparison')}, a setting {shown}. "
             "What is best for your own questions may differ: --data takes them."
@@ -109,6 +123,8 @@ class TuneReport:
         """What the trials mean and which settings to use, in a few sentences."""
         if not self.finished:
             return f"Not finished: {_count(len(self.trials), 'trial')} so far."
+        if self.chosen.setting.is_unsteered:
+            return f"{self._comparison()} Leave it unsteered."
         use = f"Use {self.chosen.name}"
         if self.target_rate is not None:
             reached, target = percent(self.chosen.intervention_rate), percent(self.target_rate)
@@ -117,18 +133,21 @@ class TuneReport:
 
     def _comparison(self) -> str:
         if self.conclusion == "default is best":
-            return "No setting scored higher than the defaults."
+            return f"No setting scored higher than {self.default_name}."
         gain = self.best_minus_default
-        scored = f"{self.best.name} scored {interval_text(gain)} relative to the defaults"
+        scored = f"{self.best.name} scored {interval_text(gain)} relative to {self.default_name}"
         comparisons = _count(len(self.trials) - 1, "comparison")
         p = f"p {_p_text(gain.p)}; {_p_text(self.corrected_p)} corrected for {comparisons}"
         if self.conclusion == "within noise":
-            return f"Within noise: {scored} ({p}), which may be chance. The defaults are kept."
-        return f"Better than the defaults: {scored} ({p})."
+            kept = "" if self.of_steering else " The defaults are kept."
+            return f"Within noise: {scored} ({p}), which may be chance.{kept}"
+        return f"Better than {self.default_name}: {scored} ({p})."
 
     def to_json(self) -> dict[str, Any]:
         """The object of `blendin tune --json`, and of report.json."""
         return {
+            "method": STEERED if self.of_steering else "blendin",
+            **({"control_vector": self._vector_name()} if self.of_steering else {}),
             "data": self.benchmark.name,
             "purpose": self.purpose or None,
             "asked_on": self.asked_on,
@@ -144,8 +163,18 @@ class TuneReport:
             "conclusion": self.conclusion,
             "target_rate": self.target_rate,
             "notes": list(self.notes),
-            "chosen": {**self.chosen.setting.values, "intervention_rate": self.chosen.intervention_rate},
+            "chosen": {**self.chosen.setting.values, **self._rate(self.chosen)},
         }
+
+    def _vector_name(self) -> str | None:
+        """The file that was tried; None where the search was stopped before."""
+        return next((each.setting.vector.path.name for each in self.trials if each.setting.vector), None)
+
+    def _rate(self, trial: Trial) -> dict[str, float | None]:
+        """How often steering or guiding happened."""
+        if self.of_steering:
+            return {"gate_open": trial.gate_open}
+        return {"intervention_rate": trial.intervention_rate}
 
     def _trial_to_json(self, trial: Trial) -> dict[str, Any]:
         counts = trial.counts
@@ -159,6 +188,7 @@ class TuneReport:
             "changed": counts.changed,
             "intervention_rate": counts.intervention_rate,
             "changed_rate": counts.changed_rate,
+            **({"gate_open": trial.gate_open} if self.of_steering else {}),
             "failed": trial.failed,
             "answers": trial.answers.name,
         }
@@ -176,7 +206,7 @@ def judge(
 
     Args:
         benchmark: What they were tried on.
-        tried: Every trial, the defaults first.
+        tried: Every trial, the defaults or the unsteered base first.
         target_rate: The intervention rate to reach: of the chosen alpha's trials the nearest one is kept.
         finished: Whether every trial was run.
         notes: What was left out.
@@ -235,8 +265,8 @@ def _difference(benchmark: Benchmark, trial: Trial, other: Trial) -> PairedDiffe
     return comparison.difference
 
 
-def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) -> Path:
-    """Write the chosen threshold and alpha into a pair of models.toml, with what they rest on as a comment.
+def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) -> Path | None:
+    """Write the chosen settings into a pair of models.toml, with what they rest on as a comment.
 
     Args:
         report: A finished search.
@@ -244,29 +274,42 @@ def keep_settings(report: TuneReport, name: str = "", path: Path | None = None) 
         path: The file; None for the user's own.
 
     Returns:
-        The file.
+        The file; None if the base is best left unsteered: nothing is written then.
 
     Raises:
-        UsageError: The pair has no name, or the file cannot be extended.
+        UsageError: The pair has no name or no guide, or the file cannot be extended.
         WriteError: The disk refuses.
     """
     name = name or report.pair_name
     if not name:
         raise UsageError("two models without a name cannot be written", "give the pair one with --name")
-    path = path or user_file()
     setting = report.chosen.setting
-    models = {} if name == report.pair_name else _models(report.references, setting.blend)
-    values = {**setting.values, **models}
-    write_pair(path, name, values, _evidence(report))
+    if setting.is_unsteered:
+        return None
+    path = path or user_file()
+    models = {} if name == report.pair_name else _models(report, setting.blend)
+    write_pair(path, name, {**setting.keys, **models}, _evidence(report))
     return path
 
 
-def _models(references: Mapping[Role, str], blend: BlendSettings) -> dict[str, Any]:
+def require_guide(references: Collection[str]) -> None:
+    """Raise `UsageError` where a pair that is to be written would have no guide."""
+    if "guide" not in references:
+        raise UsageError(
+            "a pair in models.toml has a guide, too", "name one with --guide: method steer does not ask it"
+        )
+
+
+def _models(report: TuneReport, blend: BlendSettings) -> dict[str, Any]:
     """The models as keys of models.toml; several guides are a list, with their weights."""
+    references = report.references
+    require_guide(references)
+    template = {"base_template": report.base_template} if report.base_template else {}
     guides = [references[role] for role in GUIDES if role in references]
     models: dict[str, Any] = {role: name for role, name in references.items() if role not in GUIDES}
+    models |= template
     if len(guides) < 2:
-        return {**models, "guide": guides[0]} if guides else models
+        return {**models, "guide": guides[0]}
     weights = {"guide_weight": list(blend.guide_weight)} if blend.guide_weight else {}
     return {**models, "guide": guides, **weights}
 
@@ -275,14 +318,16 @@ def _evidence(report: TuneReport) -> list[str]:
     """What the choice rests on, for the comment beside it."""
     chosen, default, score = report.chosen, report.default, report.chosen.score
     gain = report.difference(chosen, default)
+    happened = f"guide asked at {percent(chosen.intervention_rate)}"
+    if chosen.gate_open is not None:
+        happened = f"gate open at {percent(chosen.gate_open)} of the prompts"
     lines = [
         f"blendin tune on {_data(report)}, {_count(len(report.trials), 'setting')} tried",
-        f"{report.benchmark.main_figure} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}],"
-        f" guide asked at {percent(chosen.intervention_rate)}",
+        f"{report.benchmark.main_figure} {score.value:.3f} [{score.low:.3f}, {score.high:.3f}], {happened}",
     ]
     if chosen is not default:
         lines.append(
-            f"defaults {default.score_value:.3f},"
+            f"{report.default_name.removeprefix('the ')} {default.score_value:.3f},"
             f" difference {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
         )
     return [*lines, report.summary, *filter(None, [report.caution])]

@@ -1,24 +1,29 @@
-"""Which settings are tried, one after another: the protocol of appendix A.4.
+"""Which settings are tried, one after another: the protocol of appendix A.4, and one for steering.
 
-Here: `appendix_a4_search` and `target_rate_search`, generators that yield settings and receive the outcome
-of a trial of them.
+Here: `appendix_a4_search`, `target_rate_search` and `steering_search`, generators that yield settings and
+receive the outcome of a trial of them.
 Not here: trials (`trials`), what counts as better (`report`).
-Source: Gan et al., BlendIn, ACL 2026, appendix A.4; `calibrated` and the target rate are this project's.
+Sources: Gan et al., BlendIn, ACL 2026, appendix A.4; `calibrated` and the target rate are this project's.
+Wang et al., InferAligner, EMNLP 2024, leave open which layers are steered and how strongly; the search for
+both is this project's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
+from blendin_local.core.methods import STEERED
 from blendin_local.jobs.tune.setting import TrialSetting
-from blendin_local.settings import BlendSettings
+from blendin_local.settings import BlendSettings, LayerRange, ScaledFile
 
 DEFAULT_THRESHOLD = BlendSettings.threshold
 ALPHAS = (0.3, 0.5, 0.7)
 THRESHOLDS = (0.3, 0.4, 0.5)
 REFINEMENT = 0.1
+SCALES = (0.25, 0.5, 1.0)  # of a control vector; at 1 a state is moved as far as the two groups lie apart
 TOLERANCE = 0.02  # of an intervention rate
 MAX_GUESSES = 6
 
@@ -67,6 +72,32 @@ def appendix_a4_search(default: TrialSetting, more_alphas: Iterable[TrialSetting
     yield from _try([default.with_blend(alpha=alpha) for alpha in near], outcomes)
     best = _best(outcomes)
     yield from _try([best.with_blend(threshold=threshold) for threshold in THRESHOLDS], outcomes)
+
+
+def steering_search(unsteered: TrialSetting, path: Path, layers: Sequence[int]) -> Search:
+    """Scale and layers of a control vector: every scale with all layers, then the best with half of them.
+
+    Each trial answers all questions, so there are few: six. The milder scale is tried first, and among equals
+    the first tried is the best.
+
+    Args:
+        unsteered: The base without the vector. Tried first: it is to be beaten.
+        path: The file of the control vector.
+        layers: The layers that it has directions for, ascending. A single one is not halved.
+    """
+
+    def steered(scale: float, some: Sequence[int]) -> TrialSetting:
+        vector = ScaledFile(path, scale, LayerRange(some[0], some[-1]))
+        return TrialSetting(replace(unsteered.blend, method=STEERED), vector)
+
+    yield unsteered
+    outcomes: Outcomes = {}
+    yield from _try([steered(scale, layers) for scale in SCALES], outcomes)
+    best = _best(outcomes).vector
+    assert best is not None
+    middle = len(layers) // 2
+    halves = filter(None, (layers[:middle], layers[middle:]))
+    yield from _try([steered(best.scale, half) for half in halves], outcomes)
 
 
 def _try(candidates: Iterable[TrialSetting], outcomes: Outcomes) -> Search:

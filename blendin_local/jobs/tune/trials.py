@@ -42,6 +42,7 @@ class Trial:
         counts: Steps, asked and changed over all answers.
         top1_probs: The base's top-1 probability at every step, ascending.
         failed: Questions without an answer.
+        gate_open: Of the prompts that a gate judged, the share at which it opened; None if none was judged.
         answers: Where the answers are.
     """
 
@@ -52,6 +53,7 @@ class Trial:
     top1_probs: Sequence[float]
     failed: int
     answers: Path
+    gate_open: float | None = None
 
     @property
     def name(self) -> str:
@@ -182,7 +184,13 @@ class TrialRunner:
             top1_probs=tuple(top1_probs),
             failed=progress.failed,
             answers=answers,
+            gate_open=_gate_open(lines.values()),
         )
+
+
+def _gate_open(lines: Iterable[Mapping[str, Any]]) -> float | None:
+    judged = [line["signature"]["steering"] for line in lines if "steering" in line.get("signature", {})]
+    return sum(reading["open"] for reading in judged) / len(judged) if judged else None
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
