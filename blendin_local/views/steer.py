@@ -27,5 +27,6 @@ def steer_view(report: SteerReport) -> RenderableType:
         ),
         *(Text(note, style="warning") for note in report.notes),
         Text(f"use it with --base-control-vector {report.path}:SCALE", style="hint"),
+        Text("blendin tune --method steer tries scales and layers", style="hint"),
     ]
     return Group(*parts)

@@ -61,6 +61,7 @@ def test_the_result_says_what_to_do_with_it(learn, tmp_path):
 
     assert (code, err) == (0, "")
     assert f"use it with --base-control-vector {tmp_path / 'v.gguf'}:SCALE" in out
+    assert "blendin tune --method steer" in out
     assert "gate: layer" in out
 
 

@@ -187,7 +187,7 @@ def test_the_layers_and_the_scale_of_a_real_vector_are_searched_for(demo_guide_p
         lines = [json.loads(line) for line in (tmp_path / "o" / trial["answers"]).read_text().splitlines()]
         assert len(lines) == 4
         opened = [line["custom_id"] for line in lines if line["signature"].get("steering", {}).get("open")]
-        assert trial["gate_open"] in {len(opened) / 4, None}
+        assert trial["gate_open"] == (None if trial is unsteered else len(opened) / 4)
         texts[trial["answers"]] = [line["text"] for line in lines]
     assert len(set(map(tuple, texts.values()))) > 1
 

@@ -178,6 +178,14 @@ def test_a_trial_answers_as_its_setting_does_without_a_search(spec):
         assert answered == answers(spec, "steer", f"{vector}:{scale}:1-1")
     assert len(set(map(tuple, found))) == len(found)
     assert [trial.gate_open for trial in report.trials] == [None, 0.5, 0.5, 0.5]
+    manifests = [
+        json.loads(trial.answers.with_suffix(".manifest.json").read_text()) for trial in report.trials
+    ]
+    vectors = [manifest["settings"]["base"].get("control_vector", {}) for manifest in manifests]
+    assert [(each.get("scale"), each.get("layers")) for each in vectors] == [
+        (None, None),
+        *((scale, "1-1") for scale in SCALES),
+    ]
 
 
 def test_what_is_on_disk_is_not_run_again(spec, tmp_path, monkeypatch):
