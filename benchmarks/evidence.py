@@ -70,6 +70,7 @@ TASKS = {
     "xstest-all": Task("xstest", 450, 48, own_data=True),  # what came out on 120 questions, asked of the rest
     "justeval-safe": Task("justeval-safe", 100, 48),
     "ifeval": Task("ifeval", 50, 128),
+    "ifeval-all": Task("ifeval", 100, 128),
     "gsm8k": Task("gsm8k", 30, 160),
 }
 EVERY = tuple(PAIRS)
@@ -84,6 +85,7 @@ STAGES = (
     (BEST, ("xstest",), EVERY),
     (USUAL, ("gsm8k",), WITH_QWEN),
     (FURTHER, ("xstest",), WITH_ALL_RULES),
+    ((*ALONE, "blendin"), ("ifeval-all",), CONFIRMED),
     (SAMPLED, ("xstest",), WITH_SAMPLED),
     (BEST, ("justeval-safe", "ifeval"), EVERY),
     (FURTHER, ("justeval-safe", "ifeval"), WITH_ALL_RULES),
