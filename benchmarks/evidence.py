@@ -1,9 +1,9 @@
 """The runs behind docs/evidence.md and the table of docs/methods.md: `eval` on nine pairs.
 
-Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR [--share 1/2]
+Run: BLENDIN_MODELS=benchmarks/models.toml python benchmarks/evidence.py OUT --data DIR
 
 Every pair and benchmark is an evaluation of its own, in OUT/PAIR/TASK, and resumes: the script can be
-stopped and started again at any time. `--share 1/2` and `--share 2/2`, started together, divide the work.
+stopped and started again at any time. Started several times at once, the processes divide the work.
 A model alone answers the same in every pair it is part of, so its answers are copied from the first pair that
 has them. DIR holds the complete XSTest (`xstest/xstest_prompts.csv`); the other questions are shipped
 with the package.
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,21 +29,23 @@ from blendin_local.pair.resolve import PairSpec
 from blendin_local.reports.evaluation.files import write_reports
 
 ALONE = ("base", "guide")
+SHORT = (*ALONE, "blendin")
 USUAL = (*ALONE, "nudging", "blendin")
 BEST = ("blendin[always-first=3]", "kad")  # the two further rules that every pair runs
-RULES = (*BEST, "bet", "bet-blend", "blendin[always-first=8]", "agreement+competition")
+FURTHER = ("bet", "bet-blend", "blendin[always-first=8]", "agreement+competition")
+SAMPLED = ("base[temp=0.7]", "guide[temp=0.7]", "blendin[temp=0.7]", "base[temp=0.7,min-p=0.1]")
 DATE = datetime.date(2026, 11, 28)  # some chat templates name it, and answers must stay comparable
 
-PAIRS = {  # base and guide as benchmarks/models.toml has them, and whether all rules run
-    "demo": ("demo-base", "demo-guide", True),
-    "gemma-qwen-500m": ("demo-base", "qwen-500m", True),
-    "qwen-500m-smollm2": ("qwen-500m", "demo-guide", True),
-    "qwen-1500m-qwen-500m": ("qwen-1500m", "qwen-500m", False),
-    "smollm2-qwen-500m": ("demo-guide", "qwen-500m", False),
-    "qwen-1500m-smollm2": ("qwen-1500m", "demo-guide", False),
-    "gemma-qwen-1500m": ("demo-base", "qwen-1500m", False),
-    "qwen-500m-qwen-1500m": ("qwen-500m", "qwen-1500m", False),
-    "smollm2-qwen-1500m": ("demo-guide", "qwen-1500m", False),
+PAIRS = {  # base and guide as benchmarks/models.toml has them
+    "demo": ("demo-base", "demo-guide"),
+    "gemma-qwen-500m": ("demo-base", "qwen-500m"),
+    "qwen-500m-smollm2": ("qwen-500m", "demo-guide"),
+    "qwen-1500m-qwen-500m": ("qwen-1500m", "qwen-500m"),
+    "smollm2-qwen-500m": ("demo-guide", "qwen-500m"),
+    "qwen-1500m-smollm2": ("qwen-1500m", "demo-guide"),
+    "gemma-qwen-1500m": ("demo-base", "qwen-1500m"),
+    "qwen-500m-qwen-1500m": ("qwen-500m", "qwen-1500m"),
+    "smollm2-qwen-1500m": ("demo-guide", "qwen-1500m"),
 }
 
 
@@ -67,19 +71,28 @@ TASKS = {
     "xstest-all": Task("xstest", 450, 48, own_data=True),  # what came out on 120 questions, asked of the rest
     "justeval-safe": Task("justeval-safe", 100, 48),
     "ifeval": Task("ifeval", 50, 128),
+    "ifeval-all": Task("ifeval", 100, 128),
     "gsm8k": Task("gsm8k", 30, 160),
 }
+EVERY = tuple(PAIRS)
 CONFIRMED = ("qwen-1500m-qwen-500m",)
+WITH_QWEN = tuple(pair for pair in PAIRS if "qwen" in pair)  # the others have no arithmetic to speak of
+WITH_ALL_RULES = ("demo", "gemma-qwen-500m", "qwen-500m-smollm2")
+WITH_SAMPLED = ("gemma-qwen-500m", *CONFIRMED)
 STAGES = (
-    (USUAL, ("xstest",), tuple(PAIRS)),
-    ((*ALONE, "blendin"), ("xstest-all",), CONFIRMED),
-    (RULES, ("xstest",), ("gemma-qwen-500m", *CONFIRMED)),
-    (USUAL, ("ifeval",), tuple(PAIRS)),
-    (RULES, ("xstest",), tuple(PAIRS)),
-    (USUAL, ("justeval-safe",), tuple(PAIRS)),
-    (RULES, ("ifeval", "justeval-safe"), tuple(PAIRS)),
-    (USUAL, ("gsm8k",), tuple(PAIRS)),
-    (RULES, ("gsm8k",), tuple(PAIRS)),
+    (USUAL, ("xstest",), EVERY),
+    (SHORT, ("xstest-all",), CONFIRMED),
+    (USUAL, ("ifeval", "justeval-safe"), EVERY),
+    (BEST, ("xstest",), EVERY),
+    (SHORT, ("gsm8k",), WITH_QWEN),
+    (SAMPLED, ("xstest",), WITH_SAMPLED),
+    (SHORT, ("ifeval-all",), CONFIRMED),
+    (FURTHER, ("xstest",), WITH_ALL_RULES),
+    (USUAL, ("gsm8k",), WITH_QWEN),
+    (BEST, ("justeval-safe", "ifeval"), EVERY),
+    (FURTHER, ("justeval-safe", "ifeval"), WITH_ALL_RULES),
+    (BEST, ("gsm8k",), WITH_QWEN),
+    (FURTHER, ("gsm8k",), WITH_ALL_RULES[1:]),
 )
 
 
@@ -103,8 +116,21 @@ def runs(pairs: tuple[str, ...], tasks: tuple[str, ...]) -> Iterator[Run]:
     for methods, asked, of_pairs in STAGES:
         for task in (name for name in asked if name in tasks):
             for pair in (name for name in of_pairs if name in pairs):
-                further = RULES if PAIRS[pair][2] else BEST
-                yield Run(pair, task, (*USUAL, *further) if methods is RULES else methods)
+                yield Run(pair, task, methods)
+
+
+@contextmanager
+def claimed(root: Path, run: Run) -> Iterator[bool]:
+    """Whether no other process is at this pair and task; none can be until the end of the block."""
+    path = root / run.pair / f"{run.task}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def copy_alone(root: Path, run: Run) -> None:
@@ -113,7 +139,7 @@ def copy_alone(root: Path, run: Run) -> None:
     target = Folder(root / run.pair / run.task)
     for role, method in enumerate(ALONE):
         answers = target.answers(run.pair, benchmark, method)
-        if answers.exists():
+        if method not in run.methods or answers.exists():
             continue
         for other in PAIRS:
             source = Folder(root / other / run.task).answers(other, benchmark, method)
@@ -155,20 +181,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the complete XSTest")
     parser.add_argument("--pairs", default=",".join(PAIRS))
     parser.add_argument("--tasks", default=",".join(TASKS))
-    parser.add_argument("--share", default="1/1", help="which part of the work, as in 1/2")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parallel", type=int, default=16)
     given = parser.parse_args()
-    number, count = map(int, given.share.split("/"))
-    todo = list(runs(tuple(given.pairs.split(",")), tuple(given.tasks.split(","))))
-    for run in todo[number - 1 :: count]:
-        started = datetime.datetime.now(datetime.UTC)
-        evaluate(given.out, run, given.data, given.threads, given.parallel)
-        seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        print(
-            f"{started:%H:%M} {run.pair} {run.task} {len(run.methods)} methods {seconds:.0f} s",
-            flush=True,
-        )
+    for run in runs(tuple(given.pairs.split(",")), tuple(given.tasks.split(","))):
+        with claimed(given.out, run) as is_mine:
+            if is_mine:
+                started = datetime.datetime.now(datetime.UTC)
+                evaluate(given.out, run, given.data, given.threads, given.parallel)
+                seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+                print(f"{started:%H:%M} {run.pair} {run.task}: {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

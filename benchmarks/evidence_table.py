@@ -1,12 +1,14 @@
-"""The tables and the picture of docs/evidence.md, from the answers in `benchmarks/evidence`, without a model.
+"""The tables and the picture of docs/evidence.md, and the tables of docs/methods.md, without a model.
 
 Run: python benchmarks/evidence_table.py [--collect FOLDER]
 
-It writes docs/evidence.svg, and the tables between the marks in docs/evidence.md. `--collect` first makes the
-files of `benchmarks/evidence` again from a folder of evaluations (`evidence.py`) and says how large they are.
+It reads the answers in `benchmarks/evidence`, and writes docs/evidence.svg and the tables between the marks
+of both pages. `--collect` first makes the files of `benchmarks/evidence` again from a folder of evaluations
+(`evidence.py`) and says how large they are.
 
 Here: figures and comparisons as rows, the rows as Markdown, the picture.
-Not here: the answers as data (`evidence_data.py`), the statistics (`jobs.scoring`).
+Not here: the answers as data (`evidence_data.py`), the rules against each other (`evidence_rules.py`), the
+statistics (`jobs.scoring`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence_data import PairData, Run, collect, read, write
+from evidence_rules import rule_tables
 
 from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
@@ -32,11 +35,13 @@ from blendin_local.views.evaluation.tables import MISSING, interval
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "benchmarks" / "evidence"
 PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
+PAGE_OF_RULES = ROOT / "docs" / "methods.md"
 ALONE = ("base", "guide")
 SHOWN = ("base", "guide", "blendin")  # in the picture
 CLEAR = 0.05
 RELATIONS = {1: "above", -1: "below"}
 WITH_PARTS = frozenset({"xstest"})  # whose further figures tell what the main one is made of
+TIMED = frozenset({"justeval-safe"})  # run while the machine did little else
 REST = "-all"
 ORDER = ("xstest", "justeval-safe", "ifeval", "gsm8k")
 MARKS = re.compile(r"(<!-- tables (?P<name>\w+) -->\n).*?(<!-- end of (?P=name) -->)", re.S)
@@ -53,7 +58,8 @@ class Row:
         work: Weights read per token beside the base alone: those of each model times the tokens it evaluated.
         time: Seconds per token beside the base alone; None where a time is not known.
         against: The comparison with the base and the guide alone, by their names.
-        p_holm: `p_both` after Holm's correction over all rows that have it.
+        is_sampled: Whether the answers are sampled, not greedy.
+        p_holm: `p_both` after Holm's correction over all rows of its family that have it.
     """
 
     pair: str
@@ -64,7 +70,13 @@ class Row:
     work: float | None
     time: float | None
     against: Mapping[str, Comparison]
+    is_sampled: bool = False
     p_holm: float | None = None
+
+    @property
+    def family(self) -> tuple[bool, bool]:
+        """The rows that are corrected together: what was planned first, the rest, what is sampled."""
+        return is_rest(self.benchmark), self.is_sampled
 
     @property
     def main(self) -> Interval:
@@ -83,12 +95,13 @@ class Row:
 def table_rows(pairs: Iterable[PairData]) -> list[Row]:
     """A row for each method, with Holm's correction over all that are compared with both models.
 
-    What was asked anew of other questions, to see if it holds, is corrected by itself.
+    What was asked anew of other questions, to see if it holds, is corrected by itself, and so is what is
+    sampled.
     """
     rows = [row for data in pairs for row in _rows_of(data)]
     adjusted: dict[int, float] = {}
-    for family in (True, False):
-        found = [(i, row.p_both) for i, row in enumerate(rows) if is_rest(row.benchmark) is family]
+    for family in {row.family for row in rows}:
+        found = [(i, row.p_both) for i, row in enumerate(rows) if row.family == family]
         known = [(i, p) for i, p in found if p is not None]
         adjusted |= dict(zip((i for i, _ in known), holm([p for _, p in known]), strict=True))
     return [replace(row, p_holm=adjusted.get(i)) for i, row in enumerate(rows)]
@@ -120,19 +133,20 @@ def _rows_of_task(data: PairData, task: str) -> Iterator[Row]:
             name: other
             for other in methods
             for name in ALONE
-            if other.rule == (name, {}) and _like(other, scored)
+            if other.rule == (name, {}) and _is_peer(other, scored)
         }
         own, of_base = runs[scored.name], runs[alone["base"].name] if "base" in alone else []
-        is_alone = scored.rule[0] in ALONE
+        is_alone = any(scored is other for other in alone.values())
         yield Row(
             data.pair,
             task,
             scored.name,
             figures(benchmark_of(task), scored.verdicts),
-            None if is_alone else _share_asked(own),
+            None if scored.rule[0] in ALONE else _share_asked(own),
             _beside(own, of_base, lambda run: _work(run, data.facts["models"])),
             _beside(own, of_base, lambda run: run.seconds),
             {} if is_alone else _against(scored, alone),
+            scored.temperature > 0,
         )
 
 
@@ -145,9 +159,9 @@ def _without_known(data: PairData) -> Iterator[Run]:
         yield replace(run, cell=replace(run.cell, verdicts=verdicts)) if is_rest(run.task) else run
 
 
-def _like(a: ScoredMethod, b: ScoredMethod) -> bool:
-    """Whether both are sampled alike, or both greedy."""
-    return a.sampling == b.sampling
+def _is_peer(alone: ScoredMethod, method: ScoredMethod) -> bool:
+    """Whether a model alone is what a method is held against: at its temperature, with nothing else set."""
+    return alone.temperature == method.temperature and len(alone.sampling) <= 1
 
 
 def _share_asked(runs: Sequence[Run]) -> float | None:
@@ -231,35 +245,36 @@ def counts(rows: Sequence[Row]) -> list[str]:
 
 
 def details(rows: Sequence[Row], benchmark: str) -> list[str]:
-    """Every method of every pair on one benchmark."""
+    """Every method of every pair on one benchmark; measured times only where they can be trusted."""
     main, *further = benchmark_of(benchmark).parts
     further = further if benchmark_of(benchmark).name in WITH_PARTS else []
     names = [each.replace("_", " ") for each in (main, *further)]
+    costs = ["work", "time"] if benchmark in TIMED else ["work"]
     head = [
         "pair",
         "method",
         *names,
         "asked",
-        "work",
-        "time",
+        *costs,
         *(f"against the {name}" for name in ALONE),
         "clearly",
     ]
     lines = [_line(head), "| --- | --- |" + " ---: |" * (len(head) - 3) + " --- |"]
     for row in rows:
         if row.benchmark == benchmark:
-            lines.append(_line(_details(row, further)))
+            lines.append(_line(_details(row, further, costs)))
     return lines
 
 
-def _details(row: Row, further: Sequence[str]) -> list[str]:
+def _details(row: Row, further: Sequence[str], costs: Sequence[str]) -> list[str]:
+    ratios = [getattr(row, name) for name in costs]
     return [
         row.pair,
         row.method,
         interval(row.main),
         *(f"{row.figures[name].value:.2f}" if name in row.figures else MISSING for name in further),
         MISSING if row.asked is None else percent(row.asked, 0),
-        *(MISSING if ratio is None else f"{ratio:.1f}" for ratio in (row.work, row.time)),
+        *(MISSING if ratio is None else f"{ratio:.1f}" for ratio in ratios),
         *(_difference(row.against.get(name)) for name in ALONE),
         beats(row) if row.against else "",
     ]
@@ -305,16 +320,19 @@ def _benchmarks(rows: Sequence[Row]) -> list[str]:
 
 
 def _main_rows(rows: Sequence[Row]) -> list[Row]:
-    """Without those of the rest, which would count a pair twice."""
-    return [row for row in rows if not is_rest(row.benchmark)]
+    """The greedy ones, without those of the rest: others would count a pair twice."""
+    return [row for row in rows if not is_rest(row.benchmark) and not row.is_sampled]
 
 
 def tables(rows: Sequence[Row]) -> dict[str, str]:
     """What stands between each pair of marks in the page."""
     main = _main_rows(rows)
     made = {"summary": "\n".join(summary(main, "blendin")), "counts": "\n".join(counts(main))}
-    for name in _benchmarks(rows):
-        made[name.replace("-", "_")] = "\n".join(details(rows, name))
+    greedy, sampled = ([row for row in rows if row.is_sampled is which] for which in (False, True))
+    for name in _benchmarks(greedy):
+        made[name.replace("-", "_")] = "\n".join(details(greedy, name))
+    for name in _benchmarks(sampled):
+        made[f"{name.replace('-', '_')}_sampled"] = "\n".join(details(sampled, name))
     return made
 
 
@@ -340,10 +358,12 @@ def main() -> None:
     if given.collect is not None:
         written = [write(DATA, data) for data in collect(given.collect)]
         print(f"{len(written)} files, {sum(path.stat().st_size for path in written):,} bytes: {DATA}")
-    rows = table_rows(stored_pairs())
+    pairs = stored_pairs()
+    rows = table_rows(pairs)
     PICTURE.write_text(picture(rows), encoding="utf-8")
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), tables(rows)), encoding="utf-8")
-    print(f"{len(rows)} rows: {PAGE}, {PICTURE}")
+    for page, made in ((PAGE, tables(rows)), (PAGE_OF_RULES, rule_tables(pairs))):
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), made), encoding="utf-8")
+    print(f"{len(rows)} rows: {PAGE}, {PAGE_OF_RULES}, {PICTURE}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from blendin_local.settings import CheckSettings
 
 TASKS = {
     "safety": ("xstest-all", "xstest"),
-    "instructions": ("ifeval",),
+    "instructions": ("ifeval-all", "ifeval"),
 }  # the first that was measured counts
 METHOD, LIMIT = "blendin", CheckSettings().excessive_rate
 SHIPPED = Path(hit_rates.__file__).parent / "data" / "signals.json"

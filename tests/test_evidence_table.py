@@ -1,4 +1,4 @@
-"""The tables and the picture of docs/evidence.md: what is called clear; the page is what the data give."""
+"""The tables and the picture of docs/evidence.md and docs/methods.md: they are what the data give."""
 
 from __future__ import annotations
 
@@ -165,6 +165,41 @@ def test_sampled_answers_are_held_against_sampled_ones(modules):
     found = {row.method: table.beats(row) for row in rows if row.against}
 
     assert found == {"blendin": "**above both** †", "blendin[temp=0.7]": "no clear difference"}
+    assert "blendin[temp=0.7]" not in table.tables(rows)["gsm8k"]
+    assert "blendin[temp=0.7]" in table.tables(rows)["gsm8k_sampled"]
+
+
+def test_min_p_is_held_against_the_base_without_it(modules):
+    """The control is a method like others: what it gains is seen beside the base at the same temperature."""
+    data, table = modules
+    pair = made(data, {"base": range(10), "guide": range(10), "blendin": range(20)})
+    settings = ({TEMPERATURE: 0.7}, {TEMPERATURE: 0.7}, {TEMPERATURE: 0.7, "min-p": 0.1})
+    runs = [
+        replace(run, rule=rule, method=f"{rule}{of}", variant=f"{rule}{of}", settings=of)
+        for run, rule, of in zip(pair.runs, ("base", "guide", "base"), settings, strict=True)
+    ]
+    *alone, control = table.table_rows([replace(pair, runs=tuple(runs))])
+
+    assert not any(row.against for row in alone)
+    assert control.against["base"].difference.value == pytest.approx(10 / 40)
+    assert control.asked is None
+
+
+def test_rules_are_held_against_the_default(modules):
+    """Their scores on the same questions; models alone are no rules; a dagger is clear among all."""
+    data, _ = modules
+    import evidence_rules
+
+    right = {"base": range(10), "guide": range(10), "blendin": range(20), "kad": range(30), "bet": range(14)}
+    made_tables = evidence_rules.rule_tables([made(data, right), made(data, right, pair="q")])
+    lines = made_tables["rules"].splitlines()
+
+    assert lines[0] == "| benchmark | pair | blendin | kad | bet |"
+    assert lines[2:] == [
+        "| GSM8K | p | 0.50 | +0.25 † | -0.15 \\* |",
+        "| GSM8K | q | 0.50 | +0.25 † | -0.15 \\* |",
+    ]
+    assert made_tables["rules_counted"].splitlines()[2] == "| kad | 2 | 2 | 0 | 2 | 0 | +0.250 |"
 
 
 def test_seeds_of_a_method_are_one_row(modules):
@@ -177,7 +212,7 @@ def test_seeds_of_a_method_are_one_row(modules):
 
     assert [row.method for row in rows] == ["base", "guide", "blendin"]
     assert [row.time for row in rows] == [1.0, pytest.approx(2.5), None]
-    assert table.details(rows, "gsm8k")[-1].split(" | ")[3:6] == ["20 %", "1.4", "-"]
+    assert table.details(rows, "gsm8k")[-1].split(" | ")[3:5] == ["20 %", "1.4"]
 
 
 def test_tables_are_written_between_their_marks(modules):
@@ -196,10 +231,11 @@ def test_the_page_and_the_picture_are_what_the_data_give(modules):
     """Nobody edits a number by hand, and none is out of date."""
     _, table = modules
     rows = table.table_rows(table.stored_pairs())
-    page = table.PAGE.read_text()
+    page, page_of_rules = table.PAGE.read_text(), table.PAGE_OF_RULES.read_text()
 
     assert rows
     assert table.with_tables(page, table.tables(rows)) == page
+    assert table.with_tables(page_of_rules, table.rule_tables(table.stored_pairs())) == page_of_rules
     assert table.PICTURE.read_text() == table.picture(rows)
     ElementTree.fromstring(table.PICTURE.read_text())
 
