@@ -31,7 +31,8 @@ from blendin_local.reports.evaluation.files import write_reports
 ALONE = ("base", "guide")
 SHORT = (*ALONE, "blendin")
 USUAL = (*ALONE, "nudging", "blendin")
-BEST = ("blendin[always-first=3]", "kad")  # the two further rules that every pair runs
+FIRST = ("blendin[always-first=3]",)
+BEST = (*FIRST, "kad")  # the two further rules that every pair runs
 FURTHER = ("bet", "bet-blend", "blendin[always-first=8]", "agreement+competition")
 SAMPLED = ("base[temp=0.7]", "guide[temp=0.7]", "blendin[temp=0.7]", "base[temp=0.7,min-p=0.1]")
 DATE = datetime.date(2026, 11, 28)  # some chat templates name it, and answers must stay comparable
@@ -85,6 +86,7 @@ STAGES = (
     (USUAL, ("ifeval", "justeval-safe"), EVERY),
     (BEST, ("xstest",), EVERY),
     (SHORT, ("gsm8k",), WITH_QWEN),
+    (FIRST, ("justeval-safe", "ifeval"), EVERY),
     (SAMPLED, ("xstest",), WITH_SAMPLED),
     (SHORT, ("ifeval-all",), CONFIRMED),
     (FURTHER, ("xstest",), WITH_ALL_RULES),
