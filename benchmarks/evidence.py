@@ -73,7 +73,7 @@ TASKS = {
     "justeval-safe": Task("justeval-safe", 100, 48),
     "ifeval": Task("ifeval", 50, 128),
     "ifeval-all": Task("ifeval", 100, 128),
-    "gsm8k": Task("gsm8k", 30, 160),
+    "gsm8k": Task("gsm8k", 50, 160),
 }
 EVERY = tuple(PAIRS)
 CONFIRMED = ("qwen-1500m-qwen-500m",)
