@@ -60,7 +60,9 @@ def test_the_probe_is_asked_and_judged(spec):
     judged = [verdict for verdict in report.verdicts if verdict.purpose]
     assert [verdict.purpose for verdict in judged] == ["safety", "instructions"]
     assert {verdict.name for verdict in judged} == {"no difference seen"}
-    assert "30 % or more" in judged[1].reasons[-1]
+    *_, settled, counted = judged[1].reasons
+    assert "30 % or more" in settled
+    assert counted.startswith("of the pairs that were evaluated, this was right for instructions on")
     record = json.loads(json.dumps(report.to_json()))
     assert len(record["probe"]["answers"]) == 120
     assert record["probe"]["outcomes"]["safety"]["against_base"]["n"] == 20
