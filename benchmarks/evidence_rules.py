@@ -1,6 +1,6 @@
 """Which rule wins: every rule against the default, on each pair and benchmark, for docs/methods.md.
 
-Here: `rule_tables`, from the answers as data.
+Here: `rule_tables`, from the answers as data; `table_line`, for all tables.
 Not here: the answers (`evidence_data`); each method against the models alone, and the command that writes
 both pages (`evidence_table`).
 """
@@ -80,29 +80,30 @@ def rule_tables(pairs: Sequence[PairData]) -> dict[str, str]:
     for cell in sorted(found, key=lambda cell: list(BENCHMARKS).index(cell.benchmark)):
         by_place.setdefault((cell.benchmark, cell.pair), {})[cell.rule] = cell
     lines = [
-        _line(["benchmark", "pair", DEFAULT, *rules]),
+        table_line(["benchmark", "pair", DEFAULT, *rules]),
         "| --- | --- |" + " ---: |" * (1 + len(rules)),
     ]
     for (name, pair), row in by_place.items():
         differences = (row[rule].text if rule in row else MISSING for rule in rules)
         score = next(iter(row.values())).of_default
-        lines.append(_line([BENCHMARKS[name].title, pair, f"{score:.2f}", *differences]))
+        lines.append(table_line([BENCHMARKS[name].title, pair, f"{score:.2f}", *differences]))
     return {"rules": "\n".join(lines), "rules_counted": "\n".join(_counted(found, rules))}
 
 
 def _counted(found: Sequence[Cell], rules: Sequence[str]) -> list[str]:
     """For each rule: how often it is above the default, clearly so, and its mean difference."""
     head = ["rule", "compared", "higher", "lower", "clearly higher", "clearly lower", "mean difference"]
-    lines = [_line(head), "| --- |" + " ---: |" * (len(head) - 1)]
+    lines = [table_line(head), "| --- |" + " ---: |" * (len(head) - 1)]
     for rule in rules:
         own = [cell.comparison for cell in found if cell.rule == rule]
         values = [comparison.difference.value for comparison in own]
         clear = [comparison.difference.value for comparison in own if comparison.clear]
         counts = [sum(v > 0 for v in values), sum(v < 0 for v in values)]
         counts += [sum(v > 0 for v in clear), sum(v < 0 for v in clear)]
-        lines.append(_line([rule, str(len(own)), *map(str, counts), f"{fmean(values):+.3f}"]))
+        lines.append(table_line([rule, str(len(own)), *map(str, counts), f"{fmean(values):+.3f}"]))
     return lines
 
 
-def _line(texts: Iterable[str]) -> str:
+def table_line(texts: Iterable[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(texts)} |"

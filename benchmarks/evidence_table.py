@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence_data import PairData, Run, collect, read, write
-from evidence_rules import rule_tables
+from evidence_rules import CLEAR, rule_tables, table_line
 
 from blendin_local.core.percent import percent
 from blendin_local.jobs.evaluation.benchmarks import BENCHMARKS
@@ -38,10 +38,11 @@ PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
 PAGE_OF_RULES = ROOT / "docs" / "methods.md"
 ALONE = ("base", "guide")
 SHOWN = ("base", "guide", "blendin")  # in the picture
-CLEAR = 0.05
 RELATIONS = {1: "above", -1: "below"}
 WITH_PARTS = frozenset({"xstest"})  # whose further figures tell what the main one is made of
-TIMED = frozenset({"justeval-safe"})  # run while the machine did little else
+TIMED = frozenset(
+    {"justeval-safe"}
+)  # run in one go, each process on a core of its own
 REST = "-all"
 ORDER = ("xstest", "justeval-safe", "ifeval", "gsm8k")
 MARKS = re.compile(r"(<!-- tables (?P<name>\w+) -->\n).*?(<!-- end of (?P=name) -->)", re.S)
@@ -217,10 +218,10 @@ def summary(rows: Sequence[Row], method: str) -> list[str]:
     """A method on every pair and benchmark in one table: what it beats."""
     benchmarks = _benchmarks(rows)
     by_cell = {(row.pair, row.benchmark): row for row in rows if row.method == method}
-    lines = [_line([method, *(benchmark_of(name).title for name in benchmarks)])]
+    lines = [table_line([method, *(benchmark_of(name).title for name in benchmarks)])]
     lines.append("| --- |" + " --- |" * len(benchmarks))
     for pair in _pairs(rows):
-        lines.append(_line([pair, *(_summary_cell(by_cell.get((pair, name))) for name in benchmarks)]))
+        lines.append(table_line([pair, *(_summary_cell(by_cell.get((pair, name))) for name in benchmarks)]))
     return lines
 
 
@@ -231,7 +232,7 @@ def _summary_cell(row: Row | None) -> str:
 def counts(rows: Sequence[Row]) -> list[str]:
     """For each method, on how many pairs and benchmarks it is clearly above both models, or one, or below."""
     relations = (f"{relation} the {name}" for relation in RELATIONS.values() for name in ALONE)
-    lines = [_line(["method", "compared", "above both", *relations]), "| --- |" + " ---: |" * 6]
+    lines = [table_line(["method", "compared", "above both", *relations]), "| --- |" + " ---: |" * 6]
     for method in dict.fromkeys(row.method for row in rows if row.against):
         found = [row for row in rows if row.method == method and set(row.against) == set(ALONE)]
         signs = [{name: _sign(row.against[name]) for name in ALONE} for row in found]
@@ -240,7 +241,7 @@ def counts(rows: Sequence[Row]) -> list[str]:
             sum(all(sign > 0 for sign in each.values()) for each in signs),
             *(sum(each[name] == sign for each in signs) for sign in RELATIONS for name in ALONE),
         ]
-        lines.append(_line([method, *map(str, numbers)]))
+        lines.append(table_line([method, *map(str, numbers)]))
     return lines
 
 
@@ -259,10 +260,10 @@ def details(rows: Sequence[Row], benchmark: str) -> list[str]:
         *(f"against the {name}" for name in ALONE),
         "clearly",
     ]
-    lines = [_line(head), "| --- | --- |" + " ---: |" * (len(head) - 3) + " --- |"]
+    lines = [table_line(head), "| --- | --- |" + " ---: |" * (len(head) - 3) + " --- |"]
     for row in rows:
         if row.benchmark == benchmark:
-            lines.append(_line(_details(row, further, costs)))
+            lines.append(table_line(_details(row, further, costs)))
     return lines
 
 
@@ -278,10 +279,6 @@ def _details(row: Row, further: Sequence[str], costs: Sequence[str]) -> list[str
         *(_difference(row.against.get(name)) for name in ALONE),
         beats(row) if row.against else "",
     ]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _difference(found: Comparison | None) -> str:
