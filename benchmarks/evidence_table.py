@@ -40,9 +40,7 @@ ALONE = ("base", "guide")
 SHOWN = ("base", "guide", "blendin")  # in the picture
 RELATIONS = {1: "above", -1: "below"}
 WITH_PARTS = frozenset({"xstest"})  # whose further figures tell what the main one is made of
-TIMED = frozenset(
-    {"justeval-safe"}
-)  # run in one go, each process on a core of its own
+TIMED = frozenset({"justeval-safe"})  # run in one go, each process on a core of its own
 REST = "-all"
 ORDER = ("xstest", "justeval-safe", "ifeval", "gsm8k")
 MARKS = re.compile(r"(<!-- tables (?P<name>\w+) -->\n).*?(<!-- end of (?P=name) -->)", re.S)
